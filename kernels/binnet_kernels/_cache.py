@@ -1,0 +1,107 @@
+"""Compiled code on disk: one file a kernel, in a folder named by everything that the code depends on.
+
+Numba's own cache is keyed by the text of the one file that holds a function, so an edited helper in another file would
+silently run stale code, and a truncated entry fails for ever. Here the folder's name is a hash of all kernel sources,
+the versions, the CPU and Numba's settings; entries are written to a temporary name and renamed, carry a checksum, and
+any trouble with them (damaged, unwritable folder, full disk) only costs the time to compile again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import platform
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from llvmlite import binding as llvm
+from numba.core import compiler, config, serialize
+from numba.core.caching import _Cache
+
+_CHECKSUM = 32  # bytes of SHA-256 in front of each entry
+
+
+def root() -> Path:
+    """Folder of all compiled kernels: ``$BINNET_CACHE_DIR``, or ``binnet/kernels`` in the user's cache folder."""
+    chosen = os.environ.get("BINNET_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "binnet" / "kernels"
+
+
+@cache
+def folder() -> Path:
+    """Folder of the code compiled from these sources, for this machine, with these versions and settings."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    digest.update(repr(_environment()).encode())
+    return root() / digest.hexdigest()[:24]
+
+
+def _environment() -> tuple[Any, ...]:
+    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__, platform.machine())
+    cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), config.CPU_NAME, config.CPU_FEATURES)
+    return versions, cpu, (config.OPT, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT, config.LOOP_VECTORIZE)
+
+
+class KernelCache(_Cache):
+    """What a Numba dispatcher asks for its compiled code and gives it to."""
+
+    def __init__(self, qualname: str) -> None:
+        self._qualname = qualname
+
+    @property
+    def cache_path(self) -> str:
+        return str(folder())
+
+    def enable(self) -> None:
+        """Always on."""
+
+    def disable(self) -> None:
+        """Always on."""
+
+    def flush(self) -> None:
+        """Nothing is held in memory."""
+
+    def _file(self, signature: Any) -> Path:
+        return folder() / f"{self._qualname}-{hashlib.sha256(str(signature).encode()).hexdigest()[:16]}.bin"
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """The compiled code of one signature, or None when there is no sound entry."""
+        target_context.refresh()
+        try:
+            entry = self._file(signature).read_bytes()
+            checksum, payload = entry[:_CHECKSUM], entry[_CHECKSUM:]
+            if hashlib.sha256(payload).digest() != checksum:
+                return None
+            return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+        except Exception:  # whatever is wrong with an entry, compiling again is the answer
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep the compiled code of one signature, if the folder takes it."""
+        payload = serialize.dumps(result._reduce())
+        target, temporary = self._file(signature), None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.stem)
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(payload).digest() + payload)
+            os.replace(temporary, target)
+        except OSError:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)

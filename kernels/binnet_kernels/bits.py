@@ -1,0 +1,108 @@
+"""The 64-bit word: how signs become bits and bits become signs.
+
+Bit i of a word is 1 where the i-th value is negative, counted from the least significant bit. +0.0, -0.0 and NaN count
+as +1 (they are not below zero). Bits past the last value are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from . import checks
+from ._jit import helper, kernel
+from .checks import Float, Words
+from .simd import LANES, add, load, load_first, magnitude, sign_word, sign_word_first, sum_lanes, zeros
+
+
+def pack_signs(x: Any) -> Words:
+    """Pack the signs of real values, 64 to a word.
+
+    Parameters
+    ----------
+    x : array (..., n) of real numbers
+        Any shape; the last axis is packed.
+
+    Returns
+    -------
+    uint64 (..., ceil(n / 64))
+        sign(x) of Eq. 4 (arXiv:1603.05279) as bits: 1 where x < 0.
+
+    Raises
+    ------
+    TypeError
+        When ``x`` does not hold real numbers.
+    """
+    x = checks.floats(np.atleast_1d(x), "x")
+    n = x.shape[-1]
+    words = np.empty((*x.shape[:-1], -(-n // 64)), np.uint64)
+    if words.size:
+        _pack_rows(x.ravel(), words.ravel(), x.size // n, n)
+    return words
+
+
+def unpack_signs(words: Any, n: int) -> Float:
+    """The signs in packed words, as floats.
+
+    Parameters
+    ----------
+    words : uint64 (..., ceil(n / 64))
+        As made by :func:`pack_signs`.
+    n : int
+        How many signs each row holds, at least 0.
+
+    Returns
+    -------
+    float32 (..., n)
+        +1 where the bit is 0, -1 where it is 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``words`` is not uint64, or its last axis is not ceil(n / 64).
+    """
+    words = checks.packed(words, n)
+    x = np.empty((*words.shape[:-1], int(n)), np.float32)
+    if x.size:
+        _unpack_rows(words.ravel(), x.ravel(), x.size // x.shape[-1], x.shape[-1])
+    return x
+
+
+@helper
+def pack_values(x, start, n, words, target):
+    """Pack the signs of ``x[start:start + n]`` into ``words[target:]``."""
+    whole = n // 64
+    for i in range(whole):
+        words[target + i] = sign_word(x, start + 64 * i)
+    if n > 64 * whole:
+        words[target + whole] = sign_word_first(x, start + 64 * whole, n - 64 * whole)
+
+
+@helper
+def mean_magnitude(x, start, n):
+    """The mean of ``|x[start:start + n]|``, summed in an order that depends on n alone."""
+    total = zeros()
+    whole = n // LANES
+    for i in range(whole):
+        total = add(total, magnitude(load(x, start + LANES * i)))
+    if n > LANES * whole:
+        total = add(total, magnitude(load_first(x, start + LANES * whole, n - LANES * whole)))
+    return sum_lanes(total) / np.float32(n)
+
+
+@kernel
+def _pack_rows(x, words, rows, n):
+    count = (n + 63) // 64
+    for row in prange(rows):
+        pack_values(x, row * n, n, words, row * count)
+
+
+@kernel
+def _unpack_rows(words, x, rows, n):
+    count = (n + 63) // 64
+    for row in prange(rows):
+        for i in range(n):
+            bit = (words[row * count + i // 64] >> np.uint64(i % 64)) & np.uint64(1)
+            x[row * n + i] = np.float32(1) - np.float32(2) * np.float32(bit)

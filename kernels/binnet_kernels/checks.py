@@ -1,0 +1,183 @@
+"""What a public function asks of its arguments, checked once, in one sentence when it fails.
+
+Both backends call these, so they accept and refuse the same input. Compiled code behind them checks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int32]
+Pair = int | Sequence[int]
+
+
+def floats(value: Any, name: str, ndim: int | None = None, shape: tuple[int, ...] | None = None) -> Float:
+    """``value`` as a C-contiguous, writeable float32 array, copied only when it is something else.
+
+    Real numbers of any width are taken (float64 is rounded). Anything else is a TypeError, a wrong number of
+    dimensions or a wrong shape a ValueError.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return _plain(array, np.dtype(np.float32))
+
+
+def words(value: Any, name: str, ndim: int | None = None) -> Words:
+    """``value`` as a C-contiguous, writeable uint64 array; TypeError for any other dtype."""
+    array = np.asarray(value)
+    if array.dtype != np.uint64:
+        raise TypeError(f"{name} must be an array of uint64 words, got dtype {array.dtype}")
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
+    return _plain(array, np.dtype(np.uint64))
+
+
+def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:
+    """Class numbers (n,) in [0, classes), as int64."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"labels must be integers, got dtype {array.dtype}")
+    if array.shape != (n,):
+        raise ValueError(f"labels must have shape {(n,)}, got {array.shape}")
+    if n and not (0 <= array.min() and array.max() < classes):
+        raise ValueError(f"labels must lie in 0…{classes - 1}, got {array.min()}…{array.max()}")
+    return np.array(array, np.int64)
+
+
+def output(out: Any, shape: tuple[int, ...]) -> Float:
+    """The array to write to: a new one, or the caller's when it is exactly what is needed."""
+    if out is None:
+        return np.empty(shape, np.float32)
+    fits = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == np.float32
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out must be a writeable, C-contiguous float32 array of shape {shape}, got {got}")
+    fitting: Float = out
+    return fitting
+
+
+def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
+    """An int or a pair of ints (vertical, horizontal), each at least ``least``."""
+    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    whole = len(both) == 2 and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in both)
+    if not whole or min(both) < least:
+        raise ValueError(f"{name} must be an int or a pair of ints, each at least {least}, got {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def pad_value(value: float) -> int:
+    """The value of the border of a binary convolution: 0, +1 or -1."""
+    if value not in (0, 1, -1):
+        raise ValueError(f"pad_value must be 0, +1 or -1, got {value!r}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A filter that slides over an image: its size, stride and zero padding, each (vertical, horizontal)."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    @classmethod
+    def of(cls, size: Pair, stride: Pair, padding: Pair) -> Window:
+        return cls(pair(size, "kernel_size", 1), pair(stride, "stride", 1), pair(padding, "padding", 0))
+
+    def output_size(self, h: int, w: int) -> tuple[int, int]:
+        """Rows and columns of the result; ValueError when the padded image is smaller than the filter."""
+        (kh, kw), (sh, sw), (ph, pw) = self.size, self.stride, self.padding
+        if h + 2 * ph < kh or w + 2 * pw < kw:
+            raise ValueError(f"an image of {h}x{w} with padding {ph, pw} is smaller than the filter of {kh}x{kw}")
+        return (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
+
+
+def same_channels(x: npt.NDArray[Any], weight_shape: tuple[int, ...]) -> None:
+    """The last axis of the input must be the last axis of the weights."""
+    if x.shape[-1] != weight_shape[-1]:
+        raise ValueError(f"x has {x.shape[-1]} channels (shape {x.shape}), the weights expect {weight_shape[-1]}")
+
+
+def _plain(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
+
+
+def packed(value: Any, n: int, name: str = "words", ndim: int | None = None) -> Words:
+    """Packed signs (..., ceil(n/64)); ValueError when the number of words does not fit ``n``."""
+    array = words(np.atleast_1d(value), name, ndim)
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
+        raise ValueError(f"n must be a whole number of signs, at least 0, got {n!r}")
+    if array.shape[-1] != -(-int(n) // 64):
+        raise ValueError(f"{name} must end in ceil({n}/64) = {-(-int(n) // 64)} words, got shape {array.shape}")
+    return array
+
+
+def filters(weight: Any, ndim: int | None = None) -> Float:
+    """Real weights (O, KH, KW, C) or (O, I), none of the axes but O empty."""
+    real = floats(weight, "weight", ndim)
+    if real.ndim < 2 or 0 in real.shape[1:]:
+        raise ValueError(f"weight must be (O, KH, KW, C) or (O, I) with at least one tap, got shape {real.shape}")
+    return real
+
+
+def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float:
+    """Scales (O,): True is ``optimal(weight)``, the mean of |W| (Eq. 6), False is 1, an array is itself."""
+    if isinstance(value, (bool, np.bool_)):
+        return optimal(weight) if value else np.ones(len(weight), np.float32)
+    return floats(value, "alpha", shape=(len(weight),))
+
+
+def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], window: Window) -> Float:
+    """The gradient of a convolution's output: (N, OH, OW, O)."""
+    if len(x_shape) != 4 or len(weight_shape) != 4 or x_shape[3] != weight_shape[3]:
+        raise ValueError(f"x {tuple(x_shape)} and weight {tuple(weight_shape)} must be (N, H, W, C) and (O, KH, KW, C)")
+    return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), weight_shape[0]))
+
+
+def pool_window(kernel_size: Pair, stride: Pair | None, padding: Pair) -> Window:
+    """A pooling window; the stride is the window itself unless given, the padding less than the window."""
+    window = Window.of(kernel_size, kernel_size if stride is None else stride, padding)
+    if window.padding[0] >= window.size[0] or window.padding[1] >= window.size[1]:
+        raise ValueError(f"padding must be smaller than the pooling window {window.size}, got {window.padding}")
+    return window
+
+
+def pool_grad(grad: Any, x_shape: tuple[int, ...], window: Window) -> Float:
+    """The gradient of a pooling's output: (N, OH, OW, C)."""
+    if len(x_shape) != 4:
+        raise ValueError(f"x must be (N, H, W, C), got {tuple(x_shape)}")
+    return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), x_shape[3]))
+
+
+def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
+    """``x`` (..., C) and vectors (C,) that belong to its last axis."""
+    x = floats(x, "x")
+    if x.ndim < 2:
+        raise ValueError(f"x must be (..., C) with at least 2 dimensions, got shape {x.shape}")
+    return x, *(floats(v, name, shape=(x.shape[-1],)) for name, v in vectors.items())
+
+
+def smoothing(value: float) -> np.float32:
+    """The share of the target that label smoothing spreads over all classes, in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1), got {value!r}")
+    return np.float32(value)
+
+
+def rows(x: Float) -> tuple[int, int]:
+    """Rows and channels of ``x`` (..., C), of which there must be some to take a mean."""
+    if x.size == 0:
+        raise ValueError(f"x must hold at least one row and one channel, got shape {x.shape}")
+    return x.size // x.shape[-1], x.shape[-1]

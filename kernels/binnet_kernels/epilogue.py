@@ -1,0 +1,182 @@
+"""How a register tile leaves the registers: scaled sums, scaled dot products of signs, or plain integers.
+
+Rows of a tile go to consecutive pixels ``first``, ``first + 1``, ... of ``out``, an array of ``step`` columns; a tile's
+columns go to ``channel`` and after. Rows past the pixel ``last`` repeat it, columns past ``step`` are not written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from .simd import FLOATS, LANES, WORD_LANES, masked_load, masked_store, pointer, spread, twin
+from .tile import FLOAT_CHANNELS, FLOAT_ROWS, SUMS, VECTORS, XNOR_CHANNELS, XNOR_ROWS, Tile, at_vector
+
+
+def _each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
+    """Row numbers of a tile with the number of the pixel each writes to: rows past the last repeat it."""
+    for row in range(tile.rows):
+        pixel = builder.add(first, ir.Constant(first.type, row))
+        yield row, builder.select(builder.icmp_signed("<", pixel, last), pixel, last)
+
+
+def _store_sums(tile: Any, out: Any, first: int, last: int, step: int, channel: int, scale: Any) -> None:
+    keep = min(step - channel, FLOAT_CHANNELS)
+    for row in range(FLOAT_ROWS):
+        index = min(first + row, last) * step + channel
+        out[index : index + keep] = tile[row, :keep] * scale[channel : channel + keep]
+
+
+@twin(_store_sums)
+def store_sums(context: Any, tile: Any, out: Any, first: Any, last: Any, step: Any, channel: Any, scale: Any) -> Any:
+    """``out[min(first + p, last), channel + o] = tile[p, o] * scale[channel + o]``, where ``out`` has ``step`` columns.
+
+    ``scale`` holds whole blocks of channels; columns past ``step`` are not written.
+    """
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        tile, out, first, last, step, channel, scale = args
+        vector = FLOATS.llvm_type
+        for v in range(VECTORS):
+            column = builder.add(channel, at_vector(channel, v, LANES))
+            factor = builder.load(pointer(context, builder, sig.args[6], scale, column, vector), align=4)
+            for row, pixel in _each_row(builder, sig.args[0], first, last):
+                value = builder.fmul(builder.extract_value(tile, row * VECTORS + v), factor)
+                address = pointer(
+                    context, builder, sig.args[1], out, builder.add(builder.mul(pixel, step), column), vector
+                )
+                masked_store(builder, value, address, builder.sub(step, column))
+        return context.get_dummy_value()
+
+    return types.void(tile, out, types.intp, types.intp, types.intp, types.intp, scale), build
+
+
+def _load_sums(array: Any, first: int, last: int, step: int, channel: int) -> Any:
+    tile, keep = np.zeros((FLOAT_ROWS, FLOAT_CHANNELS), np.float32), min(step - channel, FLOAT_CHANNELS)
+    for row in range(FLOAT_ROWS):
+        index = min(first + row, last) * step + channel
+        tile[row, :keep] = array[index : index + keep]
+    return tile
+
+
+@twin(_load_sums)
+def load_sums(context: Any, array: Any, first: Any, last: Any, step: Any, channel: Any) -> Any:
+    """The tile that :func:`store_sums` wrote with a scale of 1, to go on adding to it."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        array, first, last, step, channel = args
+        tile = ir.Constant(context.get_value_type(SUMS), None)
+        for v in range(VECTORS):
+            column = builder.add(channel, at_vector(channel, v, LANES))
+            for row, pixel in _each_row(builder, SUMS, first, last):
+                index, left = builder.add(builder.mul(pixel, step), column), builder.sub(step, column)
+                value = masked_load(context, builder, sig.args[0], array, index, left, FLOATS.llvm_type)
+                tile = builder.insert_value(tile, value, row * VECTORS + v)
+        return tile
+
+    return SUMS(array, types.intp, types.intp, types.intp, types.intp), build
+
+
+def _dots(tile: Any, row: int, base: Any, place: int, keep: int) -> Any:
+    return base[place : place + keep] - 2 * tile[row, :keep].astype(np.int32)
+
+
+def _each_dot(
+    context: Any, builder: ir.IRBuilder, tile: Any, v: int, row: int, base_type: Any, base: Any, place: Any
+) -> Any:
+    """``base[place + o] - 2 * tile[row, o]`` as <WORD_LANES x i32>."""
+    ints = ir.VectorType(ir.IntType(32), WORD_LANES)
+    counts = builder.trunc(builder.extract_value(tile, row * VECTORS + v), ints)
+    most = builder.load(pointer(context, builder, base_type, base, place, ints), align=4)
+    return builder.sub(most, builder.shl(counts, ir.Constant(ints, [1] * WORD_LANES)))
+
+
+def _store_ints(tile: Any, out: Any, first: int, last: int, step: int, channel: int, base: Any) -> None:
+    keep = min(step - channel, XNOR_CHANNELS)
+    for row in range(XNOR_ROWS):
+        index = min(first + row, last) * step + channel
+        out[index : index + keep] = _dots(tile, row, base, channel, keep)
+
+
+@twin(_store_ints)
+def store_ints(context: Any, tile: Any, out: Any, first: Any, last: Any, step: Any, channel: Any, base: Any) -> Any:
+    """``out[min(first + p, last), channel + o] = base[channel + o] - 2 * tile[p, o]``, int32."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        tile, out, first, last, step, channel, base = args
+        for v in range(VECTORS):
+            column = builder.add(channel, at_vector(channel, v, WORD_LANES))
+            for row, pixel in _each_row(builder, sig.args[0], first, last):
+                value = _each_dot(context, builder, tile, v, row, sig.args[6], base, column)
+                index = builder.add(builder.mul(pixel, step), column)
+                address = pointer(context, builder, sig.args[1], out, index, value.type)
+                masked_store(builder, value, address, builder.sub(step, column))
+        return context.get_dummy_value()
+
+    return types.void(tile, out, types.intp, types.intp, types.intp, types.intp, base), build
+
+
+def _store_dots(
+    tile: Any,
+    out: Any,
+    first: int,
+    last: int,
+    step: int,
+    channel: int,
+    base: Any,
+    group: Any,
+    alpha: Any,
+    K: Any,
+    k_step: int,
+) -> None:
+    keep = min(step - channel, XNOR_CHANNELS)
+    for row in range(XNOR_ROWS):
+        pixel = min(first + row, last)
+        dots = _dots(tile, row, base, group[pixel] + channel, keep).astype(np.float32)
+        index = pixel * step + channel
+        out[index : index + keep] = dots * alpha[channel : channel + keep] * K[pixel * k_step]
+
+
+@twin(_store_dots)
+def store_dots(
+    context: Any,
+    tile: Any,
+    out: Any,
+    first: Any,
+    last: Any,
+    step: Any,
+    channel: Any,
+    base: Any,
+    group: Any,
+    alpha: Any,
+    K: Any,
+    k_step: Any,
+) -> Any:
+    """``out[q, channel + o] = (base[group[q] + channel + o] - 2 * tile[p, o]) * alpha[channel + o] * K[q * k_step]``.
+
+    q = min(first + p, last). ``base`` holds n less the border correction, a row for each class of border; ``group[q]``
+    is where the row of pixel q starts. Rows of ``base`` and ``alpha`` hold whole blocks of channels.
+    """
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        tile, out, first, last, step, channel, base, group, alpha, K, k_step = args
+        floats = ir.VectorType(ir.FloatType(), WORD_LANES)
+        integer, real = ir.IntType(64), ir.FloatType()
+        for row, pixel in _each_row(builder, sig.args[0], first, last):
+            k = builder.load(pointer(context, builder, sig.args[9], K, builder.mul(pixel, k_step), real), align=4)
+            start = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
+            for v in range(VECTORS):
+                column = builder.add(channel, at_vector(channel, v, WORD_LANES))
+                dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
+                a = builder.load(pointer(context, builder, sig.args[8], alpha, column, floats), align=4)
+                value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, WORD_LANES))
+                index = builder.add(builder.mul(pixel, step), column)
+                address = pointer(context, builder, sig.args[1], out, index, floats)
+                masked_store(builder, value, address, builder.sub(step, column))
+        return context.get_dummy_value()
+
+    ints = (types.intp,) * 4
+    return types.void(tile, out, *ints, base, group, alpha, K, types.intp), build

@@ -1,0 +1,303 @@
+"""Every public kernel again in plain NumPy, a few lines each, to read beside the paper (arXiv:1603.05279).
+
+The functions and classes here have the names, arguments, results and errors of the fast ones in ``binnet_kernels``,
+and are the second of the three forms each kernel has (naive loops stand in the tests). Integers agree exactly between
+the backends; floating-point sums agree up to the order of summation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .checks import Float, Ints, Pair, Window, Words
+
+# ---------------------------------------------------------------------------------------------- bits
+
+
+def sign(x: Any) -> Float:
+    """Signs as float32 ±1, any shape: +1 for x >= 0, ±0.0 and NaN (Eq. 4 with sign(0) = +1)."""
+    return np.where(checks.floats(x, "x") < 0, np.float32(-1), np.float32(1))
+
+
+def pack_signs(x: Any) -> Words:
+    """See :func:`binnet_kernels.pack_signs`."""
+    x = checks.floats(np.atleast_1d(x), "x")
+    n = x.shape[-1]
+    bits = np.zeros((*x.shape[:-1], -(-n // 64) * 64), bool)
+    bits[..., :n] = x < 0
+    return np.packbits(bits, axis=-1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
+
+
+def unpack_signs(words: Any, n: int) -> Float:
+    """See :func:`binnet_kernels.unpack_signs`."""
+    words = checks.packed(words, n)
+    bits = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), axis=-1, bitorder="little")
+    return np.where(bits[..., :n] == 1, np.float32(-1), np.float32(1))
+
+
+def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
+    """See :func:`binnet_kernels.xnor_gemm`."""
+    a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
+    differing = sum(
+        (np.bitwise_count(a[:, None, i] ^ b[None, :, i]).astype(np.int32) for i in range(a.shape[1])),
+        np.zeros((a.shape[0], b.shape[0]), np.int32),
+    )
+    dots: Ints = np.int32(n) - 2 * differing
+    return dots
+
+
+# ---------------------------------------------------------------------------------------------- scales
+
+
+def weight_alpha(weight: Any) -> Float:
+    """See :func:`binnet_kernels.weight_alpha`."""
+    weight = checks.filters(weight)
+    alpha: Float = np.abs(weight).mean(axis=tuple(range(1, weight.ndim)), dtype=np.float64).astype(np.float32)
+    return alpha
+
+
+def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:
+    """See :func:`binnet_kernels.scale_map`."""
+    x, window = checks.floats(x, "x", 4), Window.of(kernel_size, stride, padding)
+    window.output_size(*x.shape[1:3])
+    mean_abs_x = np.abs(x).mean(axis=-1, keepdims=True)  # A
+    box = np.full((1, *window.size, 1), 1 / (window.size[0] * window.size[1]), np.float32)  # k
+    return conv2d(mean_abs_x, box, window.stride, window.padding)  # K = A * k
+
+
+# ---------------------------------------------------------------------------------------------- convolutions
+
+
+def _padded(x: Float, window: Window, value: float = 0.0) -> Float:
+    (ph, pw) = window.padding
+    return np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=value)
+
+
+def _patches(padded: Float, window: Window) -> Float:
+    """All windows of a padded image, as a view (N, OH, OW, C, KH, KW)."""
+    view = np.lib.stride_tricks.sliding_window_view(padded, window.size, axis=(1, 2))
+    return view[:, :: window.stride[0], :: window.stride[1]]
+
+
+def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
+    """See :func:`binnet_kernels.conv2d`."""
+    x, weight = checks.floats(x, "x", 4), checks.floats(weight, "weight", 4)
+    checks.same_channels(x, weight.shape)
+    window = Window.of(weight.shape[1:3], stride, padding)
+    oh, ow = window.output_size(*x.shape[1:3])
+    y = checks.output(out, (x.shape[0], oh, ow, weight.shape[0]))
+    y[...] = np.tensordot(_patches(_padded(x, window), window), weight, axes=([4, 5, 3], [1, 2, 3]))
+    return y
+
+
+def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
+    """See :func:`binnet_kernels.conv2d_grad_input`."""
+    weight = checks.floats(weight, "weight", 4)
+    window = Window.of(weight.shape[1:3], stride, padding)
+    grad = checks.conv_grad(grad, x_shape, weight.shape, window)
+    n, h, w, c = x_shape
+    (sh, sw), (ph, pw), (oh, ow) = window.stride, window.padding, grad.shape[1:3]
+    padded = np.zeros((n, h + 2 * ph, w + 2 * pw, c), np.float32)
+    for r in range(window.size[0]):  # each tap sends the gradient back to the pixels it read
+        for s in range(window.size[1]):
+            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad @ weight[:, r, s]
+    return np.ascontiguousarray(padded[:, ph : ph + h, pw : pw + w])
+
+
+def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
+    """See :func:`binnet_kernels.conv2d_grad_weight`."""
+    x = checks.floats(x, "x", 4)
+    window = Window.of(weight_shape[1:3], stride, padding)
+    grad = checks.conv_grad(grad, x.shape, weight_shape, window)
+    patches = _patches(_padded(x, window), window)
+    return np.ascontiguousarray(np.tensordot(grad, patches, axes=([0, 1, 2], [0, 1, 2])).transpose(0, 2, 3, 1))
+
+
+class Conv2d:
+    """See :class:`binnet_kernels.Conv2d`."""
+
+    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0) -> None:
+        self.weight = checks.floats(weight, "weight", 4)
+        self.window = Window.of(self.weight.shape[1:3], stride, padding)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        return conv2d(x, self.weight, self.window.stride, self.window.padding, out)
+
+
+class XnorConv2d:
+    """See :class:`binnet_kernels.XnorConv2d`."""
+
+    def __init__(
+        self,
+        weight: Any,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        pad_value: int = 0,
+        alpha: Any = True,
+        use_k: bool = False,
+    ) -> None:
+        weight = checks.filters(weight, 4)
+        self.window = Window.of(weight.shape[1:3], stride, padding)
+        self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
+        self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        x = checks.floats(x, "x", 4)
+        checks.same_channels(x, self.weight_sign.shape)
+        oh, ow = self.window.output_size(*x.shape[1:3])
+        y = checks.output(out, (x.shape[0], oh, ow, len(self.alpha)))
+        padded = _padded(sign(x), self.window, self.pad_value)
+        y[...] = conv2d(padded, self.weight_sign, self.window.stride)  # exact: whole numbers below 2^24
+        y *= self.alpha
+        if self.use_k:
+            y *= scale_map(x, self.window.size, self.window.stride, self.window.padding)
+        return y
+
+
+class XnorLinear:
+    """See :class:`binnet_kernels.XnorLinear`."""
+
+    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False) -> None:
+        weight = checks.filters(weight, 2)
+        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        return _as_pixels(self._conv, x, out, len(self._conv.alpha))
+
+
+class BwnConv2d:
+    """See :class:`binnet_kernels.BwnConv2d`."""
+
+    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0, alpha: Any = True) -> None:
+        weight = checks.filters(weight, 4)
+        self.window = Window.of(weight.shape[1:3], stride, padding)
+        self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        y = conv2d(x, self.weight_sign, self.window.stride, self.window.padding, out)
+        y *= self.alpha
+        return y
+
+
+class BwnLinear:
+    """See :class:`binnet_kernels.BwnLinear`."""
+
+    def __init__(self, weight: Any, alpha: Any = True) -> None:
+        weight = checks.filters(weight, 2)
+        self._conv = BwnConv2d(weight[:, None, None], alpha=alpha)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        return _as_pixels(self._conv, x, out, len(self._conv.alpha))
+
+
+def _alpha(alpha: Any, weight: Float) -> Float:
+    return checks.alpha(alpha, weight, weight_alpha)
+
+
+def _as_pixels(conv: Any, x: Any, out: Any, o: int) -> Float:
+    """Run a 1x1 convolution on rows (N, I): a dense layer is one whose image has a single pixel."""
+    x = checks.floats(x, "x", 2)
+    y = checks.output(out, (len(x), o))
+    conv(x[:, None, None], out=y[:, None, None])
+    return y
+
+
+# ---------------------------------------------------------------------------------------------- pooling
+
+
+def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
+    """See :func:`binnet_kernels.max_pool2d`."""
+    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
+    window.output_size(*x.shape[1:3])
+    return np.ascontiguousarray(_patches(_padded(x, window, -np.inf), window).max(axis=(4, 5)))
+
+
+def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
+    """See :func:`binnet_kernels.max_pool2d_grad`."""
+    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
+    grad = checks.pool_grad(grad, x.shape, window)
+    (_, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
+    padded = _padded(x, window, -np.inf)
+    winner = _patches(padded, window).reshape(*grad.shape, -1).argmax(axis=-1)  # the first one, row by row
+    n, oh, ow, c = np.indices(grad.shape, sparse=True)
+    grad_padded = np.zeros_like(padded)
+    np.add.at(grad_padded, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad)
+    return np.ascontiguousarray(grad_padded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]])
+
+
+def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
+    """See :func:`binnet_kernels.avg_pool2d`."""
+    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
+    window.output_size(*x.shape[1:3])
+    return np.ascontiguousarray(_patches(_padded(x, window), window).mean(axis=(4, 5)))
+
+
+def avg_pool2d_grad(
+    grad: Any, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> Float:
+    """See :func:`binnet_kernels.avg_pool2d_grad`."""
+    window = checks.pool_window(kernel_size, stride, padding)
+    grad = checks.pool_grad(grad, x_shape, window)
+    (kh, kw), (sh, sw), (ph, pw), (oh, ow) = window.size, window.stride, window.padding, grad.shape[1:3]
+    padded = np.zeros((x_shape[0], x_shape[1] + 2 * ph, x_shape[2] + 2 * pw, x_shape[3]), np.float32)
+    for r in range(kh):
+        for s in range(kw):
+            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad / np.float32(kh * kw)
+    return np.ascontiguousarray(padded[:, ph : ph + x_shape[1], pw : pw + x_shape[2]])
+
+
+# ---------------------------------------------------------------------------------------------- normalisation, loss
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float, Float, Float]:
+    """See :func:`binnet_kernels.batch_norm`."""
+    x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
+    checks.rows(x)
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
+    var = np.square(x - mean).mean(axis=axes, dtype=np.float64).astype(np.float32)
+    return batch_norm_inference(x, gamma, beta, mean, var, eps), mean, var
+
+
+def batch_norm_inference(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5) -> Float:
+    """See :func:`binnet_kernels.batch_norm_inference`."""
+    x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
+    y: Float = (x - mean) * (gamma / np.sqrt(var + np.float32(eps))) + beta
+    return y
+
+
+def batch_norm_grad(
+    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5
+) -> tuple[Float, Float, Float]:
+    """See :func:`binnet_kernels.batch_norm_grad`."""
+    x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
+    grad = checks.floats(grad, "grad", shape=x.shape)
+    rows, axes = checks.rows(x)[0], tuple(range(x.ndim - 1))
+    inverse = 1 / np.sqrt(var + np.float32(eps))
+    x_hat = (x - mean) * inverse
+    grad_beta = grad.sum(axis=axes, dtype=np.float64).astype(np.float32)
+    grad_gamma = (grad * x_hat).sum(axis=axes, dtype=np.float64).astype(np.float32)
+    means = grad_beta / np.float32(rows), grad_gamma / np.float32(rows)
+    return (gamma * inverse) * (grad - means[0] - x_hat * means[1]), grad_gamma, grad_beta
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> tuple[Float, Float]:
+    """See :func:`binnet_kernels.softmax_cross_entropy`."""
+    logits, target = checks.floats(logits, "logits", 2), checks.smoothing(label_smoothing)
+    labels = checks.labels(labels, *logits.shape)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    chosen = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    return -(1 - target) * chosen - target * log_p.mean(axis=1), np.exp(log_p)
+
+
+def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing: float = 0.0) -> Float:
+    """See :func:`binnet_kernels.softmax_cross_entropy_grad`."""
+    probabilities, target = checks.floats(probabilities, "probabilities", 2), checks.smoothing(label_smoothing)
+    labels = checks.labels(labels, *probabilities.shape)
+    grad: Float = probabilities - target / np.float32(probabilities.shape[1])
+    grad[np.arange(len(labels)), labels] -= 1 - target
+    return grad

@@ -1,0 +1,100 @@
+"""The scales that a binary convolution gives back: alpha of the weights (Eq. 6) and the map K of the input (Eq. 11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from . import checks
+from ._jit import kernel
+from .bits import mean_magnitude
+from .checks import Float, Pair, Window
+
+
+def weight_alpha(weight: Any) -> Float:
+    """The optimal scale of each filter, arXiv:1603.05279, Eq. 6: alpha = ‖W‖₁ / n.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) or (O, I) of real numbers
+
+    Returns
+    -------
+    float32 (O,)
+        Mean of |W| over everything but the first axis, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``weight`` is not real, has fewer than two axes, or no taps.
+    """
+    weight = checks.filters(weight)
+    alpha = np.empty(len(weight), np.float32)
+    if len(weight):
+        _mean_magnitudes(weight.ravel(), alpha, len(weight), weight[0].size)
+    return alpha
+
+
+def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:
+    """The map K of Eq. 11 (arXiv:1603.05279): K = A * k, with A the mean of |x| over channels, k a box filter.
+
+    ``A`` is padded with zeros and divided by ``kh * kw`` everywhere, the border included, as the equation stands.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C) of real numbers
+    kernel_size, stride, padding : int or pair of ints
+        Those of the convolution that K belongs to.
+
+    Returns
+    -------
+    float32 (N, OH, OW, 1)
+        beta of the window at each output pixel; NaN where the window holds one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape, or the padded image is smaller than the window.
+    """
+    x, window = checks.floats(x, "x", 4), Window.of(kernel_size, stride, padding)
+    n, h, w, c = x.shape
+    oh, ow = window.output_size(h, w)
+    K = np.empty((n, oh, ow, 1), np.float32)
+    if K.size:
+        (ph, pw) = window.padding
+        mean_abs_x = np.zeros((n, h + 2 * ph, w + 2 * pw), np.float32)
+        means = np.empty(n * h * w, np.float32)
+        _mean_magnitudes(x.ravel(), means, n * h * w, c)
+        mean_abs_x[:, ph : ph + h, pw : pw + w] = means.reshape(n, h, w)
+        box_filter(mean_abs_x, K, window)
+    return K
+
+
+def box_filter(mean_abs_x: Float, K: Float, window: Window) -> None:
+    """``K = A * k``: A (N, H, W) is padded already, K (N, OH, OW, 1) is written."""
+    n, oh, ow, _ = K.shape
+    _box_filter(mean_abs_x.ravel(), K.ravel(), n, *mean_abs_x.shape[1:], oh, ow, *window.size, *window.stride)
+
+
+@kernel
+def _mean_magnitudes(x, means, rows, n):
+    for row in prange(rows):
+        means[row] = mean_magnitude(x, row * n, n)
+
+
+@kernel
+def _box_filter(a, K, n, high, wide, oh, ow, kh, kw, sh, sw):
+    share = np.float32(1) / np.float32(kh * kw)
+    for line in prange(n * oh):
+        source = (line // oh * high + line % oh * sh) * wide
+        for col in range(ow):
+            K[line * ow + col] = np.float32(0)
+        for r in range(kh):
+            for s in range(kw):  # columns innermost: every tap is one vectorised pass over the row
+                start = source + r * wide + s
+                for col in range(ow):
+                    K[line * ow + col] += a[start + col * sw]
+        for col in range(ow):
+            K[line * ow + col] *= share

@@ -1,0 +1,240 @@
+"""The vector type: a handful of SIMD values and operations inside ordinary compiled code.
+
+LLVM's own vectoriser stops at 256 bits and cannot keep a tile of sums in registers, so the hot kernels say what they
+mean: ``Vector`` is a Numba type whose LLVM form is ``<lanes x scalar>``, and each operation below is one LLVM
+instruction or two. The same text becomes AVX-512, AVX2, SSE or NEON code.
+
+Every operation exists twice under one name: an LLVM form for compiled code, and a NumPy form that stands in when
+Numba's JIT is off (``NUMBA_DISABLE_JIT=1``), so each kernel can be stepped through in a debugger. There a vector is a
+small array. All indices are element indices into the flat, C-contiguous data of an array; nothing is bounds-checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+JIT = not config.DISABLE_JIT
+
+
+def _vector_bits() -> int:
+    """Width of the widest vectors that pay on the CPU that Numba compiles for."""
+    name = config.CPU_NAME or llvm.get_host_cpu_name()
+    if config.CPU_NAME and config.CPU_NAME != llvm.get_host_cpu_name():
+        return 256 if name in {"haswell", "broadwell", "skylake", "znver1", "znver2", "znver3", "x86-64-v3"} else 128
+    features = llvm.get_host_cpu_features()
+    return 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
+
+
+VECTOR_BITS = _vector_bits()
+LANES = VECTOR_BITS // 32  # float32 values in a vector
+WORD_LANES = VECTOR_BITS // 64  # 64-bit words in a vector
+
+
+class Vector(types.Type):
+    """A SIMD value of ``lanes`` elements of ``scalar``."""
+
+    def __init__(self, scalar: types.Type, lanes: int) -> None:
+        self.scalar, self.lanes = scalar, lanes
+        super().__init__(name=f"Vector<{scalar} x {lanes}>")
+
+    @property
+    def llvm_type(self) -> ir.VectorType:
+        element = ir.FloatType() if self.scalar == types.float32 else ir.IntType(self.scalar.bitwidth)
+        return ir.VectorType(element, self.lanes)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        super().__init__(manager, vector, vector.llvm_type)
+
+
+FLOATS = Vector(types.float32, LANES)
+WORDS = Vector(types.uint64, WORD_LANES)
+_VECTOR_OF = {types.float32: FLOATS, types.uint64: WORDS}
+
+
+def twin(python: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Name two forms at once: the decorated LLVM form with the JIT, ``python`` without it."""
+    return lambda llvm_form: intrinsic(llvm_form) if JIT else python
+
+
+# ------------------------------------------------------------------ LLVM building blocks, shared with tile.py
+
+
+def pointer(
+    context: Any, builder: ir.IRBuilder, array_type: Any, array: Any, index: Any, target: ir.Type | None = None
+) -> Any:
+    """Address of flat element ``index`` of an array, as a pointer to ``target`` (the element itself by default)."""
+    data = context.make_array(array_type)(context, builder, array).data
+    address = builder.gep(data, [index])
+    return address if target is None else builder.bitcast(address, target.as_pointer())
+
+
+def spread(builder: ir.IRBuilder, scalar: Any, lanes: int) -> Any:
+    """``scalar`` in every lane."""
+    undef = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    lane0 = builder.insert_element(undef, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(lane0, undef, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+
+def call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[Any]) -> Any:
+    """Call an LLVM intrinsic."""
+    function = ir.FunctionType(result, [a.type for a in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+
+
+def suffix(vector: ir.VectorType) -> str:
+    """LLVM's name of a vector type in its intrinsics, as in ``llvm.ctpop.v8i64``."""
+    scalar = "f32" if isinstance(vector.element, ir.FloatType) else f"i{vector.element.width}"
+    return f"v{vector.count}{scalar}"
+
+
+def lane_mask(builder: ir.IRBuilder, keep: Any, lanes: int) -> Any:
+    """``<lanes x i1>``, true in the first ``keep`` lanes."""
+    number = ir.Constant(ir.VectorType(keep.type, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", number, spread(builder, keep, lanes))
+
+
+def masked_store(builder: ir.IRBuilder, value: Any, address: Any, keep: Any) -> None:
+    """Store the first ``keep`` lanes (all of them when ``keep`` is larger)."""
+    arguments = [value, address, ir.Constant(ir.IntType(32), 4), lane_mask(builder, keep, value.type.count)]
+    call(builder, f"llvm.masked.store.{suffix(value.type)}.p0", ir.VoidType(), arguments)
+
+
+# ------------------------------------------------------------------ vectors of float32
+
+
+def _load(array: Any, index: int) -> Any:
+    return array[index : index + (LANES if array.dtype == np.float32 else WORD_LANES)].copy()
+
+
+@twin(_load)
+def load(context: Any, array: Any, index: Any) -> Any:
+    """The vector that starts at ``index``."""
+    vector = _VECTOR_OF[array.dtype]
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        address = pointer(context, builder, sig.args[0], args[0], args[1], vector.llvm_type)
+        return builder.load(address, align=vector.scalar.bitwidth // 8)
+
+    return vector(array, types.intp), build
+
+
+def _load_first(array: Any, index: int, keep: int) -> Any:
+    vector = np.zeros(LANES, np.float32)
+    vector[: max(keep, 0)] = array[index : index + min(max(keep, 0), LANES)]
+    return vector
+
+
+@twin(_load_first)
+def load_first(context: Any, array: Any, index: Any, keep: Any) -> Any:
+    """The first ``keep`` floats at ``index``, zeros in the lanes after them; memory past them is not touched."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return masked_load(context, builder, sig.args[0], args[0], args[1], args[2], FLOATS.llvm_type)
+
+    return FLOATS(array, types.intp, types.intp), build
+
+
+def masked_load(
+    context: Any, builder: ir.IRBuilder, array_type: Any, array: Any, index: Any, keep: Any, target: ir.VectorType
+) -> Any:
+    """Load the first ``keep`` lanes at a flat index, zeros elsewhere."""
+    address = pointer(context, builder, array_type, array, index, target)
+    zeros = ir.Constant(target, [0.0] * target.count)
+    arguments = [address, ir.Constant(ir.IntType(32), 4), lane_mask(builder, keep, target.count), zeros]
+    return call(builder, f"llvm.masked.load.{suffix(target)}.p0", target, arguments)
+
+
+@twin(lambda: np.zeros(LANES, np.float32))
+def zeros(context: Any) -> Any:
+    """A float vector of zeros."""
+    return FLOATS(), lambda context, builder, sig, args: ir.Constant(FLOATS.llvm_type, [0.0] * LANES)
+
+
+@twin(np.abs)
+def magnitude(context: Any, a: Any) -> Any:
+    """|a| of each lane."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return call(builder, f"llvm.fabs.{suffix(FLOATS.llvm_type)}", FLOATS.llvm_type, list(args))
+
+    return FLOATS(FLOATS), build
+
+
+@twin(np.add)
+def add(context: Any, a: Any, b: Any) -> Any:
+    """a + b of each lane."""
+    return FLOATS(FLOATS, FLOATS), lambda context, builder, sig, args: builder.fadd(*args)
+
+
+def _sum_lanes(a: Any) -> Any:
+    while len(a) > 1:
+        a = a[: len(a) // 2] + a[len(a) // 2 :]
+    return a[0]
+
+
+@twin(_sum_lanes)
+def sum_lanes(context: Any, a: Any) -> Any:
+    """Sum of all lanes, upper half onto lower half until one is left (a fixed order)."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        value = args[0]
+        while value.type.count > 1:
+            half = value.type.count // 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(start, start + half)))
+                for start in (0, half)
+            )
+            undef = ir.Constant(value.type, ir.Undefined)
+            value = builder.fadd(builder.shuffle_vector(value, undef, low), builder.shuffle_vector(value, undef, high))
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(FLOATS), build
+
+
+# ------------------------------------------------------------------ signs
+
+
+def _sign_word(array: Any, index: int, keep: int) -> Any:
+    bits = np.zeros(64, bool)
+    bits[:keep] = array[index : index + min(keep, 64)] < 0
+    return np.packbits(bits, bitorder="little").view("<u8")[0]
+
+
+def _sign_bits(builder: ir.IRBuilder, x: Any) -> Any:
+    negative = builder.fcmp_ordered("<", x, ir.Constant(x.type, [0.0] * 64))
+    return builder.bitcast(negative, ir.IntType(64))
+
+
+@twin(lambda array, index: _sign_word(array, index, 64))
+def sign_word(context: Any, array: Any, index: Any) -> Any:
+    """The signs of 64 floats in one word: bit i is 1 when ``array[index + i] < 0``."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        target = ir.VectorType(ir.FloatType(), 64)
+        address = pointer(context, builder, sig.args[0], args[0], args[1], target)
+        return _sign_bits(builder, builder.load(address, align=4))
+
+    return types.uint64(array, types.intp), build
+
+
+@twin(_sign_word)
+def sign_word_first(context: Any, array: Any, index: Any, keep: Any) -> Any:
+    """The signs of the first ``keep`` < 64 floats; the other bits are 0."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        target = ir.VectorType(ir.FloatType(), 64)
+        array, index, keep = args
+        return _sign_bits(builder, masked_load(context, builder, sig.args[0], array, index, keep, target))
+
+    return types.uint64(array, types.intp, types.intp), build

@@ -1,0 +1,64 @@
+"""How many threads the kernels use, and the one way into Numba's thread pool."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numba
+from numba import config
+
+_state = {"threads": int(config.NUMBA_NUM_THREADS), "pool started": False}
+_one_at_a_time = threading.Lock()
+
+
+def set_num_threads(n: int) -> None:
+    """Use ``n`` threads in every kernel from now on, for all Python threads.
+
+    With 1, kernels run on a serial path that never enters the thread pool. Results are the same bits for any ``n``.
+
+    Parameters
+    ----------
+    n : int
+        1 to the number of threads that Numba may start (``NUMBA_NUM_THREADS``, by default the number of cores).
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    most = int(config.NUMBA_NUM_THREADS)
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
+        raise ValueError(f"the number of threads must be a whole number from 1 to {most}, got {n!r}")
+    _state["threads"] = n
+
+
+def get_num_threads() -> int:
+    """The number of threads that kernels use; the number of cores unless set."""
+    return _state["threads"]
+
+
+def run_in_pool(compiled: Callable[..., Any], arguments: tuple[Any, ...], threads: int) -> Any:
+    """Call a parallel kernel with ``threads`` threads."""
+    numba.set_num_threads(threads)  # Numba keeps the number per calling thread; this also starts the pool
+    _state["pool started"] = True
+    with _turn():
+        return compiled(*arguments)
+
+
+def _turn() -> AbstractContextManager[Any]:
+    """The workqueue layer aborts the process when two threads enter it at once, so there they take turns."""
+    return _one_at_a_time if numba.threading_layer() == "workqueue" else nullcontext()
+
+
+def _after_fork() -> None:
+    """GNU OpenMP kills a forked child that enters a pool its parent had started: such a child computes serially."""
+    if _state["pool started"]:
+        _state["threads"] = 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

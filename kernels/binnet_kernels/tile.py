@@ -1,0 +1,219 @@
+"""The register tile: a block of sums, rows x channels, that stays in registers while a kernel runs over the depth.
+
+Row p of a tile belongs to one pixel (or one tap), its vectors to consecutive output channels. Each step of the inner
+loop reads one value per row, copies it to all lanes, and combines it with the weights of all channels: no horizontal
+sums, no im2col buffer. ``Tile`` is a Numba type whose LLVM form is an array of vectors; LLVM splits it into registers.
+Without the JIT a tile is an array (rows, channels).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import models, register_model
+
+from .simd import (
+    FLOATS,
+    LANES,
+    VECTOR_BITS,
+    WORD_LANES,
+    WORDS,
+    Vector,
+    call,
+    masked_load,
+    pointer,
+    spread,
+    suffix,
+    twin,
+)
+
+# The largest tiles whose sums, weights and one broadcast value fit the registers: 32 with AVX-512, 16 otherwise.
+XNOR_ROWS = 4
+FLOAT_ROWS = 12 if VECTOR_BITS == 512 else 6
+VECTORS = 2  # vectors of channels in a row of any tile
+XNOR_CHANNELS = VECTORS * WORD_LANES
+FLOAT_CHANNELS = VECTORS * LANES
+
+
+class Tile(types.Type):
+    """``rows`` x ``VECTORS`` vectors."""
+
+    def __init__(self, vector: Vector, rows: int) -> None:
+        self.vector, self.rows = vector, rows
+        super().__init__(name=f"Tile<{rows} x {VECTORS} x {vector.name}>")
+
+
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, tile: Tile) -> None:
+        super().__init__(manager, tile, ir.ArrayType(tile.vector.llvm_type, tile.rows * VECTORS))
+
+
+COUNTS = Tile(WORDS, XNOR_ROWS)
+SUMS = Tile(FLOATS, FLOAT_ROWS)
+
+
+def _empty(tile: Tile) -> Any:
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(), build
+
+
+@twin(lambda: np.zeros((XNOR_ROWS, XNOR_CHANNELS), np.uint64))
+def no_counts(context: Any) -> Any:
+    """A tile of counts (XNOR_ROWS, XNOR_CHANNELS), uint64 zeros."""
+    return _empty(COUNTS)
+
+
+@twin(lambda: np.zeros((FLOAT_ROWS, FLOAT_CHANNELS), np.float32))
+def no_sums(context: Any) -> Any:
+    """A tile of sums (FLOAT_ROWS, FLOAT_CHANNELS), float32 zeros."""
+    return _empty(SUMS)
+
+
+# ------------------------------------------------------------------ where the rows start
+
+
+def _starts_of(rows: int) -> Any:
+    def python(table: Any, first: int) -> Any:
+        return table[first : first + rows]
+
+    @twin(python)
+    def starts(context: Any, table: Any, first: Any) -> Any:
+        result = types.UniTuple(types.intp, rows)
+
+        def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+            address = pointer(context, builder, sig.args[0], args[0], args[1], ir.ArrayType(ir.IntType(64), rows))
+            return builder.load(address, align=8)
+
+        return result(table, types.intp), build
+
+    return starts
+
+
+xnor_starts = _starts_of(XNOR_ROWS)
+float_starts = _starts_of(FLOAT_ROWS)
+
+
+# ------------------------------------------------------------------ one step of the depth
+
+
+def at_vector(index: Any, vector: int, lanes: int) -> Any:
+    """The offset of a vector in a row of a tile, as a constant of the type of ``index``."""
+    return ir.Constant(index.type, vector * lanes)
+
+
+def _each_sum(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, weights: list[Any], combine: Any) -> Any:
+    """``sum = combine(sum, x[start + i], weight)`` for every row and vector of a tile."""
+    tile, total = sig.args[0], args[0]
+    element = tile.vector.llvm_type.element
+    for row in range(tile.rows):
+        index = builder.add(builder.extract_value(args[2], row), args[3])
+        scalar = builder.load(pointer(context, builder, sig.args[1], args[1], index, element))
+        value = spread(builder, scalar, tile.vector.lanes)
+        for v, weight in enumerate(weights):
+            place = row * VECTORS + v
+            total = builder.insert_value(total, combine(builder.extract_value(total, place), value, weight), place)
+    return total
+
+
+def _weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[Any]:
+    """The vectors of weights at ``w[j:]``, one row of the tile wide."""
+    vector: Vector = sig.args[0].vector
+    addresses = (
+        pointer(context, builder, sig.args[4], args[4], builder.add(args[5], at_vector(args[5], v, vector.lanes)))
+        for v in range(VECTORS)
+    )
+    return [builder.load(a, align=vector.scalar.bitwidth // 8, typ=vector.llvm_type) for a in addresses]
+
+
+def _count_differing(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int) -> Any:
+    return tile + np.bitwise_count(x[starts + i][:, None] ^ w[j : j + XNOR_CHANNELS])
+
+
+@twin(_count_differing)
+def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
+    """``tile[p, o] + popcount(x[starts[p] + i] ^ w[j + o])``: the differing signs of one more word."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        vector = WORDS.llvm_type
+        weights = _weights(context, builder, sig, args)
+
+        def combine(total: Any, value: Any, weight: Any) -> Any:
+            return builder.add(
+                total, call(builder, f"llvm.ctpop.{suffix(vector)}", vector, [builder.xor(value, weight)])
+            )
+
+        return _each_sum(context, builder, sig, args, weights, combine)
+
+    return tile(tile, x, starts, types.intp, w, types.intp), build
+
+
+def _fma(builder: ir.IRBuilder) -> Any:
+    vector = FLOATS.llvm_type
+    return lambda total, value, weight: call(builder, f"llvm.fma.{suffix(vector)}", vector, [value, weight, total])
+
+
+def _multiply_add(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int, keep: int = FLOAT_CHANNELS) -> Any:
+    weights = np.zeros(FLOAT_CHANNELS, np.float32)
+    weights[:keep] = w[j : j + min(keep, FLOAT_CHANNELS)]
+    return tile + x[starts + i][:, None] * weights
+
+
+@twin(_multiply_add)
+def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
+    """``tile[p, o] + x[starts[p] + i] * w[j + o]`` with one rounding (fused)."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        weights = _weights(context, builder, sig, args)
+        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+
+    return tile(tile, x, starts, types.intp, w, types.intp), build
+
+
+@twin(_multiply_add)
+def multiply_add_first(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any, keep: Any) -> Any:
+    """:func:`multiply_add` over the first ``keep`` channels only; ``w`` past them is not read."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        weights = []
+        for v in range(VECTORS):
+            offset = at_vector(args[5], v, LANES)
+            index, left = builder.add(args[5], offset), builder.sub(args[6], offset)
+            weights.append(masked_load(context, builder, sig.args[4], args[4], index, left, FLOATS.llvm_type))
+        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+
+    return tile(tile, x, starts, types.intp, w, types.intp, types.intp), build
+
+
+def _add_signed(tile: Any, x: Any, starts: Any, i: int, bits: Any, j: int) -> Any:
+    count = FLOAT_CHANNELS // 8
+    negative = np.unpackbits(bits[j * count : (j + 1) * count], bitorder="little").astype(bool)
+    return tile + x[starts + i][:, None] * np.where(negative, np.float32(-1), np.float32(1))
+
+
+@twin(_add_signed)
+def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, j: Any) -> Any:
+    """``tile[p, o] ± x[starts[p] + i]``, minus where bit o of the j-th group of FLOAT_CHANNELS bits is 1.
+
+    ``bits`` is an array of bytes; a group is FLOAT_CHANNELS / 8 of them, expanded to ±1 in registers.
+    """
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        group = ir.IntType(FLOAT_CHANNELS)
+        index = builder.mul(args[5], ir.Constant(args[5].type, FLOAT_CHANNELS // 8))
+        word = builder.load(pointer(context, builder, sig.args[4], args[4], index, group), align=1)
+        negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), FLOAT_CHANNELS))
+        weights = []
+        for v in range(VECTORS):
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(v * LANES, (v + 1) * LANES)))
+            mask = builder.shuffle_vector(negative, ir.Constant(negative.type, ir.Undefined), lanes)
+            ones = [ir.Constant(FLOATS.llvm_type, [one] * LANES) for one in (-1.0, 1.0)]
+            weights.append(builder.select(mask, *ones))
+        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+
+    return tile(tile, x, starts, types.intp, bits, types.intp), build

@@ -1,0 +1,278 @@
+"""XNOR-popcount convolution and dense layers: sign(x) * sign(W) by bits, times K and alpha (Eq. 11).
+
+With bit 1 for -1, the product of n signs sums to n - 2 popcount(a ^ b). SIMD lanes are output channels, one word of
+activations is broadcast to all of them, and the counts of a tile stay in registers until the scales are applied.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+
+from . import checks
+from ._jit import helper, kernel
+from .bits import mean_magnitude, pack_signs, pack_values
+from .checks import Float, Ints, Pair, Window, Words
+from .epilogue import store_dots, store_ints
+from .geometry import outside, sliding
+from .scale import box_filter, weight_alpha
+from .tile import XNOR_CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+
+_ONE = np.ones(1, np.float32)
+
+
+def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
+    """Dot products of rows of packed signs: ``n - 2 * popcount(a ^ b)``.
+
+    Parameters
+    ----------
+    a : uint64 (M, ceil(n / 64)),  b : uint64 (N, ceil(n / 64))
+        Signs from :func:`pack_signs`; unused bits of the last word must be equal in both (0 there).
+    n : int
+        Number of signs in a row, at least 0.
+
+    Returns
+    -------
+    int32 (M, N)
+        Exact; in [-n, n].
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not uint64, not two-dimensional, or its rows are not ceil(n / 64) words.
+    """
+    a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
+    out = np.empty((len(a), len(b)), np.int32)
+    if out.size:
+        base = np.full(_whole_blocks(len(b)), n, np.int32)
+        starts = np.arange(len(a) + XNOR_ROWS, dtype=np.int64).clip(max=len(a) - 1) * a.shape[1]
+        _gemm(a.ravel(), starts, _interleaved(b), base, out.ravel(), len(a), len(b), a.shape[1])
+    return out
+
+
+class XnorConv2d:
+    """A convolution of signs with signs, prepared for one set of weights (arXiv:1603.05279, Eq. 11).
+
+    ``y = (sign(x) * sign(W)) . K . alpha``, computed with XOR and popcount; the weights are kept as bits only.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) of real numbers
+    stride, padding : int or pair of ints
+        Vertical and horizontal; stride at least 1, padding at least 0.
+    pad_value : 0, +1 or -1
+        What the border holds. The paper is silent; 0 is what a float convolution has, made exact by a correction for
+        each class of border, since bits cannot hold it.
+    alpha : bool or array (O,)
+        True: mean of |W| for each filter (Eq. 6). False: 1. An array: these scales.
+    use_k : bool
+        Multiply by the map K of Eq. 11.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(
+        self,
+        weight: Any,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        pad_value: int = 0,
+        alpha: Any = True,
+        use_k: bool = False,
+    ) -> None:
+        weight = checks.filters(weight, 4)
+        self.window = Window.of(weight.shape[1:3], stride, padding)
+        self.pad_value, self.use_k = checks.pad_value(pad_value), bool(use_k)
+        self.alpha = checks.alpha(alpha, weight, weight_alpha)
+        self.shape = weight.shape
+        packed = pack_signs(weight)
+        self.weight_words = _interleaved(packed.reshape(len(weight), -1))
+        self._alpha_blocks = np.pad(self.alpha, (0, _whole_blocks(len(weight)) - len(weight)))
+        self._taps = tap_sums(packed, weight.shape)
+        self._borders = lru_cache(maxsize=16)(self._border_table)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        """Convolve images.
+
+        Parameters
+        ----------
+        x : array (N, H, W, C) of real numbers
+        out : float32 (N, OH, OW, O), C-contiguous, optional
+            Where to write.
+
+        Returns
+        -------
+        float32 (N, OH, OW, O)
+            NaN in ``x`` counts as +1; with ``use_k`` it reaches K and so every output that sees it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When ``x`` or ``out`` has the wrong type or shape.
+        """
+        x = checks.floats(x, "x", 4)
+        checks.same_channels(x, self.shape)
+        n, h, w, c = x.shape
+        o, words = self.shape[0], -(-c // 64)
+        walk = sliding((n, h, w, words), self.window)
+        y = checks.output(out, (n, walk.oh, walk.ow, o))
+        if y.size:
+            packed, K = self._pack(x, walk.oh, walk.ow)
+            base, group = self._borders(h, w, n)
+            sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch, int(self.use_k))
+            _convolve(packed, walk.starts, self.weight_words, base, group, self._alpha_blocks, K, y.ravel(), *sizes)
+        return y
+
+    def _pack(self, x: Float, oh: int, ow: int) -> tuple[Words, Float]:
+        """The padded image as words, and the map K (one 1 when there is none), both flat."""
+        n, h, w, c = x.shape
+        (ph, pw), words = self.window.padding, -(-c // 64)
+        packed = np.empty((n, h + 2 * ph, w + 2 * pw, words), np.uint64)
+        border = pack_signs(np.full(c, self.pad_value, np.float32))
+        for edge in (packed[:, :ph], packed[:, h + ph :], packed[:, :, :pw], packed[:, :, w + pw :]):
+            edge[...] = border
+        sizes = (n, h, w, c, ph, pw)
+        if not self.use_k:
+            _pack_image(x.ravel(), packed.ravel(), *sizes)
+            return packed.ravel(), _ONE
+        mean_abs_x, K = np.zeros(packed.shape[:3], np.float32), np.empty((n, oh, ow, 1), np.float32)
+        _pack_image_and_mean(x.ravel(), packed.ravel(), mean_abs_x.ravel(), *sizes)
+        box_filter(mean_abs_x, K, self.window)
+        return packed.ravel(), K.ravel()
+
+    def _border_table(self, h: int, w: int, n: int) -> tuple[Ints, npt.NDArray[np.int64]]:
+        """n less the correction of each class of border, and for each output pixel the row it uses.
+
+        With pad_value 0 the border is packed as +1, so what it adds, the sum of sign(W) over padded taps, is taken off.
+        """
+        (oh, ow), taps = self.window.output_size(h, w), self.shape[1] * self.shape[2] * self.shape[3]
+        (kh, kw), (sh, sw), (ph, pw) = self.window.size, self.window.stride, self.window.padding
+        if self.pad_value:
+            rows, cols = np.zeros((oh, kh), bool), np.zeros((ow, kw), bool)
+        else:
+            rows, cols = outside(h, oh, kh, sh, ph), outside(w, ow, kw, sw, pw)
+        row_kinds, row_kind = np.unique(rows, axis=0, return_inverse=True)
+        col_kinds, col_kind = np.unique(cols, axis=0, return_inverse=True)
+        padded = row_kinds[:, None, :, None] | col_kinds[None, :, None, :]  # (kinds, kinds, kh, kw)
+        correction = np.einsum("abrs,ors->abo", padded.astype(np.int32), self._taps).reshape(-1, len(self._taps))
+        columns = _whole_blocks(len(self._taps))
+        base = np.pad(np.int32(taps) - correction, ((0, 0), (0, columns - len(self._taps)))).astype(np.int32)
+        group = (row_kind.reshape(-1, 1) * len(col_kinds) + col_kind.reshape(1, -1)) * columns
+        return base.ravel(), np.tile(group.ravel().astype(np.int64), n)
+
+
+class XnorLinear:
+    """A dense layer of signs: ``y = sign(x) · sign(W) . beta . alpha`` (arXiv:1603.05279, Eq. 10).
+
+    Parameters
+    ----------
+    weight : array (O, I) of real numbers
+    alpha : bool or array (O,)
+        As in :class:`XnorConv2d`.
+    use_k : bool
+        Multiply each row by beta, the mean of |x| over it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False) -> None:
+        weight = checks.filters(weight, 2)
+        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k)
+        self.shape, self.alpha, self.use_k = weight.shape, self._conv.alpha, self._conv.use_k
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`XnorConv2d`."""
+        return rows_as_pixels(self._conv, x, out, self.shape[0])
+
+
+def rows_as_pixels(convolve: Any, x: Any, out: Any, o: int) -> Float:
+    """A dense layer is a 1x1 convolution over images of one pixel."""
+    x = checks.floats(x, "x", 2)
+    y = checks.output(out, (len(x), o))
+    convolve(x[:, None, None], out=y[:, None, None])
+    return y
+
+
+def tap_sums(packed: Words, shape: tuple[int, ...]) -> Ints:
+    """Sum of sign(W) over channels for each filter and tap: int32 (O, KH, KW)."""
+    negative: Ints = np.bitwise_count(packed).sum(axis=-1, dtype=np.int32)
+    return np.int32(shape[-1]) - 2 * negative
+
+
+def _whole_blocks(o: int) -> int:
+    return -(-o // XNOR_CHANNELS) * XNOR_CHANNELS
+
+
+def _interleaved(words: Words) -> Words:
+    """Rows (O, depth) in the order a tile reads them: for each block of channels, word by word, all its channels."""
+    o, depth = words.shape
+    blocks = np.zeros((_whole_blocks(o), depth), np.uint64)
+    blocks[:o] = words
+    return np.ascontiguousarray(blocks.reshape(-1, XNOR_CHANNELS, depth).transpose(0, 2, 1)).ravel()
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+
+
+@kernel
+def _pack_image(x, packed, n, h, w, c, ph, pw):
+    words, high, wide = (c + 63) // 64, h + 2 * ph, w + 2 * pw
+    for row in prange(n * h):
+        target = ((row // h * high + row % h + ph) * wide + pw) * words
+        for col in range(w):
+            pack_values(x, (row * w + col) * c, c, packed, target + col * words)
+
+
+@kernel
+def _pack_image_and_mean(x, packed, mean_abs_x, n, h, w, c, ph, pw):
+    words, high, wide = (c + 63) // 64, h + 2 * ph, w + 2 * pw
+    for row in prange(n * h):
+        target = (row // h * high + row % h + ph) * wide + pw
+        for col in range(w):
+            source = (row * w + col) * c
+            pack_values(x, source, c, packed, (target + col) * words)
+            mean_abs_x[target + col] = mean_magnitude(x, source, c)
+
+
+@helper
+def _count(x, starts, first, weight, place, rows, span, pitch):
+    """Differing signs of one tile: XNOR_ROWS pixels x XNOR_CHANNELS filters."""
+    counts = no_counts()
+    start = xnor_starts(starts, first)
+    for r in range(rows):
+        for i in range(span):
+            counts = count_differing(counts, x, start, r * pitch + i, weight, place)
+            place += XNOR_CHANNELS
+    return counts
+
+
+@kernel
+def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, rows, span, pitch, k_step):
+    tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
+    blocks = (filters + XNOR_CHANNELS - 1) // XNOR_CHANNELS
+    for item in prange(blocks * tiles):
+        block, first = item // tiles, item % tiles * XNOR_ROWS
+        channel = block * XNOR_CHANNELS
+        counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
+        store_dots(counts, out, first, pixels - 1, filters, channel, base, group, alpha, K, k_step)
+
+
+@kernel
+def _gemm(a, starts, b, base, out, rows, columns, words):
+    tiles = (rows + XNOR_ROWS - 1) // XNOR_ROWS
+    blocks = (columns + XNOR_CHANNELS - 1) // XNOR_CHANNELS
+    for item in prange(blocks * tiles):
+        block, first = item // tiles, item % tiles * XNOR_ROWS
+        channel = block * XNOR_CHANNELS
+        counts = _count(a, starts, first, b, channel * words, 1, words, 0)
+        store_ints(counts, out, first, rows - 1, columns, channel, base)

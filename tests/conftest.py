@@ -1,0 +1,66 @@
+"""Set-up of the whole test run: a fresh folder for compiled kernels, hypothesis profiles, shared fixtures."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _use_fresh_kernel_cache() -> None:
+    """Point ``BINNET_CACHE_DIR`` to an empty folder for this run, unless the caller has chosen one.
+
+    This has to happen before ``binnet_kernels`` is imported, hence at import of this file. Every kernel is compiled
+    once a run; child processes (and workers of pytest-xdist) inherit the folder.
+    """
+    if "BINNET_CACHE_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="binnet-kernels-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["BINNET_CACHE_DIR"] = folder
+
+
+def _choose_hypothesis_profile() -> None:
+    """Register the profiles and load the one that ``HYPOTHESIS_PROFILE`` names.
+
+    All but ``thorough`` draw the same examples every time, so that a red run means the change and not the day. None
+    has a deadline: the first call of a kernel compiles it.
+    """
+    settings.register_profile("default", deadline=None, derandomize=True, max_examples=40)
+    settings.register_profile("quick", deadline=None, derandomize=True, max_examples=8)
+    settings.register_profile("ci", deadline=None, derandomize=True, max_examples=80)
+    settings.register_profile("thorough", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+_use_fresh_kernel_cache()
+_choose_hypothesis_profile()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked ``compiled`` when compilation is switched off."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"):
+        return
+    skip = pytest.mark.skip(reason="needs compiled code, NUMBA_DISABLE_JIT is set")
+    for item in items:
+        if item.get_closest_marker("compiled"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The top of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with large data: ``BINNET_SHARED``, or ``shared`` beside the checkout; skips where there is none."""
+    folder = Path(os.environ.get("BINNET_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip("no folder of shared data; name one in BINNET_SHARED")
+    return folder

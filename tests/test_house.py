@@ -1,0 +1,97 @@
+"""Cheap tests that hold the house: sizes, commands in the README, the index of decisions, layers."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("binnet", "kernels/binnet_kernels", "datasets/binnet_datasets")
+MAX_LINES = 350
+SKIPPED_FOLDERS = {"build", "dist", "runs", "htmlcov", "venv", "node_modules", "__pycache__"}
+# In two pieces each, so that this file does not hold what it forbids.
+REGISTRY_HOSTS = [
+    "".join(pieces)
+    for pieces in (
+        ("pypi", ".org"),
+        ("pythonhosted", ".org"),
+        ("conda", ".anaconda.org"),
+        ("registry", ".npmjs.org"),
+        ("crates", ".io"),
+    )
+]
+
+
+def _files(root: Path) -> list[Path]:
+    """The files that are committed or would be: what git knows, or a walk that leaves out the usual debris."""
+    command = ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listing = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except FileNotFoundError:
+        listing = None
+    if listing is not None and listing.returncode == 0 and listing.stdout:
+        paths = [root / name for name in listing.stdout.split("\0") if name]
+        return [path for path in paths if path.is_file()]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [n for n in folders if n not in SKIPPED_FOLDERS and (not n.startswith(".") or n == ".ci")]
+        found += [Path(folder, name) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_source_files_stay_short(root: Path, package: str) -> None:
+    sizes = {str(p.relative_to(root)): len(p.read_text("utf-8").splitlines()) for p in (root / package).rglob("*.py")}
+    assert sizes, f"{package} holds no Python"
+    assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["python -m pip install . && binnet train", 'python -m pip install ".[test]" && python -m pytest'],
+)
+def test_readme_gives_the_two_commands(root: Path, command: str) -> None:
+    assert command in (root / "README.md").read_text("utf-8").splitlines()
+
+
+def test_readme_names_folders_that_exist(root: Path) -> None:
+    text = (root / "README.md").read_text("utf-8")
+    links = re.findall(r"\]\(([^)#]+)", text)
+    missing = [link for link in links if "://" not in link and not (root / link).exists()]
+    assert links
+    assert missing == []
+
+
+def test_every_decision_is_in_the_index_once(root: Path) -> None:
+    folder = root / "docs" / "adr"
+    pages = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    linked = re.findall(r"\]\((\d{4}-[a-z0-9-]+\.md)\)", (folder / "README.md").read_text("utf-8"))
+    assert pages
+    assert linked == pages
+    assert [int(name[:4]) for name in pages] == list(range(1, len(pages) + 1))
+
+
+@pytest.mark.parametrize("heading", ["## Context", "## Decision", "## Consequences", "## Alternatives"])
+def test_every_decision_has_its_four_parts(root: Path, heading: str) -> None:
+    pages = list((root / "docs" / "adr").glob("[0-9]*.md"))
+    assert [page.name for page in pages if heading not in page.read_text("utf-8").splitlines()] == []
+
+
+def test_no_file_names_a_package_registry(root: Path) -> None:
+    found = []
+    for path in _files(root):
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [(str(path.relative_to(root)), host) for host in REGISTRY_HOSTS if host in text]
+    assert found == []
+
+
+def test_layers_hold(root: Path) -> None:
+    if importlib.util.find_spec("importlinter") is None:
+        pytest.skip("import-linter is not installed; it comes with the dev extra")
+    code = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c(['--no-cache']))"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(str(root / folder) for folder in (".", "kernels", "datasets"))}
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,102 @@
+"""What gets into the wheel, and that it works away from the checkout. Needs no network."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("binnet", "binnet_kernels", "binnet_datasets")
+BORROWED = ("numpy", "numba", "llvmlite", "scipy", "h5py", "PIL", "rich")
+
+
+def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` in ``cwd`` without the import path of the running process."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    if importlib.util.find_spec("pip") is None:
+        pytest.skip("no pip in this environment to build a wheel with")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
+    has_backend = importlib.util.find_spec("hatchling") is not None
+    if has_backend:
+        command.append("--no-build-isolation")
+    result = _run([*command, str(root)], cwd=folder)
+    if result.returncode != 0 and not has_backend:
+        pytest.skip("hatchling is not installed and pip could not fetch it: " + result.stderr.strip()[-200:])
+    assert result.returncode == 0, result.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty virtual environment that holds the wheel, and borrows its dependencies from the running one.
+
+    The borrowed folders come from a ``.pth`` file, hence after the environment's own packages: the wheel wins.
+    """
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    pip = [sys.executable, "-m", "pip", "--python", str(_script(folder, "python"))]
+    for command in (
+        [sys.executable, "-m", "venv", "--without-pip", str(folder)],
+        [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)],
+    ):
+        result = _run(command, cwd=folder.parent)
+        assert result.returncode == 0, result.stderr
+    origins = [importlib.util.find_spec(name) for name in BORROWED]
+    lines = {str(Path(spec.origin).parents[1]) for spec in origins if spec is not None and spec.origin}
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    purelib = _run([str(_script(folder, "python")), "-c", code], cwd=folder.parent).stdout.strip()
+    Path(purelib, "borrowed.pth").write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
+    return folder
+
+
+def _script(environment: Path, name: str) -> Path:
+    """Path of a program in a virtual environment."""
+    return environment / "Scripts" / f"{name}.exe" if os.name == "nt" else environment / "bin" / name
+
+
+def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+    assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
+
+
+def test_wheel_holds_every_source_file(wheel: Path, root: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for source_root, package in ((root, "binnet"), (root / "kernels", PACKAGES[1]), (root / "datasets", PACKAGES[2])):
+        sources = {path.relative_to(source_root).as_posix() for path in (source_root / package).rglob("*.py")}
+        assert sources
+        assert sources <= names
+
+
+def test_wheel_holds_type_markers_data_and_licence(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert [name for name in names if name.startswith("binnet_datasets/") and name.endswith("/digits.h5")]
+    assert [name for name in names if name.endswith("licenses/LICENSE")]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_installed_package_is_imported_from_the_environment(environment: Path, tmp_path: Path, package: str) -> None:
+    code = f"import {package}; print({package}.__file__)"
+    result = _run([str(_script(environment, "python")), "-W", "error", "-c", code], cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.strip()).resolve().is_relative_to(environment.resolve())
+
+
+def test_installed_command_answers_help(environment: Path, tmp_path: Path, root: Path) -> None:
+    if not (root / "binnet" / "cli.py").exists() and not (root / "binnet" / "cli").is_dir():
+        pytest.skip("binnet has no command line yet")
+    result = _run([str(_script(environment, "binnet")), "--help"], cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "train" in result.stdout
