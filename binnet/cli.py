@@ -1,0 +1,72 @@
+"""The command line: ``binnet train | evaluate | predict | summary | pack``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from . import __version__
+from .commands import evaluate, pack, predict, summary, train
+
+COMMANDS = (train, evaluate, predict, summary, pack)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one sentence instead of the whole usage when something is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = Parser(
+        prog="binnet", description="Train and run binary neural networks (XNOR-Net, arXiv:1603.05279) on a CPU."
+    )
+    top.add_argument("--version", action="version", version=f"binnet {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        sub = commands.add_parser(name, help=command.HELP, description=command.HELP[0].upper() + command.HELP[1:] + ".")
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code.
+
+    0 for success, 1 for an error told in one sentence, 2 for a wrong command line, 130 after Ctrl-C. With
+    ``BINNET_DEBUG`` set, errors show where they come from.
+    """
+    try:
+        arguments = parser().parse_args(argv)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        if os.environ.get("BINNET_DEBUG"):
+            raise
+        print(f"binnet: error: {_sentence(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("binnet: stopped", file=sys.stderr)
+        return 130
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

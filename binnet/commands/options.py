@@ -1,0 +1,63 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+import binnet_datasets
+import binnet_kernels as bk
+
+from ..config import TrainConfig, type_of
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """A flag for every field of :class:`TrainConfig`; only flags that were given appear in the result."""
+    group = parser.add_argument_group("what to train, and how")
+    for option in fields(TrainConfig):
+        flag, text = "--" + option.name.replace("_", "-"), option.metadata["help"]
+        default = "" if option.default in (None, MISSING) else f" (default: {_shown(option.default)})"
+        common = {"default": argparse.SUPPRESS, "help": text + default, "dest": option.name}
+        if type_of(option) is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
+        else:
+            group.add_argument(flag, type=type_of(option), **_words(option), **common)
+
+
+def given_config(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The configuration flags that were given."""
+    return {f.name: getattr(arguments, f.name) for f in fields(TrainConfig) if hasattr(arguments, f.name)}
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """``--threads``."""
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the kernels (default: all cores)")
+
+
+def set_threads(arguments: argparse.Namespace) -> None:
+    """Apply ``--threads``; ValueError when there are not so many."""
+    if arguments.threads is not None:
+        bk.set_num_threads(arguments.threads)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """``--dataset`` and ``--data``."""
+    names = binnet_datasets.names()
+    parser.add_argument("--dataset", choices=names, help="data set (default: the one that the model was trained on)")
+    parser.add_argument("--data", metavar="PATH", help="folder with the data set's files (downloaded when not given)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON value on standard output")
+
+
+def _words(option: Field[Any]) -> dict[str, Any]:
+    if option.metadata["choices"]:
+        return {"choices": option.metadata["choices"]}
+    return {"metavar": option.metadata.get("metavar", {int: "N", float: "X", str: "WORD"}[type_of(option)])}
+
+
+def _shown(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

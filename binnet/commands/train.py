@@ -1,0 +1,89 @@
+"""``binnet train``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import checkpoint
+from ..config import ConfigError, TrainConfig, read_toml
+from ..console import Console
+from . import options
+
+if TYPE_CHECKING:
+    from ..train import Result
+
+HELP = "train a network, keep the best epoch and pack it to one bit a weight"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    options.add_config(parser)
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these options; flags come after it")
+    parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/<dataset>-<model>-<binarize>-<time>)")
+    parser.add_argument("--resume", metavar="DIR", help="go on with the training in this run folder, bit for bit")
+    options.add_threads(parser)
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train."""
+    from ..train import TrainingInterruptedError, fit
+
+    options.set_threads(arguments)
+    config, folder = _resumed(arguments) if arguments.resume else _fresh(arguments)
+    console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
+    try:
+        result = fit(config, folder, resume=bool(arguments.resume), console=console)
+    except TrainingInterruptedError:
+        print(f"stopped, everything is saved; go on with: binnet train --resume {folder}", file=sys.stderr)
+        return 130
+    if arguments.json:
+        print(json.dumps({**asdict(result), "factor": result.factor}))
+    console.say("")
+    console.table(("accuracy", "size in float32", "size packed", "factor", "time"), [_row(result)])
+    console.say(f"\npacked model: {folder / 'packed.h5'}")
+    return 0
+
+
+def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """Configuration and folder of a new run; ConfigError when the folder holds one already."""
+    values = read_toml(arguments.config) if arguments.config else {}
+    config = TrainConfig.from_dict({**values, **options.given_config(arguments)})
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = Path(arguments.out or f"runs/{config.dataset}-{config.model}-{config.binarize}-{stamp}")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out must be a folder, but {folder} is a file")
+    if any((folder / name).exists() for name in ("last.h5", "config.toml")):
+        raise ConfigError(f"{folder} holds a training already; go on with --resume {folder}, or choose another --out")
+    return config, folder
+
+
+def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """Configuration and folder of the run to go on with; only where the data is may be told anew."""
+    folder, given = Path(arguments.resume), options.given_config(arguments)
+    data = given.pop("data", None)
+    fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name)]
+    if fixed:
+        flag = "--" + fixed[0].replace("_", "-")
+        raise ConfigError(f"{flag} cannot be given with --resume: a resumed training keeps its configuration")
+    if not (folder / "last.h5").is_file():
+        raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
+    config = checkpoint.read_config(folder / "last.h5")
+    return (TrainConfig.from_dict({**config.to_dict(), "data": data}) if data else config), folder
+
+
+def _row(r: Result) -> tuple[str, ...]:
+    return (
+        f"{r.top1:.2%}",
+        f"{r.float32_bytes / 1e3:,.1f} kB",
+        f"{r.packed_bytes / 1e3:,.1f} kB",
+        f"{r.factor:.1f}",
+        f"{r.seconds:.1f} s",
+    )

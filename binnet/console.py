@@ -1,0 +1,74 @@
+"""What a person sees while a command runs: lines, tables, and a progress bar where there is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+Advance = Callable[[int, str], None]
+
+
+class Console:
+    """Where commands write.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing but errors.
+    to_stderr
+        Leave standard output to the machine (``--json``).
+    """
+
+    def __init__(self, quiet: bool = False, to_stderr: bool = False) -> None:
+        self._rich = RichConsole(file=sys.stderr if to_stderr else sys.stdout, quiet=quiet, highlight=False)
+        if not self._rich.is_terminal:
+            self._rich.width = 300  # a file or a pipe has no width to fit a table to
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self._rich.print(text, markup=False, soft_wrap=True)
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> None:
+        """A table; columns after the first are aligned to the right."""
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for i, head in enumerate(heads):
+            table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        if total:
+            table.add_section()
+            table.add_row(*(Text(cell, style="bold") for cell in total))
+        self._rich.print(table)
+
+    @contextmanager
+    def progress(self, total: int, unit: str = "images") -> Iterator[Advance]:
+        """A bar with rate and time left; gives a function ``advance(count, label)``. Nothing without a terminal."""
+        if not self._rich.is_terminal or self._rich.quiet:
+            yield lambda count, label: None
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(unit),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._rich, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda count, label: bar.update(task, advance=count, description=label)
+
+
+class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Units a second."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f} {self._unit}/s")

@@ -1,0 +1,157 @@
+"""Running a trained model, packed or not, on images with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from binnet_datasets import Split, batches
+from binnet_kernels.checks import Float
+
+from . import packed, storage
+from .autograd import no_grad
+from .info import DataInfo
+from .models import ModelSpec, Network
+from .ops import cross_entropy
+from .packed import PackedModel
+from .storage import CHECKPOINT, StorageError
+from .tensor import Tensor
+
+Ints = npt.NDArray[np.int64]
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model from a file of either kind, ready to run.
+
+    Attributes
+    ----------
+    kind : str
+        ``CHECKPOINT`` or ``PACKED``.
+    spec : ModelSpec
+    info : DataInfo
+    logits : function of float32 (N, H, W, C) to float32 (N, num_classes)
+    packed : PackedModel
+        The model itself, or what it packs to.
+    """
+
+    kind: str
+    spec: ModelSpec
+    info: DataInfo
+    logits: Callable[[Float], Float]
+    packed: PackedModel
+
+
+def open_model(path: str | Path) -> Model:
+    """Open a checkpoint or a packed model; StorageError, in one sentence, when that is not possible."""
+    kind, arrays, description = storage.load(path)
+    if kind == CHECKPOINT:
+        network, info = restore(path, arrays, description)
+        return Model(kind, network.spec, info, run(network), packed.pack(network, info))
+    model = packed.from_parts(path, arrays, description)
+    return Model(kind, model.spec, model.info, model, model)
+
+
+def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any]) -> tuple[Network, DataInfo]:
+    """The network in a checkpoint, in evaluation mode, and what it knows about its data."""
+    try:
+        spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
+        network = spec.build()
+        prefix = "network."
+        network.load_state_dict({k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} is damaged: {error}") from error
+    return network.eval(), info
+
+
+def run(network: Network) -> Callable[[Float], Float]:
+    """A network as a function of arrays, in whatever mode it is in, without a graph."""
+
+    def logits(x: Float) -> Float:
+        with no_grad():
+            return network(Tensor(x)).numpy()
+
+    return logits
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well a model did.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross-entropy, nats.
+    top1, top5 : float
+        Share of images whose label is the most probable class, or among the five most probable, 0 to 1.
+    n : int
+        Number of images.
+    predictions : int64 (n,)
+    confusion : int64 (num_classes, num_classes)
+        Counts by label (row) and prediction (column).
+    """
+
+    loss: float
+    top1: float
+    top5: float
+    n: int
+    predictions: Ints
+    confusion: Ints
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures ready for JSON."""
+        figures = {"top1": self.top1, "top5": self.top5, "n": self.n, "loss": self.loss}
+        return {**figures, "confusion": self.confusion.tolist()}
+
+
+def evaluate(
+    logits: Callable[[Float], Float], split: Split, info: DataInfo, batch_size: int = 256, tick: Tick | None = None
+) -> Scores:
+    """Run a model over a split.
+
+    Parameters
+    ----------
+    logits
+        The model.
+    split
+        Images and labels.
+    info
+        Normalises the images.
+    tick
+        Called with the number of images after each batch.
+
+    Raises
+    ------
+    ValueError
+        When the split is empty.
+    """
+    if not len(split):
+        raise ValueError("there are no images to evaluate on")
+    loss, parts = 0.0, []
+    for images, labels in batches(split, batch_size, mean=info.mean, std=info.std):
+        parts.append(logits(images))
+        loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
+        if tick:
+            tick(len(labels))
+    return _scores(np.concatenate(parts), split.labels, loss / len(split))
+
+
+def _scores(logits: Float, labels: Ints, loss: float) -> Scores:
+    predictions = logits.argmax(axis=1)
+    confusion = np.zeros((logits.shape[1],) * 2, np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
+    return Scores(
+        loss, float((predictions == labels).mean()), in_top(logits, labels, 5), len(labels), predictions, confusion
+    )
+
+
+def in_top(logits: Float, labels: Ints, k: int) -> float:
+    """Share of rows whose label is among the ``k`` largest logits; of equal ones the lower class comes first."""
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    return float((order == labels[:, None]).any(axis=1).mean())

@@ -1,0 +1,40 @@
+"""LeNet-5 as XNOR-Net implementations use it: 20C5–MP2–50C5–MP2–500–10."""
+
+from __future__ import annotations
+
+from ..nn import Blocks, MaxPool2d, Named
+
+
+def lenet5(
+    blocks: Blocks, num_classes: int, in_channels: int, image_size: tuple[int, int], *, dropout: float = 0.0
+) -> list[Named]:
+    """The layers; the first convolution and the classifier are real, ``conv2`` and ``dense3`` binary.
+
+    Images of 20 pixels and more are not padded, as in the original; smaller ones by 2 at both convolutions, so that 8×8
+    digits do not vanish.
+
+    Parameters
+    ----------
+    dropout
+        Probability before the classifier.
+
+    Raises
+    ------
+    ValueError
+        For images below 4 pixels.
+    """
+    if min(image_size) < 4:
+        raise ValueError(f"lenet5 needs images of at least 4x4 pixels, got {image_size[0]}x{image_size[1]}")
+    padding = 0 if min(image_size) >= 20 else 2
+    h, w = (_after_block(_after_block(side, padding), padding) for side in image_size)
+    return [
+        *blocks.first_conv("conv1", in_channels, 20, 5, padding=padding, pool=MaxPool2d(2)),
+        *blocks.conv("conv2", 20, 50, 5, padding=padding, pool=MaxPool2d(2)),
+        *blocks.linear("dense3", h * w * 50, 500, norm_features=50),
+        *blocks.dropout("dropout", dropout),
+        *blocks.last_linear("dense4", 500, num_classes),
+    ]
+
+
+def _after_block(side: int, padding: int) -> int:
+    return (side + 2 * padding - 4) // 2

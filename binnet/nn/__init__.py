@@ -1,0 +1,49 @@
+"""Modules, layers, binary layers, and the blocks that networks are built from."""
+
+from . import init
+from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
+from .blocks import Blocks
+from .layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool2d,
+    Named,
+    ReLU,
+    Residual,
+    Sequential,
+)
+from .module import LayerError, Module, Parameter
+from .options import MODES, BinaryOptions
+
+__all__ = [
+    "MODES",
+    "AvgPool2d",
+    "BatchNorm",
+    "BinConv2d",
+    "BinLinear",
+    "BinaryLayer",
+    "BinaryOptions",
+    "Blocks",
+    "BwnConv2d",
+    "BwnLinear",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "LayerError",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "Named",
+    "Parameter",
+    "ReLU",
+    "Residual",
+    "Sequential",
+    "Sign",
+    "init",
+]

@@ -1,0 +1,179 @@
+"""Layers with binary weights, and with binary weights and inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from binnet_kernels.checks import Float, Pair, pair
+
+from .. import ops
+from ..tensor import Tensor
+from . import init
+from .module import Module, Parameter
+from .options import BinaryOptions
+
+
+class Sign(Module):
+    """The binary activation: +1 or −1, with a straight-through gradient (``ste``)."""
+
+    def __init__(self, ste: str = "clip") -> None:
+        super().__init__()
+        self.ste = ste
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.sign(x, self.ste)
+
+
+class BinaryLayer(Module):
+    """What all four layers share: the real weights, and how they are binarised.
+
+    Attributes
+    ----------
+    weight : Parameter (O, ...)
+        The real weights, which the optimiser updates; the layer computes with their signs.
+    alpha : Parameter (O,) or None
+        The scales when they are learned.
+    scale : "mean", "learned" or "none"
+    center : bool
+    """
+
+    def __init__(self, shape: tuple[int, ...], options: BinaryOptions, scaled: bool, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.options = options
+        self.scale = options.scale if scaled else "none"
+        self.center = options.center
+        self.use_k = options.use_k and scaled
+        self.pad_value = options.pad_value
+        limit = 1.0 if options.clip else None
+        self.weight = Parameter(init.he_normal(shape, rng), binary=True, clip=limit, decay=False)
+        self.alpha: Parameter | None = None
+        if self.scale == "learned":
+            latent = ops.centred(self.weight.data) if self.center else self.weight.data
+            self.alpha = Parameter(ops.weight_alpha(latent), decay=False)
+
+    def binary_weight(self) -> tuple[Float, Float]:
+        """The array whose signs the layer computes with, and the scales α (O,); to pack the layer."""
+        return ops.binary_weight(
+            self.weight.data, None if self.alpha is None else self.alpha.data, self.scale, self.center
+        )
+
+
+class _Conv(BinaryLayer):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        *,
+        options: BinaryOptions | None = None,
+        scaled: bool = True,
+        rng: np.random.Generator,
+    ) -> None:
+        kh, kw = pair(kernel_size, "kernel_size", 1)
+        super().__init__((out_channels, kh, kw, in_channels), options or BinaryOptions(), scaled, rng)
+        self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
+
+
+class _Linear(BinaryLayer):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        options: BinaryOptions | None = None,
+        scaled: bool = True,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__((out_features, in_features), options or BinaryOptions(), scaled, rng)
+
+
+class BinConv2d(_Conv):
+    """XNOR convolution: signs of the input with signs of the weights, times α and K (Eq. 11).
+
+    (N, H, W, in_channels) to (N, OH, OW, out_channels). The sign of the input is taken inside, so a batch
+    normalisation should stand before it. No bias, as in the paper.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding
+        An int or a pair (vertical, horizontal).
+    options
+        See :class:`BinaryOptions`; ``order`` is not used here.
+    scaled
+        False: no α and no K, the layer of BNN (arXiv:1602.02830).
+    rng
+        Draws the initial weights.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", "H", "W", self.weight.shape[3])
+        return ops.xnor_conv2d(
+            x,
+            self.weight,
+            self.alpha,
+            stride=self.stride,
+            padding=self.padding,
+            pad_value=self.pad_value,
+            scale=self.scale,
+            use_k=self.use_k,
+            weight_gradient=self.options.weight_gradient,
+            center=self.center,
+            ste=self.options.ste,
+            binary_gradient=self.options.binary_gradient,
+        )
+
+
+class BinLinear(_Linear):
+    """XNOR dense layer, (N, in_features) to (N, out_features); see :class:`BinConv2d`. K is the mean of a row's |x|."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", self.weight.shape[1])
+        return ops.xnor_linear(
+            x,
+            self.weight,
+            self.alpha,
+            scale=self.scale,
+            use_k=self.use_k,
+            weight_gradient=self.options.weight_gradient,
+            center=self.center,
+            ste=self.options.ste,
+            binary_gradient=self.options.binary_gradient,
+        )
+
+
+class BwnConv2d(_Conv):
+    """Convolution of real inputs with binary weights (Eq. 1), padding with 0.
+
+    Parameters are those of :class:`BinConv2d`. ``scaled=False`` leaves α out: the layer of BinaryConnect
+    (arXiv:1511.00363, its deterministic form).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", "H", "W", self.weight.shape[3])
+        return ops.bwn_conv2d(
+            x,
+            self.weight,
+            self.alpha,
+            stride=self.stride,
+            padding=self.padding,
+            scale=self.scale,
+            weight_gradient=self.options.weight_gradient,
+            center=self.center,
+        )
+
+
+class BwnLinear(_Linear):
+    """Dense layer of real inputs with binary weights, (N, in_features) to (N, out_features)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", self.weight.shape[1])
+        return ops.bwn_linear(
+            x,
+            self.weight,
+            self.alpha,
+            scale=self.scale,
+            weight_gradient=self.options.weight_gradient,
+            center=self.center,
+        )

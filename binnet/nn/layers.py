@@ -1,0 +1,212 @@
+"""Layers with real-valued weights, and layers without any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from binnet_kernels.checks import Pair, pair, pool_window
+
+from .. import ops
+from ..tensor import Tensor
+from . import init
+from .module import LayerError, Module, Parameter
+
+Named = tuple[str, Module]
+
+
+class Conv2d(Module):
+    """Convolution, (N, H, W, in_channels) to (N, OH, OW, out_channels), padding with 0.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding
+        An int or a pair (vertical, horizontal).
+    bias
+        Off by default, because a batch normalisation usually follows.
+    rng
+        Draws the initial weights.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        *,
+        bias: bool = False,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__()
+        kh, kw = pair(kernel_size, "kernel_size", 1)
+        self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
+        self.weight = Parameter(init.he_normal((out_channels, kh, kw, in_channels), rng))
+        self.bias = Parameter(np.zeros(out_channels), decay=False) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", "H", "W", self.weight.shape[3])
+        return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+
+
+class Linear(Module):
+    """Dense layer, (N, in_features) to (N, out_features)."""
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.weight = Parameter(init.he_normal((out_features, in_features), rng))
+        self.bias = Parameter(np.zeros(out_features), decay=False) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", self.weight.shape[1])
+        return ops.linear(x, self.weight, self.bias)
+
+
+class BatchNorm(Module):
+    """Batch normalisation of the last axis, for (N, C) and (N, H, W, C).
+
+    In training with the batch's statistics, which move the running ones by ``momentum``; in evaluation with those.
+    """
+
+    buffer_names = ("running_mean", "running_var")
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.gamma = Parameter(np.ones(channels), decay=False)
+        self.beta = Parameter(np.zeros(channels), decay=False)
+        self.running_mean = np.zeros(channels, np.float32)
+        self.running_var = np.ones(channels, np.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes: tuple[str, ...] = ("N", "H", "W") if x.ndim == 4 else ("N",)
+        self.expect(x, *axes, len(self.gamma))
+        return ops.batch_norm(
+            x,
+            self.gamma,
+            self.beta,
+            self.running_mean,
+            self.running_var,
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+
+
+class _Pool2d(Module):
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        super().__init__()
+        window = pool_window(kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding = window.size, window.stride, window.padding
+
+
+class MaxPool2d(_Pool2d):
+    """Largest element of each window; the stride is the window itself unless given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", "H", "W", "C")
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(_Pool2d):
+    """Mean of each window, the border counting as zeros; the stride is the window itself unless given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", "H", "W", "C")
+        return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class GlobalAvgPool(Module):
+    """Mean over rows and columns, (N, H, W, C) to (N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x, "N", "H", "W", "C")
+        return ops.global_average(x)
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.relu(x)
+
+
+class Flatten(Module):
+    """(N, ...) to (N, product of the rest)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.flatten(x)
+
+
+class Dropout(Module):
+    """Zeroes elements with probability ``p`` in training, and divides the others by 1 − p.
+
+    The mask of a call is a function of ``seed`` and of the number of calls so far. That number is a buffer, so training
+    that goes on from a saved state draws the same masks as training that never stopped.
+    """
+
+    buffer_names = ("step",)
+
+    def __init__(self, p: float, seed: int | Sequence[int] = 0) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"the probability of dropout must lie in [0, 1), got {p!r}")
+        self.p = p
+        self.seed = [seed] if isinstance(seed, int) else [*seed]
+        self.step = np.zeros((), np.int64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        rng = np.random.default_rng([*self.seed, int(self.step)])
+        self.step += 1
+        return ops.dropout(x, self.p, rng)
+
+
+class Sequential(Module):
+    """Modules one after the other.
+
+    Parameters
+    ----------
+    *modules
+        Modules, named by their number, or pairs of a name and a module. A name becomes an attribute.
+    """
+
+    def __init__(self, *modules: Module | Named) -> None:
+        super().__init__()
+        for number, entry in enumerate(modules):
+            name, module = (str(number), entry) if isinstance(entry, Module) else entry
+            if hasattr(self, name) or "." in name or not name:
+                raise ValueError(f"{name!r} cannot be the name of a module: it is taken, empty or has a dot")
+            setattr(self, name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for module in self:
+            x = module(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+
+class Residual(Module):
+    """``body(x) + shortcut(x)``; without a shortcut ``body(x) + x``."""
+
+    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        z = x if self.shortcut is None else self.shortcut(x)
+        if y.shape != z.shape:
+            raise LayerError(f"{self.label}: the body gives {y.shape}, the shortcut {z.shape}")
+        return ops.add(y, z)

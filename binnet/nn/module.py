@@ -1,0 +1,179 @@
+"""Modules: what has parameters, a mode (training or evaluation) and a place in the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..tensor import Tensor
+
+Array = npt.NDArray[Any]
+
+
+class Parameter(Tensor):
+    """A tensor that is learned.
+
+    Parameters
+    ----------
+    data
+        Initial values; copied.
+    binary
+        Whether the network computes with its signs only.
+    clip
+        The optimiser keeps the values within ±clip; None for no limit.
+    decay
+        Whether weight decay applies.
+    """
+
+    def __init__(self, data: Any, *, binary: bool = False, clip: float | None = None, decay: bool = True) -> None:
+        super().__init__(np.array(data, np.float32), requires_grad=True)
+        self.binary, self.clip, self.decay = binary, clip, decay
+
+
+class LayerError(ValueError):
+    """What went wrong inside a layer, beginning with the layer's path and class."""
+
+
+class Module:
+    """Base class of layers and networks.
+
+    Parameters and child modules are found among the attributes, in the order in which they were set; arrays that belong
+    to the state without being learned are named in ``buffer_names``. Subclasses write ``forward``.
+
+    Attributes
+    ----------
+    training : bool
+    path : str
+        The name inside the network, such as ``"conv2"``; empty until :meth:`name_modules` is called on the root.
+    """
+
+    buffer_names: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.training = True
+        self.path = ""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the result; to be overridden."""
+        raise NotImplementedError
+
+    def __call__(self, x: Tensor | Array) -> Tensor:
+        """Run :meth:`forward`; LayerError (a ValueError) naming the layer when it refuses its input."""
+        try:
+            return self.forward(x if isinstance(x, Tensor) else Tensor(x))
+        except LayerError:
+            raise
+        except ValueError as error:
+            raise LayerError(f"{self.label}: {error}") from error
+
+    @property
+    def label(self) -> str:
+        """Path and class, to name this module in messages."""
+        name = type(self).__name__
+        return f"{self.path} ({name})" if self.path else name
+
+    def expect(self, x: Tensor, *axes: str | int) -> None:
+        """Raise LayerError unless ``x`` has these axes: a word for any length, a number for that length."""
+        fits = x.ndim == len(axes) and all(isinstance(a, str) or a == n for a, n in zip(axes, x.shape, strict=False))
+        if not fits:
+            raise LayerError(f"{self.label}: expected input ({', '.join(map(str, axes))}), got {x.shape}")
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """Direct child modules with their names."""
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module (under ``prefix``) and all below it, depth first."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_modules(_join(prefix, name))
+
+    def name_modules(self) -> None:
+        """Tell every module below its path, for error messages; done once by the root."""
+        for path, module in self.named_modules():
+            module.path = path
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, with its full name."""
+        seen: set[int] = set()
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield _join(path, name), value
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """Arrays of the state that are not learned, such as running statistics."""
+        for path, module in self.named_modules():
+            for name in module.buffer_names:
+                yield _join(path, name), getattr(module, name)
+
+    def buffers(self) -> list[Array]:
+        """All buffers."""
+        return [buffer for _, buffer in self.named_buffers()]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training (or, with False, to evaluation); returns the module."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation: running statistics, no dropout, nothing is changed by a call."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers by name; what training needs to go on, and real weights only."""
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def load_state_dict(self, state: dict[str, Array], strict: bool = True) -> None:
+        """Copy arrays into the parameters and buffers; all is checked before anything is written.
+
+        Parameters
+        ----------
+        state
+            Arrays by name.
+        strict
+            False leaves out names that only one side has; shapes always have to agree.
+
+        Raises
+        ------
+        ValueError
+            Naming every missing and unexpected key, and every key with a wrong shape, both shapes and all.
+        """
+        own = self._state()
+        problems = _key_problems(own, state) if strict else []
+        common = [name for name in own if name in state]
+        for name in common:
+            received = np.shape(state[name])
+            if received != own[name].shape:
+                problems.append(f"{name}: expected shape {own[name].shape}, got {received}")
+        if problems:
+            raise ValueError("the state does not fit the network: " + "; ".join(problems))
+        for name in common:
+            own[name][...] = state[name]
+
+    def _state(self) -> dict[str, Array]:
+        """The arrays themselves."""
+        return {**{name: p.data for name, p in self.named_parameters()}, **dict(self.named_buffers())}
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _key_problems(own: dict[str, Array], state: dict[str, Array]) -> list[str]:
+    missing = [f"{name}: missing, expected shape {own[name].shape}" for name in own if name not in state]
+    return missing + [f"{name}: not known to the network" for name in state if name not in own]

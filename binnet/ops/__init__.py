@@ -1,0 +1,41 @@
+"""Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
+
+from .binarize import binarize_gradient, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
+from .binary_conv import bwn_conv2d, bwn_linear, xnor_conv2d, xnor_linear
+from .conv import conv2d, linear
+from .elementwise import add, binarize_input, dropout, flatten, mul, relu, reshape, sign
+from .loss import cross_entropy, squared_hinge
+from .norm import batch_norm
+from .pool import avg_pool2d, max_pool2d
+from .reduce import global_average, mean, sum
+
+__all__ = [
+    "add",
+    "avg_pool2d",
+    "batch_norm",
+    "binarize_gradient",
+    "binarize_input",
+    "binary_weight",
+    "bwn_conv2d",
+    "bwn_linear",
+    "centred",
+    "conv2d",
+    "cross_entropy",
+    "dropout",
+    "flatten",
+    "global_average",
+    "grad_alpha",
+    "grad_weight",
+    "linear",
+    "max_pool2d",
+    "mean",
+    "mul",
+    "relu",
+    "reshape",
+    "sign",
+    "squared_hinge",
+    "sum",
+    "weight_alpha",
+    "xnor_conv2d",
+    "xnor_linear",
+]

@@ -1,0 +1,118 @@
+"""How weights are binarised, and the gradients of arXiv:1603.05279, section 3.1: pure functions on arrays.
+
+``W`` is the real ("latent") weight that the optimiser updates, ``s = sign W``, ``α`` one scale a filter and
+``W̃ = α s`` (weight_hat) what the network computes with. Nothing here writes to ``W``. The convolutions that use these
+functions are in :mod:`binnet.ops.binary_conv`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+from ..backend import kernels
+from .elementwise import sign_of
+
+WEIGHT_GRADIENTS = ("exact", "paper", "plain")
+SCALES = ("mean", "learned", "none")
+
+
+def weight_alpha(weight: Float) -> Float:
+    """α = ‖W‖₁ / n for each filter (Eq. 6): (O, ...) to (O,)."""
+    alpha: Float = kernels().weight_alpha(weight)
+    return alpha
+
+
+def centred(weight: Float) -> Float:
+    """Weights (O, ..., C) minus their mean over input channels; from the authors' code, not in the paper."""
+    mean: Float = weight.mean(axis=-1, keepdims=True, dtype=np.float32)
+    return weight - mean
+
+
+def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) -> tuple[Float, Float]:
+    """What is binarised, and its scales; training, evaluation and packing all ask here.
+
+    Parameters
+    ----------
+    weight : (O, ..., C)
+    alpha : (O,) or None
+        The learned scales; used with ``scale="learned"`` only.
+    scale
+        ``"mean"``: Eq. 6. ``"learned"``: ``alpha``. ``"none"``: 1 (BinaryConnect, BNN).
+    center
+        Whether to subtract the mean over input channels first.
+
+    Returns
+    -------
+    latent : (O, ..., C), the array whose signs are taken (``weight`` itself unless centred)
+    alpha : (O,)
+    """
+    latent = centred(weight) if center else weight
+    if scale == "mean":
+        return latent, weight_alpha(latent)
+    if scale == "none":
+        return latent, np.ones(len(latent), np.float32)
+    if scale != "learned":
+        raise ValueError(f"unknown scale {scale!r}; there are: {', '.join(SCALES)}")
+    if alpha is None:
+        raise ValueError("scale='learned' needs alpha_param, one scale for each filter")
+    return latent, alpha
+
+
+def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True) -> Float:
+    """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
+
+    With m = 1[|W| <= 1] and n weights in a filter:
+
+    ========= ========================== ==========================================================
+    ``exact`` (s/n) Σⱼ gⱼ sⱼ + α m g     chain rule through α (Eq. 6), straight-through sign
+    ``paper`` g (1/n + α m)              as printed in section 3.1
+    ``plain`` g                          Algorithm 1 as printed
+    ========= ========================== ==========================================================
+
+    Parameters
+    ----------
+    grad_hat, weight : (O, ...)
+    alpha : (O,)
+    mean_alpha
+        False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
+
+    Raises
+    ------
+    ValueError
+        For any other rule.
+    """
+    if rule not in WEIGHT_GRADIENTS:
+        raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
+    if rule == "plain":
+        return grad_hat
+    straight = grad_hat * (np.abs(weight) <= 1)
+    straight *= _per_filter(alpha, weight)
+    if mean_alpha:
+        inverse_n = np.float32(len(weight) / weight.size)
+        if rule == "paper":
+            straight += grad_hat * inverse_n
+        else:
+            straight += sign_of(weight) * _per_filter(grad_alpha(grad_hat, weight) * inverse_n, weight)
+    return straight
+
+
+def grad_alpha(grad_hat: Float, weight: Float) -> Float:
+    """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
+    total: Float = (grad_hat * sign_of(weight)).reshape(len(weight), -1).sum(axis=1)
+    return total
+
+
+def binarize_gradient(grad: Float) -> Float:
+    """sign(g) times max|g| of each image (section 3.2); exact zeros stay 0.
+
+    The paper does not say over what the maximum runs; one scale an image keeps images independent of each other. The
+    zeros that ReLU and max-pooling leave carry no gradient, so they are not turned into +max as sign(0) = +1 would.
+    """
+    largest: Float = np.abs(grad).max(axis=tuple(range(1, grad.ndim)), keepdims=True, initial=0)
+    return np.sign(grad) * largest
+
+
+def _per_filter(values: Float, weight: Float) -> Float:
+    return values.reshape(-1, *(1,) * (weight.ndim - 1))

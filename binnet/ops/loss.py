@@ -1,0 +1,81 @@
+"""Loss functions: (N, C) scores and (N,) class numbers to one number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from binnet_kernels import checks
+from binnet_kernels.checks import Float
+
+from ..autograd import Context, Function, Grads
+from ..backend import kernels
+from ..tensor import Tensor
+
+
+def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0) -> Tensor:
+    """Mean over the batch of the cross-entropy between softmax(logits) and the labels.
+
+    Parameters
+    ----------
+    logits : (N, C)
+    labels : (N,) integers in 0…C − 1
+    label_smoothing
+        The share of the target, in [0, 1), that is spread evenly over all C classes.
+
+    Returns
+    -------
+    Tensor
+        One number, shape ().
+
+    Raises
+    ------
+    ValueError, TypeError
+        When shapes, labels or the smoothing do not fit, or the batch is empty.
+    """
+    _check_batch(logits)
+    return _CrossEntropy.apply(logits, labels, label_smoothing=label_smoothing)
+
+
+def squared_hinge(logits: Tensor, labels: Any) -> Tensor:
+    """Mean over the batch of ``Σ_c max(0, 1 − t_c y_c)²`` with t = +1 for the label's class and −1 for the others.
+
+    The loss of BinaryConnect (arXiv:1511.00363). Arguments and errors are those of :func:`cross_entropy`.
+    """
+    _check_batch(logits)
+    return _SquaredHinge.apply(logits, labels)
+
+
+def _check_batch(logits: Tensor) -> None:
+    if logits.ndim != 2 or len(logits) == 0:
+        raise ValueError(f"logits must be (N, C) with at least one row, got shape {logits.shape}")
+
+
+class _CrossEntropy(Function):
+    @staticmethod
+    def forward(ctx: Context, logits: Float, labels: Any, *, label_smoothing: float) -> Float:
+        losses, probabilities = kernels().softmax_cross_entropy(logits, labels, label_smoothing)
+        ctx.save(probabilities, labels, label_smoothing)
+        return np.asarray(losses.mean(dtype=np.float64), np.float32)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        probabilities, labels, label_smoothing = ctx.saved
+        grad_logits: Float = kernels().softmax_cross_entropy_grad(probabilities, labels, label_smoothing)
+        return grad_logits * (grad / np.float32(len(probabilities))), None
+
+
+class _SquaredHinge(Function):
+    @staticmethod
+    def forward(ctx: Context, logits: Float, labels: Any) -> Float:
+        target = np.full(logits.shape, -1, np.float32)
+        target[np.arange(len(logits)), checks.labels(labels, *logits.shape)] = 1
+        missing = np.maximum(1 - target * logits, 0, dtype=np.float32)
+        ctx.save(missing, target)
+        return np.asarray(np.square(missing).sum(dtype=np.float64) / len(logits), np.float32)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        missing, target = ctx.saved
+        return missing * target * (np.float32(-2 / len(target)) * grad), None

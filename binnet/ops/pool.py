@@ -1,0 +1,49 @@
+"""Pooling over windows."""
+
+from __future__ import annotations
+
+from binnet_kernels.checks import Float, Pair
+
+from ..autograd import Context, Function, Grads
+from ..backend import kernels
+from ..tensor import Tensor
+
+
+def max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
+    """Largest element of each window of (N, H, W, C); the border never wins.
+
+    The stride is the window itself unless given. The gradient goes to the first of equal elements, row by row.
+    ValueError when the padding is not smaller than the window, or the image smaller than it.
+    """
+    return _MaxPool2d.apply(x, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+def avg_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
+    """Mean of each window of (N, H, W, C); the border counts as zeros. Arguments as for :func:`max_pool2d`."""
+    return _AvgPool2d.apply(x, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+class _MaxPool2d(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
+        ctx.save(x, kernel_size, stride, padding)
+        y: Float = kernels().max_pool2d(x, kernel_size, stride, padding)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        grad_x: Float = kernels().max_pool2d_grad(grad, *ctx.saved)
+        return grad_x
+
+
+class _AvgPool2d(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
+        ctx.save(x.shape, kernel_size, stride, padding)
+        y: Float = kernels().avg_pool2d(x, kernel_size, stride, padding)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        grad_x: Float = kernels().avg_pool2d_grad(grad, *ctx.saved)
+        return grad_x

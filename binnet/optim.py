@@ -1,0 +1,181 @@
+"""Optimisers. They update the *real* weights in place, the third step of Algorithm 1 (arXiv:1603.05279)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from binnet_kernels.checks import Float
+
+from .tensor import Tensor
+
+Array = npt.NDArray[Any]
+
+
+class Optimizer:
+    """Base class: what comes before and after the rule itself.
+
+    A parameter without a gradient is passed over. Weight decay is the L2 kind, added to the gradient, and spares
+    parameters with ``decay = False`` (binary weights, batch normalisation, biases). After the update, parameters with a
+    ``clip`` are clamped to ±clip.
+
+    Parameters
+    ----------
+    params
+        Tensors or parameters; ValueError when there are none.
+    lr
+        Learning rate, at least 0. The attribute ``lr`` may be set before each step.
+    weight_decay
+        At least 0.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
+        self.params = list(params)
+        if not self.params:
+            raise ValueError("the optimiser was given no parameters")
+        self.lr = _number("lr", lr)
+        self.weight_decay = _number("weight_decay", weight_decay)
+        self.steps = np.zeros((), np.int64)
+        self.state = [{slot: np.zeros_like(p.data) for slot in self.slots} for p in self.params]
+        largest = max(p.data.size for p in self.params)
+        self._scratch = (np.empty(largest, np.float32), np.empty(largest, np.float32))
+
+    def step(self) -> None:
+        """Update all parameters once from their gradients."""
+        self.steps += 1
+        for param, state in zip(self.params, self.state, strict=True):
+            if param.grad is None:
+                continue
+            grad, work = (s[: param.data.size].reshape(param.shape) for s in self._scratch)
+            np.copyto(grad, param.grad)
+            if self.weight_decay and getattr(param, "decay", True):
+                np.multiply(param.data, np.float32(self.weight_decay), out=work)
+                grad += work
+            self.update(param.data, grad, work, state)
+            clip = getattr(param, "clip", None)
+            if clip is not None:
+                np.clip(param.data, -clip, clip, out=param.data)
+
+    def update(self, data: Float, grad: Float, work: Float, state: dict[str, Float]) -> None:
+        """Apply the rule to ``data`` in place; ``grad`` and ``work`` may be overwritten."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for param in self.params:
+            param.grad = None
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the number of steps and of all moments: with the weights, all that a bit-exact resumption needs.
+
+        Hyper-parameters are not part of it; whoever resumes constructs the optimiser from the same configuration.
+        """
+        return {name: array.copy() for name, array in self._arrays().items()}
+
+    def load_state_dict(self, state: dict[str, Array]) -> None:
+        """Copy a state in; ValueError naming the key, with both shapes, when it does not fit."""
+        own = self._arrays()
+        if set(own) != set(state):
+            wrong = ", ".join(sorted(set(own) ^ set(state)))
+            raise ValueError(f"the state is of another optimiser or network: missing or unexpected {wrong}")
+        for name, array in own.items():
+            if np.shape(state[name]) != array.shape:
+                raise ValueError(f"{name}: expected shape {array.shape}, got {np.shape(state[name])}")
+        for name, array in own.items():
+            array[...] = state[name]
+
+    def _arrays(self) -> dict[str, Array]:
+        moments = {f"{slot}.{i}": array for i, state in enumerate(self.state) for slot, array in state.items()}
+        return {"step": self.steps, **moments}
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``v ← μ v + g``, ``w ← w − lr v``; Nesterov's form steps along ``g + μ v``.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range, and for ``nesterov`` without momentum.
+    """
+
+    slots = ("momentum",)
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr, weight_decay)
+        self.momentum = _number("momentum", momentum, below=1.0)
+        if nesterov and not momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        self.nesterov = nesterov
+
+    def update(self, data: Float, grad: Float, work: Float, state: dict[str, Float]) -> None:
+        velocity, mu = state["momentum"], np.float32(self.momentum)
+        velocity *= mu
+        velocity += grad
+        if self.nesterov:
+            np.multiply(velocity, mu, out=work)
+            work += grad
+            work *= np.float32(self.lr)
+        else:
+            np.multiply(velocity, np.float32(self.lr), out=work)
+        data -= work
+
+
+class Adam(Optimizer):
+    """Adam (arXiv:1412.6980) with bias correction: ``w ← w − lr m̂ / (√v̂ + ε)``.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range.
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr, weight_decay)
+        first, second = betas
+        self.betas = (_number("betas[0]", first, below=1.0), _number("betas[1]", second, below=1.0))
+        self.eps = _number("eps", eps)
+
+    def update(self, data: Float, grad: Float, work: Float, state: dict[str, Float]) -> None:
+        mean, square, (b1, b2), steps = state["mean"], state["square"], self.betas, int(self.steps)
+        mean *= np.float32(b1)
+        np.multiply(grad, np.float32(1 - b1), out=work)
+        mean += work
+        square *= np.float32(b2)
+        np.multiply(grad, grad, out=work)
+        work *= np.float32(1 - b2)
+        square += work
+        np.multiply(square, np.float32(1 / (1 - b2**steps)), out=work)
+        np.sqrt(work, out=work)
+        work += np.float32(self.eps)
+        np.divide(mean, work, out=work)
+        work *= np.float32(self.lr / (1 - b1**steps))
+        data -= work
+
+
+def _number(name: str, value: float, below: float = math.inf) -> float:
+    if not 0 <= value < below:
+        limit = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"{name} must be at least 0{limit}, got {value!r}")
+    return float(value)

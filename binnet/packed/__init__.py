@@ -1,0 +1,6 @@
+"""Packed models: one-bit weights, no autograd."""
+
+from .model import PackedModel, from_parts, load, pack
+from .summary import Row, Summary, summarise
+
+__all__ = ["PackedModel", "Row", "Summary", "from_parts", "load", "pack", "summarise"]

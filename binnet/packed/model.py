@@ -1,0 +1,139 @@
+"""A packed model: the steps of a network, run without autograd, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from binnet_kernels.checks import Float, floats
+
+from .. import storage
+from ..info import DataInfo
+from ..models import ModelSpec, Network
+from ..storage import PACKED, Array, StorageError
+from .convert import to_steps
+from .steps import Add, Step
+
+
+class PackedModel:
+    """A trained network at one bit a binary weight.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+        Name, mode, classes, channels, image size.
+    info : DataInfo
+        Normalisation, class names, provenance.
+    steps : tuple of Step
+    """
+
+    def __init__(self, spec: ModelSpec, info: DataInfo, steps: Sequence[Step], fixed_size: bool) -> None:
+        self.spec, self.info, self.steps, self.fixed_size = spec, info, tuple(steps), fixed_size
+
+    def __call__(self, x: Any) -> Float:
+        """Normalised images (N, H, W, C) of real numbers to logits float32 (N, num_classes).
+
+        Raises
+        ------
+        TypeError, ValueError
+            When the images have the wrong type or shape.
+        """
+        images = floats(x, "images", 4)
+        size, channels = self.spec.image_size, self.spec.in_channels
+        if images.shape[3] != channels or (self.fixed_size and images.shape[1:3] != size):
+            rows = ", ".join(map(str, size)) if self.fixed_size else "H, W"
+            raise ValueError(f"images must be (N, {rows}, {channels}), got {images.shape}")
+        for step in self.steps:
+            images = step(images)
+        return images
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by ``step.field``."""
+        return {f"{s.name}.{name}": a for s in flat(self.steps) for name, a in s.arrays().items()}
+
+    def to_bytes(self) -> bytes:
+        """The contents of the model's file."""
+        return storage.to_bytes(PACKED, self.arrays(), self._description())
+
+    def save(self, path: str | Path) -> None:
+        """Write the model's file, whole or not at all; StorageError when that fails."""
+        storage.save(path, PACKED, self.arrays(), self._description())
+
+    def _description(self) -> dict[str, Any]:
+        return {"model": self.spec.to_dict(), "data": self.info.to_dict()}
+
+
+def flat(steps: Sequence[Step]) -> Iterator[Step]:
+    """All steps with those inside residual sums, in order."""
+    for step in steps:
+        yield step
+        if isinstance(step, Add):
+            yield from flat((*step.body, *step.shortcut))
+
+
+def pack(network: Network, info: DataInfo | None = None) -> PackedModel:
+    """Pack a trained network: binary weights to one bit, everything that training needs left out.
+
+    Parameters
+    ----------
+    network
+        From :func:`binnet.models.build`; it is not changed, and need not be in evaluation mode.
+    info
+        What to remember about the data.
+
+    Returns
+    -------
+    PackedModel
+        Gives the same bits as ``network.eval()``.
+
+    Raises
+    ------
+    ValueError
+        When a layer cannot be packed, naming it.
+    """
+    return PackedModel(network.spec, info or DataInfo(), to_steps(network), network.fixed_size)
+
+
+def load(path: str | Path) -> PackedModel:
+    """Read a packed model; StorageError, in one sentence, when the file is missing, damaged or something else."""
+    _, arrays, description = storage.load(path, PACKED)
+    return from_parts(path, arrays, description)
+
+
+def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str, Any]) -> PackedModel:
+    """A packed model from what its file holds.
+
+    The architecture is built from the description, and every array must have the dtype and shape it has there.
+    """
+    try:
+        spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
+        blank = pack(spec.build(), info)
+        steps = [_filled(step, arrays) for step in blank.steps]
+        unknown = set(arrays) - set(blank.arrays())
+        if unknown:
+            raise ValueError(f"unknown array {min(unknown)}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} is damaged: {_reason(error)}") from error
+    return PackedModel(spec, info, steps, blank.fixed_size)
+
+
+def _filled(step: Step, arrays: dict[str, Array]) -> Step:
+    """The step with its arrays from the file."""
+    values: dict[str, Any] = step.settings()
+    if isinstance(step, Add):
+        values["body"] = tuple(_filled(s, arrays) for s in step.body)
+        values["shortcut"] = tuple(_filled(s, arrays) for s in step.shortcut)
+    for name, blank in step.arrays().items():
+        stored = arrays[f"{step.name}.{name}"]
+        if stored.shape != blank.shape or stored.dtype != blank.dtype:
+            expected, got = f"{blank.dtype} {blank.shape}", f"{stored.dtype} {stored.shape}"
+            raise ValueError(f"{step.name}.{name} must be {expected}, got {got}")
+        values[name] = np.ascontiguousarray(stored)
+    return type(step)(**values)
+
+
+def _reason(error: BaseException) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)

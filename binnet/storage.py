@@ -1,0 +1,179 @@
+"""Model files: named arrays and a description in HDF5, written whole or not at all.
+
+Two kinds share one container (``docs/format.md``): a *checkpoint* holds the real weights and what training needs to go
+on, a *packed model* holds what inference needs, binary weights at one bit each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
+VERSION = 1
+_DTYPES = ("float32", "uint64", "int64")
+
+
+class StorageError(ValueError):
+    """A model file that cannot be read or written: one sentence with the path."""
+
+
+def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
+    """Write a model file to a temporary name beside ``path`` and rename it.
+
+    Parameters
+    ----------
+    path
+        Its folder is made when it does not exist.
+    kind
+        ``CHECKPOINT`` or ``PACKED``.
+    arrays
+        float32, uint64 or int64 arrays by name; names may hold dots, not slashes.
+    description
+        Anything that JSON can hold.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be written; what was at ``path`` before is still there then.
+    """
+    path = Path(path)
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(to_bytes(kind, arrays, description))
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends well, and goes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # the contents reach the disk before the name does
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
+    """The contents of a model file, the same bytes for the same arguments."""
+    import h5py
+
+    text = json.dumps(description, sort_keys=True)
+    with h5py.File.in_memory(libver="latest") as file:
+        file.attrs["format"], file.attrs["version"] = kind, VERSION
+        file.attrs["checksum"] = checksum(arrays, text)
+        file.create_dataset("description", data=np.frombuffer(text.encode(), np.uint8), track_times=False)
+        for name, array in arrays.items():
+            if array.dtype.name not in _DTYPES:
+                raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(_DTYPES)}")
+            file.create_dataset(name, data=array, track_times=False)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
+
+
+def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Array], dict[str, Any]]:
+    """Read a model file.
+
+    Returns
+    -------
+    kind, arrays, description
+        As given to :func:`save`.
+
+    Raises
+    ------
+    StorageError
+        When the file is missing, is not a model file (of ``kind``, when given), is of a newer version, or is damaged.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.is_file():
+        raise StorageError(
+            f"{path} is a folder, expected a model file" if path.is_dir() else f"there is no file {path}"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            found = _kind(file, path, kind)
+            arrays, text = _arrays(file, path)
+            stored = str(file.attrs.get("checksum", ""))
+            description = json.loads(text)
+    except (OSError, RuntimeError, KeyError, TypeError, UnicodeError, json.JSONDecodeError) as error:
+        raise StorageError(_why_unreadable(path, error)) from error
+    if stored != checksum(arrays, text) or not isinstance(description, dict):
+        raise StorageError(f"{path} is damaged: its contents do not have the checksum they were written with")
+    return found, arrays, description
+
+
+def checksum(arrays: Mapping[str, Array], text: str) -> str:
+    """SHA-256 over the description, and over name, dtype, shape and values of every array."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.data.cast("B") if array.size else b"")
+    return digest.hexdigest()
+
+
+def _kind(file: Any, path: Path, wanted: str | None) -> str:
+    kind, version = str(file.attrs.get("format", "")), int(file.attrs.get("version", 0))
+    if kind not in (CHECKPOINT, PACKED):
+        raise StorageError(f"{path} is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}")
+    if wanted is not None and kind != wanted:
+        raise StorageError(f"{path} is a {kind}, expected a {wanted}")
+    if version != VERSION:
+        raise StorageError(f"{path} has format version {version}, this binnet reads version {VERSION}")
+    return kind
+
+
+def _arrays(file: Any, path: Path) -> tuple[dict[str, Array], str]:
+    """All arrays, each checked to lie whole in the file itself before any memory is taken for it."""
+    import h5py
+
+    arrays: dict[str, Array] = {}
+    for name in file:
+        plain = isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(file[name], h5py.Dataset)
+        if not plain or file[name].external or file[name].is_virtual or file[name].chunks:
+            raise StorageError(f"{path} is damaged: {name} is not a plain array")
+        if file[name].id.get_storage_size() != file[name].nbytes:
+            raise StorageError(f"{path} is damaged: {name} is not stored whole")
+        arrays[name] = file[name][()] if file[name].shape else np.asarray(file[name][()])
+    text = arrays.pop("description").tobytes().decode()
+    for name, array in arrays.items():
+        if array.dtype.name not in _DTYPES:
+            raise StorageError(f"{path} is damaged: {name} holds {array.dtype}, expected {', '.join(_DTYPES)}")
+    return arrays, text
+
+
+def _why_unreadable(path: Path, error: BaseException) -> str:
+    if path.stat().st_size == 0:
+        return f"{path} is empty, expected a model file"
+    if isinstance(error, PermissionError):
+        return f"cannot read {path}: {error.strerror}"
+    with path.open("rb") as file:
+        is_hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
+    return f"{path} is damaged: part of it cannot be read" if is_hdf5 else f"{path} is not a model file (not HDF5)"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,98 @@
+"""An array with a gradient. It knows no operation: those are functions in :mod:`binnet.ops`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+if TYPE_CHECKING:
+    from .autograd import Node
+
+
+class Tensor:
+    """A float32 array, and what is needed to differentiate through it.
+
+    There is no operator overloading on purpose: ``ops.add(x, y)`` shows in the code what is recorded in the graph.
+
+    Parameters
+    ----------
+    data
+        Real numbers of any shape. A float32 array is shared, not copied; anything else is converted.
+    requires_grad
+        Whether :meth:`backward` stores the derivative with respect to this tensor in ``grad``.
+
+    Attributes
+    ----------
+    data : float32 array
+    grad : float32 array of the same shape, or None
+        Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
+
+    Raises
+    ------
+    TypeError
+        When ``data`` is not made of real numbers.
+    """
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            raise TypeError("data is a Tensor already; use .detach() to cut it from its graph")
+        array = np.asarray(data)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"data must be real numbers, got dtype {array.dtype}")
+        self.data: Float = array.astype(np.float32, copy=False)
+        self.grad: Float | None = None
+        self.requires_grad = bool(requires_grad)
+        self.node: Node | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.data.ndim
+
+    def numpy(self) -> Float:
+        """The array itself, not a copy."""
+        return self.data
+
+    def detach(self) -> Tensor:
+        """The same array outside the graph."""
+        return Tensor(self.data)
+
+    def item(self) -> float:
+        """The only element, as a Python float; ValueError when there is not exactly one."""
+        if self.data.size != 1:
+            raise ValueError(f"item() needs a tensor of one element, got shape {self.shape}")
+        return float(self.data.reshape(()))
+
+    def backward(self, grad: Any = None) -> None:
+        """Add the derivatives of this tensor to ``grad`` of every leaf it was made from, and free the graph.
+
+        Parameters
+        ----------
+        grad
+            The derivative of the final result with respect to this tensor, same shape; 1 for a tensor of one element.
+
+        Raises
+        ------
+        RuntimeError
+            When nothing here requires a gradient, or a part of the graph has been freed by an earlier call.
+        ValueError
+            When ``grad`` is missing for more than one element, or has another shape.
+        """
+        from .autograd import backward
+
+        backward(self, grad)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        suffix = ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({np.array2string(self.data, prefix='Tensor(', threshold=20)}, shape={self.shape}{suffix})"

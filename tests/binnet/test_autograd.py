@@ -1,0 +1,168 @@
+"""Recording, the backward sweep, no_grad, and the check of gradients."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from binnet import Function, Tensor, gradcheck, is_grad_enabled, no_grad, ops
+
+
+def test_a_tensor_used_twice_gets_the_sum(leaf):
+    x = leaf(4)
+    ops.sum(ops.add(ops.mul(x, x), x)).backward()
+    np.testing.assert_allclose(x.grad, 2 * x.data + 1, rtol=1e-6)
+
+
+def test_a_diamond_is_swept_once_a_node(leaf):
+    x = leaf(3)
+    y = ops.mul(x, Tensor([2, 3, 4]))  # used on a short way and on a long one
+    ops.sum(ops.add(y, ops.mul(ops.relu(ops.add(y, Tensor([10.0]))), y))).backward()
+    np.testing.assert_allclose(x.grad, (1 + 2 * y.data + 10) * [2, 3, 4], rtol=1e-5)
+
+
+def test_gradients_accumulate_over_calls_and_do_not_share_memory(leaf):
+    x, y = leaf(3), leaf(3)
+    ops.sum(ops.add(x, y)).backward()
+    x.grad *= 5
+    np.testing.assert_array_equal(y.grad, np.ones(3))
+    ops.sum(x).backward()
+    np.testing.assert_array_equal(x.grad, np.full(3, 6))
+
+
+def test_a_graph_of_10000_operations():
+    x = Tensor([1.0], requires_grad=True)
+    y, one = x, Tensor([1.0])
+    for _ in range(10_000):
+        y = ops.add(y, one)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [1])
+    y = x
+    for _ in range(10_000):
+        y = ops.add(y, one)
+    del y  # a graph that is never swept goes without recursion as well
+
+
+def test_a_second_backward_names_the_freed_operation_and_changes_nothing(leaf):
+    x, w = leaf(3), leaf(3)
+    y = ops.mul(x, x)
+    ops.sum(y).backward()
+    before = x.grad.copy()
+    with pytest.raises(RuntimeError, match="second time through _Mul"):
+        ops.sum(ops.add(y, w)).backward()
+    np.testing.assert_array_equal(x.grad, before)
+    assert w.grad is None
+
+
+def test_the_sweep_frees_what_was_saved(leaf):
+    x = leaf(1)
+    y = ops.relu(x)
+    tensor, array = weakref.ref(y), weakref.ref(y.data)
+    z = ops.mul(y, y)
+    del y
+    gc.collect()
+    assert tensor() is not None
+    z.backward()
+    gc.collect()
+    assert z.node.freed
+    assert tensor() is None
+    assert array() is None
+
+
+def test_backward_wants_a_grad_of_the_right_shape(leaf):
+    x = leaf(2, 3)
+    with pytest.raises(ValueError, match=r"without grad needs a tensor of one element, got shape \(2, 3\)"):
+        ops.relu(x).backward()
+    with pytest.raises(ValueError, match=r"\(2, 3\), got \(3,\)"):
+        ops.relu(x).backward(np.ones(3))
+    ops.mul(x, x).backward(Tensor(np.full((2, 3), 2)))
+    np.testing.assert_allclose(x.grad, 4 * x.data, rtol=1e-6)
+
+
+def test_backward_on_a_leaf_and_on_a_constant(leaf):
+    x = leaf(1)
+    x.backward()
+    np.testing.assert_array_equal(x.grad, [1])
+    with pytest.raises(RuntimeError, match="does not require a gradient"):
+        Tensor([1.0]).backward()
+
+
+def test_constants_get_nothing(leaf):
+    x, constant = leaf(3), Tensor([1, 2, 3])
+    ops.sum(ops.mul(x, constant)).backward()
+    assert constant.grad is None
+    np.testing.assert_array_equal(x.grad, [1, 2, 3])
+
+
+def test_no_grad_records_nothing_and_ends_with_an_error_too(leaf):
+    x = leaf(3)
+
+    def fail():
+        with no_grad():
+            assert not ops.relu(x).requires_grad
+            with no_grad():
+                assert not is_grad_enabled()
+            assert not is_grad_enabled()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert is_grad_enabled()
+    assert ops.relu(x).requires_grad
+
+
+def test_no_grad_is_of_one_thread():
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+class Double(Function):
+    """2x, with a gradient that the test chooses."""
+
+    @staticmethod
+    def forward(ctx, x, *, wrong):
+        ctx.save(wrong)
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        return ctx.saved[0](grad)
+
+
+def test_save_keeps_nothing_without_a_gradient():
+    contexts = []
+
+    class Spy(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save(x)
+            contexts.append(ctx)
+            return x
+
+    Spy.apply(Tensor([1.0]))
+    assert contexts[0].saved == ()
+    assert contexts[0].needs_grad == (False,)
+
+
+def test_gradcheck_accepts_the_right_gradient_and_refuses_others(leaf):
+    x = leaf(4, 3)
+    assert gradcheck(lambda x: Double.apply(x, wrong=lambda g: 2 * g), x) is True
+    assert x.grad is None
+    for wrong in (lambda g: 2.1 * g, lambda g: 0 * g, lambda g: 2 * g[::-1].copy()):
+        with pytest.raises(AssertionError, match=r"backward gives .* the central difference"):
+            gradcheck(lambda x, w=wrong: Double.apply(x, wrong=w), x)
+    with pytest.raises(AssertionError, match="requires_grad"):
+        gradcheck(ops.relu, Tensor([1.0]))
+
+
+def test_a_gradient_of_the_wrong_shape_or_number_is_caught(leaf):
+    with pytest.raises(RuntimeError, match=r"Double.backward returned a gradient \(3,\) for an input \(2, 3\)"):
+        Double.apply(leaf(2, 3), wrong=lambda g: g[0]).backward(np.ones((2, 3)))
+    with pytest.raises(RuntimeError, match="2 gradients for 1 inputs"):
+        Double.apply(leaf(2, 3), wrong=lambda g: (g, g)).backward(np.ones((2, 3)))

@@ -1,0 +1,144 @@
+"""Optimisers against steps worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from binnet import Tensor, models, nn, optim
+from binnet.nn import Parameter
+
+
+def run(optimizer, parameter, grads):
+    values = []
+    for g in grads:
+        parameter.grad = np.array([g], np.float32)
+        optimizer.step()
+        values.append(parameter.data.item())
+    return values
+
+
+def test_sgd_by_hand():
+    p = Parameter([1.0])
+    assert run(optim.SGD([p], lr=0.1, momentum=0), p, [2, -1]) == pytest.approx([0.8, 0.9])
+    p = Parameter([1.0])
+    # v: 2, 0.5·2 + 1 = 2
+    assert run(optim.SGD([p], lr=0.1, momentum=0.5), p, [2, 1]) == pytest.approx([0.8, 0.6])
+    p = Parameter([1.0])
+    # g + 0.5 v: 2 + 1 = 3, 1 + 1 = 2
+    assert run(optim.SGD([p], lr=0.1, momentum=0.5, nesterov=True), p, [2, 1]) == pytest.approx([0.7, 0.5])
+
+
+def test_adam_by_hand():
+    p = Parameter([1.0])
+    values = run(optim.Adam([p], lr=0.1, betas=(0.8, 0.9), eps=1e-8), p, [2, -1])
+    first = 1 - 0.1 * 1.0  # m̂ / √v̂ = 2 / 2
+    m, v = (0.8 * 0.4 - 0.2) / (1 - 0.64), (0.9 * 0.4 + 0.1) / (1 - 0.81)
+    assert values == pytest.approx([first, first - 0.1 * m / math.sqrt(v)], rel=1e-5)
+
+
+def test_adams_eps():
+    p = Parameter([1.0])
+    assert run(optim.Adam([p], lr=0.1, eps=3.0), p, [1.0]) == pytest.approx([1 - 0.1 / 4])
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_weight_decay_spares_what_says_so(kind):
+    real, spared = Parameter([2.0]), Parameter([2.0], decay=False)
+    tensor = Tensor([2.0], requires_grad=True)
+    for p in (real, spared, tensor):
+        p.grad = np.zeros(1, np.float32)
+    kind([real, spared, tensor], lr=0.1, weight_decay=0.5).step()
+    assert spared.data.item() == 2
+    expected = 2 - 0.1 * 1.0  # the gradient is 0.5 · 2; Adam's first step is lr · g / |g|
+    assert real.data.item() == pytest.approx(expected)
+    assert tensor.data.item() == pytest.approx(expected)
+
+
+def test_which_parameters_of_a_network_decay():
+    decaying = [name for name, p in models.build("lenet5").named_parameters() if p.decay]
+    assert decaying == ["conv1.weight", "dense4.weight"]
+
+
+def test_clip():
+    p, free = Parameter([0.95, -0.95, 0.5], clip=1.0), Parameter([0.95])
+    p.grad, free.grad = np.array([-1, 1, 0], np.float32), np.array([-1], np.float32)
+    optim.SGD([p, free], lr=1, momentum=0).step()
+    np.testing.assert_allclose(p.data, [1, -1, 0.5])
+    assert free.data.item() == pytest.approx(1.95)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_updates_are_in_place_and_leave_gradients_alone(kind, rng):
+    p, idle = Parameter(rng.standard_normal((3, 4))), Parameter([1.0])
+    p.grad = rng.standard_normal((3, 4)).astype(np.float32)
+    data, grad, copy = p.data, p.grad, p.grad.copy()
+    optimizer = kind([p, idle], lr=0.1, weight_decay=0.1)
+    optimizer.step()
+    assert p.data is data
+    assert p.grad is grad
+    np.testing.assert_array_equal(grad, copy)
+    assert idle.data.item() == 1
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_resuming_gives_the_same_bits(kind, rng):
+    grads = rng.standard_normal((6, 5)).astype(np.float32)
+
+    def step(optimizer, p, g):
+        p.grad = g.copy()
+        optimizer.step()
+
+    p = Parameter(np.ones(5))
+    optimizer = kind([p], lr=0.05)
+    for g in grads[:3]:
+        step(optimizer, p, g)
+    state, q = optimizer.state_dict(), Parameter(p.data)
+    saved = {name: value.copy() for name, value in state.items()}
+    resumed = kind([q], lr=0.05)
+    for g in grads[3:]:
+        step(optimizer, p, g)
+    resumed.load_state_dict(state)
+    for g in grads[3:]:
+        step(resumed, q, g)
+    np.testing.assert_array_equal(p.data, q.data)
+    for name, value in state.items():
+        np.testing.assert_array_equal(value, saved[name])
+    assert int(state["step"]) == 3
+
+
+def test_a_state_that_does_not_fit():
+    optimizer = optim.Adam([Parameter(np.ones(3))])
+    with pytest.raises(ValueError, match=r"missing or unexpected .*momentum\.0"):
+        optimizer.load_state_dict(optim.SGD([Parameter(np.ones(3))], lr=1).state_dict())
+    state = optimizer.state_dict()
+    state["square.0"] = np.ones(2)
+    with pytest.raises(ValueError, match=r"square.0: expected shape \(3,\), got \(2,\)"):
+        optimizer.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda p: optim.SGD(p, lr=-1), "lr"),
+        (lambda p: optim.SGD(p, lr=math.nan), "lr"),
+        (lambda p: optim.SGD(p, lr=math.inf), "lr"),
+        (lambda p: optim.SGD(p, lr=1, momentum=1), "momentum"),
+        (lambda p: optim.SGD(p, lr=1, momentum=0, nesterov=True), "nesterov"),
+        (lambda p: optim.SGD(p, lr=1, weight_decay=-1), "weight_decay"),
+        (lambda p: optim.Adam(p, betas=(1, 0.9)), r"betas\[0\]"),
+        (lambda p: optim.Adam(p, betas=(0.9, -0.1)), r"betas\[1\]"),
+        (lambda p: optim.Adam(p, eps=-1), "eps"),
+        (lambda p: optim.Adam([]), "no parameters"),
+    ],
+)
+def test_numbers_out_of_range(make, word):
+    with pytest.raises(ValueError, match=word):
+        make([Parameter([1.0])])
+
+
+def test_the_optimiser_takes_a_generator():
+    layer = nn.Linear(2, 2, rng=np.random.default_rng(0))
+    assert len(optim.Adam(p for p in layer.parameters()).params) == 2

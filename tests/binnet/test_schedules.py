@@ -1,0 +1,63 @@
+"""Learning rates at single steps."""
+
+import itertools
+import math
+
+import pytest
+
+from binnet.schedules import SCHEDULES, learning_rate
+
+
+def rates(schedule, total=8, **options):
+    return [learning_rate(step, total, 2.0, schedule, **options) for step in range(total + 2)]
+
+
+def test_constant():
+    assert rates("constant") == [2.0] * 10
+
+
+def test_step():
+    assert rates("step") == pytest.approx([2] * 4 + [0.2] * 2 + [0.02] * 4)
+    assert rates("step", milestones=(0.25,), factor=0.5) == pytest.approx([2] * 2 + [1] * 8)
+
+
+def test_linear():
+    assert rates("linear") == pytest.approx([2 - step / 4 for step in range(8)] + [0, 0])
+    assert rates("linear", final_lr=1.0)[::4] == pytest.approx([2, 1.5, 1])
+
+
+def test_cosine():
+    expected = [1 + math.cos(math.pi * step / 8) for step in range(8)] + [0, 0]
+    assert rates("cosine") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_warm_up(schedule):
+    values = rates(schedule, warmup_steps=4)
+    assert values[:4] == pytest.approx([0.5, 1, 1.5, 2])
+    if schedule != "step":
+        assert values[4] == pytest.approx(2)
+    assert all(a >= b for a, b in itertools.pairwise(values[4:]))
+    if schedule == "linear":
+        assert values[4:] == pytest.approx([2, 1.5, 1, 0.5, 0, 0])
+    assert rates(schedule, total=4, warmup_steps=4)[3] == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 8, 1.0, "cos"), "'cos'; there are: constant, step, cosine, linear"),
+        ((-1, 8, 1.0, "step"), "step must be"),
+        ((0, 0, 1.0, "step"), "total_steps"),
+        ((0, 8, -1.0, "step"), "base_lr"),
+        ((0, 8, math.nan, "step"), "base_lr"),
+    ],
+)
+def test_what_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        learning_rate(*arguments)
+
+
+def test_a_warm_up_longer_than_the_training_is_refused():
+    with pytest.raises(ValueError, match="warmup_steps must lie in 0…8, got 9"):
+        learning_rate(0, 8, 1.0, warmup_steps=9)
