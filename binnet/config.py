@@ -79,7 +79,7 @@ class TrainConfig:
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""
-        return {name: getattr(self, name) for name in CHOICES if hasattr(self, name)}
+        return {name: getattr(self, name) for name in CHOICES}
 
     def to_dict(self) -> dict[str, Any]:
         """All options by name."""

@@ -121,7 +121,6 @@ class BinConv2d(_Conv):
             weight_gradient=self.options.weight_gradient,
             center=self.center,
             ste=self.options.ste,
-            binary_gradient=self.options.binary_gradient,
         )
 
 
@@ -139,7 +138,6 @@ class BinLinear(_Linear):
             weight_gradient=self.options.weight_gradient,
             center=self.center,
             ste=self.options.ste,
-            binary_gradient=self.options.binary_gradient,
         )
 
 

@@ -17,7 +17,6 @@ CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "center": (False, True),
     "ste": ("clip", "polynomial"),
     "pad_value": (0, 1, -1),
-    "binary_gradient": (False, True),
 }
 
 
@@ -48,8 +47,6 @@ class BinaryOptions:
         Gradient of the sign of activations: ``"clip"`` (section 3.1) or ``"polynomial"`` (Bi-Real Net).
     pad_value
         What the border of a binary convolution counts as: 0, +1 or −1.
-    binary_gradient
-        Binarise gradients on their way to a layer's input too (section 3.2).
 
     Raises
     ------
@@ -65,7 +62,6 @@ class BinaryOptions:
     center: bool = False
     ste: str = "clip"
     pad_value: int = 0
-    binary_gradient: bool = False
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():

@@ -1,6 +1,6 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
-from .binarize import binarize_gradient, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
+from .binarize import binary_weight, centred, grad_alpha, grad_weight, weight_alpha
 from .binary_conv import bwn_conv2d, bwn_linear, xnor_conv2d, xnor_linear
 from .conv import conv2d, linear
 from .elementwise import add, binarize_input, dropout, flatten, mul, relu, reshape, sign
@@ -13,7 +13,6 @@ __all__ = [
     "add",
     "avg_pool2d",
     "batch_norm",
-    "binarize_gradient",
     "binarize_input",
     "binary_weight",
     "bwn_conv2d",

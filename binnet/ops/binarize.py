@@ -104,15 +104,5 @@ def grad_alpha(grad_hat: Float, weight: Float) -> Float:
     return total
 
 
-def binarize_gradient(grad: Float) -> Float:
-    """sign(g) times max|g| of each image (section 3.2); exact zeros stay 0.
-
-    The paper does not say over what the maximum runs; one scale an image keeps images independent of each other. The
-    zeros that ReLU and max-pooling leave carry no gradient, so they are not turned into +max as sign(0) = +1 would.
-    """
-    largest: Float = np.abs(grad).max(axis=tuple(range(1, grad.ndim)), keepdims=True, initial=0)
-    return np.sign(grad) * largest
-
-
 def _per_filter(values: Float, weight: Float) -> Float:
     return values.reshape(-1, *(1,) * (weight.ndim - 1))

@@ -16,7 +16,7 @@ from binnet_kernels.checks import Float, Pair, pair
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
-from .binarize import SCALES, WEIGHT_GRADIENTS, binarize_gradient, binary_weight, centred, grad_alpha, grad_weight
+from .binarize import SCALES, WEIGHT_GRADIENTS, binary_weight, centred, grad_alpha, grad_weight
 from .conv import as_pixels, as_rows
 from .elementwise import check_ste, sign_of, ste_gradient
 
@@ -71,7 +71,6 @@ def xnor_conv2d(
     weight_gradient: str = "exact",
     center: bool = False,
     ste: str = "clip",
-    binary_gradient: bool = False,
 ) -> Tensor:
     """Convolve the signs of images with the signs of weights, ``(sign(x) ⊛ s) ⊙ K α`` (Eq. 11), by XNOR and popcount.
 
@@ -88,9 +87,6 @@ def xnor_conv2d(
         gives no gradient for it.
     ste
         See :func:`binnet.ops.sign`.
-    binary_gradient
-        Whether the gradient that is convolved with the weights on the way to ``x`` is binarised as well; see
-        :func:`binarize_gradient`. The gradient of the weights uses the real one.
 
     Returns
     -------
@@ -102,7 +98,7 @@ def xnor_conv2d(
     ValueError
         For wrong words and for shapes that do not fit together.
     """
-    options = _XnorOptions(stride, padding, pad_value, use_k, check_ste(ste), binary_gradient)
+    options = _XnorOptions(stride, padding, pad_value, use_k, check_ste(ste))
     rule = _Rule(scale, weight_gradient, center)
     return _XnorConv2d.apply(x, weight, alpha_param, options=options, rule=rule)
 
@@ -131,10 +127,9 @@ def xnor_linear(
     weight_gradient: str = "exact",
     center: bool = False,
     ste: str = "clip",
-    binary_gradient: bool = False,
 ) -> Tensor:
     """:func:`xnor_conv2d` on single pixels: x (N, I), weight (O, I), result (N, O). K is the mean of a row's |x|."""
-    options = _XnorOptions(1, 0, 0, use_k, check_ste(ste), binary_gradient)
+    options = _XnorOptions(1, 0, 0, use_k, check_ste(ste))
     rule = _Rule(scale, weight_gradient, center)
     return as_rows(_XnorConv2d.apply(as_pixels(x), as_pixels(weight), alpha_param, options=options, rule=rule))
 
@@ -176,7 +171,6 @@ class _XnorOptions:
     pad_value: int
     use_k: bool
     ste: str
-    binary_gradient: bool
 
 
 class _BwnConv2d(Function):
@@ -230,8 +224,6 @@ def _weight_hat(latent: Float, alpha: Float) -> Float:
 
 
 def _grad_input(grad: Float, x: Float, weight_hat: Float, options: _XnorOptions) -> Float:
-    if options.binary_gradient:
-        grad = binarize_gradient(grad)
     grad_sign = kernels().conv2d_grad_input(grad, weight_hat, x.shape, options.stride, options.padding)
     return ste_gradient(grad_sign, x, options.ste)
 

@@ -17,7 +17,7 @@ from .checks import Float, Pair, Window
 from .epilogue import store_sums
 from .geometry import padded, sliding
 from .scale import weight_alpha
-from .tile import FLOAT_CHANNELS, FLOAT_ROWS, add_signed, float_starts, no_sums
+from .tile import CHUNK, FLOAT_CHANNELS, FLOAT_ROWS, add_signed, float_starts, no_sums
 from .xnor import rows_as_pixels
 
 
@@ -94,12 +94,13 @@ class BwnLinear:
 def _convolve_signs(x, starts, bits, alpha, out, pixels, filters, rows, span, pitch):
     tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
     blocks = (filters + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS
-    for item in prange(blocks * tiles):
-        block, first = item // tiles, item % tiles * FLOAT_ROWS
-        start, place = float_starts(starts, first), block * rows * span
-        sums = no_sums()
-        for r in range(rows):
-            for i in range(span):
-                sums = add_signed(sums, x, start, r * pitch + i, bits, place)
-                place += 1
-        store_sums(sums, out, first, pixels - 1, filters, block * FLOAT_CHANNELS, alpha)
+    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+        block = item % blocks
+        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+            first, place = tile * FLOAT_ROWS, block * rows * span
+            start, sums = float_starts(starts, first), no_sums()
+            for r in range(rows):
+                for i in range(span):
+                    sums = add_signed(sums, x, start, r * pitch + i, bits, place)
+                    place += 1
+            store_sums(sums, out, first, pixels - 1, filters, block * FLOAT_CHANNELS, alpha)

@@ -12,9 +12,9 @@ from ._jit import kernel
 from .checks import Float, Pair, Window
 from .epilogue import load_sums, store_sums
 from .geometry import padded, sliding
-from .tile import FLOAT_CHANNELS, FLOAT_ROWS, float_starts, multiply_add, multiply_add_first, no_sums
+from .tile import CHUNK, FLOAT_CHANNELS, FLOAT_ROWS, float_starts, multiply_add, multiply_add_first, no_sums
 
-_CHUNK = 256  # pixels of x and grad that stay in the cache while all tiles of a weight gradient pass over them
+_PIXELS = 256  # of x and grad that stay in the cache while all tiles of a weight gradient pass over them
 
 
 class Conv2d:
@@ -36,23 +36,31 @@ class Conv2d:
         weight = checks.floats(weight, "weight", 4)
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.shape = weight.shape
-        o, depth = len(weight), weight[0].size if len(weight) else 0
-        blocks = -(-o // FLOAT_CHANNELS)
-        self._weight = np.empty(blocks * depth * FLOAT_CHANNELS, np.float32)
-        self._ones = np.ones(blocks * FLOAT_CHANNELS, np.float32)
+        self._weight = _blocks(len(weight), weight.size // max(len(weight), 1))
         if self._weight.size:
-            _interleave(weight.ravel(), self._weight, o, depth)
+            _interleave(weight.ravel(), self._weight, len(weight), weight[0].size)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
         x = checks.floats(x, "x", 4)
         checks.same_channels(x, self.shape)
-        walk, o = sliding(x.shape, self.window), self.shape[0]
-        y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
-        if y.size:
-            sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch)
-            _convolve(padded(x, self.window), walk.starts, self._weight, self._ones, y.ravel(), *sizes)
-        return y
+        return _run(x, self._weight, self.shape[0], self.window, out)
+
+
+def _blocks(o: int, depth: int) -> Float:
+    """Room for filters in the order that a tile reads them."""
+    return np.empty(-(-o // FLOAT_CHANNELS) * FLOAT_CHANNELS * depth, np.float32)
+
+
+def _run(x: Float, blocks: Float, o: int, window: Window, out: Any = None) -> Float:
+    """Convolve with ``o`` filters that lie in blocks."""
+    walk = sliding(x.shape, window)
+    y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
+    if y.size:
+        ones = np.ones(o + FLOAT_CHANNELS, np.float32)
+        sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch)
+        _convolve(padded(x, window), walk.starts, blocks, ones, y.ravel(), *sizes)
+    return y
 
 
 def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
@@ -104,27 +112,40 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     weight = checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    turned = np.ascontiguousarray(weight[:, ::-1, ::-1].transpose(3, 1, 2, 0))  # (C, KH, KW, O)
-    return Conv2d(turned)(_spread_out(grad, x_shape, window))
+    if window.stride == (1, 1):
+        return _grad_input(grad, weight, x_shape, window.padding)
+    # Rows y of x with one remainder of (y + ph) / sh meet the same taps r = a, a + sh, ... and make a convolution of
+    # stride 1 with those: no multiplication by the zeros that a strided gradient would have between its pixels.
+    grad_x = np.zeros(x_shape, np.float32)
+    (sh, sw), (ph, pw) = window.stride, window.padding
+    for a in range(min(sh, weight.shape[1])):
+        for b in range(min(sw, weight.shape[2])):
+            top, left = max(-((a - ph) // sh), 0), max(-((b - pw) // sw), 0)
+            part = grad_x[:, top * sh + a - ph :: sh, left * sw + b - pw :: sw]
+            taps = np.ascontiguousarray(weight[:, a::sh, b::sw])
+            part[...] = _grad_input(grad, taps, part.shape, (top, left))
+    return grad_x
 
 
-def _spread_out(grad: Float, x_shape: tuple[int, ...], window: Window) -> Float:
-    """The output gradient with zeros between its pixels (stride) and around them (filter), (N, H+KH-1, W+KW-1, O).
+def _grad_input(grad: Float, weight: Float, x_shape: tuple[int, ...], padding: tuple[int, int]) -> Float:
+    """Gradient of a convolution of stride 1 with respect to its input, ``x_shape`` of it from ``-padding`` on.
 
-    Rows and columns that only ever met the border fall outside and are left out.
+    It is the convolution of the gradient, with a border of the filter's reach, with the filters turned round.
     """
-    (kh, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
-    n, oh, ow, o = grad.shape
-    size = (x_shape[1] + kh - 1, x_shape[2] + kw - 1)
-    if (kh, kw, sh, sw, ph, pw) == (1, 1, 1, 1, 0, 0):
-        return grad
-    rows, cols = np.arange(oh) * sh + kh - 1 - ph, np.arange(ow) * sw + kw - 1 - pw
-    keep_rows, keep_cols = (rows >= 0) & (rows < size[0]), (cols >= 0) & (cols < size[1])
-    spread = np.zeros((n, *size, o), np.float32)
-    if keep_rows.any() and keep_cols.any():
-        (r0, r1), (c0, c1) = rows[keep_rows][[0, -1]], cols[keep_cols][[0, -1]]
-        spread[:, r0 : r1 + 1 : sh, c0 : c1 + 1 : sw] = grad[:, keep_rows][:, :, keep_cols]
-    return spread
+    o, kh, kw, c = weight.shape
+    (n, h, w, _), (oh, ow) = x_shape, grad.shape[1:3]
+    blocks = _blocks(c, o * kh * kw)
+    if blocks.size:
+        _interleave_turned(weight.ravel(), blocks, o, kh * kw, c)
+    (top, left), one = (kh - 1 - padding[0], kw - 1 - padding[1]), Window.of((kh, kw), 1, 0)
+    if (kh, kw, oh, ow) == (1, 1, h, w) and (top, left) == (0, 0):
+        return _run(grad, blocks, c, one)
+    bordered = np.zeros((n, h + kh - 1, w + kw - 1, o), np.float32)
+    rows, cols = slice(max(top, 0), max(top + oh, 0)), slice(max(left, 0), max(left + ow, 0))
+    target = bordered[:, rows, cols]
+    source = grad[:, max(-top, 0) :, max(-left, 0) :]
+    target[...] = source[:, : target.shape[1], : target.shape[2]]
+    return _run(bordered, blocks, c, one)
 
 
 def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
@@ -159,7 +180,7 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
     taps = (np.arange(walk.rows)[:, None] * walk.pitch + np.arange(walk.span)).ravel()
     taps = np.pad(taps, (0, -depth % FLOAT_ROWS), mode="edge")
     # Few large gradients share the work by taps; small ones also by slices of the pixels, summed afterwards in order.
-    slices = int(np.clip(walk.pixels // (4 * _CHUNK), 1, 8))
+    slices = int(np.clip(walk.pixels // (4 * _PIXELS), 1, 8))
     groups = max(1, min(16 // slices, len(taps) // FLOAT_ROWS))
     partial = np.zeros((slices, depth, o), np.float32)
     sizes = (walk.pixels, depth, o, slices, groups)
@@ -172,8 +193,9 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
         partial.ravel(),
         *sizes,
     )
-    total = partial.sum(axis=0) if slices > 1 else partial[0]
-    return np.ascontiguousarray(total.T).reshape(weight_shape)
+    grad_weight = np.empty(weight_shape, np.float32)
+    _add_slices(partial.ravel(), grad_weight.ravel(), slices, depth, o)
+    return grad_weight
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -191,19 +213,32 @@ def _interleave(weight, blocks, o, depth):
 
 
 @kernel
+def _interleave_turned(weight, blocks, o, taps, c):
+    """Filters (O, taps, C) for the gradient of the input: taps turned round, C in the place of O."""
+    for block in prange((c + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS):
+        for tap in range(taps):
+            for channel in range(o):
+                source = (channel * taps + taps - 1 - tap) * c + block * FLOAT_CHANNELS
+                target = ((block * taps + tap) * o + channel) * FLOAT_CHANNELS
+                for lane in range(FLOAT_CHANNELS):
+                    inside = block * FLOAT_CHANNELS + lane < c
+                    blocks[target + lane] = weight[source + lane] if inside else np.float32(0)
+
+
+@kernel
 def _convolve(x, starts, weight, scale, out, pixels, filters, rows, span, pitch):
     tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
     blocks = (filters + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS
-    for item in prange(blocks * tiles):
-        block, first = item // tiles, item % tiles * FLOAT_ROWS
-        channel = block * FLOAT_CHANNELS
-        start, place = float_starts(starts, first), channel * rows * span
-        sums = no_sums()
-        for r in range(rows):
-            for i in range(span):
-                sums = multiply_add(sums, x, start, r * pitch + i, weight, place)
-                place += FLOAT_CHANNELS
-        store_sums(sums, out, first, pixels - 1, filters, channel, scale)
+    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+        channel = item % blocks * FLOAT_CHANNELS
+        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+            first, place = tile * FLOAT_ROWS, channel * rows * span
+            start, sums = float_starts(starts, first), no_sums()
+            for r in range(rows):
+                for i in range(span):
+                    sums = multiply_add(sums, x, start, r * pitch + i, weight, place)
+                    place += FLOAT_CHANNELS
+            store_sums(sums, out, first, pixels - 1, filters, channel, scale)
 
 
 @kernel
@@ -215,14 +250,26 @@ def _outer_sums(x, starts, taps, grad, ones, out, pixels, depth, filters, slices
         part, group = item // groups, item % groups
         end = min((part + 1) * share, pixels)
         target = out[part * depth * filters : (part + 1) * depth * filters]
-        for chunk in range(part * share, end, _CHUNK):
+        for chunk in range(part * share, end, _PIXELS):
             for tile in range(group * tiles // groups, (group + 1) * tiles // groups):
                 first = tile * FLOAT_ROWS
                 tap = float_starts(taps, first)
                 for channel in range(0, filters, FLOAT_CHANNELS):
                     sums = load_sums(target, first, depth - 1, filters, channel)
-                    for q in range(chunk, min(chunk + _CHUNK, end)):
+                    for q in range(chunk, min(chunk + _PIXELS, end)):
                         sums = multiply_add_first(
                             sums, x, tap, starts[q], grad, q * filters + channel, filters - channel
                         )
                     store_sums(sums, target, first, depth - 1, filters, channel, ones)
+
+
+@kernel
+def _add_slices(partial, total, slices, depth, filters):
+    """``total[o, tap] = sum over slices of partial[slice, tap, o]``, a cache line of filters at a time."""
+    for block in prange((filters + 15) // 16):
+        for tap in range(depth):
+            for o in range(16 * block, min(16 * block + 16, filters)):
+                value = partial[tap * filters + o]
+                for part in range(1, slices):
+                    value += partial[(part * depth + tap) * filters + o]
+                total[o * depth + tap] = value

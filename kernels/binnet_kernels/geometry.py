@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Float, Window
-from .tile import FLOAT_ROWS
+from .tile import FLOAT_ROWS, XNOR_ROWS
 
 Indices = npt.NDArray[np.int64]
 
@@ -23,7 +23,7 @@ class Sliding:
 
     Attributes
     ----------
-    starts : int64 (pixels,), padded with copies of the last one to whole tiles
+    starts : int64 (pixels,), and copies of the last one to fill a tile
         Flat index, into the padded images, of the first value under the window of each output pixel.
     rows, span : int
         The window reads ``rows`` runs of ``span`` consecutive values ...
@@ -54,8 +54,7 @@ def sliding(shape: tuple[int, int, int, int], window: Window) -> Sliding:
     high, wide = h + 2 * ph, w + 2 * pw
     image, row, col = np.arange(n) * high * wide, np.arange(oh) * sh * wide, np.arange(ow) * sw
     starts = ((image[:, None, None] + row[:, None] + col) * depth).ravel()
-    extra = -len(starts) % (2 * FLOAT_ROWS)  # a multiple of every tile's rows
-    starts = np.pad(starts, (0, extra), mode="edge") if len(starts) else starts
+    starts = np.pad(starts, (0, max(FLOAT_ROWS, XNOR_ROWS)), mode="edge") if len(starts) else starts
     return Sliding(n, oh, ow, (high, wide), starts, kh, kw * depth, wide * depth)
 
 

@@ -30,10 +30,12 @@ from .simd import (
     twin,
 )
 
-# The largest tiles whose sums, weights and one broadcast value fit the registers: 32 with AVX-512, 16 otherwise.
+# Tiles whose sums, weights and broadcast values fit the registers, 32 with AVX-512 and 16 otherwise: LLVM likes to load
+# all broadcast values of a step at once, so there must be room for one a row.
 XNOR_ROWS = 4
-FLOAT_ROWS = 12 if VECTOR_BITS == 512 else 6
+FLOAT_ROWS = 10 if VECTOR_BITS == 512 else 4
 VECTORS = 2  # vectors of channels in a row of any tile
+CHUNK = 16  # tiles of pixels that one thread takes through all channels before the next, so that they stay cached
 XNOR_CHANNELS = VECTORS * WORD_LANES
 FLOAT_CHANNELS = VECTORS * LANES
 

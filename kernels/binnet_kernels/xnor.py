@@ -20,7 +20,7 @@ from .checks import Float, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
 from .geometry import outside, sliding
 from .scale import box_filter, weight_alpha
-from .tile import XNOR_CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from .tile import CHUNK, XNOR_CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
 _ONE = np.ones(1, np.float32)
 
@@ -260,19 +260,21 @@ def _count(x, starts, first, weight, place, rows, span, pitch):
 def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, rows, span, pitch, k_step):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + XNOR_CHANNELS - 1) // XNOR_CHANNELS
-    for item in prange(blocks * tiles):
-        block, first = item // tiles, item % tiles * XNOR_ROWS
-        channel = block * XNOR_CHANNELS
-        counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
-        store_dots(counts, out, first, pixels - 1, filters, channel, base, group, alpha, K, k_step)
+    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+        channel = item % blocks * XNOR_CHANNELS
+        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+            first = tile * XNOR_ROWS
+            counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
+            store_dots(counts, out, first, pixels - 1, filters, channel, base, group, alpha, K, k_step)
 
 
 @kernel
 def _gemm(a, starts, b, base, out, rows, columns, words):
     tiles = (rows + XNOR_ROWS - 1) // XNOR_ROWS
     blocks = (columns + XNOR_CHANNELS - 1) // XNOR_CHANNELS
-    for item in prange(blocks * tiles):
-        block, first = item // tiles, item % tiles * XNOR_ROWS
-        channel = block * XNOR_CHANNELS
-        counts = _count(a, starts, first, b, channel * words, 1, words, 0)
-        store_ints(counts, out, first, rows - 1, columns, channel, base)
+    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+        channel = item % blocks * XNOR_CHANNELS
+        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+            first = tile * XNOR_ROWS
+            counts = _count(a, starts, first, b, channel * words, 1, words, 0)
+            store_ints(counts, out, first, rows - 1, columns, channel, base)

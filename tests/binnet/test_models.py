@@ -155,7 +155,6 @@ def test_every_mode_learns(digits, mode, order):
         {"ste": "polynomial"},
         {"pad_value": 1},
         {"pad_value": -1, "use_k": True},
-        {"binary_gradient": True},
         {"dropout": 0.2},
     ],
 )

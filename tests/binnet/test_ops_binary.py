@@ -225,22 +225,6 @@ def test_k_of_a_linear_layer_is_beta(backend, leaf):
     np.testing.assert_allclose(y.data, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_binary_gradient(backend, layer, rng):
-    x, weight, _ = layer
-    grad = np.zeros((2, 3, 5, 4), np.float32)
-    grad[0, 0, :, 0] = [1, -3, 0, 0.5, 2]
-    grad[1, 2, 1, 3] = -0.25
-    ops.xnor_conv2d(x, weight, scale="none", binary_gradient=True).backward(grad)
-    binary = np.zeros_like(grad)
-    binary[0, 0, :, 0] = [3, -3, 0, 3, 3]  # the largest of this image; zeros stay
-    binary[1, 2, 1, 3] = -0.25
-    np.testing.assert_array_equal(ops.binarize_gradient(grad), binary)
-    expected = naive_conv2d_grad_input(binary, naive_sign(weight.data), x.shape) * (np.abs(x.data) <= 1)
-    np.testing.assert_allclose(x.grad, expected, rtol=1e-5, atol=1e-5)
-    g = naive_conv2d_grad_weight(naive_sign(x.data), grad, weight.shape)
-    np.testing.assert_allclose(weight.grad, g * (np.abs(weight.data) <= 1), rtol=1e-5, atol=1e-5)
-
-
 def test_algorithm_1(leaf):
     """Binarised weights forward, W̃ backward, and the real weights are what an update moves."""
     x, weight = leaf(8, 12), leaf(3, 12, scale=0.3)
