@@ -45,10 +45,10 @@ class BwnConv2d:
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
-        o = len(weight)
-        columns = -(-o // FLOAT_CHANNELS) * FLOAT_CHANNELS
-        negative = np.pad(weight.reshape(o, weight[0].size if o else 0) < 0, ((0, columns - o), (0, 0)))
-        by_tap = negative.reshape(-1, FLOAT_CHANNELS, negative.shape[1]).transpose(0, 2, 1)
+        o, depth, blocks = len(weight), int(np.prod(weight.shape[1:])), -(-len(weight) // FLOAT_CHANNELS)
+        columns = blocks * FLOAT_CHANNELS
+        negative = np.pad(weight.reshape(o, depth) < 0, ((0, columns - o), (0, 0)))
+        by_tap = negative.reshape(blocks, FLOAT_CHANNELS, depth).transpose(0, 2, 1)
         self.weight_bits = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
         self._alpha_blocks = np.pad(self.alpha, (0, columns - o))
 

@@ -70,7 +70,7 @@ def output(out: Any, shape: tuple[int, ...]) -> Float:
 
 def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     """An int or a pair of ints (vertical, horizontal), each at least ``least``."""
-    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    both = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else (value, value)
     whole = len(both) == 2 and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in both)
     if not whole or min(both) < least:
         raise ValueError(f"{name} must be an int or a pair of ints, each at least {least}, got {value!r}")
@@ -136,7 +136,7 @@ def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float
     """Scales (O,): True is ``optimal(weight)``, the mean of |W| (Eq. 6), False is 1, an array is itself."""
     if isinstance(value, (bool, np.bool_)):
         return optimal(weight) if value else np.ones(len(weight), np.float32)
-    return floats(value, "alpha", shape=(len(weight),))
+    return floats(value, "alpha", shape=(len(weight),)).copy()
 
 
 def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], window: Window) -> Float:

@@ -123,7 +123,8 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
             top, left = max(-((a - ph) // sh), 0), max(-((b - pw) // sw), 0)
             part = grad_x[:, top * sh + a - ph :: sh, left * sw + b - pw :: sw]
             taps = np.ascontiguousarray(weight[:, a::sh, b::sw])
-            part[...] = _grad_input(grad, taps, part.shape, (top, left))
+            if part.size:
+                part[...] = _grad_input(grad, taps, part.shape, (top, left))
     return grad_x
 
 

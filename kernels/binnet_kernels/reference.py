@@ -120,7 +120,7 @@ class Conv2d:
     """See :class:`binnet_kernels.Conv2d`."""
 
     def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0) -> None:
-        self.weight = checks.floats(weight, "weight", 4)
+        self.weight = checks.floats(weight, "weight", 4).copy()
         self.window = Window.of(self.weight.shape[1:3], stride, padding)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -220,8 +220,11 @@ def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = 
     x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
     grad = checks.pool_grad(grad, x.shape, window)
     (_, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
-    padded = _padded(x, window, -np.inf)
-    winner = _patches(padded, window).reshape(*grad.shape, -1).argmax(axis=-1)  # the first one, row by row
+    padded, inside = _padded(x, window, -np.inf), _padded(np.ones_like(x), window)
+    taps, real = (_patches(p, window).reshape(*grad.shape, window.size[0] * kw) for p in (padded, inside))
+    best = taps.max(axis=-1, keepdims=True)
+    candidates = ((taps == best) | (np.isnan(taps) & np.isnan(best))) & (real == 1)
+    winner = candidates.argmax(axis=-1)  # the first one, row by row
     n, oh, ow, c = np.indices(grad.shape, sparse=True)
     grad_padded = np.zeros_like(padded)
     np.add.at(grad_padded, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad)

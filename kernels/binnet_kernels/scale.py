@@ -11,6 +11,7 @@ from . import checks
 from ._jit import kernel
 from .bits import mean_magnitude
 from .checks import Float, Pair, Window
+from .simd import WORD_LANES, add_magnitudes, no_total, sum_lanes
 
 
 def weight_alpha(weight: Any) -> Float:
@@ -33,7 +34,7 @@ def weight_alpha(weight: Any) -> Float:
     weight = checks.filters(weight)
     alpha = np.empty(len(weight), np.float32)
     if len(weight):
-        _mean_magnitudes(weight.ravel(), alpha, len(weight), weight[0].size)
+        _alphas(weight.ravel(), alpha, len(weight), weight[0].size)
     return alpha
 
 
@@ -82,6 +83,16 @@ def box_filter(mean_abs_x: Float, K: Float, window: Window) -> None:
 def _mean_magnitudes(x, means, rows, n):
     for row in prange(rows):
         means[row] = mean_magnitude(x, row * n, n)
+
+
+@kernel
+def _alphas(weight, alpha, filters, n):
+    """Means of |W| summed in float64, so that both backends and all orders of summation round to one value."""
+    for o in prange(filters):
+        total = no_total()
+        for i in range(0, n, WORD_LANES):
+            total = add_magnitudes(total, weight, o * n + i, n - i)
+        alpha[o] = np.float32(sum_lanes(total) / n)
 
 
 @kernel

@@ -47,7 +47,8 @@ class Vector(types.Type):
 
     @property
     def llvm_type(self) -> ir.VectorType:
-        element = ir.FloatType() if self.scalar == types.float32 else ir.IntType(self.scalar.bitwidth)
+        floats = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+        element = floats.get(self.scalar) or ir.IntType(self.scalar.bitwidth)
         return ir.VectorType(element, self.lanes)
 
 
@@ -58,6 +59,7 @@ class _VectorModel(models.PrimitiveModel):
 
 
 FLOATS = Vector(types.float32, LANES)
+DOUBLES = Vector(types.float64, WORD_LANES)
 WORDS = Vector(types.uint64, WORD_LANES)
 _VECTOR_OF = {types.float32: FLOATS, types.uint64: WORDS}
 
@@ -94,7 +96,8 @@ def call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[Any]
 
 def suffix(vector: ir.VectorType) -> str:
     """LLVM's name of a vector type in its intrinsics, as in ``llvm.ctpop.v8i64``."""
-    scalar = "f32" if isinstance(vector.element, ir.FloatType) else f"i{vector.element.width}"
+    names = {ir.FloatType: "f32", ir.DoubleType: "f64"}
+    scalar = names.get(type(vector.element)) or f"i{vector.element.width}"
     return f"v{vector.count}{scalar}"
 
 
@@ -183,6 +186,35 @@ def _sum_lanes(a: Any) -> Any:
     return a[0]
 
 
+@twin(lambda: np.zeros(WORD_LANES, np.float64))
+def no_total(context: Any) -> Any:
+    """A vector of WORD_LANES float64 zeros, to sum floats in without losing any of them."""
+    return DOUBLES(), lambda context, builder, sig, args: ir.Constant(DOUBLES.llvm_type, [0.0] * WORD_LANES)
+
+
+def _add_magnitudes(total: Any, array: Any, index: int, keep: int) -> Any:
+    values = np.zeros(WORD_LANES, np.float64)
+    count = min(max(keep, 0), WORD_LANES)
+    values[:count] = array[index : index + count]
+    return total + np.abs(values)
+
+
+@twin(_add_magnitudes)
+def add_magnitudes(context: Any, total: Any, array: Any, index: Any, keep: Any) -> Any:
+    """``total + |array[index + lane]|`` in float64, for the first ``keep`` of WORD_LANES floats."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        total, array, index, keep = args
+        single = masked_load(
+            context, builder, sig.args[1], array, index, keep, ir.VectorType(ir.FloatType(), WORD_LANES)
+        )
+        double = builder.fpext(single, DOUBLES.llvm_type)
+        magnitudes = call(builder, f"llvm.fabs.{suffix(DOUBLES.llvm_type)}", DOUBLES.llvm_type, [double])
+        return builder.fadd(total, magnitudes)
+
+    return DOUBLES(DOUBLES, array, types.intp, types.intp), build
+
+
 @twin(_sum_lanes)
 def sum_lanes(context: Any, a: Any) -> Any:
     """Sum of all lanes, upper half onto lower half until one is left (a fixed order)."""
@@ -199,7 +231,7 @@ def sum_lanes(context: Any, a: Any) -> Any:
             value = builder.fadd(builder.shuffle_vector(value, undef, low), builder.shuffle_vector(value, undef, high))
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
-    return types.float32(FLOATS), build
+    return a.scalar(a), build
 
 
 # ------------------------------------------------------------------ signs

@@ -93,7 +93,7 @@ class XnorConv2d:
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
         packed = pack_signs(weight)
-        self.weight_words = _interleaved(packed.reshape(len(weight), -1))
+        self.weight_words = _interleaved(packed.reshape(len(weight), int(np.prod(packed.shape[1:]))))
         self._alpha_blocks = np.pad(self.alpha, (0, _whole_blocks(len(weight)) - len(weight)))
         self._taps = tap_sums(packed, weight.shape)
         self._borders = lru_cache(maxsize=16)(self._border_table)
@@ -218,7 +218,8 @@ def _interleaved(words: Words) -> Words:
     o, depth = words.shape
     blocks = np.zeros((_whole_blocks(o), depth), np.uint64)
     blocks[:o] = words
-    return np.ascontiguousarray(blocks.reshape(-1, XNOR_CHANNELS, depth).transpose(0, 2, 1)).ravel()
+    by_block = blocks.reshape(len(blocks) // XNOR_CHANNELS, XNOR_CHANNELS, depth)
+    return np.ascontiguousarray(by_block.transpose(0, 2, 1)).ravel()
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -1,0 +1,309 @@
+"""Oracles: every kernel once more as loops that are obviously right, in float64 and Python integers.
+
+Nothing of binnet is imported here. Images are (N, H, W, C), filters (O, KH, KW, C), as everywhere. Each function takes
+the arguments of the kernel it stands for. They are slow; keep the arrays small. ``scipy_conv2d`` is a second,
+independent oracle of the convolution. Equation numbers: arXiv:1603.05279.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+from scipy import signal
+
+
+def pair(value):
+    """(vertical, horizontal) of an int or a pair."""
+    return (value, value) if np.ndim(value) == 0 else tuple(value)
+
+
+def output_size(size, kernel_size, stride, padding):
+    """Rows and columns of a sliding window's result, counted by sliding it."""
+    return tuple(
+        len(range(0, s + 2 * p - k + 1, step))
+        for s, k, step, p in zip(size, pair(kernel_size), pair(stride), pair(padding), strict=True)
+    )
+
+
+def pad_image(x, padding, value=0):
+    """The image with a border of ``value``, in float64."""
+    (ph, pw), (n, h, w, c) = pair(padding), np.shape(x)
+    padded = np.full((n, h + 2 * ph, w + 2 * pw, c), value, np.float64)
+    padded[:, ph : ph + h, pw : pw + w] = x
+    return padded
+
+
+def positions(n, oh, ow, kernel_size, stride):
+    """(image, i, j, rows, columns): each output pixel and the slices of the padded image that it sees."""
+    (kh, kw), (sh, sw) = pair(kernel_size), pair(stride)
+    for b, i, j in product(range(n), range(oh), range(ow)):
+        yield b, i, j, slice(i * sh, i * sh + kh), slice(j * sw, j * sw + kw)
+
+
+# ---------------------------------------------------------------------------------------------- bits
+
+
+def naive_sign(x):
+    """+1 for x >= 0, for both zeros and for NaN; -1 otherwise (Eq. 4)."""
+    x = np.asarray(x)
+    return np.array([-1.0 if value < 0 else 1.0 for value in x.ravel().tolist()]).reshape(x.shape)
+
+
+def naive_pack_signs(x):
+    """Bit i of word k is 1 where element 64 k + i is negative."""
+    x = np.asarray(x)
+    n = x.shape[-1]
+    words = np.zeros((*x.shape[:-1], math.ceil(n / 64)), np.uint64)
+    for row in np.ndindex(x.shape[:-1]):
+        for k in range(words.shape[-1]):
+            word = 0
+            for i, value in enumerate(x[row][64 * k : 64 * k + 64]):
+                if value < 0:
+                    word |= 1 << i
+            words[(*row, k)] = word
+    return words
+
+
+def naive_unpack_signs(words, n):
+    """-1 where the bit is 1, +1 where it is 0."""
+    words = np.asarray(words)
+    signs = np.empty((*words.shape[:-1], n))
+    for row in np.ndindex(words.shape[:-1]):
+        for i in range(n):
+            signs[(*row, i)] = -1 if (int(words[row][i // 64]) >> (i % 64)) & 1 else 1
+    return signs
+
+
+def naive_xnor_gemm(a, b, n):
+    """Dot products of sign vectors: the number of equal bits minus the number of different ones."""
+    result = np.zeros((len(a), len(b)), np.int64)
+    for row, column in np.ndindex(result.shape):
+        for i in range(n):
+            bit_a, bit_b = ((int(m[i // 64]) >> (i % 64)) & 1 for m in (a[row], b[column]))
+            result[row, column] += 1 if bit_a == bit_b else -1
+    return result
+
+
+# ---------------------------------------------------------------------------------------------- scales
+
+
+def naive_weight_alpha(weight):
+    """Mean of |W| of each filter (Eq. 6)."""
+    return np.array([math.fsum(abs(float(v)) for v in f.ravel()) / f.size for f in np.asarray(weight)])
+
+
+def naive_scale_map(x, kernel_size, stride=1, padding=0):
+    """K of Eq. 11: mean of |x| over the channels, then over the window, zeros of the border counted."""
+    (n, h, w, c), (kh, kw) = np.shape(x), pair(kernel_size)
+    padded = pad_image(np.abs(np.asarray(x, np.float64)), padding)
+    oh, ow = output_size((h, w), kernel_size, stride, padding)
+    K = np.zeros((n, oh, ow, 1))
+    for b, i, j, rows, columns in positions(n, oh, ow, kernel_size, stride):
+        K[b, i, j, 0] = padded[b, rows, columns].sum() / (c * kh * kw)
+    return K
+
+
+# ---------------------------------------------------------------------------------------------- convolutions
+
+
+def naive_conv2d(x, weight, stride=1, padding=0, pad_value=0):
+    """Each output is the sum of a window times a filter (all filters at once)."""
+    (n, h, w, _), (o, kh, kw, _) = np.shape(x), np.shape(weight)
+    padded, weight = pad_image(x, padding, pad_value), np.asarray(weight, np.float64)
+    oh, ow = output_size((h, w), (kh, kw), stride, padding)
+    y = np.zeros((n, oh, ow, o))
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN, and meant
+        for b, i, j, rows, columns in positions(n, oh, ow, (kh, kw), stride):
+            y[b, i, j] = (padded[b, rows, columns] * weight).sum(axis=(1, 2, 3))
+    return y
+
+
+def scipy_conv2d(x, weight, stride=1, padding=0, pad_value=0):
+    """The same by ``scipy.signal.correlate``: every position, then those the stride keeps."""
+    padded, (sh, sw) = pad_image(x, padding, pad_value), pair(stride)
+    maps = [[signal.correlate(image, f, "valid", "direct")[::sh, ::sw, 0] for f in weight] for image in padded]
+    oh, ow = output_size(np.shape(x)[1:3], np.shape(weight)[1:3], stride, padding)
+    return np.array(maps, np.float64).reshape(len(padded), len(weight), oh, ow).transpose(0, 2, 3, 1)
+
+
+def naive_conv2d_grad_input(grad, weight, x_shape, stride=1, padding=0):
+    """Each output gives its gradient to the pixels of its window, times the filter."""
+    (n, h, w, _), (_, kh, kw, _), (ph, pw) = x_shape, np.shape(weight), pair(padding)
+    grad_padded, weight = pad_image(np.zeros(x_shape), padding), np.asarray(weight, np.float64)
+    for b, i, j, rows, columns in positions(n, *np.shape(grad)[1:3], (kh, kw), stride):
+        grad_padded[b, rows, columns] += (np.float64(grad[b, i, j])[:, None, None, None] * weight).sum(axis=0)
+    return grad_padded[:, ph : ph + h, pw : pw + w]
+
+
+def naive_conv2d_grad_weight(x, grad, weight_shape, stride=1, padding=0):
+    """Each output gives its gradient to its filter, times the window."""
+    _, kh, kw, _ = weight_shape
+    padded, grad_weight = pad_image(x, padding), np.zeros(weight_shape)
+    for b, i, j, rows, columns in positions(len(padded), *np.shape(grad)[1:3], (kh, kw), stride):
+        grad_weight += np.float64(grad[b, i, j])[:, None, None, None] * padded[b, rows, columns]
+    return grad_weight
+
+
+def naive_alpha(alpha, weight):
+    """True: Eq. 6. False: ones. An array: itself."""
+    if alpha is True:
+        return naive_weight_alpha(weight)
+    return np.ones(len(weight)) if alpha is False else np.asarray(alpha, np.float64)
+
+
+def naive_xnor_conv2d(x, weight, stride=1, padding=0, pad_value=0, alpha=True, use_k=False):
+    """(sign(x) * sign(W)) alpha K (Eq. 11); the border of sign(x) is ``pad_value``."""
+    y = naive_conv2d(naive_sign(x), naive_sign(weight), stride, padding, pad_value) * naive_alpha(alpha, weight)
+    with np.errstate(invalid="ignore"):  # 0 * inf is NaN, and meant
+        return y * naive_scale_map(x, np.shape(weight)[1:3], stride, padding) if use_k else y
+
+
+def naive_xnor_linear(x, weight, alpha=True, use_k=False):
+    """Eq. 10: beta alpha times the dot product of the signs, for each row and filter."""
+    y = np.zeros((len(x), len(weight)))
+    for row, k in np.ndindex(y.shape):
+        y[row, k] = (naive_sign(x[row]) * naive_sign(weight[k])).sum()
+    if use_k:
+        y *= np.abs(np.asarray(x, np.float64)).mean(axis=1, keepdims=True)
+    return y * naive_alpha(alpha, weight)
+
+
+def naive_bwn_conv2d(x, weight, stride=1, padding=0, alpha=True):
+    """x * alpha sign(W) (Eq. 1)."""
+    return naive_conv2d(x, naive_sign(weight), stride, padding) * naive_alpha(alpha, weight)
+
+
+def naive_bwn_linear(x, weight, alpha=True):
+    """Rows times alpha sign(W)."""
+    return np.asarray(x, np.float64) @ naive_sign(weight).T * naive_alpha(alpha, weight)
+
+
+# ---------------------------------------------------------------------------------------------- pooling
+
+
+def _pool_windows(x_shape, kernel_size, stride, padding):
+    """(output index, [input pixels of its window inside the image, row by row])."""
+    n, h, w, c = x_shape
+    stride = kernel_size if stride is None else stride
+    (kh, kw), (sh, sw), (ph, pw) = pair(kernel_size), pair(stride), pair(padding)
+    oh, ow = output_size((h, w), kernel_size, stride, padding)
+    for b, i, j, k in product(range(n), range(oh), range(ow), range(c)):
+        taps = [(i * sh + r - ph, j * sw + s - pw) for r in range(kh) for s in range(kw)]
+        yield (b, i, j, k), [(b, row, col, k) for row, col in taps if 0 <= row < h and 0 <= col < w]
+
+
+def _pool_shape(x_shape, kernel_size, stride, padding):
+    stride = kernel_size if stride is None else stride
+    return (x_shape[0], *output_size(x_shape[1:3], kernel_size, stride, padding), x_shape[3])
+
+
+def first_maximum(values):
+    """Position of the first NaN, or else of the first maximum."""
+    best = 0
+    for position, value in enumerate(values):
+        if math.isnan(value):
+            return position
+        if value > values[best]:
+            best = position
+    return best
+
+
+def naive_max_pool2d(x, kernel_size, stride=None, padding=0):
+    """Largest value of each window; the border never wins; NaN wins."""
+    y = np.zeros(_pool_shape(np.shape(x), kernel_size, stride, padding))
+    for index, pixels in _pool_windows(np.shape(x), kernel_size, stride, padding):
+        values = [float(x[p]) for p in pixels]
+        y[index] = values[first_maximum(values)]
+    return y
+
+
+def naive_max_pool2d_grad(grad, x, kernel_size, stride=None, padding=0):
+    """All of an output's gradient goes to the first maximum of its window."""
+    grad_x = np.zeros(np.shape(x))
+    for index, pixels in _pool_windows(np.shape(x), kernel_size, stride, padding):
+        grad_x[pixels[first_maximum([float(x[p]) for p in pixels])]] += float(grad[index])
+    return grad_x
+
+
+def naive_avg_pool2d(x, kernel_size, stride=None, padding=0):
+    """Sum of each window divided by its full size, border included."""
+    (kh, kw), y = pair(kernel_size), np.zeros(_pool_shape(np.shape(x), kernel_size, stride, padding))
+    for index, pixels in _pool_windows(np.shape(x), kernel_size, stride, padding):
+        y[index] = sum(float(x[p]) for p in pixels) / (kh * kw)
+    return y
+
+
+def naive_avg_pool2d_grad(grad, x_shape, kernel_size, stride=None, padding=0):
+    """Each pixel of a window gets 1 / (KH KW) of its output's gradient."""
+    (kh, kw), grad_x = pair(kernel_size), np.zeros(x_shape)
+    for index, pixels in _pool_windows(x_shape, kernel_size, stride, padding):
+        for p in pixels:
+            grad_x[p] += float(grad[index]) / (kh * kw)
+    return grad_x
+
+
+# ---------------------------------------------------------------------------------------------- normalisation
+
+
+def naive_batch_norm_inference(x, gamma, beta, mean, var, eps=1e-5):
+    """gamma (x - mean) / sqrt(var + eps) + beta, one channel at a time."""
+    x, y = np.asarray(x, np.float64), np.zeros(np.shape(x))
+    for k in range(x.shape[-1]):
+        y[..., k] = float(gamma[k]) * (x[..., k] - float(mean[k])) / math.sqrt(float(var[k]) + eps) + float(beta[k])
+    return y
+
+
+def naive_batch_norm(x, gamma, beta, eps=1e-5):
+    """Normalised x, and the mean and the biased variance of each channel."""
+    x = np.asarray(x, np.float64)
+    mean = np.array([x[..., k].mean() for k in range(x.shape[-1])])
+    var = np.array([((x[..., k] - mean[k]) ** 2).mean() for k in range(x.shape[-1])])
+    return naive_batch_norm_inference(x, gamma, beta, mean, var, eps), mean, var
+
+
+def naive_batch_norm_grad(grad, x, gamma, mean, var, eps=1e-5):
+    """Gradients of x, gamma and beta through the batch's own mean and variance (Ioffe & Szegedy 2015, section 3)."""
+    grad, x = np.asarray(grad, np.float64), np.asarray(x, np.float64)
+    grad_x, grad_gamma, grad_beta = np.zeros(x.shape), np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
+    rows = max(x[..., 0].size, 1)
+    for k in range(x.shape[-1]):
+        g, centred, inverse = grad[..., k], x[..., k] - float(mean[k]), 1 / math.sqrt(float(var[k]) + eps)
+        grad_gamma[k] = (g * centred * inverse).sum()
+        grad_beta[k] = g.sum()
+        grad_x_hat = g * float(gamma[k])
+        grad_var = (grad_x_hat * centred).sum() * -0.5 * inverse**3
+        grad_mean = -(grad_x_hat * inverse).sum()
+        grad_x[..., k] = grad_x_hat * inverse + grad_var * 2 * centred / rows + grad_mean / rows
+    return grad_x, grad_gamma, grad_beta
+
+
+# ---------------------------------------------------------------------------------------------- loss
+
+
+def naive_target(labels, classes, label_smoothing=0.0):
+    """The distribution that the loss compares with, (N, classes)."""
+    target = np.full((len(labels), classes), label_smoothing / classes)
+    for row, label in enumerate(labels):
+        target[row, label] += 1 - label_smoothing
+    return target
+
+
+def naive_softmax_cross_entropy(logits, labels, label_smoothing=0.0):
+    """Loss of each row, and the probabilities."""
+    logits = np.asarray(logits, np.float64)
+    target = naive_target(labels, logits.shape[1], label_smoothing)
+    losses, probabilities = np.zeros(len(logits)), np.zeros(logits.shape)
+    for row, values in enumerate(logits):
+        log_sum = max(values) + math.log(math.fsum(math.exp(v - max(values)) for v in values))
+        for k, value in enumerate(values):
+            probabilities[row, k] = math.exp(value - log_sum)
+            losses[row] -= target[row, k] * (value - log_sum)
+    return losses, probabilities
+
+
+def naive_softmax_cross_entropy_grad(probabilities, labels, label_smoothing=0.0):
+    """Probabilities minus the target."""
+    probabilities = np.asarray(probabilities, np.float64)
+    return probabilities - naive_target(labels, probabilities.shape[1], label_smoothing)
