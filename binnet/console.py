@@ -26,9 +26,8 @@ class Console:
     """
 
     def __init__(self, quiet: bool = False, to_stderr: bool = False) -> None:
-        self._rich = RichConsole(file=sys.stderr if to_stderr else sys.stdout, quiet=quiet, highlight=False)
-        if not self._rich.is_terminal:
-            self._rich.width = 300  # a file or a pipe has no width to fit a table to
+        file = sys.stderr if to_stderr else sys.stdout
+        self._rich = RichConsole(file=file, quiet=quiet, highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
         """One line."""
@@ -44,7 +43,11 @@ class Console:
         if total:
             table.add_section()
             table.add_row(*(Text(cell, style="bold") for cell in total))
+        before, unlimited = self._rich.width, self._rich.options.update(width=10_000)
+        needed = self._rich.measure(table, options=unlimited).maximum
+        self._rich.width = max(before, needed)  # a narrow terminal then wraps lines, and no number is cut off
         self._rich.print(table)
+        self._rich.width = before
 
     @contextmanager
     def progress(self, total: int, unit: str = "images") -> Iterator[Advance]:

@@ -65,7 +65,7 @@ def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any
         network = spec.build()
         prefix = "network."
         network.load_state_dict({k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
     return network.eval(), info
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -38,8 +39,18 @@ class DataInfo:
         if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
             raise ValueError("the description of the data does not have the right fields")
         lists = {name: tuple(values[name]) for name in ("class_names", "mean", "std")}
+        if not all(isinstance(name, str) for name in lists["class_names"]):
+            raise ValueError("the names of the classes must be words")
+        if len(lists["mean"]) != len(lists["std"]) or not all(map(_is_finite, lists["mean"] + lists["std"])):
+            raise ValueError("mean and std must be one finite number each for each channel")
+        if min(lists["std"], default=0) <= 0:
+            raise ValueError("std must be above 0")
         return cls(str(values["dataset"]), **lists, provenance=dict(values["provenance"]))
 
     def class_name(self, label: int) -> str:
         """What class number ``label`` is called."""
         return self.class_names[label] if label < len(self.class_names) else str(label)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -58,6 +58,8 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well, and goes otherwise."""
+    if path.exists() and not path.is_file():  # as root, a rename would replace even /dev/null
+        raise OSError("it is not a file, and cannot be replaced by one")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -78,8 +80,8 @@ def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, A
 
     text = json.dumps(description, sort_keys=True)
     with h5py.File.in_memory(libver="latest") as file:
-        file.attrs["format"], file.attrs["version"] = kind, VERSION
-        file.attrs["checksum"] = checksum(arrays, text)
+        file.attrs["format"], file.attrs["version"] = np.bytes_(kind), VERSION  # fixed length: see _attribute
+        file.attrs["checksum"] = np.bytes_(checksum(arrays, text))
         file.create_dataset("description", data=np.frombuffer(text.encode(), np.uint8), track_times=False)
         for name, array in arrays.items():
             if array.dtype.name not in _DTYPES:
@@ -114,9 +116,11 @@ def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Arra
         with h5py.File(path, "r") as file:
             found = _kind(file, path, kind)
             arrays, text = _arrays(file, path)
-            stored = str(file.attrs.get("checksum", ""))
+            stored = _attribute(file, "checksum")
             description = json.loads(text)
-    except (OSError, RuntimeError, KeyError, TypeError, UnicodeError, json.JSONDecodeError) as error:
+    except StorageError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
         raise StorageError(_why_unreadable(path, error)) from error
     if stored != checksum(arrays, text) or not isinstance(description, dict):
         raise StorageError(f"{path} is damaged: its contents do not have the checksum they were written with")
@@ -134,7 +138,7 @@ def checksum(arrays: Mapping[str, Array], text: str) -> str:
 
 
 def _kind(file: Any, path: Path, wanted: str | None) -> str:
-    kind, version = str(file.attrs.get("format", "")), int(file.attrs.get("version", 0))
+    kind, version = _attribute(file, "format"), _attribute(file, "version")
     if kind not in (CHECKPOINT, PACKED):
         raise StorageError(f"{path} is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}")
     if wanted is not None and kind != wanted:
@@ -142,6 +146,21 @@ def _kind(file: Any, path: Path, wanted: str | None) -> str:
     if version != VERSION:
         raise StorageError(f"{path} has format version {version}, this binnet reads version {VERSION}")
     return kind
+
+
+def _attribute(file: Any, name: str) -> str | int | None:
+    """A string of fixed length or a whole number; None for anything else.
+
+    Strings of variable length live in a heap without a checksum, and one flipped bit there can make HDF5 2.0 loop for
+    ever: the type is looked at before the value is read.
+    """
+    if name not in file.attrs:
+        return None
+    kind, shape = file.attrs.get_id(name).dtype.kind, file.attrs.get_id(name).shape
+    if shape != () or kind not in "Siu":
+        return None
+    value = file.attrs[name]
+    return value.decode() if kind == "S" else int(value)
 
 
 def _arrays(file: Any, path: Path) -> tuple[dict[str, Array], str]:
@@ -153,14 +172,17 @@ def _arrays(file: Any, path: Path) -> tuple[dict[str, Array], str]:
         plain = isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(file[name], h5py.Dataset)
         if not plain or file[name].external or file[name].is_virtual or file[name].chunks:
             raise StorageError(f"{path} is damaged: {name} is not a plain array")
-        if file[name].id.get_storage_size() != file[name].nbytes:
+        size = file[name].nbytes
+        if size > path.stat().st_size or file[name].id.get_storage_size() != size:
             raise StorageError(f"{path} is damaged: {name} is not stored whole")
         arrays[name] = file[name][()] if file[name].shape else np.asarray(file[name][()])
-    text = arrays.pop("description").tobytes().decode()
+    words = arrays.pop("description")
+    if words.dtype != np.uint8 or words.ndim != 1:
+        raise StorageError(f"{path} is damaged: description is {words.dtype} {words.shape}, expected a row of bytes")
     for name, array in arrays.items():
-        if array.dtype.name not in _DTYPES:
+        if array.dtype.name not in _DTYPES or not array.dtype.isnative:
             raise StorageError(f"{path} is damaged: {name} holds {array.dtype}, expected {', '.join(_DTYPES)}")
-    return arrays, text
+    return arrays, words.tobytes().decode()
 
 
 def _why_unreadable(path: Path, error: BaseException) -> str:

@@ -106,6 +106,7 @@ def fit(config: TrainConfig, out: str | Path, *, resume: bool = False, console: 
         run_.say(f"resuming after {run_.progress.epoch} epochs and {run_.progress.batch} batches")
     else:
         folder.start(config)
+        run_.save(folder.last)  # a training that is stopped in its first epoch can go on as well
     run_.train()
     return _pack_best(folder, dataset, run_.progress, run_)
 
@@ -122,6 +123,7 @@ class _Training:
         self.optimizer = build_optimizer(config, self.network)
         self.progress = Progress()
         self.steps_per_epoch = num_batches(len(dataset.train), config.batch_size)
+        self._batches()  # refuses options that do not fit the images before anything is trained or written
 
     def say(self, text: str) -> None:
         """One line for the person and for ``log.txt``."""
@@ -137,7 +139,8 @@ class _Training:
             f"{what}: {len(d.train):,} training images, {len(d.test):,} for validation; run folder {self.folder.path}"
         )
         left = (c.epochs - self.progress.epoch) * len(d.train) - self.progress.seen
-        with _stop_signal() as stop, self.console.progress(left) as advance:
+        quiet = np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss, which is checked
+        with _stop_signal() as stop, self.console.progress(left) as advance, quiet:
             while self.progress.epoch < c.epochs:
                 self._epoch(stop, advance)
 
@@ -156,7 +159,7 @@ class _Training:
             advance(len(labels), f"epoch {p.epoch + 1}/{self.config.epochs}")
             if stop.is_set() and p.batch < self.steps_per_epoch:
                 p.seconds += time.perf_counter() - start
-                self._save(self.folder.last)
+                self.save(self.folder.last)
                 raise TrainingInterruptedError(str(self.folder.path))
         rate = (p.seen - before) / (time.perf_counter() - start)
         self._finish_epoch(lr, rate, start)
@@ -188,14 +191,15 @@ class _Training:
         figures = (scores.loss, scores.top1, scores.top5, rate, seconds)
         self.folder.add_figures(EpochFigures(p.epoch + 1, lr, train_loss, train_top1, *figures))
         if better:
-            self._save(self.folder.best, scores)
-        self._save(self.folder.last, scores)
+            self.save(self.folder.best, scores)
+        self.save(self.folder.last, scores)
         self.say(
             f"epoch {p.epoch + 1:3d}/{self.config.epochs}  loss {train_loss:.4f}  train {train_top1:7.2%}  "
             f"val {scores.top1:7.2%}{' *' if better else '  '}  {rate:,.0f} images/s"
         )
 
-    def _save(self, path: Path, scores: Scores | None = None) -> None:
+    def save(self, path: Path, scores: Scores | None = None) -> None:
+        """Write a checkpoint, with the scores of the epoch just finished if there is one."""
         reached: dict[str, Any] = {"epoch": self.progress.epoch}
         if scores:
             reached |= {"top1": scores.top1, "top5": scores.top5}

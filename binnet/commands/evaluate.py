@@ -7,6 +7,7 @@ import json
 
 import binnet_datasets
 
+from ..config import ConfigError
 from ..console import Console
 from . import options
 
@@ -29,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     options.set_threads(arguments)
     model = open_model(arguments.file)
     name = arguments.dataset or model.info.dataset
+    if not name:
+        raise ConfigError(f"{arguments.file} does not say what it was trained on; name the data with --dataset")
     dataset = binnet_datasets.load(name, arguments.data)
     _check(model.spec.image_size, model.spec.in_channels, model.spec.num_classes, dataset)
     console = Console(to_stderr=arguments.json)

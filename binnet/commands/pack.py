@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 
 from ..console import Console
 from ..storage import CHECKPOINT, StorageError
@@ -27,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = open_model(arguments.checkpoint)
     if model.kind != CHECKPOINT:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
+    if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
+        raise StorageError(f"{arguments.out} is the checkpoint itself; choose another name for the packed model")
     model.packed.save(arguments.out)
     s = summarise(model.packed)
     if arguments.json:

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if (arguments.file is None) == (arguments.model is None):
         raise ConfigError("summary takes either a FILE or --model NAME")
-    if arguments.file:
+    if arguments.file is not None:
         packed = open_model(arguments.file).packed
     else:
         a = arguments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -37,12 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..train import TrainingInterruptedError, fit
 
     options.set_threads(arguments)
-    config, folder = _resumed(arguments) if arguments.resume else _fresh(arguments)
+    config, folder = _fresh(arguments) if arguments.resume is None else _resumed(arguments)
     console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
     try:
-        result = fit(config, folder, resume=bool(arguments.resume), console=console)
+        result = fit(config, folder, resume=arguments.resume is not None, console=console)
     except TrainingInterruptedError:
-        print(f"stopped, everything is saved; go on with: binnet train --resume {folder}", file=sys.stderr)
+        command = f"binnet train --resume {shlex.quote(str(folder))}"
+        print(f"binnet: stopped, everything is saved; go on with: {command}", file=sys.stderr)
         return 130
     if arguments.json:
         print(json.dumps({**asdict(result), "factor": result.factor}))
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder holds one already."""
-    values = read_toml(arguments.config) if arguments.config else {}
+    values = {} if arguments.config is None else read_toml(arguments.config)
     config = TrainConfig.from_dict({**values, **options.given_config(arguments)})
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = Path(arguments.out or f"runs/{config.dataset}-{config.model}-{config.binarize}-{stamp}")
@@ -69,7 +71,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of the run to go on with; only where the data is may be told anew."""
     folder, given = Path(arguments.resume), options.given_config(arguments)
     data = given.pop("data", None)
-    fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name)]
+    fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name) is not None]
     if fixed:
         flag = "--" + fixed[0].replace("_", "-")
         raise ConfigError(f"{flag} cannot be given with --resume: a resumed training keeps its configuration")

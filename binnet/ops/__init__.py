@@ -3,7 +3,7 @@
 from .binarize import binary_weight, centred, grad_alpha, grad_weight, weight_alpha
 from .binary_conv import bwn_conv2d, bwn_linear, xnor_conv2d, xnor_linear
 from .conv import conv2d, linear
-from .elementwise import add, binarize_input, dropout, flatten, mul, relu, reshape, sign
+from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
 from .loss import cross_entropy, squared_hinge
 from .norm import batch_norm
 from .pool import avg_pool2d, max_pool2d
@@ -13,7 +13,6 @@ __all__ = [
     "add",
     "avg_pool2d",
     "batch_norm",
-    "binarize_input",
     "binary_weight",
     "bwn_conv2d",
     "bwn_linear",

@@ -7,6 +7,7 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads
+from ..backend import kernels
 from ..tensor import Tensor
 
 STE = ("clip", "polynomial")
@@ -73,13 +74,9 @@ def sign(x: Tensor, ste: str = "clip") -> Tensor:
     return _Sign.apply(x, ste=ste)
 
 
-binarize_input = sign
-
-
 def sign_of(x: Float) -> Float:
     """The signs of an array as float32 ±1, with sign(±0) = +1 (Eq. 4)."""
-    signs: Float = np.multiply(x < 0, np.float32(-2), dtype=np.float32)
-    signs += np.float32(1)  # six times as fast as np.where on large arrays
+    signs: Float = kernels().sign(x)
     return signs
 
 

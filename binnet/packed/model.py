@@ -115,7 +115,7 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         unknown = set(arrays) - set(blank.arrays())
         if unknown:
             raise ValueError(f"unknown array {min(unknown)}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
     return PackedModel(spec, info, steps, blank.fixed_size)
 

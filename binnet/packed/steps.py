@@ -157,7 +157,7 @@ class Sign(Step):
     """+1 or -1."""
 
     def __call__(self, x: Float) -> Float:
-        return bk.reference.sign(x)
+        return bk.sign(x)
 
 
 @dataclass(frozen=True, eq=False)

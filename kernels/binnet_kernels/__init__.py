@@ -5,7 +5,7 @@ again, under the same name and in plain NumPy, in :mod:`binnet_kernels.reference
 """
 
 from . import reference
-from .bits import pack_signs, unpack_signs
+from .bits import pack_signs, sign, unpack_signs
 from .bwn import BwnConv2d, BwnLinear
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
@@ -36,6 +36,7 @@ __all__ = [
     "reference",
     "scale_map",
     "set_num_threads",
+    "sign",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
     "unpack_signs",

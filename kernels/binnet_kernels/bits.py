@@ -16,6 +16,32 @@ from ._jit import helper, kernel
 from .checks import Float, Words
 from .simd import LANES, add, load, load_first, magnitude, sign_word, sign_word_first, sum_lanes, zeros
 
+_RUN = 4096  # values that one thread takes at a time
+
+
+def sign(x: Any) -> Float:
+    """The signs of real values (arXiv:1603.05279, Eq. 4, with sign(0) = +1).
+
+    Parameters
+    ----------
+    x : array of real numbers, any shape
+
+    Returns
+    -------
+    float32, the shape of ``x``
+        -1 where x < 0, else +1.
+
+    Raises
+    ------
+    TypeError
+        When ``x`` does not hold real numbers.
+    """
+    x = checks.floats(x, "x")
+    y: Float = np.empty_like(x)
+    if x.size:
+        _signs(x.ravel(), y.ravel(), -(-x.size // _RUN), x.size)
+    return y
+
 
 def pack_signs(x: Any) -> Words:
     """Pack the signs of real values, 64 to a word.
@@ -90,6 +116,13 @@ def mean_magnitude(x, start, n):
     if n > LANES * whole:
         total = add(total, magnitude(load_first(x, start + LANES * whole, n - LANES * whole)))
     return sum_lanes(total) / np.float32(n)
+
+
+@kernel
+def _signs(x, y, runs, n):
+    for run in prange(runs):
+        for i in range(run * _RUN, min((run + 1) * _RUN, n)):
+            y[i] = np.float32(-1) if x[i] < 0 else np.float32(1)
 
 
 @kernel

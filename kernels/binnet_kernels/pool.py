@@ -65,7 +65,10 @@ def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = 
     grad = checks.pool_grad(grad, x.shape, window)
     grad_x = np.zeros(x.shape, np.float32)
     if grad.size:
-        _max_pool_grad(grad.ravel(), x.ravel(), grad_x.ravel(), *_sizes(x.shape, grad.shape, window))
+        n, c = x.shape[0], x.shape[3]
+        best, winner = np.empty(n * c, np.float32), np.empty(n * c, np.int64)  # of one window of each image
+        sizes = _sizes(x.shape, grad.shape, window)
+        _max_pool_grad(grad.ravel(), x.ravel(), best, winner, grad_x.ravel(), *sizes)
     return grad_x
 
 
@@ -118,19 +121,23 @@ def _max_pool(x, y, n, h, w, c, oh, ow, kh, kw, sh, sw, ph, pw):
 
 
 @kernel
-def _max_pool_grad(grad, x, grad_x, n, h, w, c, oh, ow, kh, kw, sh, sw, ph, pw):
+def _max_pool_grad(grad, x, best, winner, grad_x, n, h, w, c, oh, ow, kh, kw, sh, sw, ph, pw):
     for image in prange(n):
         for pixel in range(oh * ow):
             top, left = pixel // ow * sh - ph, pixel % ow * sw - pw
+            first = ((image * h + max(top, 0)) * w + max(left, 0)) * c
             for i in range(c):
-                winner = -1
-                for row in range(max(top, 0), min(top + kh, h)):
-                    for s in range(max(left, 0), min(left + kw, w)):
-                        place = ((image * h + row) * w + s) * c + i
-                        value, best = x[place], x[max(winner, 0)]
-                        if winner < 0 or value > best or (value != value and best == best):
-                            winner = place
-                grad_x[winner] += grad[(image * oh * ow + pixel) * c + i]
+                best[image * c + i], winner[image * c + i] = x[first + i], first
+            for row in range(max(top, 0), min(top + kh, h)):
+                for s in range(max(left, 0), min(left + kw, w)):
+                    place = ((image * h + row) * w + s) * c
+                    for i in range(c):
+                        value, most = x[place + i], best[image * c + i]
+                        better = value > most or (value != value and most == most)
+                        best[image * c + i] = value if better else most
+                        winner[image * c + i] = place if better else winner[image * c + i]
+            for i in range(c):
+                grad_x[winner[image * c + i] + i] += grad[(image * oh * ow + pixel) * c + i]
 
 
 @kernel

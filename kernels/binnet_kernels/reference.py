@@ -18,7 +18,7 @@ from .checks import Float, Ints, Pair, Window, Words
 
 
 def sign(x: Any) -> Float:
-    """Signs as float32 ±1, any shape: +1 for x >= 0, ±0.0 and NaN (Eq. 4 with sign(0) = +1)."""
+    """See :func:`binnet_kernels.sign`."""
     return np.where(checks.floats(x, "x") < 0, np.float32(-1), np.float32(1))
 
 

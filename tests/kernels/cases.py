@@ -218,6 +218,12 @@ def pool_terms(*_):
 CASES = [
     # ---- bits
     Case(
+        "sign",
+        lambda rng, g: ((values(rng, g.x_shape, SIGN_SPECIALS),), {}),
+        exactly(naive.naive_sign),
+        same_bits=True,
+    ),
+    Case(
         "pack_signs",
         lambda rng, g: ((values(rng, g.x_shape, SIGN_SPECIALS),), {}),
         exactly(naive.naive_pack_signs),
