@@ -14,7 +14,7 @@ from numba import prange
 from . import checks
 from ._jit import helper, kernel
 from .checks import Float, Words
-from .simd import LANES, add, load, load_first, magnitude, sign_word, sign_word_first, sum_lanes, zeros
+from .simd import LANES, add, load_first, magnitude, sign_word, sign_word_first, sum_lanes, zeros
 
 _RUN = 4096  # values that one thread takes at a time
 
@@ -110,11 +110,8 @@ def pack_values(x, start, n, words, target):
 def mean_magnitude(x, start, n):
     """The mean of ``|x[start:start + n]|``, summed in an order that depends on n alone."""
     total = zeros()
-    whole = n // LANES
-    for i in range(whole):
-        total = add(total, magnitude(load(x, start + LANES * i)))
-    if n > LANES * whole:
-        total = add(total, magnitude(load_first(x, start + LANES * whole, n - LANES * whole)))
+    for i in range(0, n, LANES):  # masked throughout: a branch for the tail made this three times as slow
+        total = add(total, magnitude(load_first(x, start + i, n - i)))
     return sum_lanes(total) / np.float32(n)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from .simd import FLOATS, LANES, WORD_LANES, masked_load, masked_store, pointer, spread, twin
+from .simd import FLOATS, LANES, masked_load, masked_store, pointer, spread, twin
 from .tile import FLOAT_CHANNELS, FLOAT_ROWS, SUMS, VECTORS, XNOR_CHANNELS, XNOR_ROWS, Tile, at_vector
 
 
@@ -84,14 +84,14 @@ def _dots(tile: Any, row: int, base: Any, place: int, keep: int) -> Any:
     return base[place : place + keep] - 2 * tile[row, :keep].astype(np.int32)
 
 
-def _each_dot(
-    context: Any, builder: ir.IRBuilder, tile: Any, v: int, row: int, base_type: Any, base: Any, place: Any
-) -> Any:
-    """``base[place + o] - 2 * tile[row, o]`` as <WORD_LANES x i32>."""
-    ints = ir.VectorType(ir.IntType(32), WORD_LANES)
-    counts = builder.trunc(builder.extract_value(tile, row * VECTORS + v), ints)
+def _each_dot(context: Any, builder: ir.IRBuilder, tile: Any, row: int, base_type: Any, base: Any, place: Any) -> Any:
+    """``base[place + o] - 2 * tile[row, o]`` as one <LANES x i32>: a row's counts fit the low halves of its words."""
+    ints = ir.VectorType(ir.IntType(32), LANES)
+    low, high = (builder.bitcast(builder.extract_value(tile, row * VECTORS + v), ints) for v in range(VECTORS))
+    even = ir.Constant(ints, list(range(0, 2 * LANES, 2)))
+    counts = builder.shuffle_vector(low, high, even)
     most = builder.load(pointer(context, builder, base_type, base, place, ints), align=4)
-    return builder.sub(most, builder.shl(counts, ir.Constant(ints, [1] * WORD_LANES)))
+    return builder.sub(most, builder.shl(counts, ir.Constant(ints, [1] * LANES)))
 
 
 def _store_ints(tile: Any, out: Any, first: int, last: int, step: int, channel: int, base: Any) -> None:
@@ -107,13 +107,11 @@ def store_ints(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         tile, out, first, last, step, channel, base = args
-        for v in range(VECTORS):
-            column = builder.add(channel, at_vector(channel, v, WORD_LANES))
-            for row, pixel in _each_row(builder, sig.args[0], first, last):
-                value = _each_dot(context, builder, tile, v, row, sig.args[6], base, column)
-                index = builder.add(builder.mul(pixel, step), column)
-                address = pointer(context, builder, sig.args[1], out, index, value.type)
-                masked_store(builder, value, address, builder.sub(step, column))
+        for row, pixel in _each_row(builder, sig.args[0], first, last):
+            value = _each_dot(context, builder, tile, row, sig.args[6], base, channel)
+            index = builder.add(builder.mul(pixel, step), channel)
+            address = pointer(context, builder, sig.args[1], out, index, value.type)
+            masked_store(builder, value, address, builder.sub(step, channel))
         return context.get_dummy_value()
 
     return types.void(tile, out, types.intp, types.intp, types.intp, types.intp, base), build
@@ -163,19 +161,16 @@ def store_dots(
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         tile, out, first, last, step, channel, base, group, alpha, K, k_step = args
-        floats = ir.VectorType(ir.FloatType(), WORD_LANES)
-        integer, real = ir.IntType(64), ir.FloatType()
+        floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
+        a = builder.load(pointer(context, builder, sig.args[8], alpha, channel, floats), align=4)
         for row, pixel in _each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[9], K, builder.mul(pixel, k_step), real), align=4)
             start = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
-            for v in range(VECTORS):
-                column = builder.add(channel, at_vector(channel, v, WORD_LANES))
-                dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
-                a = builder.load(pointer(context, builder, sig.args[8], alpha, column, floats), align=4)
-                value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, WORD_LANES))
-                index = builder.add(builder.mul(pixel, step), column)
-                address = pointer(context, builder, sig.args[1], out, index, floats)
-                masked_store(builder, value, address, builder.sub(step, column))
+            dots = _each_dot(context, builder, tile, row, sig.args[6], base, builder.add(start, channel))
+            value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
+            index = builder.add(builder.mul(pixel, step), channel)
+            address = pointer(context, builder, sig.args[1], out, index, floats)
+            masked_store(builder, value, address, builder.sub(step, channel))
         return context.get_dummy_value()
 
     ints = (types.intp,) * 4

@@ -11,7 +11,7 @@ from . import checks
 from ._jit import kernel
 from .bits import mean_magnitude
 from .checks import Float, Pair, Window
-from .simd import WORD_LANES, add_magnitudes, no_total, sum_lanes
+from .simd import LANES, WORD_LANES, add, add_magnitudes, load, no_total, store_first, sum_lanes, times, zeros
 
 
 def weight_alpha(weight: Any) -> Float:
@@ -65,24 +65,35 @@ def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) ->
     K = np.empty((n, oh, ow, 1), np.float32)
     if K.size:
         (ph, pw) = window.padding
-        mean_abs_x = np.zeros((n, h + 2 * ph, w + 2 * pw), np.float32)
-        means = np.empty(n * h * w, np.float32)
-        _mean_magnitudes(x.ravel(), means, n * h * w, c)
-        mean_abs_x[:, ph : ph + h, pw : pw + w] = means.reshape(n, h, w)
-        box_filter(mean_abs_x, K, window)
+        mean_abs_x = room_for_means(x.shape, window)
+        _mean_magnitudes(x.ravel(), mean_abs_x, n, h, w, c, ph, pw)
+        box_filter(mean_abs_x, K, x.shape, window)
     return K
 
 
-def box_filter(mean_abs_x: Float, K: Float, window: Window) -> None:
-    """``K = A * k``: A (N, H, W) is padded already, K (N, OH, OW, 1) is written."""
-    n, oh, ow, _ = K.shape
-    _box_filter(mean_abs_x.ravel(), K.ravel(), n, *mean_abs_x.shape[1:], oh, ow, *window.size, *window.stride)
+def room_for_means(x_shape: tuple[int, ...], window: Window) -> Float:
+    """An array for A with its border, flat; a vector longer, so that whole vectors can be read from its last rows."""
+    n, h, w, _ = x_shape
+    (ph, pw) = window.padding
+    return np.empty(n * (h + 2 * ph) * (w + 2 * pw) + LANES, np.float32)
+
+
+def box_filter(mean_abs_x: Float, K: Float, x_shape: tuple[int, ...], window: Window) -> None:
+    """``K = A * k``: A comes with its border of zeros, flat; K (N, OH, OW, 1) is written."""
+    (n, oh, ow, _), (_, h, w, _), (ph, pw) = K.shape, x_shape, window.padding
+    sizes = (n, h + 2 * ph, w + 2 * pw, oh, ow, *window.size, *window.stride)
+    _box_filter(mean_abs_x, K.ravel(), *sizes)
 
 
 @kernel
-def _mean_magnitudes(x, means, rows, n):
-    for row in prange(rows):
-        means[row] = mean_magnitude(x, row * n, n)
+def _mean_magnitudes(x, means, n, h, w, c, ph, pw):
+    high, wide = h + 2 * ph, w + 2 * pw
+    for line in prange(n * high):
+        row = line % high - ph
+        for col in range(wide):
+            inside = 0 <= row < h and pw <= col < w + pw
+            source = ((line // high * h + row) * w + col - pw) * c
+            means[line * wide + col] = mean_magnitude(x, source, c) if inside else np.float32(0)
 
 
 @kernel
@@ -100,12 +111,17 @@ def _box_filter(a, K, n, high, wide, oh, ow, kh, kw, sh, sw):
     share = np.float32(1) / np.float32(kh * kw)
     for line in prange(n * oh):
         source = (line // oh * high + line % oh * sh) * wide
-        for col in range(ow):
-            K[line * ow + col] = np.float32(0)
-        for r in range(kh):
-            for s in range(kw):  # columns innermost: every tap is one vectorised pass over the row
-                start = source + r * wide + s
-                for col in range(ow):
-                    K[line * ow + col] += a[start + col * sw]
-        for col in range(ow):
-            K[line * ow + col] *= share
+        if sw == 1:
+            for col in range(0, ow, LANES):
+                total = zeros()
+                for r in range(kh):
+                    for s in range(kw):
+                        total = add(total, load(a, source + r * wide + s + col))
+                store_first(K, line * ow + col, times(total, share), ow - col)
+        else:
+            for col in range(ow):
+                value = np.float32(0)
+                for r in range(kh):
+                    for s in range(kw):
+                        value += a[source + r * wide + s + col * sw]
+                K[line * ow + col] = value * share

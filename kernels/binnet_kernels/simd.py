@@ -11,6 +11,7 @@ small array. All indices are element indices into the flat, C-contiguous data of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,19 +19,28 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import config, types
-from numba.core import cgutils
+from numba.core import cgutils, codegen
 from numba.extending import intrinsic, models, register_model
 
 JIT = not config.DISABLE_JIT
 
 
+_ADD = "define <16 x i32> @add(<16 x i32> %a) { %b = add <16 x i32> %a, %a\n ret <16 x i32> %b }"
+
+
 def _vector_bits() -> int:
-    """Width of the widest vectors that pay on the CPU that Numba compiles for."""
-    name = config.CPU_NAME or llvm.get_host_cpu_name()
-    if config.CPU_NAME and config.CPU_NAME != llvm.get_host_cpu_name():
-        return 256 if name in {"haswell", "broadwell", "skylake", "znver1", "znver2", "znver3", "x86-64-v3"} else 128
-    features = llvm.get_host_cpu_features()
-    return 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
+    """Width of the widest integer vectors of the CPU that Numba compiles for.
+
+    One addition of 512 bits is compiled (5 ms) and its registers are read: the name of the CPU, its features and
+    Numba's settings all have a say, and only LLVM knows what comes out.
+    """
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = config.CPU_NAME or llvm.get_host_cpu_name(), config.CPU_FEATURES
+    features = codegen.get_host_cpu_features() if features is None else features
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features)
+    additions = re.findall("padd.*", machine.emit_assembly(llvm.parse_assembly(_ADD)))
+    return next((bits for bits, register in ((512, "%zmm"), (256, "%ymm")) if register in "".join(additions)), 128)
 
 
 VECTOR_BITS = _vector_bits()
@@ -156,6 +166,33 @@ def masked_load(
     zeros = ir.Constant(target, [0.0] * target.count)
     arguments = [address, ir.Constant(ir.IntType(32), 4), lane_mask(builder, keep, target.count), zeros]
     return call(builder, f"llvm.masked.load.{suffix(target)}.p0", target, arguments)
+
+
+def _store_first(array: Any, index: int, value: Any, keep: int) -> None:
+    count = min(max(keep, 0), LANES)
+    array[index : index + count] = value[:count]
+
+
+@twin(_store_first)
+def store_first(context: Any, array: Any, index: Any, value: Any, keep: Any) -> Any:
+    """Write the first ``keep`` lanes of a float vector at ``index``."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        array, index, value, keep = args
+        masked_store(builder, value, pointer(context, builder, sig.args[0], array, index, value.type), keep)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, FLOATS, types.intp), build
+
+
+@twin(lambda a, factor: a * factor)
+def times(context: Any, a: Any, factor: Any) -> Any:
+    """Each lane times a float32."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return builder.fmul(args[0], spread(builder, args[1], LANES))
+
+    return FLOATS(FLOATS, types.float32), build
 
 
 @twin(lambda: np.zeros(LANES, np.float32))

@@ -19,7 +19,7 @@ from .bits import mean_magnitude, pack_signs, pack_values
 from .checks import Float, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
 from .geometry import outside, sliding
-from .scale import box_filter, weight_alpha
+from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHUNK, XNOR_CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
 _ONE = np.ones(1, np.float32)
@@ -96,6 +96,7 @@ class XnorConv2d:
         self.weight_words = _interleaved(packed.reshape(len(weight), int(np.prod(packed.shape[1:]))))
         self._alpha_blocks = np.pad(self.alpha, (0, _whole_blocks(len(weight)) - len(weight)))
         self._taps = tap_sums(packed, weight.shape)
+        self._border = pack_signs(np.full(weight.shape[3], self.pad_value, np.float32))  # one pixel of it
         self._borders = lru_cache(maxsize=16)(self._border_table)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -134,18 +135,15 @@ class XnorConv2d:
         """The padded image as words, and the map K (one 1 when there is none), both flat."""
         n, h, w, c = x.shape
         (ph, pw), words = self.window.padding, -(-c // 64)
-        packed = np.empty((n, h + 2 * ph, w + 2 * pw, words), np.uint64)
-        border = pack_signs(np.full(c, self.pad_value, np.float32))
-        for edge in (packed[:, :ph], packed[:, h + ph :], packed[:, :, :pw], packed[:, :, w + pw :]):
-            edge[...] = border
+        packed = np.empty(n * (h + 2 * ph) * (w + 2 * pw) * words, np.uint64)
         sizes = (n, h, w, c, ph, pw)
         if not self.use_k:
-            _pack_image(x.ravel(), packed.ravel(), *sizes)
-            return packed.ravel(), _ONE
-        mean_abs_x, K = np.zeros(packed.shape[:3], np.float32), np.empty((n, oh, ow, 1), np.float32)
-        _pack_image_and_mean(x.ravel(), packed.ravel(), mean_abs_x.ravel(), *sizes)
-        box_filter(mean_abs_x, K, self.window)
-        return packed.ravel(), K.ravel()
+            _pack_image(x.ravel(), self._border, packed, *sizes)
+            return packed, _ONE
+        mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((n, oh, ow, 1), np.float32)
+        _pack_image_and_mean(x.ravel(), self._border, packed, mean_abs_x, *sizes)
+        box_filter(mean_abs_x, K, x.shape, self.window)
+        return packed, K.ravel()
 
     def _border_table(self, h: int, w: int, n: int) -> tuple[Ints, npt.NDArray[np.int64]]:
         """n less the correction of each class of border, and for each output pixel the row it uses.
@@ -226,23 +224,40 @@ def _interleaved(words: Words) -> Words:
 
 
 @kernel
-def _pack_image(x, packed, n, h, w, c, ph, pw):
+def _pack_image(x, border, packed, n, h, w, c, ph, pw):
     words, high, wide = (c + 63) // 64, h + 2 * ph, w + 2 * pw
-    for row in prange(n * h):
-        target = ((row // h * high + row % h + ph) * wide + pw) * words
-        for col in range(w):
-            pack_values(x, (row * w + col) * c, c, packed, target + col * words)
+    for line in prange(n * high):
+        row, target = line % high - ph, line * wide * words
+        inside = 0 <= row < h
+        _pack_border(border, packed, target, wide, words, pw if inside else wide)
+        if inside:
+            for col in range(w):
+                source = ((line // high * h + row) * w + col) * c
+                pack_values(x, source, c, packed, target + (col + pw) * words)
 
 
 @kernel
-def _pack_image_and_mean(x, packed, mean_abs_x, n, h, w, c, ph, pw):
+def _pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
     words, high, wide = (c + 63) // 64, h + 2 * ph, w + 2 * pw
-    for row in prange(n * h):
-        target = (row // h * high + row % h + ph) * wide + pw
-        for col in range(w):
-            source = (row * w + col) * c
-            pack_values(x, source, c, packed, (target + col) * words)
-            mean_abs_x[target + col] = mean_magnitude(x, source, c)
+    for line in prange(n * high):
+        row, target = line % high - ph, line * wide * words
+        inside = 0 <= row < h
+        _pack_border(border, packed, target, wide, words, pw if inside else wide)
+        for col in range(wide):
+            mean_abs_x[line * wide + col] = np.float32(0)
+        if inside:
+            for col in range(w):
+                source = ((line // high * h + row) * w + col) * c
+                pack_values(x, source, c, packed, target + (col + pw) * words)
+                mean_abs_x[line * wide + col + pw] = mean_magnitude(x, source, c)
+
+
+@helper
+def _pack_border(border, packed, target, wide, words, count):
+    """Fill the first and the last ``count`` pixels of a row."""
+    for i in range(count * words):
+        packed[target + i] = border[i % words]
+        packed[target + wide * words - 1 - i] = border[words - 1 - i % words]
 
 
 @helper
