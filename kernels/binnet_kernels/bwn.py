@@ -17,7 +17,7 @@ from .checks import Float, Pair, Window
 from .epilogue import store_sums
 from .geometry import padded, sliding
 from .scale import weight_alpha
-from .tile import CHUNK, FLOAT_CHANNELS, FLOAT_ROWS, add_signed, float_starts, no_sums
+from .tile import CHANNELS, CHUNK, FLOAT_ROWS, add_signed, float_starts, no_sums
 from .xnor import rows_as_pixels
 
 
@@ -45,10 +45,10 @@ class BwnConv2d:
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
-        o, depth, blocks = len(weight), int(np.prod(weight.shape[1:])), -(-len(weight) // FLOAT_CHANNELS)
-        columns = blocks * FLOAT_CHANNELS
+        o, depth, blocks = len(weight), int(np.prod(weight.shape[1:])), -(-len(weight) // CHANNELS)
+        columns = blocks * CHANNELS
         negative = np.pad(weight.reshape(o, depth) < 0, ((0, columns - o), (0, 0)))
-        by_tap = negative.reshape(blocks, FLOAT_CHANNELS, depth).transpose(0, 2, 1)
+        by_tap = negative.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
         self.weight_bits = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
         self._alpha_blocks = np.pad(self.alpha, (0, columns - o))
 
@@ -93,7 +93,7 @@ class BwnLinear:
 @kernel
 def _convolve_signs(x, starts, bits, alpha, out, pixels, filters, rows, span, pitch):
     tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
-    blocks = (filters + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS
+    blocks = (filters + CHANNELS - 1) // CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
         block = item % blocks
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
@@ -103,4 +103,4 @@ def _convolve_signs(x, starts, bits, alpha, out, pixels, filters, rows, span, pi
                 for i in range(span):
                     sums = add_signed(sums, x, start, r * pitch + i, bits, place)
                     place += 1
-            store_sums(sums, out, first, pixels - 1, filters, block * FLOAT_CHANNELS, alpha)
+            store_sums(sums, out, first, pixels - 1, filters, block * CHANNELS, alpha)

@@ -12,7 +12,7 @@ from ._jit import kernel
 from .checks import Float, Pair, Window
 from .epilogue import load_sums, store_sums
 from .geometry import padded, sliding
-from .tile import CHUNK, FLOAT_CHANNELS, FLOAT_ROWS, float_starts, multiply_add, multiply_add_first, no_sums
+from .tile import CHANNELS, CHUNK, FLOAT_ROWS, float_starts, multiply_add, multiply_add_first, no_sums
 
 _PIXELS = 256  # of x and grad that stay in the cache while all tiles of a weight gradient pass over them
 
@@ -49,7 +49,7 @@ class Conv2d:
 
 def _blocks(o: int, depth: int) -> Float:
     """Room for filters in the order that a tile reads them."""
-    return np.empty(-(-o // FLOAT_CHANNELS) * FLOAT_CHANNELS * depth, np.float32)
+    return np.empty(-(-o // CHANNELS) * CHANNELS * depth, np.float32)
 
 
 def _run(x: Float, blocks: Float, o: int, window: Window, out: Any = None) -> Float:
@@ -57,7 +57,7 @@ def _run(x: Float, blocks: Float, o: int, window: Window, out: Any = None) -> Fl
     walk = sliding(x.shape, window)
     y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
     if y.size:
-        ones = np.ones(o + FLOAT_CHANNELS, np.float32)
+        ones = np.ones(o + CHANNELS, np.float32)
         sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch)
         _convolve(padded(x, window), walk.starts, blocks, ones, y.ravel(), *sizes)
     return y
@@ -190,7 +190,7 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
         walk.starts,
         taps,
         grad.ravel(),
-        np.ones(o + FLOAT_CHANNELS, np.float32),
+        np.ones(o + CHANNELS, np.float32),
         partial.ravel(),
         *sizes,
     )
@@ -205,40 +205,40 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
 @kernel
 def _interleave(weight, blocks, o, depth):
     """Filters (O, depth) in the order a tile reads them: block by block, tap by tap, all channels of the block."""
-    for block in prange((o + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS):
+    for block in prange((o + CHANNELS - 1) // CHANNELS):
         for i in range(depth):
-            for lane in range(FLOAT_CHANNELS):
-                channel = block * FLOAT_CHANNELS + lane
+            for lane in range(CHANNELS):
+                channel = block * CHANNELS + lane
                 value = weight[channel * depth + i] if channel < o else np.float32(0)
-                blocks[(block * depth + i) * FLOAT_CHANNELS + lane] = value
+                blocks[(block * depth + i) * CHANNELS + lane] = value
 
 
 @kernel
 def _interleave_turned(weight, blocks, o, taps, c):
     """Filters (O, taps, C) for the gradient of the input: taps turned round, C in the place of O."""
-    for block in prange((c + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS):
+    for block in prange((c + CHANNELS - 1) // CHANNELS):
         for tap in range(taps):
             for channel in range(o):
-                source = (channel * taps + taps - 1 - tap) * c + block * FLOAT_CHANNELS
-                target = ((block * taps + tap) * o + channel) * FLOAT_CHANNELS
-                for lane in range(FLOAT_CHANNELS):
-                    inside = block * FLOAT_CHANNELS + lane < c
+                source = (channel * taps + taps - 1 - tap) * c + block * CHANNELS
+                target = ((block * taps + tap) * o + channel) * CHANNELS
+                for lane in range(CHANNELS):
+                    inside = block * CHANNELS + lane < c
                     blocks[target + lane] = weight[source + lane] if inside else np.float32(0)
 
 
 @kernel
 def _convolve(x, starts, weight, scale, out, pixels, filters, rows, span, pitch):
     tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
-    blocks = (filters + FLOAT_CHANNELS - 1) // FLOAT_CHANNELS
+    blocks = (filters + CHANNELS - 1) // CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
-        channel = item % blocks * FLOAT_CHANNELS
+        channel = item % blocks * CHANNELS
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
             first, place = tile * FLOAT_ROWS, channel * rows * span
             start, sums = float_starts(starts, first), no_sums()
             for r in range(rows):
                 for i in range(span):
                     sums = multiply_add(sums, x, start, r * pitch + i, weight, place)
-                    place += FLOAT_CHANNELS
+                    place += CHANNELS
             store_sums(sums, out, first, pixels - 1, filters, channel, scale)
 
 
@@ -255,7 +255,7 @@ def _outer_sums(x, starts, taps, grad, ones, out, pixels, depth, filters, slices
             for tile in range(group * tiles // groups, (group + 1) * tiles // groups):
                 first = tile * FLOAT_ROWS
                 tap = float_starts(taps, first)
-                for channel in range(0, filters, FLOAT_CHANNELS):
+                for channel in range(0, filters, CHANNELS):
                     sums = load_sums(target, first, depth - 1, filters, channel)
                     for q in range(chunk, min(chunk + _PIXELS, end)):
                         sums = multiply_add_first(

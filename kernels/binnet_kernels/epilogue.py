@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 
 from .simd import FLOATS, LANES, masked_load, masked_store, pointer, spread, twin
-from .tile import FLOAT_CHANNELS, FLOAT_ROWS, SUMS, VECTORS, XNOR_CHANNELS, XNOR_ROWS, Tile, at_vector
+from .tile import CHANNELS, FLOAT_ROWS, SUMS, VECTORS, XNOR_ROWS, Tile, at_vector
 
 
 def _each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
@@ -24,7 +24,7 @@ def _each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
 
 
 def _store_sums(tile: Any, out: Any, first: int, last: int, step: int, channel: int, scale: Any) -> None:
-    keep = min(step - channel, FLOAT_CHANNELS)
+    keep = min(step - channel, CHANNELS)
     for row in range(FLOAT_ROWS):
         index = min(first + row, last) * step + channel
         out[index : index + keep] = tile[row, :keep] * scale[channel : channel + keep]
@@ -55,7 +55,7 @@ def store_sums(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
 
 
 def _load_sums(array: Any, first: int, last: int, step: int, channel: int) -> Any:
-    tile, keep = np.zeros((FLOAT_ROWS, FLOAT_CHANNELS), np.float32), min(step - channel, FLOAT_CHANNELS)
+    tile, keep = np.zeros((FLOAT_ROWS, CHANNELS), np.float32), min(step - channel, CHANNELS)
     for row in range(FLOAT_ROWS):
         index = min(first + row, last) * step + channel
         tile[row, :keep] = array[index : index + keep]
@@ -84,18 +84,18 @@ def _dots(tile: Any, row: int, base: Any, place: int, keep: int) -> Any:
     return base[place : place + keep] - 2 * tile[row, :keep].astype(np.int32)
 
 
-def _each_dot(context: Any, builder: ir.IRBuilder, tile: Any, row: int, base_type: Any, base: Any, place: Any) -> Any:
-    """``base[place + o] - 2 * tile[row, o]`` as one <LANES x i32>: a row's counts fit the low halves of its words."""
+def _each_dot(
+    context: Any, builder: ir.IRBuilder, tile: Any, v: int, row: int, base_type: Any, base: Any, place: Any
+) -> Any:
+    """``base[place + o] - 2 * tile[row, o]`` as <LANES x i32>."""
     ints = ir.VectorType(ir.IntType(32), LANES)
-    low, high = (builder.bitcast(builder.extract_value(tile, row * VECTORS + v), ints) for v in range(VECTORS))
-    even = ir.Constant(ints, list(range(0, 2 * LANES, 2)))
-    counts = builder.shuffle_vector(low, high, even)
     most = builder.load(pointer(context, builder, base_type, base, place, ints), align=4)
+    counts = builder.extract_value(tile, row * VECTORS + v)
     return builder.sub(most, builder.shl(counts, ir.Constant(ints, [1] * LANES)))
 
 
 def _store_ints(tile: Any, out: Any, first: int, last: int, step: int, channel: int, base: Any) -> None:
-    keep = min(step - channel, XNOR_CHANNELS)
+    keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
         index = min(first + row, last) * step + channel
         out[index : index + keep] = _dots(tile, row, base, channel, keep)
@@ -107,11 +107,13 @@ def store_ints(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         tile, out, first, last, step, channel, base = args
-        for row, pixel in _each_row(builder, sig.args[0], first, last):
-            value = _each_dot(context, builder, tile, row, sig.args[6], base, channel)
-            index = builder.add(builder.mul(pixel, step), channel)
-            address = pointer(context, builder, sig.args[1], out, index, value.type)
-            masked_store(builder, value, address, builder.sub(step, channel))
+        for v in range(VECTORS):
+            column = builder.add(channel, at_vector(channel, v, LANES))
+            for row, pixel in _each_row(builder, sig.args[0], first, last):
+                value = _each_dot(context, builder, tile, v, row, sig.args[6], base, column)
+                index = builder.add(builder.mul(pixel, step), column)
+                address = pointer(context, builder, sig.args[1], out, index, value.type)
+                masked_store(builder, value, address, builder.sub(step, column))
         return context.get_dummy_value()
 
     return types.void(tile, out, types.intp, types.intp, types.intp, types.intp, base), build
@@ -130,7 +132,7 @@ def _store_dots(
     K: Any,
     k_step: int,
 ) -> None:
-    keep = min(step - channel, XNOR_CHANNELS)
+    keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
         pixel = min(first + row, last)
         dots = _dots(tile, row, base, group[pixel] + channel, keep).astype(np.float32)
@@ -162,15 +164,17 @@ def store_dots(
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         tile, out, first, last, step, channel, base, group, alpha, K, k_step = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
-        a = builder.load(pointer(context, builder, sig.args[8], alpha, channel, floats), align=4)
         for row, pixel in _each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[9], K, builder.mul(pixel, k_step), real), align=4)
             start = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
-            dots = _each_dot(context, builder, tile, row, sig.args[6], base, builder.add(start, channel))
-            value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
-            index = builder.add(builder.mul(pixel, step), channel)
-            address = pointer(context, builder, sig.args[1], out, index, floats)
-            masked_store(builder, value, address, builder.sub(step, channel))
+            for v in range(VECTORS):
+                column = builder.add(channel, at_vector(channel, v, LANES))
+                dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
+                a = builder.load(pointer(context, builder, sig.args[8], alpha, column, floats), align=4)
+                value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
+                index = builder.add(builder.mul(pixel, step), column)
+                address = pointer(context, builder, sig.args[1], out, index, floats)
+                masked_store(builder, value, address, builder.sub(step, column))
         return context.get_dummy_value()
 
     ints = (types.intp,) * 4

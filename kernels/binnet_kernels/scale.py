@@ -11,7 +11,7 @@ from . import checks
 from ._jit import kernel
 from .bits import mean_magnitude
 from .checks import Float, Pair, Window
-from .simd import LANES, WORD_LANES, add, add_magnitudes, load, no_total, store_first, sum_lanes, times, zeros
+from .simd import DOUBLE_LANES, LANES, add, add_magnitudes, load, no_total, store_first, sum_lanes, times, zeros
 
 
 def weight_alpha(weight: Any) -> Float:
@@ -101,7 +101,7 @@ def _alphas(weight, alpha, filters, n):
     """Means of |W| summed in float64, so that both backends and all orders of summation round to one value."""
     for o in prange(filters):
         total = no_total()
-        for i in range(0, n, WORD_LANES):
+        for i in range(0, n, DOUBLE_LANES):
             total = add_magnitudes(total, weight, o * n + i, n - i)
         alpha[o] = np.float32(sum_lanes(total) / n)
 

@@ -45,7 +45,7 @@ def _vector_bits() -> int:
 
 VECTOR_BITS = _vector_bits()
 LANES = VECTOR_BITS // 32  # float32 values in a vector
-WORD_LANES = VECTOR_BITS // 64  # 64-bit words in a vector
+DOUBLE_LANES = VECTOR_BITS // 64  # float64 values in a vector
 
 
 class Vector(types.Type):
@@ -69,9 +69,9 @@ class _VectorModel(models.PrimitiveModel):
 
 
 FLOATS = Vector(types.float32, LANES)
-DOUBLES = Vector(types.float64, WORD_LANES)
-WORDS = Vector(types.uint64, WORD_LANES)
-_VECTOR_OF = {types.float32: FLOATS, types.uint64: WORDS}
+DOUBLES = Vector(types.float64, DOUBLE_LANES)
+HALVES = Vector(types.uint32, LANES)  # half words of 32 signs, the unit that kernels count in
+_VECTOR_OF = {types.float32: FLOATS, types.uint32: HALVES}
 
 
 def twin(python: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
@@ -127,7 +127,7 @@ def masked_store(builder: ir.IRBuilder, value: Any, address: Any, keep: Any) -> 
 
 
 def _load(array: Any, index: int) -> Any:
-    return array[index : index + (LANES if array.dtype == np.float32 else WORD_LANES)].copy()
+    return array[index : index + LANES].copy()
 
 
 @twin(_load)
@@ -223,27 +223,27 @@ def _sum_lanes(a: Any) -> Any:
     return a[0]
 
 
-@twin(lambda: np.zeros(WORD_LANES, np.float64))
+@twin(lambda: np.zeros(DOUBLE_LANES, np.float64))
 def no_total(context: Any) -> Any:
-    """A vector of WORD_LANES float64 zeros, to sum floats in without losing any of them."""
-    return DOUBLES(), lambda context, builder, sig, args: ir.Constant(DOUBLES.llvm_type, [0.0] * WORD_LANES)
+    """A vector of DOUBLE_LANES float64 zeros, to sum floats in without losing any of them."""
+    return DOUBLES(), lambda context, builder, sig, args: ir.Constant(DOUBLES.llvm_type, [0.0] * DOUBLE_LANES)
 
 
 def _add_magnitudes(total: Any, array: Any, index: int, keep: int) -> Any:
-    values = np.zeros(WORD_LANES, np.float64)
-    count = min(max(keep, 0), WORD_LANES)
+    values = np.zeros(DOUBLE_LANES, np.float64)
+    count = min(max(keep, 0), DOUBLE_LANES)
     values[:count] = array[index : index + count]
     return total + np.abs(values)
 
 
 @twin(_add_magnitudes)
 def add_magnitudes(context: Any, total: Any, array: Any, index: Any, keep: Any) -> Any:
-    """``total + |array[index + lane]|`` in float64, for the first ``keep`` of WORD_LANES floats."""
+    """``total + |array[index + lane]|`` in float64, for the first ``keep`` of DOUBLE_LANES floats."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         total, array, index, keep = args
         single = masked_load(
-            context, builder, sig.args[1], array, index, keep, ir.VectorType(ir.FloatType(), WORD_LANES)
+            context, builder, sig.args[1], array, index, keep, ir.VectorType(ir.FloatType(), DOUBLE_LANES)
         )
         double = builder.fpext(single, DOUBLES.llvm_type)
         magnitudes = call(builder, f"llvm.fabs.{suffix(DOUBLES.llvm_type)}", DOUBLES.llvm_type, [double])
@@ -274,36 +274,42 @@ def sum_lanes(context: Any, a: Any) -> Any:
 # ------------------------------------------------------------------ signs
 
 
-def _sign_word(array: Any, index: int, keep: int) -> Any:
-    bits = np.zeros(64, bool)
-    bits[:keep] = array[index : index + min(keep, 64)] < 0
-    return np.packbits(bits, bitorder="little").view("<u8")[0]
+def _store_signs(halves: Any, target: int, array: Any, index: int) -> None:
+    halves[target : target + 2] = np.packbits(array[index : index + 64] < 0, bitorder="little").view("<u4")
 
 
-def _sign_bits(builder: ir.IRBuilder, x: Any) -> Any:
-    negative = builder.fcmp_ordered("<", x, ir.Constant(x.type, [0.0] * 64))
-    return builder.bitcast(negative, ir.IntType(64))
+def _negative(builder: ir.IRBuilder, x: Any) -> Any:
+    """The signs of a vector of floats as the bits of one integer."""
+    negative = builder.fcmp_ordered("<", x, ir.Constant(x.type, [0.0] * x.type.count))
+    return builder.bitcast(negative, ir.IntType(x.type.count))
 
 
-@twin(lambda array, index: _sign_word(array, index, 64))
-def sign_word(context: Any, array: Any, index: Any) -> Any:
-    """The signs of 64 floats in one word: bit i is 1 when ``array[index + i] < 0``."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        target = ir.VectorType(ir.FloatType(), 64)
-        address = pointer(context, builder, sig.args[0], args[0], args[1], target)
-        return _sign_bits(builder, builder.load(address, align=4))
-
-    return types.uint64(array, types.intp), build
-
-
-@twin(_sign_word)
-def sign_word_first(context: Any, array: Any, index: Any, keep: Any) -> Any:
-    """The signs of the first ``keep`` < 64 floats; the other bits are 0."""
+@twin(_store_signs)
+def store_signs(context: Any, halves: Any, target: Any, array: Any, index: Any) -> Any:
+    """Write the signs of 64 floats to two half words: bit i is 1 when ``array[index + i] < 0``."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        target = ir.VectorType(ir.FloatType(), 64)
+        floats, word = ir.VectorType(ir.FloatType(), 64), ir.IntType(64)
+        x = builder.load(pointer(context, builder, sig.args[2], args[2], args[3], floats), align=4)
+        builder.store(_negative(builder, x), pointer(context, builder, sig.args[0], args[0], args[1], word), align=4)
+        return context.get_dummy_value()
+
+    return types.void(halves, types.intp, array, types.intp), build
+
+
+def _sign_half(array: Any, index: int, keep: int) -> Any:
+    bits = np.zeros(32, bool)
+    bits[: min(keep, 32)] = array[index : index + min(keep, 32)] < 0
+    return np.packbits(bits, bitorder="little").view("<u4")[0]
+
+
+@twin(_sign_half)
+def sign_half(context: Any, array: Any, index: Any, keep: Any) -> Any:
+    """The signs of the first ``keep`` of 32 floats in a half word; the other bits are 0."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         array, index, keep = args
-        return _sign_bits(builder, masked_load(context, builder, sig.args[0], array, index, keep, target))
+        floats = ir.VectorType(ir.FloatType(), 32)
+        return _negative(builder, masked_load(context, builder, sig.args[0], array, index, keep, floats))
 
-    return types.uint64(array, types.intp, types.intp), build
+    return types.uint32(array, types.intp, types.intp), build

@@ -17,10 +17,9 @@ from numba.extending import models, register_model
 
 from .simd import (
     FLOATS,
+    HALVES,
     LANES,
     VECTOR_BITS,
-    WORD_LANES,
-    WORDS,
     Vector,
     call,
     masked_load,
@@ -36,8 +35,7 @@ XNOR_ROWS = 4
 FLOAT_ROWS = 10 if VECTOR_BITS == 512 else 4
 VECTORS = 2  # vectors of channels in a row of any tile
 CHUNK = 16  # tiles of pixels that one thread takes through all channels before the next, so that they stay cached
-XNOR_CHANNELS = VECTORS * WORD_LANES
-FLOAT_CHANNELS = VECTORS * LANES
+CHANNELS = VECTORS * LANES  # in a row of any tile
 
 
 class Tile(types.Type):
@@ -54,7 +52,7 @@ class _TileModel(models.PrimitiveModel):
         super().__init__(manager, tile, ir.ArrayType(tile.vector.llvm_type, tile.rows * VECTORS))
 
 
-COUNTS = Tile(WORDS, XNOR_ROWS)
+COUNTS = Tile(HALVES, XNOR_ROWS)
 SUMS = Tile(FLOATS, FLOAT_ROWS)
 
 
@@ -65,15 +63,15 @@ def _empty(tile: Tile) -> Any:
     return tile(), build
 
 
-@twin(lambda: np.zeros((XNOR_ROWS, XNOR_CHANNELS), np.uint64))
+@twin(lambda: np.zeros((XNOR_ROWS, CHANNELS), np.uint32))
 def no_counts(context: Any) -> Any:
-    """A tile of counts (XNOR_ROWS, XNOR_CHANNELS), uint64 zeros."""
+    """A tile of counts (XNOR_ROWS, CHANNELS), uint32 zeros."""
     return _empty(COUNTS)
 
 
-@twin(lambda: np.zeros((FLOAT_ROWS, FLOAT_CHANNELS), np.float32))
+@twin(lambda: np.zeros((FLOAT_ROWS, CHANNELS), np.float32))
 def no_sums(context: Any) -> Any:
-    """A tile of sums (FLOAT_ROWS, FLOAT_CHANNELS), float32 zeros."""
+    """A tile of sums (FLOAT_ROWS, CHANNELS), float32 zeros."""
     return _empty(SUMS)
 
 
@@ -134,15 +132,15 @@ def _weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[A
 
 
 def _count_differing(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int) -> Any:
-    return tile + np.bitwise_count(x[starts + i][:, None] ^ w[j : j + XNOR_CHANNELS])
+    return tile + np.bitwise_count(x[starts + i][:, None] ^ w[j : j + CHANNELS])
 
 
 @twin(_count_differing)
 def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
-    """``tile[p, o] + popcount(x[starts[p] + i] ^ w[j + o])``: the differing signs of one more word."""
+    """``tile[p, o] + popcount(x[starts[p] + i] ^ w[j + o])``: the differing signs of 32 more."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        vector = WORDS.llvm_type
+        vector = HALVES.llvm_type
         weights = _weights(context, builder, sig, args)
 
         def combine(total: Any, value: Any, weight: Any) -> Any:
@@ -156,19 +154,20 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
 
 
 def _fma(builder: ir.IRBuilder) -> Any:
+    """A fused multiply-add where the CPU has one; ``llvm.fma`` would call the C library for each lane elsewhere."""
     vector = FLOATS.llvm_type
-    return lambda total, value, weight: call(builder, f"llvm.fma.{suffix(vector)}", vector, [value, weight, total])
+    return lambda total, value, weight: call(builder, f"llvm.fmuladd.{suffix(vector)}", vector, [value, weight, total])
 
 
-def _multiply_add(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int, keep: int = FLOAT_CHANNELS) -> Any:
-    weights = np.zeros(FLOAT_CHANNELS, np.float32)
-    weights[:keep] = w[j : j + min(keep, FLOAT_CHANNELS)]
+def _multiply_add(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int, keep: int = CHANNELS) -> Any:
+    weights = np.zeros(CHANNELS, np.float32)
+    weights[:keep] = w[j : j + min(keep, CHANNELS)]
     return tile + x[starts + i][:, None] * weights
 
 
 @twin(_multiply_add)
 def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
-    """``tile[p, o] + x[starts[p] + i] * w[j + o]`` with one rounding (fused)."""
+    """``tile[p, o] + x[starts[p] + i] * w[j + o]``, with one rounding where the CPU has fused multiply-adds."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         weights = _weights(context, builder, sig, args)
@@ -193,23 +192,23 @@ def multiply_add_first(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: 
 
 
 def _add_signed(tile: Any, x: Any, starts: Any, i: int, bits: Any, j: int) -> Any:
-    count = FLOAT_CHANNELS // 8
+    count = CHANNELS // 8
     negative = np.unpackbits(bits[j * count : (j + 1) * count], bitorder="little").astype(bool)
     return tile + x[starts + i][:, None] * np.where(negative, np.float32(-1), np.float32(1))
 
 
 @twin(_add_signed)
 def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, j: Any) -> Any:
-    """``tile[p, o] ± x[starts[p] + i]``, minus where bit o of the j-th group of FLOAT_CHANNELS bits is 1.
+    """``tile[p, o] ± x[starts[p] + i]``, minus where bit o of the j-th group of CHANNELS bits is 1.
 
-    ``bits`` is an array of bytes; a group is FLOAT_CHANNELS / 8 of them, expanded to ±1 in registers.
+    ``bits`` is an array of bytes; a group is CHANNELS / 8 of them, expanded to ±1 in registers.
     """
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        group = ir.IntType(FLOAT_CHANNELS)
-        index = builder.mul(args[5], ir.Constant(args[5].type, FLOAT_CHANNELS // 8))
+        group = ir.IntType(CHANNELS)
+        index = builder.mul(args[5], ir.Constant(args[5].type, CHANNELS // 8))
         word = builder.load(pointer(context, builder, sig.args[4], args[4], index, group), align=1)
-        negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), FLOAT_CHANNELS))
+        negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), CHANNELS))
         weights = []
         for v in range(VECTORS):
             lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(v * LANES, (v + 1) * LANES)))

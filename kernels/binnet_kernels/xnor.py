@@ -20,7 +20,9 @@ from .checks import Float, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
 from .geometry import outside, sliding
 from .scale import box_filter, room_for_means, weight_alpha
-from .tile import CHUNK, XNOR_CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
+
+Halves = npt.NDArray[np.uint32]
 
 _ONE = np.ones(1, np.float32)
 
@@ -49,8 +51,10 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
     out = np.empty((len(a), len(b)), np.int32)
     if out.size:
         base = np.full(_whole_blocks(len(b)), n, np.int32)
-        starts = np.arange(len(a) + XNOR_ROWS, dtype=np.int64).clip(max=len(a) - 1) * a.shape[1]
-        _gemm(a.ravel(), starts, _interleaved(b), base, out.ravel(), len(a), len(b), a.shape[1])
+        halves = 2 * a.shape[1]
+        starts = np.arange(len(a) + XNOR_ROWS, dtype=np.int64).clip(max=len(a) - 1) * halves
+        rows = a.ravel().view(np.uint32)
+        _gemm(rows, starts, _interleaved(_halves(b, n)), base, out.ravel(), len(a), len(b), -(-n // 32), halves)
     return out
 
 
@@ -93,10 +97,10 @@ class XnorConv2d:
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
         packed = pack_signs(weight)
-        self.weight_words = _interleaved(packed.reshape(len(weight), int(np.prod(packed.shape[1:]))))
+        self._weight = _interleaved(_halves(packed, weight.shape[3]))
         self._alpha_blocks = np.pad(self.alpha, (0, _whole_blocks(len(weight)) - len(weight)))
         self._taps = tap_sums(packed, weight.shape)
-        self._border = pack_signs(np.full(weight.shape[3], self.pad_value, np.float32))  # one pixel of it
+        self._border = _halves(pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32)), weight.shape[3])
         self._borders = lru_cache(maxsize=16)(self._border_table)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -121,27 +125,26 @@ class XnorConv2d:
         x = checks.floats(x, "x", 4)
         checks.same_channels(x, self.shape)
         n, h, w, c = x.shape
-        o, words = self.shape[0], -(-c // 64)
-        walk = sliding((n, h, w, words), self.window)
+        o, walk = self.shape[0], sliding((n, h, w, -(-c // 32)), self.window)
         y = checks.output(out, (n, walk.oh, walk.ow, o))
         if y.size:
             packed, K = self._pack(x, walk.oh, walk.ow)
             base, group = self._borders(h, w, n)
             sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch, int(self.use_k))
-            _convolve(packed, walk.starts, self.weight_words, base, group, self._alpha_blocks, K, y.ravel(), *sizes)
+            _convolve(packed, walk.starts, self._weight, base, group, self._alpha_blocks, K, y.ravel(), *sizes)
         return y
 
-    def _pack(self, x: Float, oh: int, ow: int) -> tuple[Words, Float]:
-        """The padded image as words, and the map K (one 1 when there is none), both flat."""
+    def _pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
+        """The padded image as half words, and the map K (one 1 when there is none), both flat."""
         n, h, w, c = x.shape
-        (ph, pw), words = self.window.padding, -(-c // 64)
-        packed = np.empty(n * (h + 2 * ph) * (w + 2 * pw) * words, np.uint64)
+        (ph, pw), halves = self.window.padding, -(-c // 32)
+        packed = np.empty(n * (h + 2 * ph) * (w + 2 * pw) * halves, np.uint32)
         sizes = (n, h, w, c, ph, pw)
         if not self.use_k:
-            _pack_image(x.ravel(), self._border, packed, *sizes)
+            _pack_image(x.ravel(), self._border.ravel(), packed, *sizes)
             return packed, _ONE
         mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((n, oh, ow, 1), np.float32)
-        _pack_image_and_mean(x.ravel(), self._border, packed, mean_abs_x, *sizes)
+        _pack_image_and_mean(x.ravel(), self._border.ravel(), packed, mean_abs_x, *sizes)
         box_filter(mean_abs_x, K, x.shape, self.window)
         return packed, K.ravel()
 
@@ -208,15 +211,21 @@ def tap_sums(packed: Words, shape: tuple[int, ...]) -> Ints:
 
 
 def _whole_blocks(o: int) -> int:
-    return -(-o // XNOR_CHANNELS) * XNOR_CHANNELS
+    return -(-o // CHANNELS) * CHANNELS
 
 
-def _interleaved(words: Words) -> Words:
-    """Rows (O, depth) in the order a tile reads them: for each block of channels, word by word, all its channels."""
-    o, depth = words.shape
-    blocks = np.zeros((_whole_blocks(o), depth), np.uint64)
-    blocks[:o] = words
-    by_block = blocks.reshape(len(blocks) // XNOR_CHANNELS, XNOR_CHANNELS, depth)
+def _halves(words: Words, n: int) -> Halves:
+    """Words (O, ..., W) of n signs each as half words (O, depth), without the last one when it holds no sign."""
+    halves = words.view(np.uint32)[..., : -(-n // 32)]
+    return np.ascontiguousarray(halves).reshape(len(words), int(np.prod(halves.shape[1:])))
+
+
+def _interleaved(halves: Halves) -> Halves:
+    """Rows (O, depth) in the order a tile reads them: block by block, half by half, all channels of the block."""
+    o, depth = halves.shape
+    blocks = np.zeros((_whole_blocks(o), depth), np.uint32)
+    blocks[:o] = halves
+    by_block = blocks.reshape(len(blocks) // CHANNELS, CHANNELS, depth)
     return np.ascontiguousarray(by_block.transpose(0, 2, 1)).ravel()
 
 
@@ -225,59 +234,59 @@ def _interleaved(words: Words) -> Words:
 
 @kernel
 def _pack_image(x, border, packed, n, h, w, c, ph, pw):
-    words, high, wide = (c + 63) // 64, h + 2 * ph, w + 2 * pw
+    halves, high, wide = (c + 31) // 32, h + 2 * ph, w + 2 * pw
     for line in prange(n * high):
-        row, target = line % high - ph, line * wide * words
+        row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, words, pw if inside else wide)
+        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
         if inside:
             for col in range(w):
                 source = ((line // high * h + row) * w + col) * c
-                pack_values(x, source, c, packed, target + (col + pw) * words)
+                pack_values(x, source, c, packed, target + (col + pw) * halves)
 
 
 @kernel
 def _pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
-    words, high, wide = (c + 63) // 64, h + 2 * ph, w + 2 * pw
+    halves, high, wide = (c + 31) // 32, h + 2 * ph, w + 2 * pw
     for line in prange(n * high):
-        row, target = line % high - ph, line * wide * words
+        row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, words, pw if inside else wide)
+        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
         for col in range(wide):
             mean_abs_x[line * wide + col] = np.float32(0)
         if inside:
             for col in range(w):
                 source = ((line // high * h + row) * w + col) * c
-                pack_values(x, source, c, packed, target + (col + pw) * words)
+                pack_values(x, source, c, packed, target + (col + pw) * halves)
                 mean_abs_x[line * wide + col + pw] = mean_magnitude(x, source, c)
 
 
 @helper
-def _pack_border(border, packed, target, wide, words, count):
+def _pack_border(border, packed, target, wide, halves, count):
     """Fill the first and the last ``count`` pixels of a row."""
-    for i in range(count * words):
-        packed[target + i] = border[i % words]
-        packed[target + wide * words - 1 - i] = border[words - 1 - i % words]
+    for i in range(count * halves):
+        packed[target + i] = border[i % halves]
+        packed[target + wide * halves - 1 - i] = border[halves - 1 - i % halves]
 
 
 @helper
 def _count(x, starts, first, weight, place, rows, span, pitch):
-    """Differing signs of one tile: XNOR_ROWS pixels x XNOR_CHANNELS filters."""
+    """Differing signs of one tile: XNOR_ROWS pixels x CHANNELS filters."""
     counts = no_counts()
     start = xnor_starts(starts, first)
     for r in range(rows):
         for i in range(span):
             counts = count_differing(counts, x, start, r * pitch + i, weight, place)
-            place += XNOR_CHANNELS
+            place += CHANNELS
     return counts
 
 
 @kernel
 def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, rows, span, pitch, k_step):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
-    blocks = (filters + XNOR_CHANNELS - 1) // XNOR_CHANNELS
+    blocks = (filters + CHANNELS - 1) // CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
-        channel = item % blocks * XNOR_CHANNELS
+        channel = item % blocks * CHANNELS
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
             first = tile * XNOR_ROWS
             counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
@@ -285,12 +294,12 @@ def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, ro
 
 
 @kernel
-def _gemm(a, starts, b, base, out, rows, columns, words):
+def _gemm(a, starts, b, base, out, rows, columns, depth, pitch):
     tiles = (rows + XNOR_ROWS - 1) // XNOR_ROWS
-    blocks = (columns + XNOR_CHANNELS - 1) // XNOR_CHANNELS
+    blocks = (columns + CHANNELS - 1) // CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
-        channel = item % blocks * XNOR_CHANNELS
+        channel = item % blocks * CHANNELS
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
             first = tile * XNOR_ROWS
-            counts = _count(a, starts, first, b, channel * words, 1, words, 0)
+            counts = _count(a, starts, first, b, channel * depth, 1, depth, pitch)
             store_ints(counts, out, first, rows - 1, columns, channel, base)
