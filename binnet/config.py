@@ -129,7 +129,7 @@ def _checked(option: Field[Any], value: Any) -> Any:
         return None
     wanted, name, meta = type_of(option), _flag(option.name), option.metadata
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf  # a TOML file may hold any number of digits
     if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
         raise ConfigError(f"{name} must be {_kind(wanted)}, got {value!r}")
     if meta["choices"] and value not in meta["choices"]:

@@ -131,7 +131,7 @@ def checksum(arrays: Mapping[str, Array], text: str) -> str:
     """SHA-256 over the description, and over name, dtype, shape and values of every array."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")  # ascontiguousarray would turn the shape () into (1,)
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.data.cast("B") if array.size else b"")
     return digest.hexdigest()

@@ -14,7 +14,7 @@ from .epilogue import load_sums, store_sums
 from .geometry import padded, sliding
 from .tile import CHANNELS, CHUNK, FLOAT_ROWS, float_starts, multiply_add, multiply_add_first, no_sums
 
-_PIXELS = 256  # of x and grad that stay in the cache while all tiles of a weight gradient pass over them
+_PIXELS = 128  # of x and grad that stay in the cache while all tiles of a weight gradient pass over them
 
 
 class Conv2d:
@@ -252,10 +252,10 @@ def _outer_sums(x, starts, taps, grad, ones, out, pixels, depth, filters, slices
         end = min((part + 1) * share, pixels)
         target = out[part * depth * filters : (part + 1) * depth * filters]
         for chunk in range(part * share, end, _PIXELS):
-            for tile in range(group * tiles // groups, (group + 1) * tiles // groups):
-                first = tile * FLOAT_ROWS
-                tap = float_starts(taps, first)
-                for channel in range(0, filters, CHANNELS):
+            for channel in range(0, filters, CHANNELS):
+                for tile in range(group * tiles // groups, (group + 1) * tiles // groups):
+                    first = tile * FLOAT_ROWS
+                    tap = float_starts(taps, first)
                     sums = load_sums(target, first, depth - 1, filters, channel)
                     for q in range(chunk, min(chunk + _PIXELS, end)):
                         sums = multiply_add_first(

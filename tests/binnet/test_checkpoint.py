@@ -1,0 +1,131 @@
+"""Checkpoints: all of a training's state, and nothing that does not fit is taken."""
+
+import numpy as np
+import pytest
+
+from binnet import Tensor, checkpoint, cross_entropy, models, optim, storage
+from binnet.checkpoint import Progress
+from binnet.config import TrainConfig
+from binnet.info import DataInfo
+from binnet.storage import CHECKPOINT, PACKED, StorageError
+
+CONFIG = TrainConfig(epochs=3, optimizer="sgd", seed=5)
+INFO = DataInfo("digits", tuple("abcd"), (0.5,), (0.25,), {"epoch": 2})
+PROGRESS = Progress(2, 7, 12.5, 40, 64, 0.75, 0.5, 3.25)
+
+
+def network(seed=0, **options):
+    return models.build("lenet5", num_classes=4, in_channels=1, image_size=8, seed=seed, **options)
+
+
+def step(net, optimizer):
+    """One step of training, on the same images each time."""
+    x = np.random.default_rng(1).standard_normal((8, 8, 8, 1)).astype(np.float32)
+    optimizer.zero_grad()
+    cross_entropy(net.train()(Tensor(x)), np.arange(8) % 4).backward()
+    optimizer.step()
+
+
+@pytest.fixture(params=["adam", "sgd"])
+def make_optimizer(request):
+    return {
+        "adam": lambda net: optim.Adam(net.parameters(), 0.01),
+        "sgd": lambda net: optim.SGD(net.parameters(), 0.1),
+    }[request.param]
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A checkpoint of a network after one step of SGD."""
+    net = network()
+    optimizer = optim.SGD(net.parameters(), 0.1)
+    step(net, optimizer)
+    checkpoint.save(tmp_path / "last.h5", net, optimizer, CONFIG, INFO, PROGRESS)
+    return tmp_path / "last.h5"
+
+
+def fresh(seed=9):
+    net = network(seed)
+    return net, optim.SGD(net.parameters(), 0.1)
+
+
+def test_training_goes_on_with_the_same_bits(tmp_path, make_optimizer):
+    net = network(scale="learned", dropout=0.5)
+    optimizer = make_optimizer(net)
+    step(net, optimizer)
+    checkpoint.save(tmp_path / "c.h5", net, optimizer, CONFIG, INFO, PROGRESS)
+    other = network(seed=9, scale="learned", dropout=0.5)
+    other.dropout.seed = net.dropout.seed  # a network's seed comes from the configuration, not from the checkpoint
+    other_optimizer = make_optimizer(other)
+    assert checkpoint.restore(tmp_path / "c.h5", other, other_optimizer) == PROGRESS
+    for _ in range(2):
+        step(net, optimizer)
+        step(other, other_optimizer)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name], array, err_msg=name)
+
+
+def test_contents(path):
+    kind, arrays, description = storage.load(path)
+    net, optimizer = fresh()
+    assert kind == CHECKPOINT
+    assert set(description) == {"model", "data", "config", "progress"}
+    names = {f"network.{n}" for n in net.state_dict()} | {f"optimizer.{n}" for n in optimizer.state_dict()}
+    assert set(arrays) == names
+    assert {"network.conv2.weight", "optimizer.momentum.0", "optimizer.step"} < names
+    assert DataInfo.from_dict(description["data"]) == INFO
+
+
+def test_the_configuration_can_be_read_alone(path):
+    assert checkpoint.read_config(path) == CONFIG
+
+
+def test_a_packed_model_is_no_checkpoint(tmp_path):
+    storage.save(tmp_path / "packed.h5", PACKED, {}, {})
+    with pytest.raises(StorageError, match="is a binnet packed model, expected a binnet checkpoint"):
+        checkpoint.read_config(tmp_path / "packed.h5")
+    with pytest.raises(StorageError, match="is a binnet packed model, expected a binnet checkpoint"):
+        checkpoint.restore(tmp_path / "packed.h5", *fresh())
+
+
+def test_another_network_is_left_as_it_was(path):
+    net = models.build("lenet5", num_classes=5, in_channels=1, image_size=8)
+    before = net.state_dict()
+    with pytest.raises(StorageError, match=r"does not fit this training: .*dense4.weight.*\(5, 500\), got \(4, 500\)"):
+        checkpoint.restore(path, net, optim.SGD(net.parameters(), 0.1))
+    for name, array in before.items():
+        np.testing.assert_array_equal(net.state_dict()[name], array)
+
+
+def test_another_optimizer(path):
+    net = network()
+    with pytest.raises(StorageError, match=r"does not fit this training: .*another optimiser"):
+        checkpoint.restore(path, net, optim.Adam(net.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"config": {"epochs": 0}}, "holds no configuration that this binnet understands: --epochs must be at least 1"),
+        ({"config": {"epoch": 3}}, "understands: unknown option 'epoch'"),
+        ({"config": 3}, "holds no configuration"),
+        ({"config": None}, "holds no configuration"),
+        ({"progress": {"epochs": 3}}, "does not fit this training"),
+        ({"progress": None}, "does not fit this training"),
+    ],
+)
+def test_a_description_that_makes_no_sense(path, change, match):
+    _, arrays, description = storage.load(path)
+    storage.save(path, CHECKPOINT, arrays, {**description, **change})
+    read = checkpoint.read_config if "config" in change else lambda path: checkpoint.restore(path, *fresh())
+    with pytest.raises(StorageError, match=match):
+        read(path)
+
+
+def test_a_description_with_a_field_missing(path):
+    _, arrays, description = storage.load(path)
+    storage.save(path, CHECKPOINT, arrays, {"model": description["model"], "data": description["data"]})
+    with pytest.raises(StorageError, match="holds no configuration"):
+        checkpoint.read_config(path)
+    with pytest.raises(StorageError, match="does not fit this training: 'progress'"):
+        checkpoint.restore(path, *fresh())

@@ -1,0 +1,180 @@
+"""The configuration of a training: flags, config files, and what they refuse."""
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from binnet import models
+from binnet.cli import main, parser
+from binnet.commands import options
+from binnet.config import ConfigError, TrainConfig, read_toml, type_of
+
+# another value than the default for every option
+OTHERS = {
+    "dataset": "mnist",
+    "data": "some/where",
+    "model": "lenet5",
+    "binarize": "bnn",
+    "epochs": 7,
+    "batch_size": 5,
+    "lr": 0.125,
+    "optimizer": "sgd",
+    "momentum": 0.5,
+    "nesterov": True,
+    "weight_decay": 1e-05,
+    "schedule": "step",
+    "warmup_epochs": 1.5,
+    "loss": "squared_hinge",
+    "label_smoothing": 0.1,
+    "crop_pad": 2,
+    "flip": True,
+    "weight_gradient": "paper",
+    "use_k": True,
+    "scale": "learned",
+    "order": "cbap",
+    "clip": False,
+    "center": True,
+    "ste": "polynomial",
+    "pad_value": -1,
+    "seed": 123456789012345678901234567890,
+}
+NAMES = [f.name for f in fields(TrainConfig)]
+
+
+def flags(values):
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        else:
+            yield from (f"--{flag}", str(value))
+
+
+def given(*argv):
+    """The options on a command line of ``binnet train``."""
+    return options.given_config(parser().parse_args(["train", *argv]))
+
+
+def test_all_options_are_covered_here():
+    assert set(OTHERS) == set(NAMES)
+    default = TrainConfig().to_dict()
+    assert [name for name in NAMES if OTHERS[name] == default[name]] == ["model"]
+
+
+def test_every_flag_is_in_the_help_with_its_default(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--help"])
+    assert caught.value.code == 0
+    usage, _, text = " ".join(capsys.readouterr().out.split()).partition("what to train, and how")
+    for option in fields(TrainConfig):
+        name = option.name.replace("_", "-")
+        entry = re.search(rf" --{name}(, --no-{name})? (.*?)(?= --[a-z]|$)", text)
+        assert "".join(option.metadata["help"].split()) in "".join(entry[2].split())  # lines may break at hyphens
+        default = {True: "on", False: "off"}[option.default] if type_of(option) is bool else option.default
+        assert (f"(default: {default})" in entry[2]) == (default is not None), name
+    for flag in ("--config", "--out", "--resume", "--threads", "--quiet", "--json"):
+        assert f"[{flag}" in usage
+
+
+def test_every_flag_arrives():
+    config = TrainConfig.from_dict(given(*flags(OTHERS)))
+    assert config.to_dict() == OTHERS
+    assert given() == {}  # so that flags which were not given do not override a config file
+
+
+@pytest.mark.parametrize("values", [{}, OTHERS])
+def test_toml_round_trip(values, tmp_path):
+    config = TrainConfig(**values)
+    (tmp_path / "c.toml").write_text(config.to_toml(), encoding="utf-8")
+    again = TrainConfig.from_dict(read_toml(tmp_path / "c.toml"))
+    assert again == config
+    assert [type(v) for v in again.to_dict().values()] == [type(v) for v in config.to_dict().values()]
+
+
+def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
+    (tmp_path / "c.toml").write_text("epochs = 9\nlr = 1\nflip = true\n")
+    seen = []
+    monkeypatch.setattr("binnet.train.fit", lambda config, *a, **k: seen.append(config) or exit_here())
+
+    def exit_here():
+        raise ValueError("seen enough")
+
+    argv = ["train", "--config", str(tmp_path / "c.toml"), "--out", str(tmp_path / "o")]
+    assert main([*argv, "--epochs", "3", "--no-flip"]) == 1
+    assert (seen[0].epochs, seen[0].lr, seen[0].flip) == (3, 1.0, False)
+    assert isinstance(seen[0].lr, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "unknown option 'epoch'; there are: batch_size, binarize, .*, weight_gradient"),
+        ({"epochs": 2.0}, "--epochs must be a whole number, got 2.0"),
+        ({"epochs": "2"}, "--epochs must be a whole number, got '2'"),
+        ({"epochs": True}, "--epochs must be a whole number, got True"),
+        ({"epochs": None}, "--epochs must be a whole number, got None"),
+        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "--batch-size must be at least 1, got 0"),
+        ({"lr": -0.1}, "--lr must be at least 0, got -0.1"),
+        ({"lr": float("nan")}, "--lr must be a finite number, got nan"),
+        ({"lr": float("inf")}, "--lr must be a finite number, got inf"),
+        ({"lr": 10**400}, "--lr must be a finite number, got inf"),
+        ({"lr": True}, "--lr must be a finite number, got True"),
+        ({"momentum": 1.0}, "--momentum must be below 1, got 1.0"),
+        ({"momentum": -0.5}, "--momentum must be at least 0"),
+        ({"label_smoothing": 1}, "--label-smoothing must be below 1, got 1.0"),
+        ({"warmup_epochs": 3.5, "epochs": 3}, r"--warmup-epochs must be at most --epochs \(3\), got 3.5"),
+        ({"weight_decay": -1}, "--weight-decay must be at least 0"),
+        ({"crop_pad": -1}, "--crop-pad must be at least 0"),
+        ({"seed": -1}, "--seed must be at least 0, got -1"),
+        ({"flip": 1}, "--flip must be true or false, got 1"),
+        ({"flip": "yes"}, "--flip must be true or false, got 'yes'"),
+        ({"pad_value": 2}, "unknown --pad-value 2; there are: 0, 1, -1"),
+        ({"pad_value": True}, "--pad-value must be a whole number, got True"),
+        ({"dataset": "cifar"}, "unknown --dataset 'cifar'; there are: digits, mnist, fashion-mnist, cifar10"),
+        ({"model": "lenet"}, "unknown --model 'lenet'; there are: lenet5"),
+        ({"binarize": "xor"}, "unknown --binarize 'xor'; there are: float, bwn, xnor, bnn, binaryconnect"),
+        ({"optimizer": "Adam"}, "unknown --optimizer 'Adam'; there are: adam, sgd"),
+        ({"schedule": "up"}, "unknown --schedule 'up'; there are: .*cosine"),
+        ({"loss": "hinge"}, "unknown --loss 'hinge'; there are: cross_entropy, squared_hinge"),
+        ({"order": "abcp"}, "unknown --order 'abcp'; there are: bacp, cbap"),
+        ({"ste": ["clip"]}, "--ste must be a word, got"),
+        ({"data": 3}, "--data must be a word, got 3"),
+    ],
+)
+def test_refused(values, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        TrainConfig.from_dict(values)
+    assert "\n" not in str(caught.value)
+
+
+def test_config_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*none.toml: No such file"):
+        read_toml(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot read the config file"):
+        read_toml(tmp_path)
+    for content in (b"epochs = \n", b"epochs: 3", b"\xff\xfe", b"a = 1\na = 2"):
+        (tmp_path / "c.toml").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"c.toml is not a TOML file: "):
+            read_toml(tmp_path / "c.toml")
+
+
+def test_binary_options_are_those_that_models_take():
+    config = TrainConfig(**OTHERS)
+    net = models.build("lenet5", "xnor", **config.binary_options())
+    for name, value in config.binary_options().items():
+        assert net.spec.options[name] == value == OTHERS[name]
+    assert len(config.binary_options()) == 8
+
+
+def test_every_word_that_can_be_chosen_is_taken():
+    for option in fields(TrainConfig):
+        for word in option.metadata["choices"]:
+            TrainConfig(**{option.name: word})
+            if type_of(option) is not bool:
+                assert given(f"--{option.name.replace('_', '-')}={word}") == {option.name: word}
+
+
+def test_the_help_says_nothing_about_a_missing_path():
+    assert not re.search(r"default: None", parser().format_help())

@@ -1,0 +1,371 @@
+"""Packed models: the same bits as the network, in a thirty-second of the space for binary weights."""
+
+import itertools
+import json
+import math
+
+import h5py
+import numpy as np
+import pytest
+
+import binnet
+from binnet import Tensor, cross_entropy, models, nn, no_grad, optim, packed, storage
+from binnet.info import DataInfo
+from binnet.models import REGISTRY, Entry
+from binnet.nn import BinaryOptions
+from binnet.packed import PackedModel, steps
+from binnet.packed.convert import to_steps
+from binnet.packed.model import flat
+from binnet.storage import CHECKPOINT, PACKED, StorageError
+
+CASES = [
+    *((mode, {}) for mode in models.MODES),
+    *(("xnor", {"use_k": True, "pad_value": v, "center": c}) for v, c in itertools.product((0, 1, -1), (False, True))),
+    ("xnor", {"order": "cbap"}),
+    ("xnor", {"order": "cbap", "use_k": True, "scale": "learned"}),
+    ("xnor", {"scale": "learned", "ste": "polynomial", "clip": False, "weight_gradient": "paper"}),
+    ("bwn", {"scale": "learned", "center": True}),
+    ("bnn", {"order": "cbap", "pad_value": -1}),
+    ("bnn", {"use_k": True, "center": True}),
+    ("binaryconnect", {"center": True, "weight_gradient": "plain"}),
+    ("xnor", {"dropout": 0.5}),
+]
+
+
+def trained(binarize="xnor", steps=3, **options):
+    """A small network after a few steps, so that running statistics, scales and biases are not the initial ones."""
+    net = models.build("lenet5", binarize, num_classes=3, in_channels=1, image_size=(8, 6), **options)
+    optimizer = optim.SGD(net.parameters(), 0.05)
+    rng = np.random.default_rng(2)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        cross_entropy(net(Tensor(rng.standard_normal((6, 8, 6, 1)))), np.arange(6) % 3).backward()
+        optimizer.step()
+    return net
+
+
+def logits(net, x):
+    with no_grad():
+        return net.eval()(Tensor(x)).numpy()
+
+
+def images(n=5, shape=(8, 6, 1)):
+    return np.random.default_rng(3).standard_normal((n, *shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def model(net):
+    return binnet.pack(net, DataInfo("digits", ("a", "b", "c"), (0.5,), (0.2,), {"epoch": 3}))
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    model.save(tmp_path / "packed.h5")
+    return tmp_path / "packed.h5"
+
+
+@pytest.mark.parametrize(("mode", "options"), CASES, ids=[f"{m}-{'-'.join(map(str, o.items()))}" for m, o in CASES])
+def test_the_same_bits_as_the_network_also_from_a_file(mode, options, tmp_path):
+    net, x = trained(mode, **options), images()
+    expected = logits(net, x)
+    model = binnet.pack(net)
+    np.testing.assert_array_equal(model(x), expected)
+    model.save(tmp_path / "m.h5")
+    loaded = binnet.load(tmp_path / "m.h5")
+    np.testing.assert_array_equal(loaded(x), expected)
+    assert loaded.spec == net.spec
+    assert np.ptp(expected) > 0.1  # a network that ignores its input would pass as well
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_batches_of_none_and_one(model, net, n):
+    x = images(n)
+    np.testing.assert_array_equal(model(x), logits(net, x), strict=True)
+    assert model(x).shape == (n, 3)
+
+
+def test_an_image_gets_the_same_bits_in_any_batch(model):
+    x = images(7)
+    np.testing.assert_array_equal(np.concatenate([model(x[i : i + 1]) for i in range(7)]), model(x))
+
+
+def test_packing_and_running_change_nothing():
+    net, x = trained(dropout=0.5).train(), images()
+    before, copy = net.state_dict(), x.copy()
+    model = binnet.pack(net)
+    assert net.training
+    arrays = {name: array.copy() for name, array in model.arrays().items()}
+    model(x)
+    np.testing.assert_array_equal(x, copy)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+    for parameter in net.parameters():  # the packed model has copies of its own
+        parameter.data += 1
+    for name, array in model.arrays().items():
+        np.testing.assert_array_equal(array, arrays[name], err_msg=name)
+
+
+def test_a_bit_a_weight(net, model):
+    binary = [step for step in model.steps if step.binary]
+    assert [step.name for step in binary] == ["conv2", "dense3"]
+    for step in binary:
+        weights = getattr(net, step.name).weight.data
+        assert step.signs.nbytes == math.ceil(weights.size / 64) * 8
+        assert weights.nbytes / 32 <= step.signs.nbytes < weights.nbytes / 32 + 8
+        assert step.alpha.nbytes == 4 * len(weights)
+        assert set(step.arrays()) == {"signs", "alpha"}  # and no copy of the real weights
+    assert binnet.pack(trained("bnn")).steps[5].arrays().keys() == {"signs"}
+
+
+def test_signs_are_one_row_in_ohwi_order_lowest_bit_first(net, model):
+    step = next(s for s in model.steps if s.name == "conv2")
+    flat_weight = net.conv2.weight.data.ravel()  # OHWI, C order
+    assert len(step.signs) == math.ceil(flat_weight.size / 64)
+    for i in (0, 1, 63, 64, 1000, flat_weight.size - 1):
+        bit = int(step.signs[i // 64]) >> (i % 64) & 1
+        assert bit == (flat_weight[i] < 0), i
+    assert flat_weight.size % 64
+    assert int(step.signs[-1]) >> (flat_weight.size % 64) == 0
+
+
+def test_the_file_holds_one_bit_weights_only(path):
+    with h5py.File(path) as file:
+        sizes = {name: file[name].nbytes for name in file}
+    weights = [name for name in sizes if name.endswith(".weight")]
+    assert sorted(weights) == ["conv1.weight", "dense4.weight"]
+    assert path.stat().st_size < sum(sizes.values()) + 16_000  # and little beside the arrays
+
+
+def test_info_and_spec_come_back(model, path):
+    loaded = binnet.load(path)
+    assert (loaded.info, loaded.spec, loaded.fixed_size) == (model.info, model.spec, True)
+    assert path.read_bytes() == model.to_bytes() == loaded.to_bytes()
+
+
+def test_layers_without_a_packed_form_are_named():
+    class Tanh(nn.Module):
+        pass
+
+    blocks = models.build("lenet5", in_channels=1)
+    net = models.Network(blocks.spec, [("conv", nn.Sequential(("tanh", Tanh())))])
+    with pytest.raises(ValueError, match=r"conv.tanh \(Tanh\) cannot be packed: there is no packed form of this layer"):
+        binnet.pack(net)
+
+
+def test_a_subclass_is_not_taken_for_its_parent():
+    class Doubled(nn.ReLU):
+        def forward(self, x):
+            return super().forward(x + x)
+
+    with pytest.raises(ValueError, match="Doubled cannot be packed"):
+        to_steps(nn.Sequential(Doubled()))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "match"),
+    [
+        (np.zeros((2, 8, 6)), ValueError, "images must have 4 dimensions, got shape"),
+        (np.zeros((2, 8, 6, 3)), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 8, 6, 3\)"),
+        (np.zeros((2, 6, 8, 1)), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 6, 8, 1\)"),
+        (np.zeros((2, 0, 6, 1)), ValueError, r"images must be \(N, 8, 6, 1\)"),
+        (np.zeros((2, 8, 6, 1), complex), TypeError, "images must be an array of real numbers, got dtype complex128"),
+        (np.zeros((2, 8, 6, 1), bool), TypeError, "got dtype bool"),
+        ("digits.png", TypeError, "real numbers"),
+        (None, TypeError, "real numbers"),
+    ],
+)
+def test_wrong_images(model, x, error, match):
+    with pytest.raises(error, match=match):
+        model(x)
+
+
+def test_other_widths_and_layouts_of_images(model):
+    x = images()
+    np.testing.assert_array_equal(model(x.astype(np.float64)), model(x))
+    np.testing.assert_array_equal(model(x[::-1])[::-1], model(x))
+    np.testing.assert_array_equal(model(x.tolist()), model(x))
+    np.testing.assert_array_equal(model((x * 9).astype(np.int8)), model(np.trunc(x * 9)))
+
+
+def residual(seed=0):
+    """A chain with sums in it: without and with a shortcut, one inside the other, all kinds of layers."""
+    rng = np.random.default_rng(seed)
+    window = {"kernel_size": 3, "padding": 1, "rng": rng}
+    plain = nn.Residual(nn.Sequential(("norm", nn.BatchNorm(6)), ("conv", nn.BinConv2d(6, 6, **window))))
+    inner = nn.Residual(nn.Sequential(nn.BwnConv2d(6, 6, **window), nn.Sign()))
+    body = nn.Sequential(("conv", nn.BinConv2d(6, 10, stride=2, **window)), ("norm", nn.BatchNorm(10)))
+    short = nn.Sequential(("pool", nn.AvgPool2d(2)), ("conv", nn.Conv2d(6, 10, 1, bias=True, rng=rng)))
+    pool = nn.MaxPool2d(3, 1, 1)
+    first = nn.Conv2d(2, 6, **window)
+    options = BinaryOptions(use_k=True)
+    last = [nn.GlobalAvgPool(), nn.BwnLinear(10, 9, rng=rng), nn.BinLinear(9, 4, options=options, rng=rng)]
+    return [first, plain, inner, pool, nn.ReLU(), nn.Residual(body, short), *last]
+
+
+def some_statistics(net, seed=4):
+    """Give normalisations and biases other values than the initial ones."""
+    rng = np.random.default_rng(seed)
+    for name, array in [*((n, p.data) for n, p in net.named_parameters()), *net.named_buffers()]:
+        if name.endswith(("gamma", "beta", "bias", "running_mean", "running_var")):
+            array[...] = rng.uniform(0.5, 1.5, array.shape)
+
+
+def test_residual_sums_by_hand():
+    net, x = nn.Sequential(*residual()), images(3, (8, 8, 2))
+    net.name_modules()
+    some_statistics(net)
+    y = x
+    for step in to_steps(net):
+        y = step(y)
+    np.testing.assert_array_equal(y, logits(net, x))
+
+
+def test_residual_sums_in_a_file(monkeypatch, tmp_path):
+    entry = Entry(lambda blocks, *_: [(f"n{i}", m) for i, m in enumerate(residual())], (8, 8), fixed_size=False)
+    monkeypatch.setitem(REGISTRY, "sums", entry)
+    net, x = models.build("sums", num_classes=4, in_channels=2), images(3, (8, 8, 2))
+    some_statistics(net)
+    model = binnet.pack(net)
+    names = [step.name for step in flat(model.steps)]
+    assert len(names) == len(set(names)) == 17
+    assert "n1.body.conv.signs" in model.arrays()
+    model.save(tmp_path / "m.h5")
+    loaded = binnet.load(tmp_path / "m.h5")
+    np.testing.assert_array_equal(loaded(x), logits(net, x))
+    larger = images(2, (12, 10, 2))  # it ends in a global average
+    np.testing.assert_array_equal(loaded(larger), logits(net, larger))
+    with pytest.raises(ValueError, match=r"images must be \(N, H, W, 2\), got"):
+        loaded(larger[..., :1])
+    summary = packed.summarise(loaded)
+    assert [row.kind for row in summary.rows if row.kind == "Add"] == ["Add"] * 3
+    assert summary.total("params_1bit") == 6 * 9 * 6 + 6 * 9 * 6 + 10 * 9 * 6 + 9 * 10 + 4 * 9
+    assert summary.total("macs_1bit") == 64 * (6 * 9 * 6) * 2 + 16 * 10 * 9 * 6 + 90 + 36
+
+
+def edit(path, change):
+    """Write the file again with other contents and the right checksum."""
+    kind, arrays, description = storage.load(path)
+    kind = change(arrays, description) or kind
+    storage.save(path, kind, arrays, description)
+
+
+def refused(path, match):
+    with pytest.raises(StorageError, match=match) as caught:
+        binnet.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("conv2.signs", None, "is damaged: conv2.signs is missing"),
+        ("dense4.bias", None, "is damaged: dense4.bias is missing"),
+        ("more", np.zeros(1, np.float32), "is damaged: unknown array more"),
+        ("conv2.signs", np.zeros(390, np.uint64), r"conv2.signs must be uint64 \(391,\), got uint64 \(390,\)"),
+        ("conv2.signs", np.zeros((1, 391), np.uint64), r"got uint64 \(1, 391\)"),
+        ("conv2.signs", np.zeros(391, np.int64), r"conv2.signs must be uint64 \(391,\), got int64 \(391,\)"),
+        ("conv2.alpha", np.zeros(50, np.int64), r"conv2.alpha must be float32 \(50,\), got int64"),
+        ("conv2.alpha", np.zeros(1, np.float32), r"conv2.alpha must be float32 \(50,\), got float32 \(1,\)"),
+        ("conv1.weight", np.zeros((20, 1, 5, 5), np.float32), "conv1.weight must be"),
+        ("conv1_norm.factor", np.zeros((), np.float32), "conv1_norm.factor must be"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_architecture(path, name, value, match):
+    def change(arrays, description):
+        arrays.pop(name, None)
+        if value is not None:
+            arrays[name] = value
+
+    edit(path, change)
+    refused(path, match)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "match"),
+    [
+        ("model", "name", "vgg", "unknown model 'vgg'; there are: "),
+        ("model", "binarize", "ternary", "unknown binarize 'ternary'"),
+        ("model", "binarize", "float", "conv1.bias|conv2.weight|is missing"),
+        ("model", "num_classes", 0, "num_classes must be a whole number, at least 1"),
+        ("model", "num_classes", 4, "dense4.weight must be"),
+        ("model", "image_size", [8], "is damaged"),
+        ("model", "image_size", 8, "is damaged"),
+        ("model", "image_size", [2, 2], "at least 4x4 pixels"),
+        ("model", "image_size", [10**9, 10**9], "is damaged"),
+        ("model", "options", {"use_k": "yes"}, "unknown use_k 'yes'"),
+        ("model", "options", {"colour": 1}, "unknown option 'colour'"),
+        ("model", "options", 3, "is damaged"),
+        ("model", None, [1, 2], "a model spec has the fields|is damaged"),
+        ("model", None, 5, "is damaged"),
+        ("data", "mean", ["a"], "mean and std must be one finite number"),
+        ("data", "mean", [0.5, 0.5], "mean and std must be one finite number each for each channel"),
+        ("data", "mean", [float("nan")], "finite"),
+        ("data", "std", [0], "std must be above 0"),
+        ("data", "mean", 3, "is damaged"),
+        ("data", "class_names", [1, 2, 3], "the names of the classes must be words"),
+        ("data", "provenance", 3, "is damaged"),
+        ("data", None, [], "the description of the data does not have the right fields"),
+        ("data", None, None, "the description of the data does not have the right fields"),
+    ],
+)
+def test_descriptions_that_make_no_sense(path, part, field, value, match):
+    def change(arrays, description):
+        if field is None:
+            description[part] = value
+        else:
+            description[part][field] = value
+
+    edit(path, change)
+    refused(path, match)
+
+
+def test_a_description_with_a_part_missing_or_too_many_fields(path):
+    edit(path, lambda arrays, description: description["model"].update(depth=3) or PACKED)
+    refused(path, "a model spec has the fields")
+    edit(path, lambda arrays, description: description.pop("model") and PACKED)
+    refused(path, "is damaged: model is missing")
+
+
+def test_a_checkpoint_is_no_packed_model(path):
+    edit(path, lambda arrays, description: CHECKPOINT)
+    refused(path, "is a binnet checkpoint, expected a binnet packed model")
+
+
+def test_every_kind_of_step_says_what_it_is():
+    assert set(steps.KINDS) >= {"Conv", "XnorConv", "BwnConv", "BatchNorm", "Add"}
+    step = to_steps(nn.Sequential(("p", nn.MaxPool2d(3, 2, 1))))[0]
+    assert json.dumps(step.settings()) == json.dumps(
+        {"name": "", "kernel_size": [3, 3], "stride": [2, 2], "padding": [1, 1]}
+    )
+    with pytest.raises(NotImplementedError):
+        steps.Step("x")(np.zeros(1, np.float32))
+
+
+def test_a_dense_step_wants_rows(model):
+    dense = next(s for s in model.steps if s.name == "dense3")
+    with pytest.raises(ValueError, match=r"dense3 expects \(N, 100\), got \(2, 2, 50\)"):
+        dense(np.zeros((2, 2, 50), np.float32))
+
+
+def test_the_example_in_the_documentation(root, net, path, tmp_path, monkeypatch):
+    """It reads one layer without binnet; here beside what binnet says."""
+    text = (root / "docs" / "format.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    assert "binnet" not in code
+    monkeypatch.chdir(path.parent)
+    names = {}
+    exec(compile(code, "format.md", "exec"), names)
+    weight = net.conv2.weight.data
+    np.testing.assert_array_equal(names["signs"], np.where(weight < 0, -1, 1))
+    np.testing.assert_allclose(names["alpha"], np.abs(weight).mean(axis=(1, 2, 3)), rtol=1e-6)
+
+
+def test_public_names():
+    assert isinstance(binnet.pack(trained(steps=0)), PackedModel)
+    assert packed.load is binnet.load

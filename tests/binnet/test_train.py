@@ -1,0 +1,337 @@
+"""Training: what it writes, and that it goes on bit for bit wherever it was stopped."""
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import binnet
+import binnet_datasets
+import binnet_kernels as bk
+from binnet import Tensor, models, optim, storage, train
+from binnet.cli import main
+from binnet.config import TrainConfig
+from binnet.storage import StorageError
+from binnet.train import TrainingError, TrainingInterruptedError, fit
+
+EPOCHS = 3
+FLAGS = ["--epochs", str(EPOCHS), "--seed", "3", "--crop-pad", "1", "--flip", "--batch-size", "40"]
+CONFIG = TrainConfig(epochs=EPOCHS, seed=3, crop_pad=1, flip=True, batch_size=40)
+BATCHES = -(-1437 // 40)
+TIMES = ("images_per_s", "seconds")  # what may differ between two runs
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """One thread, unless a test asks for more; and the old number afterwards."""
+    before = bk.get_num_threads()
+    bk.set_num_threads(1)
+    yield
+    bk.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A training that nobody disturbed: folder and result."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    before = bk.get_num_threads()
+    bk.set_num_threads(1)
+    result = fit(CONFIG, folder)
+    bk.set_num_threads(before)
+    return folder, result
+
+
+def metrics(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same_training(folder, other):
+    """Equal bits in every file, but for times."""
+    for name in ("last.h5", "best.h5", "packed.h5"):
+        kind, arrays, description = storage.load(folder / name)
+        other_kind, other_arrays, other_description = storage.load(other / name)
+        assert (kind, set(arrays)) == (other_kind, set(other_arrays))
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(array, other_arrays[key], err_msg=f"{name} {key}", strict=True)
+        for d in (description, other_description):
+            d.get("progress", {}).pop("seconds", None)
+        assert description == other_description
+    ours, theirs = metrics(folder), metrics(other)
+    assert [row["epoch"] for row in ours] == [str(e) for e in range(1, EPOCHS + 1)]
+    for row in (*ours, *theirs):
+        for column in TIMES:
+            row.pop(column)
+    assert ours == theirs
+    assert (folder / "config.toml").read_bytes() == (other / "config.toml").read_bytes()
+
+
+def started(folder, *flags):
+    """A training in another process."""
+    argv = [sys.executable, "-m", "binnet", "train", "--out", str(folder), "--threads", "1", *FLAGS, *flags]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, condition):
+    """Wait until the condition holds; fail when the process ends before it does."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def finished_epochs(folder):
+    path = folder / "metrics.csv"
+    return path.read_text().count("\n") - 1 if path.exists() else 0
+
+
+def test_files_and_result(uninterrupted):
+    folder, result = uninterrupted
+    names = ["best.h5", "config.toml", "last.h5", "log.txt", "metrics.csv", "packed.h5"]
+    assert sorted(p.name for p in folder.iterdir()) == names
+    rows = metrics(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert result.top1 == pytest.approx(max(float(row["val_top1"]) for row in rows), abs=1e-5)
+    assert result.top1 > 0.6  # mirrored digits are hard
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"]) / 2
+    assert result.n == 360
+    assert result.packed_bytes == (folder / "packed.h5").stat().st_size
+    assert result.float32_bytes == 4 * (20 * 25 + 50 * 25 * 20 + 500 * 200 + 5000 + 3 * 90 + 550 + 10)
+    assert result.factor == result.float32_bytes / result.packed_bytes
+    assert result.out == str(folder)
+    assert 0 < result.seconds == storage.load(folder / "last.h5")[2]["progress"]["seconds"]
+
+
+def test_the_best_epoch_is_kept(uninterrupted):
+    folder, result = uninterrupted
+    rows = metrics(folder)
+    ranks = [(float(r["val_top1"]), -float(r["val_loss"])) for r in rows]
+    best = storage.load(folder / "best.h5")[2]
+    assert best["progress"]["epoch"] == 1 + ranks.index(max(ranks))
+    assert best["data"]["provenance"]["top1"] == result.top1 == best["progress"]["best_top1"]
+    assert storage.load(folder / "last.h5")[2]["progress"]["epoch"] == EPOCHS
+
+
+def test_what_the_files_know(uninterrupted):
+    folder, result = uninterrupted
+    info = binnet.load(folder / "packed.h5").info
+    mean, std = binnet_datasets.load("digits").mean_std()
+    assert (info.dataset, info.class_names) == ("digits", tuple("0123456789"))
+    np.testing.assert_allclose([*info.mean, *info.std], [*mean, *std])
+    assert info.provenance["config"] == CONFIG.to_dict()
+    assert info.provenance["binnet"] == binnet.__version__
+    assert info.provenance["top1"] == result.top1
+
+
+def test_killed_in_the_middle(uninterrupted, tmp_path):
+    process = started(tmp_path / "run")
+    wait_for(process, lambda: finished_epochs(tmp_path / "run") >= 1)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert finished_epochs(tmp_path / "run") < EPOCHS
+    threads = str(min(2, os.cpu_count()))
+    assert main(["train", "--resume", str(tmp_path / "run"), "--threads", threads, "--quiet"]) == 0
+    assert_same_training(tmp_path / "run", uninterrupted[0])
+
+
+def test_killed_in_the_first_epoch(uninterrupted, tmp_path):
+    process = started(tmp_path / "run")
+    wait_for(process, lambda: (tmp_path / "run" / "last.h5").exists())
+    process.kill()
+    process.communicate()
+    assert finished_epochs(tmp_path / "run") == 0
+    fit(CONFIG, tmp_path / "run", resume=True)
+    assert_same_training(tmp_path / "run", uninterrupted[0])
+
+
+def test_interrupted_by_the_user(uninterrupted, tmp_path):
+    folder = tmp_path / "my run"
+    process = started(folder)
+    wait_for(process, lambda: finished_epochs(folder) >= 1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == f"binnet: stopped, everything is saved; go on with: binnet train --resume '{folder}'\n"
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 0
+    assert_same_training(folder, uninterrupted[0])
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Send SIGINT to this process in the training steps of these numbers."""
+
+    def at(*numbers):
+        original, count = train.training_step, iter(range(10**9))
+
+        def step(*args):
+            if next(count) in numbers:
+                signal.raise_signal(signal.SIGINT)
+            return original(*args)
+
+        monkeypatch.setattr(train, "training_step", step)
+
+    return at
+
+
+@pytest.mark.parametrize("number", [0, 17, BATCHES - 2, BATCHES - 1, BATCHES])
+def test_interrupted_at_every_place_of_an_epoch(uninterrupted, tmp_path, interrupt_at, number):
+    handler = signal.getsignal(signal.SIGINT)
+    interrupt_at(number)
+    with pytest.raises(TrainingInterruptedError):
+        fit(CONFIG, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is handler
+    progress = storage.load(tmp_path / "run" / "last.h5")[2]["progress"]
+    assert (progress["epoch"], progress["batch"]) == divmod(number + 1, BATCHES)
+    fit(CONFIG, tmp_path / "run", resume=True)
+    assert_same_training(tmp_path / "run", uninterrupted[0])
+
+
+def test_interrupted_twice_and_resumed_twice(uninterrupted, tmp_path, interrupt_at):
+    interrupt_at(5, 20, 60)
+    with pytest.raises(TrainingInterruptedError):
+        fit(CONFIG, tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(TrainingInterruptedError):
+            fit(CONFIG, tmp_path / "run", resume=True)
+    fit(CONFIG, tmp_path / "run", resume=True)
+    assert_same_training(tmp_path / "run", uninterrupted[0])
+
+
+def test_a_second_interruption_stops_at_once(tmp_path, monkeypatch):
+    def step(*args):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(train, "training_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(CONFIG, tmp_path / "run")
+
+
+def test_two_threads_end_with_the_same_bits(uninterrupted, tmp_path):
+    if os.cpu_count() < 2:
+        pytest.skip("one core")
+    bk.set_num_threads(2)
+    fit(CONFIG, tmp_path / "run")
+    assert_same_training(tmp_path / "run", uninterrupted[0])
+
+
+def test_a_full_disk_loses_nothing(uninterrupted, tmp_path, monkeypatch):
+    original, writes = Path.write_bytes, []
+
+    def write_bytes(self, data):
+        writes.append(self)
+        if len(writes) > 4:
+            original(self, data[:1000])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write_bytes)
+        with pytest.raises(StorageError, match=r"cannot write .*h5: No space left on device"):
+            fit(CONFIG, tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+    fit(CONFIG, tmp_path / "run", resume=True)
+    assert_same_training(tmp_path / "run", uninterrupted[0])
+
+
+def test_resuming_what_is_finished_changes_nothing(uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for file in uninterrupted[0].iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "packed.h5").unlink()
+    assert replace(fit(CONFIG, folder, resume=True), out="") == replace(uninterrupted[1], out="")
+    assert_same_training(folder, uninterrupted[0])
+
+
+def test_another_seed_gives_another_network(uninterrupted, tmp_path):
+    fit(replace(CONFIG, seed=4, epochs=1, warmup_epochs=0), tmp_path / "run")
+    ours, theirs = (storage.load(f / "last.h5")[1] for f in (tmp_path / "run", uninterrupted[0]))
+    assert (ours["network.conv2.weight"] != theirs["network.conv2.weight"]).any()
+
+
+def test_outside_the_main_thread(tmp_path):
+    """Signals can only be caught in the main thread; elsewhere training does without."""
+    results = []
+    config = TrainConfig(epochs=1, batch_size=300, optimizer="sgd", loss="squared_hinge", nesterov=True)
+    thread = threading.Thread(target=lambda: results.append(fit(config, tmp_path / "run")))
+    thread.start()
+    thread.join()
+    assert results[0].n == 360
+
+
+def test_a_loss_that_is_not_finite(tmp_path):
+    """Overflows on the way there are no warnings: the sentence at the end is enough."""
+    with pytest.raises(TrainingError, match=r"the loss became nan at epoch 1, batch \d+ \(lr .*\); try a lower --lr"):
+        fit(TrainConfig(epochs=1, lr=1e300), tmp_path / "run")
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["config.toml", "last.h5", "log.txt", "metrics.csv"]
+
+
+def test_options_that_do_not_fit_the_images_leave_no_training_behind(tmp_path):
+    with pytest.raises(ValueError, match=r"pad must be less than the image \(8 x 8\) to reflect it, got 8"):
+        fit(TrainConfig(crop_pad=8), tmp_path / "run")
+    with pytest.raises(ValueError, match="nesterov needs a momentum above 0"):
+        fit(TrainConfig(optimizer="sgd", nesterov=True, momentum=0), tmp_path / "run")
+    assert not (tmp_path / "run" / "config.toml").exists()
+    assert not (tmp_path / "run" / "last.h5").exists()
+
+
+def test_a_packed_model_that_predicts_otherwise_is_not_written(uninterrupted, tmp_path, monkeypatch):
+    original = train.open_model
+
+    def wrong(path):
+        model = original(path)
+        return replace(model, packed=lambda x: -model.logits(x))
+
+    monkeypatch.setattr(train, "open_model", wrong)
+    config = TrainConfig(epochs=1, batch_size=300)
+    with pytest.raises(TrainingError, match=r"predicts .* of 360 images differently; it was not written"):
+        fit(config, tmp_path / "run")
+    assert (tmp_path / "run" / "best.h5").exists()
+    assert not (tmp_path / "run" / "packed.h5").exists()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+def test_one_step(loss):
+    net = models.build("lenet5", in_channels=1, image_size=8)
+    optimizer = optim.SGD(net.parameters(), 1.0, momentum=0)
+    x = np.random.default_rng(0).standard_normal((6, 8, 8, 1)).astype(np.float32)
+    labels = np.arange(6)
+    logits = net(Tensor(x))
+    op = {"cross_entropy": binnet.cross_entropy, "squared_hinge": binnet.squared_hinge}[loss]
+    expected, right = float(op(logits, labels).item()), int((logits.numpy().argmax(1) == labels).sum())
+    before = net.dense4.bias.data.copy()
+    config = TrainConfig(loss=loss)
+    assert train.training_step(net, optimizer, x, labels, config, 0.5) == (expected, right)
+    assert optimizer.lr == 0.5
+    np.testing.assert_allclose(net.dense4.bias.data, before - np.float32(0.5) * net.dense4.bias.grad, rtol=1e-6)
+    assert np.abs(net.dense4.bias.grad).max() > 0
+
+
+def test_options_reach_network_and_optimizer():
+    data = binnet_datasets.load("digits")
+    config = TrainConfig(
+        optimizer="sgd", lr=0.5, momentum=0.25, nesterov=True, weight_decay=0.125, use_k=True, order="cbap", seed=9
+    )
+    net = train.build_network(config, data)
+    assert (net.spec.num_classes, net.spec.in_channels, net.spec.image_size) == (10, 1, (8, 8))
+    assert net.spec.options["use_k"]
+    assert net.spec.options["order"] == "cbap"
+    reference = models.build("lenet5", in_channels=1, image_size=8, seed=9, use_k=True, order="cbap")
+    np.testing.assert_array_equal(net.conv1.weight.data, reference.conv1.weight.data)
+    sgd = train.build_optimizer(config, net)
+    assert (type(sgd), sgd.lr, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (optim.SGD, 0.5, 0.25, True, 0.125)
+    adam = train.build_optimizer(TrainConfig(weight_decay=0.5), net)
+    assert (type(adam), adam.lr, adam.weight_decay) == (optim.Adam, 0.01, 0.5)
+    assert len(adam.params) == len(net.parameters())

@@ -1,0 +1,17 @@
+"""The example in the README is run as it stands."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_example_trains_and_packs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(code.splitlines()) <= 15
+    exec(compile(code, str(README), "exec"), {})
+    word, accuracy = capsys.readouterr().out.split()
+    assert word == "accuracy"
+    assert float(accuracy) > 0.9
+    assert (tmp_path / "digits.h5").stat().st_size < 60_000
