@@ -1,4 +1,4 @@
-"""The command line: ``binnet train | evaluate | predict | summary | pack``."""
+"""The command line: ``binnet train | evaluate | predict | summary | pack | bench``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import evaluate, pack, predict, summary, train
+from .commands import bench, evaluate, pack, predict, summary, train
 
-COMMANDS = (train, evaluate, predict, summary, pack)
+COMMANDS = (train, evaluate, predict, summary, pack, bench)
 
 
 class Parser(argparse.ArgumentParser):

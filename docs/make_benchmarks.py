@@ -30,9 +30,9 @@ Written by `docs/make_benchmarks.py` from the files of `binnet bench --json`; no
 
 Times are medians on one machine and compare only within one section: other CPUs, and other programs running beside,
 change them by factors. Every ratio says what it is against. The two that matter are far apart: **× plain** is against
-float loops without vectors on one thread, the kind of baseline that the paper's 58 refers to, and most of it is due to
-vectors, not to binary numbers; **× float32** is against binnet's own vectorised float32 convolution on the same threads,
-and is what a binary layer gains in practice.
+float loops without vectors on one thread, the kind of baseline that the paper's 58 refers to, and much of it is due to
+vectors, which speed up real numbers as well; **× float32** is against binnet's own vectorised float32 convolution on
+the same threads, and is what a binary layer gains in practice.
 """
 
 

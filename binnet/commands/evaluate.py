@@ -36,8 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check(model.spec.image_size, model.spec.in_channels, model.spec.num_classes, dataset)
     console = Console(to_stderr=arguments.json)
     with console.progress(len(dataset.test)) as advance:
-        tick = lambda count: advance(count, name)  # noqa: E731
-        scores = evaluate(model.logits, dataset.test, model.info, arguments.batch_size, tick)
+        scores = evaluate(
+            model.logits, dataset.test, model.info, arguments.batch_size, lambda count: advance(count, name)
+        )
     if arguments.json:
         print(json.dumps({"file": str(arguments.file), "dataset": name, **scores.to_dict()}))
         return 0

@@ -9,22 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import config, prange, types
 
 from . import checks
 from ._jit import kernel
-from .checks import Float, Ints, Pair, Window, Words
+from .checks import Float, Ints, Pair, Window
 from .epilogue import store_ints, store_sums
 from .geometry import Sliding, padded
-from .simd import FLOATS, LANES, WORD_LANES, WORDS, call, spread, suffix, twin
+from .simd import call, spread, suffix, twin
 from .threads import get_num_threads
 from .tile import (
     CHUNK,
-    FLOAT_CHANNELS,
+    COUNTS,
     FLOAT_ROWS,
+    SUMS,
     VECTORS,
-    XNOR_CHANNELS,
     XNOR_ROWS,
     count_differing,
     float_starts,
@@ -33,6 +34,12 @@ from .tile import (
     no_sums,
     xnor_starts,
 )
+
+Packed = npt.NDArray[np.unsignedinteger[Any]]
+
+SIGNS = COUNTS.vector.scalar.bitwidth  # in one element of a vector of counts
+COUNT_CHANNELS = VECTORS * COUNTS.vector.lanes  # in a row of a tile
+SUM_CHANNELS = VECTORS * SUMS.vector.lanes
 
 
 def popcount_peak(steps: int) -> int:
@@ -49,28 +56,27 @@ def popcount_peak(steps: int) -> int:
     Returns
     -------
     int
-        Multiply-adds of signs that were done: 64 for a word.
+        Multiply-adds of signs that were done, one for each bit.
     """
-    items = get_num_threads()
-    rng = np.random.default_rng(0)
-    words = rng.integers(0, 1 << 63, XNOR_ROWS + XNOR_CHANNELS, np.uint64)
+    items, dtype = get_num_threads(), np.dtype(f"uint{SIGNS}")
+    words = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, XNOR_ROWS + COUNT_CHANNELS, dtype)
     starts = np.arange(XNOR_ROWS, dtype=np.int64)
-    out = np.empty(items * XNOR_ROWS * XNOR_CHANNELS, np.int32)
-    _count_in_registers(words, starts, words[XNOR_ROWS:], np.zeros(XNOR_CHANNELS, np.int32), out, items, steps)
-    return items * steps * XNOR_ROWS * VECTORS * WORD_LANES * 64
+    out = np.empty(items * XNOR_ROWS * COUNT_CHANNELS, np.int32)
+    _count_in_registers(words, starts, words[XNOR_ROWS:], np.zeros(COUNT_CHANNELS, np.int32), out, items, steps)
+    return int(items * steps * XNOR_ROWS * COUNT_CHANNELS * SIGNS)
 
 
 def fma_peak(steps: int) -> int:
     """Multiply and add float32 in registers alone, on every thread; arguments and result as :func:`popcount_peak`."""
     items = get_num_threads()
-    values = np.linspace(0.5, 0.75, FLOAT_ROWS + FLOAT_CHANNELS, dtype=np.float32)
+    values = np.linspace(0.5, 0.75, FLOAT_ROWS + SUM_CHANNELS, dtype=np.float32)
     starts = np.arange(FLOAT_ROWS, dtype=np.int64)
-    out = np.empty(items * FLOAT_ROWS * FLOAT_CHANNELS, np.float32)
-    _multiply_in_registers(values, starts, values[FLOAT_ROWS:], np.ones(FLOAT_CHANNELS, np.float32), out, items, steps)
-    return items * steps * FLOAT_ROWS * VECTORS * LANES
+    out = np.empty(items * FLOAT_ROWS * SUM_CHANNELS, np.float32)
+    _multiply_in_registers(values, starts, values[FLOAT_ROWS:], np.ones(SUM_CHANNELS, np.float32), out, items, steps)
+    return int(items * steps * FLOAT_ROWS * SUM_CHANNELS)
 
 
-def count_windows(packed: Words, walk: Sliding, weight_words: Words, filters: int) -> Ints:
+def count_windows(packed: Packed, walk: Sliding, weight: Packed, filters: int) -> Ints:
     """The popcount part of a binary convolution, without what follows it.
 
     The same walk over tiles, words and filters as the convolution's, but the counts of the pixels of a chunk are added
@@ -78,25 +84,25 @@ def count_windows(packed: Words, walk: Sliding, weight_words: Words, filters: in
 
     Parameters
     ----------
-    packed : uint64, flat
-        Padded images as words.
+    packed : unsigned integers of SIGNS bits, flat
+        Padded images as :class:`binnet_kernels.XnorConv2d` packs them.
     walk
         Of the window over them, from :func:`binnet_kernels.geometry.sliding`.
-    weight_words : uint64, flat
-        ``weight_words`` of :class:`binnet_kernels.XnorConv2d`.
+    weight : unsigned integers of SIGNS bits, flat
+        The filters in the order in which it keeps them.
     filters : int
 
     Returns
     -------
-    int32 (items, XNOR_ROWS, XNOR_CHANNELS)
+    int32 (items, XNOR_ROWS, COUNT_CHANNELS)
         Sums of -2 · differing signs over the tiles of each item; a tile that is not full repeats its last pixel.
     """
     tiles = -(-walk.pixels // XNOR_ROWS)
-    items = -(-tiles // CHUNK) * -(-filters // XNOR_CHANNELS)
-    out = np.empty((items, XNOR_ROWS, XNOR_CHANNELS), np.int32)
-    base = np.zeros(XNOR_CHANNELS, np.int32)
+    items = -(-tiles // CHUNK) * -(-filters // COUNT_CHANNELS)
+    out = np.empty((items, XNOR_ROWS, COUNT_CHANNELS), np.int32)
+    base = np.zeros(COUNT_CHANNELS, np.int32)
     sizes = (walk.pixels, filters, walk.rows, walk.span, walk.pitch)
-    _count_windows(packed, walk.starts, weight_words, base, out.ravel(), *sizes)
+    _count_windows(packed, walk.starts, weight, base, out.ravel(), *sizes)
     return out
 
 
@@ -148,15 +154,15 @@ def count_again(context: Any, tile: Any, word: Any) -> Any:
     """``tile + popcount(tile ^ word)`` of each element."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, vector = args[0], WORDS.llvm_type
-        other = spread(builder, args[1], WORD_LANES)
+        total, vector = args[0], COUNTS.vector.llvm_type
+        other = spread(builder, args[1], COUNTS.vector.lanes)
         for place in range(XNOR_ROWS * VECTORS):
             old = builder.extract_value(total, place)
             bits = call(builder, f"llvm.ctpop.{suffix(vector)}", vector, [builder.xor(old, other)])
             total = builder.insert_value(total, builder.add(old, bits), place)
         return total
 
-    return tile(tile, types.uint64), build
+    return tile(tile, COUNTS.vector.scalar), build
 
 
 def _multiply_again(tile: Any, factor: Any, term: Any) -> Any:
@@ -165,14 +171,14 @@ def _multiply_again(tile: Any, factor: Any, term: Any) -> Any:
 
 @twin(_multiply_again)
 def multiply_again(context: Any, tile: Any, factor: Any, term: Any) -> Any:
-    """``tile * factor + term`` of each element, fused."""
+    """``tile * factor + term`` of each element, fused where the CPU has fused multiply-adds."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, vector = args[0], FLOATS.llvm_type
-        a, b = (spread(builder, scalar, LANES) for scalar in args[1:])
+        total, vector = args[0], SUMS.vector.llvm_type
+        a, b = (spread(builder, scalar, SUMS.vector.lanes) for scalar in args[1:])
         for place in range(FLOAT_ROWS * VECTORS):
             old = builder.extract_value(total, place)
-            value = call(builder, f"llvm.fma.{suffix(vector)}", vector, [old, a, b])
+            value = call(builder, f"llvm.fmuladd.{suffix(vector)}", vector, [old, a, b])
             total = builder.insert_value(total, value, place)
         return total
 
@@ -189,7 +195,7 @@ def _count_in_registers(x, starts, weight, base, out, items, steps):
         word = x[0]
         for _ in range(steps):
             counts = count_again(counts, word)
-        store_ints(counts, out, item * XNOR_ROWS, item * XNOR_ROWS + XNOR_ROWS - 1, XNOR_CHANNELS, 0, base)
+        store_ints(counts, out, item * XNOR_ROWS, item * XNOR_ROWS + XNOR_ROWS - 1, COUNT_CHANNELS, 0, base)
 
 
 @kernel
@@ -199,22 +205,22 @@ def _multiply_in_registers(x, starts, weight, scale, out, items, steps):
         factor, term = x[0], x[1]
         for _ in range(steps):
             sums = multiply_again(sums, factor, term)
-        store_sums(sums, out, item * FLOAT_ROWS, item * FLOAT_ROWS + FLOAT_ROWS - 1, FLOAT_CHANNELS, 0, scale)
+        store_sums(sums, out, item * FLOAT_ROWS, item * FLOAT_ROWS + FLOAT_ROWS - 1, SUM_CHANNELS, 0, scale)
 
 
 @kernel
 def _count_windows(x, starts, weight, base, out, pixels, filters, rows, span, pitch):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
-    blocks = (filters + XNOR_CHANNELS - 1) // XNOR_CHANNELS
+    blocks = (filters + COUNT_CHANNELS - 1) // COUNT_CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
-        counts, channel = no_counts(), item % blocks * XNOR_CHANNELS
+        counts, channel = no_counts(), item % blocks * COUNT_CHANNELS
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
             start, place = xnor_starts(starts, tile * XNOR_ROWS), channel * depth
             for r in range(rows):
                 for i in range(span):
                     counts = count_differing(counts, x, start, r * pitch + i, weight, place)
-                    place += XNOR_CHANNELS
-        store_ints(counts, out, item * XNOR_ROWS, item * XNOR_ROWS + XNOR_ROWS - 1, XNOR_CHANNELS, 0, base)
+                    place += COUNT_CHANNELS
+        store_ints(counts, out, item * XNOR_ROWS, item * XNOR_ROWS + XNOR_ROWS - 1, COUNT_CHANNELS, 0, base)
 
 
 @kernel

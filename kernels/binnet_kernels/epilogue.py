@@ -128,6 +128,7 @@ def _store_dots(
     channel: int,
     base: Any,
     group: Any,
+    columns: Any,
     alpha: Any,
     K: Any,
     k_step: int,
@@ -135,7 +136,7 @@ def _store_dots(
     keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
         pixel = min(first + row, last)
-        dots = _dots(tile, row, base, group[pixel] + channel, keep).astype(np.float32)
+        dots = _dots(tile, row, base, group[pixel] * columns + channel, keep).astype(np.float32)
         index = pixel * step + channel
         out[index : index + keep] = dots * alpha[channel : channel + keep] * K[pixel * k_step]
 
@@ -151,26 +152,28 @@ def store_dots(
     channel: Any,
     base: Any,
     group: Any,
+    columns: Any,
     alpha: Any,
     K: Any,
     k_step: Any,
 ) -> Any:
-    """``out[q, channel + o] = (base[group[q] + channel + o] - 2 * tile[p, o]) * alpha[channel + o] * K[q * k_step]``.
+    """``out[q, channel + o] = (base[group[q], channel + o] - 2 * tile[p, o]) * alpha[channel + o] * K[q * k_step]``.
 
-    q = min(first + p, last). ``base`` holds n less the border correction, a row for each class of border; ``group[q]``
-    is where the row of pixel q starts. Rows of ``base`` and ``alpha`` hold whole blocks of channels.
+    q = min(first + p, last). ``base`` holds n less the border correction, a row of ``columns`` for each class of
+    border, and ``group[q]`` is the class of pixel q. ``columns`` is a whole number of blocks of channels.
     """
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, out, first, last, step, channel, base, group, alpha, K, k_step = args
+        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
         for row, pixel in _each_row(builder, sig.args[0], first, last):
-            k = builder.load(pointer(context, builder, sig.args[9], K, builder.mul(pixel, k_step), real), align=4)
-            start = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
+            k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
+            kind = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
+            start = builder.mul(kind, columns)
             for v in range(VECTORS):
                 column = builder.add(channel, at_vector(channel, v, LANES))
                 dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
-                a = builder.load(pointer(context, builder, sig.args[8], alpha, column, floats), align=4)
+                a = builder.load(pointer(context, builder, sig.args[9], alpha, column, floats), align=4)
                 value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
                 index = builder.add(builder.mul(pixel, step), column)
                 address = pointer(context, builder, sig.args[1], out, index, floats)
@@ -178,4 +181,4 @@ def store_dots(
         return context.get_dummy_value()
 
     ints = (types.intp,) * 4
-    return types.void(tile, out, *ints, base, group, alpha, K, types.intp), build
+    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp), build

@@ -71,7 +71,28 @@ def padded(x: Float, window: Window) -> Float:
     return wide.ravel()
 
 
-def outside(size: int, output: int, kernel: int, stride: int, padding: int) -> npt.NDArray[np.bool_]:
+@lru_cache(maxsize=64)
+def border_classes(h: int, w: int, n: int, window: Window) -> tuple[npt.NDArray[np.bool_], Indices]:
+    """Which taps of a window lie on the border, for each of the ways in which it can stick out of an image (h, w).
+
+    Returns
+    -------
+    outside : bool (classes, kh, kw)
+    class_of : int64 (n * oh * ow,)
+        The class of each output pixel of n images.
+    """
+    rows, cols = (
+        _outside(size, out, *axis)
+        for size, out, *axis in zip((h, w), window.output_size(h, w), window.size, window.stride, window.padding)
+    )
+    row_kinds, row_kind = np.unique(rows, axis=0, return_inverse=True)
+    col_kinds, col_kind = np.unique(cols, axis=0, return_inverse=True)
+    outside = row_kinds[:, None, :, None] | col_kinds[None, :, None, :]
+    class_of = row_kind.reshape(-1, 1) * len(col_kinds) + col_kind.reshape(1, -1)
+    return outside.reshape(-1, *window.size), np.tile(class_of.ravel().astype(np.int64), n)
+
+
+def _outside(size: int, output: int, kernel: int, stride: int, padding: int) -> npt.NDArray[np.bool_]:
     """Which taps of a window lie on the border, along one axis: bool (output, kernel)."""
     position = np.arange(output)[:, None] * stride + np.arange(kernel) - padding
     return (position < 0) | (position >= size)

@@ -6,7 +6,6 @@ activations is broadcast to all of them, and the counts of a tile stay in regist
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ._jit import helper, kernel
 from .bits import mean_magnitude, pack_signs, pack_values
 from .checks import Float, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
-from .geometry import outside, sliding
+from .geometry import border_classes, sliding
 from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
@@ -97,11 +96,12 @@ class XnorConv2d:
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
         packed = pack_signs(weight)
-        self._weight = _interleaved(_halves(packed, weight.shape[3]))
-        self._alpha_blocks = np.pad(self.alpha, (0, _whole_blocks(len(weight)) - len(weight)))
+        self.weight_halves = _interleaved(_halves(packed, weight.shape[3]))
+        self._columns = _whole_blocks(len(weight))
+        self._alpha_blocks = np.pad(self.alpha, (0, self._columns - len(weight)))
         self._taps = tap_sums(packed, weight.shape)
         self._border = _halves(pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32)), weight.shape[3])
-        self._borders = lru_cache(maxsize=16)(self._border_table)
+        self._bases: dict[tuple[int, int], Ints] = {}  # by the size of the image
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Convolve images.
@@ -128,13 +128,14 @@ class XnorConv2d:
         o, walk = self.shape[0], sliding((n, h, w, -(-c // 32)), self.window)
         y = checks.output(out, (n, walk.oh, walk.ow, o))
         if y.size:
-            packed, K = self._pack(x, walk.oh, walk.ow)
-            base, group = self._borders(h, w, n)
-            sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch, int(self.use_k))
-            _convolve(packed, walk.starts, self._weight, base, group, self._alpha_blocks, K, y.ravel(), *sizes)
+            packed, K = self.pack(x, walk.oh, walk.ow)
+            _, group = border_classes(h, w, n, self.window)
+            tables = (self._base(h, w), group, self._alpha_blocks, K)
+            sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
+            _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), *sizes)
         return y
 
-    def _pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
+    def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
         """The padded image as half words, and the map K (one 1 when there is none), both flat."""
         n, h, w, c = x.shape
         (ph, pw), halves = self.window.padding, -(-c // 32)
@@ -148,25 +149,17 @@ class XnorConv2d:
         box_filter(mean_abs_x, K, x.shape, self.window)
         return packed, K.ravel()
 
-    def _border_table(self, h: int, w: int, n: int) -> tuple[Ints, npt.NDArray[np.int64]]:
-        """n less the correction of each class of border, and for each output pixel the row it uses.
+    def _base(self, h: int, w: int) -> Ints:
+        """The number of taps, less the correction of each class of border: int32 (classes, channels), flat.
 
         With pad_value 0 the border is packed as +1, so what it adds, the sum of sign(W) over padded taps, is taken off.
         """
-        (oh, ow), taps = self.window.output_size(h, w), self.shape[1] * self.shape[2] * self.shape[3]
-        (kh, kw), (sh, sw), (ph, pw) = self.window.size, self.window.stride, self.window.padding
-        if self.pad_value:
-            rows, cols = np.zeros((oh, kh), bool), np.zeros((ow, kw), bool)
-        else:
-            rows, cols = outside(h, oh, kh, sh, ph), outside(w, ow, kw, sw, pw)
-        row_kinds, row_kind = np.unique(rows, axis=0, return_inverse=True)
-        col_kinds, col_kind = np.unique(cols, axis=0, return_inverse=True)
-        padded = row_kinds[:, None, :, None] | col_kinds[None, :, None, :]  # (kinds, kinds, kh, kw)
-        correction = np.einsum("abrs,ors->abo", padded.astype(np.int32), self._taps).reshape(-1, len(self._taps))
-        columns = _whole_blocks(len(self._taps))
-        base = np.pad(np.int32(taps) - correction, ((0, 0), (0, columns - len(self._taps)))).astype(np.int32)
-        group = (row_kind.reshape(-1, 1) * len(col_kinds) + col_kind.reshape(1, -1)) * columns
-        return base.ravel(), np.tile(group.ravel().astype(np.int64), n)
+        if (h, w) not in self._bases:
+            outside, _ = border_classes(h, w, 1, self.window)
+            correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self.pad_value == 0)
+            base = np.int32(self._taps[:1].size * self.shape[3]) - correction
+            self._bases[h, w] = np.pad(base, ((0, 0), (0, self._columns - len(self._taps)))).astype(np.int32).ravel()
+        return self._bases[h, w]
 
 
 class XnorLinear:
@@ -282,7 +275,7 @@ def _count(x, starts, first, weight, place, rows, span, pitch):
 
 
 @kernel
-def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, rows, span, pitch, k_step):
+def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, rows, span, pitch, columns, k_step):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + CHANNELS - 1) // CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
@@ -290,7 +283,7 @@ def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, ro
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
             first = tile * XNOR_ROWS
             counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
-            store_dots(counts, out, first, pixels - 1, filters, channel, base, group, alpha, K, k_step)
+            store_dots(counts, out, first, pixels - 1, filters, channel, base, group, columns, alpha, K, k_step)
 
 
 @kernel
