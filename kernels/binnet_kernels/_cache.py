@@ -14,7 +14,6 @@ import pickle
 import platform
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,20 @@ from numba.core import compiler, config, serialize
 from numba.core.caching import _Cache
 
 _CHECKSUM = 32  # bytes of SHA-256 in front of each entry
+# Numba's settings that never reach the code. Of all others, the debugging aids too, any change means another folder.
+_POOL = {"NUMBA_DEFAULT_NUM_THREADS", "NUMBA_NUM_THREADS", "THREADING_LAYER", "THREADING_LAYER_PRIORITY"}
+_APART_FROM_CODE = _POOL | {"CACHE_DIR", "COLOR_SCHEME", "DISABLE_JIT"}
+
+
+def _sources() -> bytes:
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.digest()
+
+
+# Taken at import: a process that goes on running while a file is edited compiles what it has imported.
+_SOURCES = _sources()
 
 
 def root() -> Path:
@@ -42,20 +55,19 @@ def root() -> Path:
     return Path(base).expanduser() / "binnet" / "kernels"
 
 
-@cache
 def folder() -> Path:
     """Folder of the code compiled from these sources, for this machine, with these versions and settings."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    digest.update(repr(_environment()).encode())
-    return root() / digest.hexdigest()[:24]
+    return root() / hashlib.sha256(_SOURCES + repr(_environment()).encode()).hexdigest()[:24]
 
 
 def _environment() -> tuple[Any, ...]:
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__, platform.machine())
-    cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), config.CPU_NAME, config.CPU_FEATURES)
-    return versions, cpu, (config.OPT, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT, config.LOOP_VECTORIZE)
+    cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    return versions, cpu, [setting for setting in sorted(vars(config).items()) if _reaches_code(setting[0])]
+
+
+def _reaches_code(name: str) -> bool:
+    return name.isupper() and not name.startswith("CUDA_") and name not in _APART_FROM_CODE
 
 
 class KernelCache(_Cache):
@@ -94,14 +106,15 @@ class KernelCache(_Cache):
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep the compiled code of one signature, if the folder takes it."""
-        payload = serialize.dumps(result._reduce())
-        target, temporary = self._file(signature), None
         try:
+            payload, target = serialize.dumps(result._reduce()), self._file(signature)
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.stem)
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, target)
-        except OSError:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f"{target.stem}-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(payload).digest() + payload)
+                os.replace(temporary, target)
+            finally:
+                Path(temporary).unlink(missing_ok=True)  # still there only when something went wrong
+        except Exception:  # no home, no permission, no space: the next process compiles again
+            return

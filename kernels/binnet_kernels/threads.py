@@ -11,7 +11,7 @@ from typing import Any
 import numba
 from numba import config
 
-_state = {"threads": int(config.NUMBA_NUM_THREADS), "pool started": False}
+_state = {"threads": int(config.NUMBA_NUM_THREADS), "most": int(config.NUMBA_NUM_THREADS), "pool started": False}
 _one_at_a_time = threading.Lock()
 
 
@@ -23,14 +23,15 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        1 to the number of threads that Numba may start (``NUMBA_NUM_THREADS``, by default the number of cores).
+        1 to the number of threads that Numba may start (``NUMBA_NUM_THREADS``, by default the number of cores); in a
+        process forked after Numba's pool has started 1 is all there is.
 
     Raises
     ------
     ValueError
         For anything else.
     """
-    most = int(config.NUMBA_NUM_THREADS)
+    most = _state["most"]
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
         raise ValueError(f"the number of threads must be a whole number from 1 to {most}, got {n!r}")
     _state["threads"] = n
@@ -51,21 +52,27 @@ def run_in_pool(compiled: Callable[..., Any], arguments: tuple[Any, ...], thread
 
 
 def _start_pool() -> None:
-    """Start Numba's threads so that one that waits soon gives its core away.
+    """Start Numba's threads; on a machine that is busy already, such as soon give their core away when they wait.
 
-    GNU OpenMP spins for about 15 ms by default: beside any other busy process each kernel then takes as long. It reads
-    this setting once, when it is loaded; 2,000 turns are about 0.1 ms.
+    A waiting thread of GNU OpenMP spins for 5 ms and more. That is best when the cores are ours, as a thread that slept
+    wakes up late and often on the wrong core. Beside other busy processes it is ruinous: a kernel of 0.2 ms took 36 ms.
+    The setting is read once, when the library is loaded; 2,000 turns are about 0.03 ms.
     """
     with _one_at_a_time:
-        chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
-        if not chosen:
+        decided = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ) or not _is_busy()
+        if not decided:
             os.environ["GOMP_SPINCOUNT"] = "2000"
+        _state["pool started"] = True  # first, for a child forked in the middle of this
         try:
             numba.set_num_threads(1)
         finally:
-            if not chosen:
+            if not decided:
                 del os.environ["GOMP_SPINCOUNT"]
-        _state["pool started"] = True
+
+
+def _is_busy() -> bool:
+    """Whether other processes have lately kept the cores busy; this one alone makes a load of about 1."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > max(_state["most"] - 0.5, 1.0)
 
 
 def _turn() -> AbstractContextManager[Any]:
@@ -75,8 +82,16 @@ def _turn() -> AbstractContextManager[Any]:
 
 def _after_fork() -> None:
     """GNU OpenMP kills a forked child that enters a pool its parent had started: such a child computes serially."""
-    if _state["pool started"]:
-        _state["threads"] = 1
+    if _state["pool started"] or _numba_has_a_pool():
+        _state["threads"] = _state["most"] = 1
+
+
+def _numba_has_a_pool() -> bool:
+    """Whether any compiled code, also of other libraries, has started Numba's threads."""
+    try:
+        return bool(numba.threading_layer())
+    except ValueError:  # what Numba raises before
+        return False
 
 
 if hasattr(os, "register_at_fork"):

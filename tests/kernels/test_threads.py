@@ -123,21 +123,11 @@ def test_one_plan_shared_by_four_python_threads(name):
 
 # ---------------------------------------------------------------------------------------------- the pool
 
-# The table of kernels, in a fresh process: `run_all()` calls every one.
-PREAMBLE = f"""
+START = f"""
 import os, sys, types
 tests = {str(Path(__file__).parents[1])!r}
 sys.path[:0] = [tests, os.path.join(os.path.dirname(tests), "kernels")]
-package = types.ModuleType("kernel_tests")
-package.__path__ = [os.path.join(tests, "kernels")]
-sys.modules["kernel_tests"] = package
 import numba, numpy as np, binnet_kernels as bk
-from kernel_tests.cases import CASES
-from kernel_tests.strategies import Geometry
-
-def run_all():
-    calls = [case.arguments(np.random.default_rng(0), Geometry(2, 5, 6, 65, 17, 3, 1, 1)) for case in CASES]
-    return [[r.tobytes() for r in case.run(bk, *call)] for case, call in zip(CASES, calls)]
 
 def pool_runs():
     try:
@@ -146,13 +136,34 @@ def pool_runs():
         return False
 """
 
+# The table of kernels, in a fresh process: `run_all()` calls every one.
+PREAMBLE = (
+    START
+    + """
+package = types.ModuleType("kernel_tests")
+package.__path__ = [os.path.join(tests, "kernels")]
+sys.modules["kernel_tests"] = package
+from kernel_tests.cases import CASES
+from kernel_tests.strategies import Geometry
+
+def run_all():
+    calls = [case.arguments(np.random.default_rng(0), Geometry(2, 5, 6, 65, 17, 3, 1, 1)) for case in CASES]
+    return [[r.tobytes() for r in case.run(bk, *call)] for case, call in zip(CASES, calls)]
+"""
+)
+
+
+def run_new_process(code, without=(), **environment):
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**inherited, **environment}, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    return result
+
 
 def in_a_new_process(script, **environment):
-    code = PREAMBLE + textwrap.dedent(script)
-    environment = {**os.environ, **environment}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.split()
+    return run_new_process(PREAMBLE + textwrap.dedent(script), **environment).stdout.split()
 
 
 @pytest.mark.compiled
@@ -197,3 +208,129 @@ def test_a_forked_child_computes(threads):
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), run_all() == before)
     """
     assert in_a_new_process(script, NUMBA_NUM_THREADS="2") == ["0", "True"]
+
+
+# One small layer, packed, counted and scaled, for the processes that ask about the pool and not about the arithmetic.
+LAYER = """
+import multiprocessing, threading
+x = np.random.default_rng(1).standard_normal((2, 9, 9, 70)).astype(np.float32)
+bk.set_num_threads(1)
+plan = bk.XnorConv2d(np.random.default_rng(0).standard_normal((19, 3, 3, 70)), padding=1, use_k=True)
+expected = plan(x).tobytes()
+bk.set_num_threads(2)
+
+def layer():
+    return plan(x).tobytes()
+
+def outcome_of_a_fork(work):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+"""
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def with_a_layer(script, **environment):
+    return run_new_process(START + LAYER + textwrap.dedent(script), NUMBA_NUM_THREADS="2", **environment)
+
+
+@pytest.mark.compiled
+@needs_fork
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+@pytest.mark.parametrize("starter", ["layer()", "numba.set_num_threads(1)"], ids=["binnet", "another library"])
+def test_a_child_forked_after_the_pool_is_serial(layer, starter):
+    """Whoever has started it. More threads are refused, not killed."""
+    script = f"""
+        {starter}
+
+        def child():
+            try:
+                bk.set_num_threads(2)
+            except ValueError as error:
+                refused = "from 1 to 1" in str(error)
+            return refused and bk.get_num_threads() == 1 and layer() == expected
+
+        print(outcome_of_a_fork(child), outcome_of_a_fork(lambda: outcome_of_a_fork(child) == 0))
+        print(bk.get_num_threads(), layer() == expected)
+    """
+    assert with_a_layer(script, NUMBA_THREADING_LAYER=layer).stdout.split() == ["0", "0", "2", "True"]
+
+
+@pytest.mark.compiled
+@needs_fork
+def test_a_child_forked_before_the_pool_may_use_it():
+    script = """
+        def child():
+            return not pool_runs() and layer() == expected and pool_runs()
+
+        print(outcome_of_a_fork(child), pool_runs())
+        print(layer() == expected, pool_runs())
+    """
+    assert with_a_layer(script).stdout.split() == ["0", "False", "True", "True"]
+
+
+@pytest.mark.compiled
+@needs_fork
+def test_multiprocessing_by_fork():
+    script = """
+        layer()
+        with multiprocessing.get_context("fork").Pool(2) as workers:
+            print(workers.starmap(layer, [()] * 6) == [expected] * 6, layer() == expected)
+    """
+    assert with_a_layer(script).stdout.split() == ["True", "True"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_four_python_threads_start_the_pool(layer):
+    """Two calls at once would abort the process under workqueue."""
+    script = """
+        together, results = threading.Barrier(4), []
+
+        def work():
+            together.wait(30)
+            results.extend(layer() for _ in range(20))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(results == [expected] * 80, pool_runs())
+    """
+    assert with_a_layer(script, NUMBA_THREADING_LAYER=layer).stdout.split() == ["True", "True"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("load", "chosen", "turns"),
+    [
+        (9.0, {}, "2000"),
+        (0.5, {}, None),
+        (9.0, {"GOMP_SPINCOUNT": "77"}, "77"),
+        (9.0, {"OMP_WAIT_POLICY": "passive"}, "0"),
+    ],
+    ids=["busy", "idle", "a number", "a policy"],
+)
+def test_turns_of_a_waiting_thread(load, chosen, turns):
+    """On a busy machine GNU OpenMP spins less, unless the user has decided; the environment stays as it was."""
+    script = f"""
+        os.getloadavg = lambda: ({load}, 0.0, 0.0)
+        before = dict(os.environ)
+        layer()
+        print(numba.threading_layer(), os.environ == before, os.environ.get("GOMP_SPINCOUNT"))
+    """
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    result = with_a_layer(script, without=names, OMP_DISPLAY_ENV="verbose", **chosen)
+    assert result.stdout.split()[1:] == ["True", chosen.get("GOMP_SPINCOUNT", "None")]
+    if "GOMP_SPINCOUNT" not in result.stderr:
+        pytest.skip("Numba does not use GNU OpenMP here")
+    if turns is None:
+        assert "GOMP_SPINCOUNT = '2000'" not in result.stderr
+    else:
+        assert f"GOMP_SPINCOUNT = '{turns}'" in result.stderr

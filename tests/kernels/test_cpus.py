@@ -1,0 +1,216 @@
+"""Other CPUs than this one: the width of vectors, the instructions that come out, and the same results.
+
+``.ci/run`` runs all tests of the kernels for two older CPUs; here is what they cannot see. A name alone does not pin
+Numba to a CPU: it goes on using the features of the host unless ``NUMBA_CPU_FEATURES`` is given too.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from llvmlite import binding as llvm
+from numba import config
+
+from binnet_kernels import simd
+
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="about x86 and what is compiled on it"),
+]
+KERNELS = Path(__file__).parents[2] / "kernels"
+
+
+def has(feature):
+    return bool(llvm.get_host_cpu_features().get(feature))
+
+
+HOST: dict[str, str] = {}
+HASWELL = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+X86_64_V2 = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+needs_avx2 = pytest.mark.skipif(not (has("avx2") and has("fma") and has("bmi2")), reason="this CPU has no AVX2")
+needs_vpopcntdq = pytest.mark.skipif(not has("avx512vpopcntdq"), reason="this CPU has no AVX-512 VPOPCNTDQ")
+not_pinned = pytest.mark.skipif(
+    bool(config.CPU_NAME or config.CPU_FEATURES or not config.ENABLE_AVX), reason="Numba is told of another CPU"
+)
+
+
+# ---------------------------------------------------------------------------------------------- width of vectors
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "bits"),
+    [
+        ("generic", "", 128),
+        ("x86-64-v2", "", 128),
+        ("nehalem", "", 128),
+        ("sandybridge", "", 128),  # AVX, but its integers are 128 bits wide
+        ("haswell", "", 256),
+        ("x86-64-v3", "", 256),
+        ("skylake", "", 256),
+        ("znver3", "", 256),
+        ("alderlake", "", 256),
+        ("skylake-avx512", "", 512),
+        ("icelake-server", "", 512),
+        ("x86-64-v4", "", 512),
+        ("znver4", "", 512),
+        ("haswell", "-avx2", 128),
+        ("x86-64-v2", "+avx2", 256),
+        ("haswell", "+avx512f,+avx512vl", 512),
+        ("znver4", "-avx512f", 256),
+    ],
+)
+def test_width_of_vectors(monkeypatch, name, features, bits):
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", features)
+    assert simd._vector_bits() == bits
+
+
+@not_pinned
+def test_width_of_vectors_here():
+    assert simd._vector_bits() == simd.VECTOR_BITS == (512 if has("avx512f") else 256 if has("avx2") else 128)
+
+
+@not_pinned
+def test_a_name_alone_leaves_the_features_of_the_host(monkeypatch):
+    monkeypatch.setattr(config, "CPU_NAME", "x86-64-v2")
+    assert simd._vector_bits() == simd.VECTOR_BITS
+
+
+# ---------------------------------------------------------------------------------------------- instructions
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import binnet_kernels as bk
+from binnet_kernels import conv, simd, xnor
+
+bk.set_num_threads(1)
+rng = np.random.default_rng(0)
+weight, x = rng.standard_normal((37, 3, 3, 70)), rng.standard_normal((2, 7, 9, 70))
+signs = bk.XnorConv2d(weight, padding=1, alpha=False)(x)
+whole = bk.conv2d(x.round(), weight.round(), padding=1)
+float_kernels = [kernel.serial for kernel in vars(conv).values() if "serial" in getattr(kernel, "__dict__", ())]
+print(json.dumps({
+    "bits": simd.VECTOR_BITS,
+    "signs": signs.ravel().tolist(),
+    "whole": whole.ravel().tolist(),
+    "xnor": "".join(xnor._convolve.serial.inspect_asm().values()),
+    "float": "".join("".join(kernel.inspect_asm().values()) for kernel in float_kernels),
+    "llvm": "".join(xnor._convolve.serial.inspect_llvm().values()),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """``compiled(settings)``: results and code of a new process with these settings and an empty cache.
+
+    Code that comes from the cache has no assembly to look at.
+    """
+
+    @cache
+    def run(*settings):
+        folder = tmp_path_factory.mktemp("cache")
+        chosen = {"BINNET_CACHE_DIR": str(folder), "PYTHONPATH": str(KERNELS), **dict(settings)}
+        result = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env={**os.environ, **chosen}, capture_output=True, text=True, timeout=300
+        )
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return lambda settings: run(*settings.items())
+
+
+@needs_vpopcntdq
+@not_pinned
+def test_avx512_counts_with_one_instruction(compiled):
+    here = compiled(HOST)
+    assert here["bits"] == 512
+    assert re.search(r"vpopcnt[dq]\s.*%zmm", here["xnor"])
+    assert not re.search(r"vpshufb|\spopcnt", here["xnor"])
+    assert re.search(r"vfmadd\d+ps\s.*%zmm", here["float"])
+    assert "fmaf" not in here["float"]
+
+
+@needs_avx2
+def test_avx2_counts_by_table(compiled):
+    haswell = compiled(HASWELL)
+    assert haswell["bits"] == 256
+    assert re.search(r"vpshufb\s.*%ymm", haswell["xnor"])
+    assert re.search(r"vfmadd\d+ps\s.*%ymm", haswell["float"])
+    assert not re.search(r"zmm|%k\d|vpopcnt", haswell["xnor"] + haswell["float"])
+
+
+def test_sse_counts_by_table_and_calls_nothing(compiled):
+    """Without fused multiply-adds, ``llvm.fma`` would call the C library for each lane, 13 times slower."""
+    old = compiled(X86_64_V2)
+    assert old["bits"] == 128
+    assert re.search(r"\spshufb\s.*%xmm", old["xnor"])
+    assert re.search(r"\smulps\s", old["float"])
+    assert not re.search(r"[yz]mm\d|\sv[a-z]+ps\s|fmaf", old["xnor"] + old["float"])
+
+
+@pytest.mark.parametrize("settings", [pytest.param(HASWELL, marks=needs_avx2), X86_64_V2], ids=["haswell", "x86-64-v2"])
+@pytest.mark.parametrize("result", ["signs", "whole"])
+def test_whole_numbers_are_the_same_on_all_cpus(compiled, settings, result):
+    """Sums of whole numbers, whatever their order."""
+    np.testing.assert_array_equal(compiled(settings)[result], compiled(HOST)[result])
+
+
+# ---------------------------------------------------------------------------------------------- other instruction sets
+
+
+TRANSLATE = """
+import re, sys
+from llvmlite import binding as llvm
+
+triple, cpu = sys.argv[1:]
+llvm.initialize_all_targets()
+llvm.initialize_all_asmprinters()
+try:
+    target = llvm.Target.from_triple(triple)
+except RuntimeError as error:
+    sys.exit(f"NO TARGET: {error}")
+machine = target.create_target_machine(cpu=cpu, opt=3)
+code = re.sub("(?m)^target (datalayout|triple) = .*$", "", sys.stdin.read())
+# Numba's reference counts are x86 already; a call of anything stands in for them.
+code = re.sub(r"(?m)^declare .*@llvm\\.x86\\..*$", lambda line: line[0].replace("immarg", ""), code)
+code = code.replace("llvm.x86.", "x86.")
+module = llvm.parse_assembly(code)
+module.triple, module.data_layout = triple, str(machine.target_data)
+print(machine.emit_assembly(module))
+"""
+
+
+def assembly(code, triple, cpu):
+    """Assembly of LLVM code that was compiled here, for a CPU that is not here. (LLVM aborts on what it cannot do.)"""
+    command = [sys.executable, "-c", TRANSLATE, triple, cpu]
+    result = subprocess.run(command, input=code, capture_output=True, text=True, timeout=120)
+    if "NO TARGET" in result.stderr:
+        pytest.skip(f"this llvmlite does not compile for {triple}")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("triple", "cpu", "instruction"),
+    [
+        ("aarch64-unknown-linux-gnu", "generic", r"\bcnt\s+v\d+\.16b"),  # NEON, as on every 64-bit ARM
+        ("powerpc64le-unknown-linux-gnu", "pwr9", r"\bvpopcntw\b"),
+    ],
+    ids=["aarch64", "ppc64le"],
+)
+def test_other_instruction_sets_count_vectors(compiled, triple, cpu, instruction):
+    """What is compiled for vectors of 128 bits, as binnet takes there."""
+    code = compiled(X86_64_V2)["llvm"]
+    assert "@llvm.ctpop.v4i32" in code
+    text = assembly(code, triple, cpu)
+    assert re.search(instruction, text)
+    assert "popcount" not in text  # a call
