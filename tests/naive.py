@@ -153,11 +153,11 @@ def naive_alpha(alpha, weight):
     return np.ones(len(weight)) if alpha is False else np.asarray(alpha, np.float64)
 
 
-def naive_xnor_conv2d(x, weight, stride=1, padding=0, pad_value=0, alpha=True, use_k=False):
-    """(sign(x) * sign(W)) alpha K (Eq. 11); the border of sign(x) is ``pad_value``."""
+def naive_xnor_conv2d(x, weight, stride=1, padding=0, pad_value=0, alpha=True, use_k=False, bias=0.0):
+    """(sign(x) * sign(W)) alpha K (Eq. 11) + bias; the border of sign(x) is ``pad_value``."""
     y = naive_conv2d(naive_sign(x), naive_sign(weight), stride, padding, pad_value) * naive_alpha(alpha, weight)
     with np.errstate(invalid="ignore"):  # 0 * inf is NaN, and meant
-        return y * naive_scale_map(x, np.shape(weight)[1:3], stride, padding) if use_k else y
+        return (y * naive_scale_map(x, np.shape(weight)[1:3], stride, padding) if use_k else y) + bias
 
 
 def naive_xnor_linear(x, weight, alpha=True, use_k=False):

@@ -139,6 +139,11 @@ def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float
     return floats(value, "alpha", shape=(len(weight),)).copy()
 
 
+def bias(value: Any, o: int) -> Float | None:
+    """What is added to each output channel (O,), or None."""
+    return None if value is None else floats(value, "bias", shape=(o,)).copy()
+
+
 def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], window: Window) -> Float:
     """The gradient of a convolution's output: (N, OH, OW, O)."""
     if len(x_shape) != 4 or len(weight_shape) != 4 or x_shape[3] != weight_shape[3]:

@@ -132,13 +132,15 @@ def _store_dots(
     alpha: Any,
     K: Any,
     k_step: int,
+    bias: Any,
 ) -> None:
     keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
         pixel = min(first + row, last)
         dots = _dots(tile, row, base, group[pixel] * columns + channel, keep).astype(np.float32)
         index = pixel * step + channel
-        out[index : index + keep] = dots * alpha[channel : channel + keep] * K[pixel * k_step]
+        scaled = dots * alpha[channel : channel + keep] * K[pixel * k_step]
+        out[index : index + keep] = scaled + bias[channel : channel + keep]
 
 
 @twin(_store_dots)
@@ -156,15 +158,16 @@ def store_dots(
     alpha: Any,
     K: Any,
     k_step: Any,
+    bias: Any,
 ) -> Any:
-    """``out[q, channel + o] = (base[group[q], channel + o] - 2 * tile[p, o]) * alpha[channel + o] * K[q * k_step]``.
+    """``out[q, c] = (base[group[q], c] - 2 * tile[p, c - channel]) * alpha[c] * K[q * k_step] + bias[c]``.
 
-    q = min(first + p, last). ``base`` holds n less the border correction, a row of ``columns`` for each class of
-    border, and ``group[q]`` is the class of pixel q. ``columns`` is a whole number of blocks of channels.
+    q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the border correction, a row of ``columns``
+    for each class of border; ``group[q]`` is the class of pixel q. ``columns`` is a whole number of blocks of channels.
     """
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step = args
+        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
         for row, pixel in _each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
@@ -174,11 +177,13 @@ def store_dots(
                 column = builder.add(channel, at_vector(channel, v, LANES))
                 dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
                 a = builder.load(pointer(context, builder, sig.args[9], alpha, column, floats), align=4)
+                b = builder.load(pointer(context, builder, sig.args[12], bias, column, floats), align=4)
                 value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
+                value = builder.fadd(value, b)
                 index = builder.add(builder.mul(pixel, step), column)
                 address = pointer(context, builder, sig.args[1], out, index, floats)
                 masked_store(builder, value, address, builder.sub(step, column))
         return context.get_dummy_value()
 
     ints = (types.intp,) * 4
-    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp), build
+    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp, bias), build

@@ -138,11 +138,13 @@ class XnorConv2d:
         pad_value: int = 0,
         alpha: Any = True,
         use_k: bool = False,
+        bias: Any = None,
     ) -> None:
         weight = checks.filters(weight, 4)
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
         self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
+        self.bias = checks.bias(bias, len(weight))
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         x = checks.floats(x, "x", 4)
@@ -154,15 +156,17 @@ class XnorConv2d:
         y *= self.alpha
         if self.use_k:
             y *= scale_map(x, self.window.size, self.window.stride, self.window.padding)
+        if self.bias is not None:
+            y += self.bias
         return y
 
 
 class XnorLinear:
     """See :class:`binnet_kernels.XnorLinear`."""
 
-    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False) -> None:
+    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False, bias: Any = None) -> None:
         weight = checks.filters(weight, 2)
-        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k)
+        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         return _as_pixels(self._conv, x, out, len(self._conv.alpha))

@@ -74,6 +74,8 @@ class XnorConv2d:
         True: mean of |W| for each filter (Eq. 6). False: 1. An array: these scales.
     use_k : bool
         Multiply by the map K of Eq. 11.
+    bias : array (O,), optional
+        Added at the end; the paper has none.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class XnorConv2d:
         pad_value: int = 0,
         alpha: Any = True,
         use_k: bool = False,
+        bias: Any = None,
     ) -> None:
         weight = checks.filters(weight, 4)
         self.window = Window.of(weight.shape[1:3], stride, padding)
@@ -98,7 +101,10 @@ class XnorConv2d:
         packed = pack_signs(weight)
         self.weight_halves = _interleaved(_halves(packed, weight.shape[3]))
         self._columns = _whole_blocks(len(weight))
-        self._alpha_blocks = np.pad(self.alpha, (0, self._columns - len(weight)))
+        self.bias = checks.bias(bias, len(weight))
+        rest = (0, self._columns - len(weight))
+        self._alpha_blocks = np.pad(self.alpha, rest)
+        self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
         self._taps = tap_sums(packed, weight.shape)
         self._border = _halves(pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32)), weight.shape[3])
         self._bases: dict[tuple[int, int], Ints] = {}  # by the size of the image
@@ -130,7 +136,7 @@ class XnorConv2d:
         if y.size:
             packed, K = self.pack(x, walk.oh, walk.ow)
             _, group = border_classes(h, w, n, self.window)
-            tables = (self._base(h, w), group, self._alpha_blocks, K)
+            tables = (self._base(h, w), group, self._alpha_blocks, K, self._bias_blocks)
             sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
             _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), *sizes)
         return y
@@ -172,6 +178,8 @@ class XnorLinear:
         As in :class:`XnorConv2d`.
     use_k : bool
         Multiply each row by beta, the mean of |x| over it.
+    bias : array (O,), optional
+        Added at the end.
 
     Raises
     ------
@@ -179,9 +187,9 @@ class XnorLinear:
         When an argument has the wrong type or shape.
     """
 
-    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False) -> None:
+    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False, bias: Any = None) -> None:
         weight = checks.filters(weight, 2)
-        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k)
+        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
         self.shape, self.alpha, self.use_k = weight.shape, self._conv.alpha, self._conv.use_k
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -275,7 +283,7 @@ def _count(x, starts, first, weight, place, rows, span, pitch):
 
 
 @kernel
-def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, rows, span, pitch, columns, k_step):
+def _convolve(x, starts, weight, base, group, alpha, K, bias, out, pixels, filters, rows, span, pitch, columns, k_step):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + CHANNELS - 1) // CHANNELS
     for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
@@ -283,7 +291,7 @@ def _convolve(x, starts, weight, base, group, alpha, K, out, pixels, filters, ro
         for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
             first = tile * XNOR_ROWS
             counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
-            store_dots(counts, out, first, pixels - 1, filters, channel, base, group, columns, alpha, K, k_step)
+            store_dots(counts, out, first, pixels - 1, filters, channel, base, group, columns, alpha, K, k_step, bias)
 
 
 @kernel

@@ -130,6 +130,11 @@ def image_weight_alpha(rng, g):
     return (x, weight, values(rng, g.o)), options
 
 
+def image_weight_bias(rng, g):
+    arrays, options = image_and_weight(SIGN_SPECIALS, SIGN_SPECIALS, alpha=False)(rng, g)
+    return arrays, {**options, "bias": rng.integers(-9, 10, g.o)}
+
+
 def rows_and_weight(x_specials=(), **more):
     return lambda rng, g: ((values(rng, (g.n * g.h, g.c), x_specials), values(rng, (g.o, g.c), ZEROS)), more)
 
@@ -296,6 +301,13 @@ CASES = [
         image_and_weight(ZEROS, use_k=True),
         relative(naive.naive_xnor_conv2d, k_terms),
         plan("XnorConv2d"),
+    ),
+    Case(
+        "XnorConv2d, bias",
+        image_weight_bias,
+        exactly(naive.naive_xnor_conv2d),
+        plan("XnorConv2d"),
+        same_bits=True,
     ),
     Case(
         "XnorLinear",
