@@ -2,18 +2,40 @@
 
 Images are float32 (N, H, W, C), filters (O, KH, KW, C), packed signs uint64. Every function and class here exists
 again, under the same name and in plain NumPy, in :mod:`binnet_kernels.reference`.
+
+Names are looked up when first used, because importing Numba takes longer than everything else: whoever only asks for
+help, or builds a network, does not wait for it.
 """
 
-from . import reference
-from .bits import pack_signs, sign, unpack_signs
-from .bwn import BwnConv2d, BwnLinear
-from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
-from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
-from .norm import batch_norm, batch_norm_grad, batch_norm_inference
-from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
-from .scale import scale_map, weight_alpha
-from .threads import get_num_threads, set_num_threads
-from .xnor import XnorConv2d, XnorLinear, xnor_gemm
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import reference
+    from .bits import pack_signs, sign, unpack_signs
+    from .bwn import BwnConv2d, BwnLinear
+    from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
+    from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+    from .norm import batch_norm, batch_norm_grad, batch_norm_inference
+    from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+    from .scale import scale_map, weight_alpha
+    from .threads import get_num_threads, set_num_threads
+    from .xnor import XnorConv2d, XnorLinear, xnor_gemm
+
+_NAMES_IN = {
+    "bits": ("pack_signs", "sign", "unpack_signs"),
+    "bwn": ("BwnConv2d", "BwnLinear"),
+    "conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
+    "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
+    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference"),
+    "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
+    "scale": ("scale_map", "weight_alpha"),
+    "threads": ("get_num_threads", "set_num_threads"),
+    "xnor": ("XnorConv2d", "XnorLinear", "xnor_gemm"),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 
 __all__ = [
     "BwnConv2d",
@@ -43,3 +65,23 @@ __all__ = [
     "weight_alpha",
     "xnor_gemm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name on its first use.
+
+    With the first compiled one all modules are imported, so that they are all of the text whose hash names the cache.
+    """
+    if name in _MODULE_OF:
+        for module in _NAMES_IN:
+            import_module(f"{__name__}.{module}")
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name == "reference":
+        return import_module(f"{__name__}.reference")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -212,9 +212,10 @@ def _multiply_in_registers(x, starts, weight, scale, out, items, steps):
 def _count_windows(x, starts, weight, base, out, pixels, filters, rows, span, pitch):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + COUNT_CHANNELS - 1) // COUNT_CHANNELS
-    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
         counts, channel = no_counts(), item % blocks * COUNT_CHANNELS
-        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             start, place = xnor_starts(starts, tile * XNOR_ROWS), channel * depth
             for r in range(rows):
                 for i in range(span):

@@ -94,9 +94,10 @@ class BwnLinear:
 def _convolve_signs(x, starts, bits, alpha, out, pixels, filters, rows, span, pitch):
     tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
     blocks = (filters + CHANNELS - 1) // CHANNELS
-    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
         block = item % blocks
-        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first, place = tile * FLOAT_ROWS, block * rows * span
             start, sums = float_starts(starts, first), no_sums()
             for r in range(rows):

@@ -42,6 +42,7 @@ class Sliding:
 
     @property
     def pixels(self) -> int:
+        """Output pixels of all images."""
         return self.n * self.oh * self.ow
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numba
 from numba import config
 
-_state = {"threads": int(config.NUMBA_NUM_THREADS), "most": int(config.NUMBA_NUM_THREADS), "pool started": False}
+_most = int(config.NUMBA_NUM_THREADS)
+_state = {"threads": _most, "most": _most, "pool started": False, "pool ready": False, "one at a time": False}
 _one_at_a_time = threading.Lock()
+_caller = threading.local()  # what each Python thread has told Numba
 
 
 def set_num_threads(n: int) -> None:
@@ -44,10 +45,14 @@ def get_num_threads() -> int:
 
 def run_in_pool(compiled: Callable[..., Any], arguments: tuple[Any, ...], threads: int) -> Any:
     """Call a parallel kernel with ``threads`` threads."""
-    if not _state["pool started"]:
+    if not _state["pool ready"]:
         _start_pool()
-    numba.set_num_threads(threads)  # Numba keeps this number for each calling thread
-    with _turn():
+    if getattr(_caller, "threads", None) != threads:
+        numba.set_num_threads(threads)  # Numba keeps this number for each calling thread
+        _caller.threads = threads
+    if not _state["one at a time"]:
+        return compiled(*arguments)
+    with _one_at_a_time:
         return compiled(*arguments)
 
 
@@ -68,16 +73,14 @@ def _start_pool() -> None:
         finally:
             if not decided:
                 del os.environ["GOMP_SPINCOUNT"]
+        # The workqueue layer aborts the process when two threads enter it at once, so there they take turns.
+        _state["one at a time"] = numba.threading_layer() == "workqueue"
+        _state["pool ready"] = True
 
 
 def _is_busy() -> bool:
     """Whether other processes have lately kept the cores busy; this one alone makes a load of about 1."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > max(_state["most"] - 0.5, 1.0)
-
-
-def _turn() -> AbstractContextManager[Any]:
-    """The workqueue layer aborts the process when two threads enter it at once, so there they take turns."""
-    return _one_at_a_time if numba.threading_layer() == "workqueue" else nullcontext()
 
 
 def _after_fork() -> None:

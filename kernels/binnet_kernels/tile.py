@@ -34,7 +34,7 @@ from .simd import (
 XNOR_ROWS = 4
 FLOAT_ROWS = 10 if VECTOR_BITS == 512 else 4
 VECTORS = 2  # vectors of channels in a row of any tile
-CHUNK = 16  # tiles of pixels that one thread takes through all channels before the next, so that they stay cached
+CHUNK = 16  # at most so many tiles of pixels go through all channels before the next, so that they stay cached
 CHANNELS = VECTORS * LANES  # in a row of any tile
 
 

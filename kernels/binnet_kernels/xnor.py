@@ -17,7 +17,7 @@ from ._jit import helper, kernel
 from .bits import mean_magnitude, pack_signs, pack_values
 from .checks import Float, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
-from .geometry import border_classes, sliding
+from .geometry import Indices, Sliding, border_classes, sliding
 from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
@@ -107,7 +107,7 @@ class XnorConv2d:
         self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
         self._taps = tap_sums(packed, weight.shape)
         self._border = _halves(pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32)), weight.shape[3])
-        self._bases: dict[tuple[int, int], Ints] = {}  # by the size of the image
+        self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Convolve images.
@@ -130,14 +130,12 @@ class XnorConv2d:
         """
         x = checks.floats(x, "x", 4)
         checks.same_channels(x, self.shape)
-        n, h, w, c = x.shape
-        o, walk = self.shape[0], sliding((n, h, w, -(-c // 32)), self.window)
-        y = checks.output(out, (n, walk.oh, walk.ow, o))
+        walk, base, group = self._tables(*x.shape[:3])
+        y = checks.output(out, (walk.n, walk.oh, walk.ow, self.shape[0]))
         if y.size:
             packed, K = self.pack(x, walk.oh, walk.ow)
-            _, group = border_classes(h, w, n, self.window)
-            tables = (self._base(h, w), group, self._alpha_blocks, K, self._bias_blocks)
-            sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
+            tables = (base, group, self._alpha_blocks, K, self._bias_blocks)
+            sizes = (walk.pixels, self.shape[0], walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
             _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), *sizes)
         return y
 
@@ -155,17 +153,23 @@ class XnorConv2d:
         box_filter(mean_abs_x, K, x.shape, self.window)
         return packed, K.ravel()
 
-    def _base(self, h: int, w: int) -> Ints:
-        """The number of taps, less the correction of each class of border: int32 (classes, channels), flat.
+    def _tables(self, n: int, h: int, w: int) -> tuple[Sliding, Ints, Indices]:
+        """The walk over n images (h, w), what the dot products start from, and the class of border of each pixel.
 
-        With pad_value 0 the border is packed as +1, so what it adds, the sum of sign(W) over padded taps, is taken off.
+        A dot product starts from the number of taps. With pad_value 0 the border is packed as +1, so what it adds, the
+        sum of sign(W) over padded taps, is taken off: one row (columns,) for each class of border, flat.
         """
-        if (h, w) not in self._bases:
-            outside, _ = border_classes(h, w, 1, self.window)
+        known = self._known.get((n, h, w))
+        if known is None:
+            walk = sliding((n, h, w, -(-self.shape[3] // 32)), self.window)
+            outside, class_of = border_classes(h, w, n, self.window)
             correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self.pad_value == 0)
             base = np.int32(self._taps[:1].size * self.shape[3]) - correction
-            self._bases[h, w] = np.pad(base, ((0, 0), (0, self._columns - len(self._taps)))).astype(np.int32).ravel()
-        return self._bases[h, w]
+            base = np.pad(base, ((0, 0), (0, self._columns - len(self._taps)))).astype(np.int32)
+            if len(self._known) > 15:  # sizes that come and go should not pile up
+                self._known.clear()
+            known = self._known[n, h, w] = walk, base.ravel(), class_of
+        return known
 
 
 class XnorLinear:
@@ -286,9 +290,10 @@ def _count(x, starts, first, weight, place, rows, span, pitch):
 def _convolve(x, starts, weight, base, group, alpha, K, bias, out, pixels, filters, rows, span, pitch, columns, k_step):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + CHANNELS - 1) // CHANNELS
-    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
         channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
             counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
             store_dots(counts, out, first, pixels - 1, filters, channel, base, group, columns, alpha, K, k_step, bias)
@@ -298,9 +303,10 @@ def _convolve(x, starts, weight, base, group, alpha, K, bias, out, pixels, filte
 def _gemm(a, starts, b, base, out, rows, columns, depth, pitch):
     tiles = (rows + XNOR_ROWS - 1) // XNOR_ROWS
     blocks = (columns + CHANNELS - 1) // CHANNELS
-    for item in prange((tiles + CHUNK - 1) // CHUNK * blocks):
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
         channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * CHUNK, min((item // blocks + 1) * CHUNK, tiles)):
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
             counts = _count(a, starts, first, b, channel * depth, 1, depth, pitch)
             store_ints(counts, out, first, rows - 1, columns, channel, base)

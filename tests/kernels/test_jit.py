@@ -99,3 +99,14 @@ def test_errors_of_a_kernel_reach_the_caller():
 
 def test_one_place_for_options():
     assert set(_jit.OPTIONS) == {"error_model", "nogil"}
+
+
+def test_every_public_name_is_found_and_stands_in_the_reference():
+    aside = {"get_num_threads", "set_num_threads", "reference"}
+    assert set(bk.__all__) == set(bk._MODULE_OF) | {"reference"}
+    for name in bk.__all__:
+        assert getattr(bk, name) is not None
+        assert name in dir(bk)
+        assert name in aside or hasattr(bk.reference, name)
+    with pytest.raises(AttributeError, match="no attribute 'xnor_conv3d'"):
+        _ = bk.xnor_conv3d
