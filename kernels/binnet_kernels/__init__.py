@@ -3,6 +3,9 @@
 Images are float32 (N, H, W, C), filters (O, KH, KW, C), packed signs uint64. Every function and class here exists
 again, under the same name and in plain NumPy, in :mod:`binnet_kernels.reference`.
 
+NaN counts as +1 where only a sign is asked for (it is not below zero), wins every maximum, and spreads through all
+sums: convolutions, alpha, K, means, normalisation, losses. Both backends do the same.
+
 Names are looked up when first used, because importing Numba takes longer than everything else: whoever only asks for
 help, or builds a network, does not wait for it.
 """
