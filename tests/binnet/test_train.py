@@ -24,8 +24,8 @@ from binnet.storage import StorageError
 from binnet.train import TrainingError, TrainingInterruptedError, fit
 
 EPOCHS = 3
-FLAGS = ["--epochs", str(EPOCHS), "--seed", "3", "--crop-pad", "1", "--flip", "--batch-size", "40"]
-CONFIG = TrainConfig(epochs=EPOCHS, seed=3, crop_pad=1, flip=True, batch_size=40)
+FLAGS = ["--epochs", str(EPOCHS), "--seed", "3", "--crop-pad", "1", "--flip", "--batch-size", "40", "--lr", "0.01"]
+CONFIG = TrainConfig(epochs=EPOCHS, seed=3, crop_pad=1, flip=True, batch_size=40, lr=0.01)
 BATCHES = -(-1437 // 40)
 TIMES = ("images_per_s", "seconds")  # what may differ between two runs
 
@@ -333,5 +333,5 @@ def test_options_reach_network_and_optimizer():
     sgd = train.build_optimizer(config, net)
     assert (type(sgd), sgd.lr, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (optim.SGD, 0.5, 0.25, True, 0.125)
     adam = train.build_optimizer(TrainConfig(weight_decay=0.5), net)
-    assert (type(adam), adam.lr, adam.weight_decay) == (optim.Adam, 0.01, 0.5)
+    assert (type(adam), adam.lr, adam.weight_decay) == (optim.Adam, 0.003, 0.5)
     assert len(adam.params) == len(net.parameters())
