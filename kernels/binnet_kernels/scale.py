@@ -13,6 +13,8 @@ from .bits import mean_magnitude
 from .checks import Float, Pair, Window
 from .simd import DOUBLE_LANES, LANES, add, add_magnitudes, load, no_total, store_first, sum_lanes, times, zeros
 
+_WORTH_SHARING = 1 << 16  # additions of a box filter, some 4 µs: as long as it takes to wake the other threads
+
 
 def weight_alpha(weight: Any) -> Float:
     """The optimal scale of each filter, arXiv:1603.05279, Eq. 6: alpha = ‖W‖₁ / n.
@@ -82,7 +84,8 @@ def box_filter(mean_abs_x: Float, K: Float, x_shape: tuple[int, ...], window: Wi
     """``K = A * k``: A comes with its border of zeros, flat; K (N, OH, OW, 1) is written."""
     (n, oh, ow, _), (_, h, w, _), (ph, pw) = K.shape, x_shape, window.padding
     sizes = (n, h + 2 * ph, w + 2 * pw, oh, ow, *window.size, *window.stride)
-    _box_filter(mean_abs_x, K.ravel(), *sizes)
+    run = _box_filter if K.size * window.size[0] * window.size[1] > _WORTH_SHARING else _box_filter.alone
+    run(mean_abs_x, K.ravel(), *sizes)
 
 
 @kernel

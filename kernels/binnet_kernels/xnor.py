@@ -24,6 +24,7 @@ from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_s
 Halves = npt.NDArray[np.uint32]
 
 _ONE = np.ones(1, np.float32)
+_WORTH_SHARING = 1 << 16  # values to pack, some 5 µs: as long as it takes to wake the other threads
 
 
 def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
@@ -106,7 +107,8 @@ class XnorConv2d:
         self._alpha_blocks = np.pad(self.alpha, rest)
         self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
         self._taps = tap_sums(packed, weight.shape)
-        self._border = _halves(pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32)), weight.shape[3])
+        border = pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32))
+        self._border = _halves(border, weight.shape[3]).ravel()
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -146,10 +148,12 @@ class XnorConv2d:
         packed = np.empty(n * (h + 2 * ph) * (w + 2 * pw) * halves, np.uint32)
         sizes = (n, h, w, c, ph, pw)
         if not self.use_k:
-            _pack_image(x.ravel(), self._border.ravel(), packed, *sizes)
+            pack = _pack_image if x.size > _WORTH_SHARING else _pack_image.alone
+            pack(x.ravel(), self._border, packed, *sizes)
             return packed, _ONE
         mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((n, oh, ow, 1), np.float32)
-        _pack_image_and_mean(x.ravel(), self._border.ravel(), packed, mean_abs_x, *sizes)
+        pack = _pack_image_and_mean if x.size > _WORTH_SHARING else _pack_image_and_mean.alone
+        pack(x.ravel(), self._border, packed, mean_abs_x, *sizes)
         box_filter(mean_abs_x, K, x.shape, self.window)
         return packed, K.ravel()
 

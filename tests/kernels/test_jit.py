@@ -1,5 +1,8 @@
 """What a kernel is: two forms of one text, each compiled when first called, and plain Python without compilation."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba import config, prange
@@ -110,3 +113,37 @@ def test_every_public_name_is_found_and_stands_in_the_reference():
         assert name in aside or hasattr(bk.reference, name)
     with pytest.raises(AttributeError, match="no attribute 'xnor_conv3d'"):
         _ = bk.xnor_conv3d
+
+
+@needs_two
+@pytest.mark.compiled
+def test_alone_stays_out_of_the_pool():
+    made = kernel(body)
+    bk.set_num_threads(2)
+    assert one_over(made.alone, 2, 4) == [0.5, 0.25]
+    assert "parallel" not in vars(made)
+
+
+LINEAR_ALGEBRA = """
+import sys
+import numba
+import subprocess
+import sys
+
+import numpy as np
+import binnet_kernels as bk
+
+bk.pack_signs(np.ones((1, 3), np.float32))
+assert "scipy.linalg" not in sys.modules, "binnet loaded it"
+matrix = np.array([[2.0, 1.0], [1.0, 3.0]])
+inverse, product, convolved = numba.njit(lambda a: (np.linalg.inv(a), a @ a, np.convolve(a[0], a[1])))(matrix)
+np.testing.assert_allclose(inverse, [[0.6, -0.2], [-0.2, 0.4]])
+np.testing.assert_array_equal(product, [[5, 5], [5, 10]])
+np.testing.assert_array_equal(convolved, [2, 7, 3])
+"""
+
+
+@pytest.mark.compiled
+def test_linear_algebra_is_loaded_for_those_who_use_it():
+    done = subprocess.run([sys.executable, "-c", LINEAR_ALGEBRA], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
