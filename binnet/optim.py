@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from binnet_kernels.checks import Float
 
+from .backend import kernels
 from .tensor import Tensor
 
 Array = npt.NDArray[Any]
@@ -39,31 +40,24 @@ class Optimizer:
         self.params = list(params)
         if not self.params:
             raise ValueError("the optimiser was given no parameters")
+        for param in self.params:
+            param.data = np.require(param.data, np.float32, ["C", "W"])  # as the kernels want what they change
         self.lr = _number("lr", lr)
         self.weight_decay = _number("weight_decay", weight_decay)
         self.steps = np.zeros((), np.int64)
         self.state = [{slot: np.zeros_like(p.data) for slot in self.slots} for p in self.params]
-        largest = max(p.data.size for p in self.params)
-        self._scratch = (np.empty(largest, np.float32), np.empty(largest, np.float32))
 
     def step(self) -> None:
         """Update all parameters once from their gradients."""
         self.steps += 1
         for param, state in zip(self.params, self.state, strict=True):
-            if param.grad is None:
-                continue
-            grad, work = (s[: param.data.size].reshape(param.shape) for s in self._scratch)
-            np.copyto(grad, param.grad)
-            if self.weight_decay and getattr(param, "decay", True):
-                np.multiply(param.data, np.float32(self.weight_decay), out=work)
-                grad += work
-            self.update(param.data, grad, work, state)
-            clip = getattr(param, "clip", None)
-            if clip is not None:
-                np.clip(param.data, -clip, clip, out=param.data)
+            if param.grad is not None:
+                decay = self.weight_decay if getattr(param, "decay", True) else 0.0
+                clip = getattr(param, "clip", None)
+                self.update(param.data, param.grad, state, decay, math.inf if clip is None else clip)
 
-    def update(self, data: Float, grad: Float, work: Float, state: dict[str, Float]) -> None:
-        """Apply the rule to ``data`` in place; ``grad`` and ``work`` may be overwritten."""
+    def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
+        """Change ``data`` and ``state`` by the rule; ``decay · data`` joins the gradient, ±clip bounds the result."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -120,17 +114,9 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs a momentum above 0")
         self.nesterov = nesterov
 
-    def update(self, data: Float, grad: Float, work: Float, state: dict[str, Float]) -> None:
-        velocity, mu = state["momentum"], np.float32(self.momentum)
-        velocity *= mu
-        velocity += grad
-        if self.nesterov:
-            np.multiply(velocity, mu, out=work)
-            work += grad
-            work *= np.float32(self.lr)
-        else:
-            np.multiply(velocity, np.float32(self.lr), out=work)
-        data -= work
+    def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
+        rule = (self.lr, self.momentum, self.nesterov, decay, clip)
+        kernels().sgd_update(data, grad, state["momentum"], *rule)
 
 
 class Adam(Optimizer):
@@ -157,21 +143,9 @@ class Adam(Optimizer):
         self.betas = (_number("betas[0]", first, below=1.0), _number("betas[1]", second, below=1.0))
         self.eps = _number("eps", eps)
 
-    def update(self, data: Float, grad: Float, work: Float, state: dict[str, Float]) -> None:
-        mean, square, (b1, b2), steps = state["mean"], state["square"], self.betas, int(self.steps)
-        mean *= np.float32(b1)
-        np.multiply(grad, np.float32(1 - b1), out=work)
-        mean += work
-        square *= np.float32(b2)
-        np.multiply(grad, grad, out=work)
-        work *= np.float32(1 - b2)
-        square += work
-        np.multiply(square, np.float32(1 / (1 - b2**steps)), out=work)
-        np.sqrt(work, out=work)
-        work += np.float32(self.eps)
-        np.divide(mean, work, out=work)
-        work *= np.float32(self.lr / (1 - b1**steps))
-        data -= work
+    def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
+        rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip)
+        kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
 
 
 def _number(name: str, value: float, below: float = math.inf) -> float:
@@ -179,3 +153,18 @@ def _number(name: str, value: float, below: float = math.inf) -> float:
         limit = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} must be at least 0{limit}, got {value!r}")
     return float(value)
+
+
+def clip_gradients(params: Iterable[Tensor], limit: float) -> float:
+    """Scale all gradients together so that their joint norm is at most ``limit``; returns the norm before.
+
+    ``g ← g · limit / ‖g‖`` where the norm over all parameters, summed in float64 in their order, is above the limit.
+    Gradients whose norm is not finite are left alone: the loss tells.
+    """
+    grads = [p.grad for p in params if p.grad is not None]
+    # einsum: no BLAS: its threads and those of the kernels slow each other down (ADR 0011)
+    norm = math.sqrt(sum(float(np.einsum("i,i->", g, g, dtype=np.float64)) for g in (g.reshape(-1) for g in grads)))
+    if limit < norm < math.inf:
+        for grad in grads:
+            grad *= np.float32(limit / norm)
+    return norm

@@ -307,3 +307,56 @@ def naive_softmax_cross_entropy_grad(probabilities, labels, label_smoothing=0.0)
     """Probabilities minus the target."""
     probabilities = np.asarray(probabilities, np.float64)
     return probabilities - naive_target(labels, probabilities.shape[1], label_smoothing)
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+def naive_weight_hat(weight, alpha):
+    hat = np.zeros(weight.shape, np.float32)
+    for i in np.ndindex(weight.shape):
+        hat[i] = -alpha[i[0]] if weight[i] < 0 else alpha[i[0]]
+    return hat
+
+
+def naive_grad_alpha(grad_hat, weight):
+    grad = np.zeros(len(weight))
+    for i in np.ndindex(weight.shape):
+        grad[i[0]] += -float(grad_hat[i]) if weight[i] < 0 else float(grad_hat[i])
+    return grad
+
+
+def naive_straight_through(grad_hat, weight, alpha, through_alpha, factor):
+    """The gradient, and the size of the terms that were added: a list of one pair."""
+    grad, size = np.zeros(weight.shape), np.zeros(weight.shape)
+    for i in np.ndindex(weight.shape):
+        g, shared = float(grad_hat[i]), float(through_alpha[i[0]])
+        terms = [g * float(alpha[i[0]]) if abs(weight[i]) <= 1 else 0.0, g * factor]
+        terms.append(-shared if weight[i] < 0 else shared)
+        grad[i], size[i] = sum(terms), sum(map(abs, terms))
+    return [(grad, size)]
+
+
+def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.999), eps=1e-8):
+    """New weights and moments, each with the size of the terms that were added."""
+    w, g, m, v = (a.astype(np.float64) for a in (weight, grad, mean, square))
+    g_size = np.abs(g) + np.abs(w) * decay
+    g = g + w * decay
+    m_size, v_size = betas[0] * np.abs(m) + (1 - betas[0]) * g_size, betas[1] * v + (1 - betas[1]) * g_size**2
+    m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+    root = np.sqrt(v / (1 - betas[1] ** step)) + eps
+    rate = lr / (1 - betas[0] ** step)
+    # An error of v moves the root by half as much, relatively.
+    w_size = np.abs(w) + rate * (m_size + np.abs(m) * v_size / np.maximum(v, 1e-300)) / root
+    return [(np.clip(w - rate * m / root, -clip, clip), w_size), (m, m_size), (v, v_size)]
+
+
+def naive_sgd(weight, grad, velocity, lr, momentum, nesterov, decay, clip):
+    """New weights and velocity, each with the size of the terms that were added."""
+    w, g, v = (a.astype(np.float64) for a in (weight, grad, velocity))
+    g_size = np.abs(g) + np.abs(w) * decay
+    g = g + w * decay
+    v_size = momentum * np.abs(v) + g_size
+    v = momentum * v + g
+    step, step_size = (momentum * v + g, momentum * v_size + g_size) if nesterov else (v, v_size)
+    return [(np.clip(w - lr * step, -clip, clip), np.abs(w) + lr * step_size), (v, v_size)]

@@ -12,7 +12,6 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from ..backend import kernels
-from .elementwise import sign_of
 
 WEIGHT_GRADIENTS = ("exact", "paper", "plain")
 SCALES = ("mean", "learned", "none")
@@ -87,22 +86,16 @@ def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_al
         raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
     if rule == "plain":
         return grad_hat
-    straight = grad_hat * (np.abs(weight) <= 1)
-    straight *= _per_filter(alpha, weight)
-    if mean_alpha:
-        inverse_n = np.float32(len(weight) / weight.size)
-        if rule == "paper":
-            straight += grad_hat * inverse_n
-        else:
-            straight += sign_of(weight) * _per_filter(grad_alpha(grad_hat, weight) * inverse_n, weight)
-    return straight
+    inverse_n, factor, through_alpha = np.float32(len(weight) / weight.size), 0.0, np.zeros_like(alpha)
+    if mean_alpha and rule == "paper":
+        factor = float(inverse_n)
+    elif mean_alpha:
+        through_alpha = grad_alpha(grad_hat, weight) * inverse_n
+    grad: Float = kernels().straight_through(grad_hat, weight, alpha, through_alpha, factor)
+    return grad
 
 
 def grad_alpha(grad_hat: Float, weight: Float) -> Float:
     """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
-    total: Float = (grad_hat * sign_of(weight)).reshape(len(weight), -1).sum(axis=1)
+    total: Float = kernels().grad_alpha(grad_hat, weight)
     return total
-
-
-def _per_filter(values: Float, weight: Float) -> Float:
-    return values.reshape(-1, *(1,) * (weight.ndim - 1))

@@ -188,7 +188,7 @@ class _BwnConv2d(Function):
         x, latent, scales, stride, padding, rule = ctx.saved
         grad_x = None
         if ctx.needs_grad[0]:
-            grad_x = kernels().conv2d_grad_input(grad, _weight_hat(latent, scales), x.shape, stride, padding)
+            grad_x = kernels().conv2d_grad_input(grad, kernels().weight_hat(latent, scales), x.shape, stride, padding)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
         grad_hat = kernels().conv2d_grad_weight(x, grad, latent.shape, stride, padding)
@@ -211,16 +211,12 @@ class _XnorConv2d(Function):
         x, latent, scales, options, rule = ctx.saved
         if options.use_k:
             grad = grad * kernels().scale_map(x, latent.shape[1:3], options.stride, options.padding)
-        grad_x = _grad_input(grad, x, _weight_hat(latent, scales), options) if ctx.needs_grad[0] else None
+        grad_x = _grad_input(grad, x, kernels().weight_hat(latent, scales), options) if ctx.needs_grad[0] else None
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
         padded = _padded_sign(x, options)
         grad_hat = kernels().conv2d_grad_weight(padded, grad, latent.shape, options.stride, 0)
         return grad_x, *rule.gradients(ctx, grad_hat, latent, scales)
-
-
-def _weight_hat(latent: Float, alpha: Float) -> Float:
-    return sign_of(latent) * alpha[:, None, None, None]
 
 
 def _grad_input(grad: Float, x: Float, weight_hat: Float, options: _XnorOptions) -> Float:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
     from .scale import scale_map, weight_alpha
     from .threads import get_num_threads, set_num_threads
+    from .update import adam_update, sgd_update
+    from .weights import grad_alpha, straight_through, weight_hat
     from .xnor import XnorConv2d, XnorLinear, xnor_gemm
 
 _NAMES_IN = {
@@ -36,6 +38,8 @@ _NAMES_IN = {
     "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
     "scale": ("scale_map", "weight_alpha"),
     "threads": ("get_num_threads", "set_num_threads"),
+    "update": ("adam_update", "sgd_update"),
+    "weights": ("grad_alpha", "straight_through", "weight_hat"),
     "xnor": ("XnorConv2d", "XnorLinear", "xnor_gemm"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
@@ -46,6 +50,7 @@ __all__ = [
     "Conv2d",
     "XnorConv2d",
     "XnorLinear",
+    "adam_update",
     "avg_pool2d",
     "avg_pool2d_grad",
     "batch_norm",
@@ -55,17 +60,21 @@ __all__ = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "get_num_threads",
+    "grad_alpha",
     "max_pool2d",
     "max_pool2d_grad",
     "pack_signs",
     "reference",
     "scale_map",
     "set_num_threads",
+    "sgd_update",
     "sign",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
+    "straight_through",
     "unpack_signs",
     "weight_alpha",
+    "weight_hat",
     "xnor_gemm",
 ]
 

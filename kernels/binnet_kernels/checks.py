@@ -62,10 +62,24 @@ def output(out: Any, shape: tuple[int, ...]) -> Float:
         return np.empty(shape, np.float32)
     fits = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == np.float32
     if not (fits and out.flags.c_contiguous and out.flags.writeable):
-        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ValueError(f"out must be a writeable, C-contiguous float32 array of shape {shape}, got {got}")
+        raise ValueError(f"out must be a writeable, C-contiguous float32 array of shape {shape}, got {_kind(out)}")
     fitting: Float = out
     return fitting
+
+
+def in_place(array: Any, name: str, shape: tuple[int, ...]) -> Float:
+    """An array that a kernel may change: float32 of that shape, C-contiguous and writeable."""
+    if not (isinstance(array, np.ndarray) and array.dtype == np.float32):
+        raise TypeError(f"{name} is changed in place and must be a float32 array, got {_kind(array)}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        raise ValueError(f"{name} is changed in place and must be C-contiguous and writeable")
+    return array
+
+
+def _kind(value: Any) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def pair(value: Pair, name: str, least: int) -> tuple[int, int]:

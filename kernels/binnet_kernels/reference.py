@@ -13,6 +13,36 @@ import numpy as np
 
 from . import checks
 from .checks import Float, Ints, Pair, Window, Words
+from .reference_training import (  # one vocabulary, in two files
+    adam_update as adam_update,
+)
+from .reference_training import (
+    batch_norm as batch_norm,
+)
+from .reference_training import (
+    batch_norm_grad as batch_norm_grad,
+)
+from .reference_training import (
+    batch_norm_inference as batch_norm_inference,
+)
+from .reference_training import (
+    grad_alpha as grad_alpha,
+)
+from .reference_training import (
+    sgd_update as sgd_update,
+)
+from .reference_training import (
+    softmax_cross_entropy as softmax_cross_entropy,
+)
+from .reference_training import (
+    softmax_cross_entropy_grad as softmax_cross_entropy_grad,
+)
+from .reference_training import (
+    straight_through as straight_through,
+)
+from .reference_training import (
+    weight_hat as weight_hat,
+)
 
 # ---------------------------------------------------------------------------------------------- bits
 
@@ -254,57 +284,3 @@ def avg_pool2d_grad(
         for s in range(kw):
             padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad / np.float32(kh * kw)
     return np.ascontiguousarray(padded[:, ph : ph + x_shape[1], pw : pw + x_shape[2]])
-
-
-# ---------------------------------------------------------------------------------------------- normalisation, loss
-
-
-def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float, Float, Float]:
-    """See :func:`binnet_kernels.batch_norm`."""
-    x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
-    checks.rows(x)
-    axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
-    var = np.square(x - mean).mean(axis=axes, dtype=np.float64).astype(np.float32)
-    return batch_norm_inference(x, gamma, beta, mean, var, eps), mean, var
-
-
-def batch_norm_inference(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5) -> Float:
-    """See :func:`binnet_kernels.batch_norm_inference`."""
-    x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    y: Float = (x - mean) * (gamma / np.sqrt(var + np.float32(eps))) + beta
-    return y
-
-
-def batch_norm_grad(
-    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5
-) -> tuple[Float, Float, Float]:
-    """See :func:`binnet_kernels.batch_norm_grad`."""
-    x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
-    grad = checks.floats(grad, "grad", shape=x.shape)
-    rows, axes = checks.rows(x)[0], tuple(range(x.ndim - 1))
-    inverse = 1 / np.sqrt(var + np.float32(eps))
-    x_hat = (x - mean) * inverse
-    grad_beta = grad.sum(axis=axes, dtype=np.float64).astype(np.float32)
-    grad_gamma = (grad * x_hat).sum(axis=axes, dtype=np.float64).astype(np.float32)
-    means = grad_beta / np.float32(rows), grad_gamma / np.float32(rows)
-    return (gamma * inverse) * (grad - means[0] - x_hat * means[1]), grad_gamma, grad_beta
-
-
-def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> tuple[Float, Float]:
-    """See :func:`binnet_kernels.softmax_cross_entropy`."""
-    logits, target = checks.floats(logits, "logits", 2), checks.smoothing(label_smoothing)
-    labels = checks.labels(labels, *logits.shape)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    chosen = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    return -(1 - target) * chosen - target * log_p.mean(axis=1), np.exp(log_p)
-
-
-def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing: float = 0.0) -> Float:
-    """See :func:`binnet_kernels.softmax_cross_entropy_grad`."""
-    probabilities, target = checks.floats(probabilities, "probabilities", 2), checks.smoothing(label_smoothing)
-    labels = checks.labels(labels, *probabilities.shape)
-    grad: Float = probabilities - target / np.float32(probabilities.shape[1])
-    grad[np.arange(len(labels)), labels] -= 1 - target
-    return grad

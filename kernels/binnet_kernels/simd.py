@@ -252,6 +252,30 @@ def add_magnitudes(context: Any, total: Any, array: Any, index: Any, keep: Any) 
     return DOUBLES(DOUBLES, array, types.intp, types.intp), build
 
 
+def _add_signed(total: Any, array: Any, signs: Any, index: int, keep: int) -> Any:
+    values = np.zeros(DOUBLE_LANES, np.float64)
+    count = min(max(keep, 0), DOUBLE_LANES)
+    place = slice(index, index + count)
+    values[:count] = np.where(signs[place] < 0, -array[place], array[place])
+    return total + values
+
+
+@twin(_add_signed)
+def add_signed(context: Any, total: Any, array: Any, signs: Any, index: Any, keep: Any) -> Any:
+    """``total + array[index + lane] * sign(signs[index + lane])`` in float64, for the first ``keep`` lanes."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        total, array, signs, index, keep = args
+        floats = ir.VectorType(ir.FloatType(), DOUBLE_LANES)
+        values = masked_load(context, builder, sig.args[1], array, index, keep, floats)
+        signed = masked_load(context, builder, sig.args[2], signs, index, keep, floats)
+        negative = builder.fcmp_ordered("<", signed, ir.Constant(floats, [0.0] * DOUBLE_LANES))
+        values = builder.select(negative, builder.fneg(values), values)
+        return builder.fadd(total, builder.fpext(values, DOUBLES.llvm_type))
+
+    return DOUBLES(DOUBLES, array, signs, types.intp, types.intp), build
+
+
 @twin(_sum_lanes)
 def sum_lanes(context: Any, a: Any) -> Any:
     """Sum of all lanes, upper half onto lower half until one is left (a fixed order)."""

@@ -65,6 +65,11 @@ def linear(oracle, terms):
     return expect
 
 
+def linear_in_first(oracle):
+    """The oracle sums signed elements of its first argument in float64."""
+    return lambda g, *more: [(oracle(g, *more), rounding(1) * oracle(np.abs(g), *map(np.ones_like, more)))]
+
+
 def relative(oracle, terms):
     """An error relative to the result itself: products, and sums of positive terms."""
 
@@ -184,6 +189,44 @@ def probabilities_arguments(rng, g):
     return (e / e.sum(axis=1, keepdims=True), labels), options
 
 
+def weight_arguments(*specials):
+    """grad_hat, weights (some beyond ±1) and a vector for each further name."""
+    return lambda rng, g: (values(rng, g.weight_shape), values(rng, g.weight_shape, [*ZEROS, *specials, 1.0, -1.0]))
+
+
+def straight_through_arguments(rng, g):
+    arrays = *weight_arguments()(rng, g), values(rng, g.o, ZEROS), values(rng, g.o)
+    return arrays, {"factor": float(rng.choice([0.0, 0.25]))}
+
+
+def update_arguments(*moments):
+    """Weights, their gradient and moments; a second moment is not negative."""
+
+    def arguments(rng, g):
+        arrays = [values(rng, g.weight_shape, ZEROS) for _ in range(2 + len(moments))]
+        if "square" in moments:
+            arrays[-1] = np.abs(arrays[-1])
+        clip = float(rng.choice([0.5, np.inf]))
+        return tuple(arrays), {"lr": 0.01, "decay": float(rng.choice([0, 0.1])), "clip": clip}
+
+    return arguments
+
+
+def adam_arguments(rng, g):
+    arrays, options = update_arguments("mean", "square")(rng, g)
+    return arrays, {**options, "step": int(rng.integers(1, 1000))}
+
+
+def sgd_arguments(rng, g):
+    arrays, options = update_arguments("velocity")(rng, g)
+    return arrays, {**options, "momentum": 0.9, "nesterov": bool(rng.integers(2))}
+
+
+def expect_update(oracle):
+    """Every operation on each element rounds once; the sizes of what is added bound the error."""
+    return lambda *arrays, **options: [(e, rounding(16) * size) for e, size in oracle(*arrays, **options)]
+
+
 # ---------------------------------------------------------------------------------------------- the table
 
 
@@ -195,6 +238,17 @@ def plan(name):
 def plan_alpha(name):
     """Call of a class that is given its scales."""
     return lambda backend, x, weight, alpha, **options: getattr(backend, name)(weight, alpha=alpha, **options)(x)
+
+
+def in_place(name):
+    """Call of a function that changes its arrays, all but the gradient: on copies, which are the result."""
+
+    def call(backend, *arrays, **options):
+        weight, *moments = (np.array(a, np.float32, order="C") for a in (arrays[0], *arrays[2:]))
+        getattr(backend, name)(weight, arrays[1], *moments, **options)
+        return weight, *moments
+
+    return call
 
 
 def with_alpha(oracle):
@@ -258,6 +312,26 @@ CASES = [
         lambda rng, g: ((values(rng, g.x_shape, ZEROS),), pool_window(g)),
         relative(naive.naive_scale_map, lambda x: x.shape[-1] + 26),
     ),
+    # ---- binary weights in training
+    Case(
+        "weight_hat",
+        lambda rng, g: ((values(rng, g.weight_shape, SIGN_SPECIALS), values(rng, g.o)), {}),
+        exactly(naive.naive_weight_hat),
+        same_bits=True,
+    ),
+    Case(
+        "grad_alpha",
+        lambda rng, g: (weight_arguments()(rng, g), {}),
+        linear_in_first(naive.naive_grad_alpha),
+    ),
+    Case(
+        "straight_through",
+        straight_through_arguments,
+        expect_update(naive.naive_straight_through),
+        same_bits=True,
+    ),
+    Case("adam_update", adam_arguments, expect_update(naive.naive_adam), in_place("adam_update"), same_bits=True),
+    Case("sgd_update", sgd_arguments, expect_update(naive.naive_sgd), in_place("sgd_update"), same_bits=True),
     # ---- float32 convolution
     Case("conv2d", image_and_weight(ZEROS), linear(naive.naive_conv2d, taps)),
     Case(

@@ -14,6 +14,9 @@ NAMES = [
     "xnor_gemm",
     "weight_alpha",
     "scale_map",
+    "weight_hat",
+    "grad_alpha",
+    "straight_through",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -61,6 +64,9 @@ GOOD = {
     "xnor_gemm": {"a": WORDS, "b": WORDS, "n": 65},
     "weight_alpha": FILTERS,
     "scale_map": {**IMAGE, **POOL},
+    "weight_hat": {**FILTERS, "alpha": ones(7)},
+    "grad_alpha": {"grad_hat": ones(7, 3, 3, 3), **FILTERS},
+    "straight_through": {"grad_hat": ones(7, 3, 3, 3), **FILTERS, "alpha": ones(7), "through_alpha": ones(7)},
     "conv2d": {**IMAGE, **FILTERS, **STEPS},
     "conv2d_grad_input": {**OUTPUT, **FILTERS, "x_shape": (2, 5, 5, 3), **STEPS},
     "conv2d_grad_weight": {**IMAGE, **OUTPUT, "weight_shape": (7, 3, 3, 3), **STEPS},
@@ -80,8 +86,11 @@ GOOD = {
     "softmax_cross_entropy_grad": {"probabilities": ones(4, 10), **LABELS},
 }
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and not name.startswith("batch_norm")]
-ANY_AXES = {("pack_signs", "x"), ("unpack_signs", "words"), ("weight_alpha", "weight")} | {
-    (name, "x") for name in ("batch_norm", "batch_norm_inference", "batch_norm_grad")
+ANY_AXES = {
+    ("pack_signs", "x"),
+    ("unpack_signs", "words"),
+    *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "straight_through")),
+    *((name, "x") for name in ("batch_norm", "batch_norm_inference", "batch_norm_grad")),
 }
 
 
@@ -147,7 +156,9 @@ def test_number_of_axes(backend, name, key):
 
 
 @each_backend
-@pytest.mark.parametrize(("name", "key"), kernels_with("grad", "gamma", "beta", "mean", "var", "alpha"))
+@pytest.mark.parametrize(
+    ("name", "key"), kernels_with("grad", "grad_hat", "gamma", "beta", "mean", "var", "alpha", "through_alpha")
+)
 @pytest.mark.parametrize("cut", [np.s_[:-1], np.s_[..., :0], np.s_[..., :-1]])
 def test_arrays_that_must_fit_others(backend, name, key, cut):
     good = GOOD[name][key]

@@ -1,0 +1,149 @@
+"""The part of :mod:`binnet_kernels.reference` that only training needs; import it from there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .checks import Float
+
+# ---------------------------------------------------------------------------------------------- normalisation, loss
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float, Float, Float]:
+    """See :func:`binnet_kernels.batch_norm`."""
+    x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
+    checks.rows(x)
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
+    var = np.square(x - mean).mean(axis=axes, dtype=np.float64).astype(np.float32)
+    return batch_norm_inference(x, gamma, beta, mean, var, eps), mean, var
+
+
+def batch_norm_inference(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5) -> Float:
+    """See :func:`binnet_kernels.batch_norm_inference`."""
+    x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
+    y: Float = (x - mean) * (gamma / np.sqrt(var + np.float32(eps))) + beta
+    return y
+
+
+def batch_norm_grad(
+    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5
+) -> tuple[Float, Float, Float]:
+    """See :func:`binnet_kernels.batch_norm_grad`."""
+    x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
+    grad = checks.floats(grad, "grad", shape=x.shape)
+    rows, axes = checks.rows(x)[0], tuple(range(x.ndim - 1))
+    inverse = 1 / np.sqrt(var + np.float32(eps))
+    x_hat = (x - mean) * inverse
+    grad_beta = grad.sum(axis=axes, dtype=np.float64).astype(np.float32)
+    grad_gamma = (grad * x_hat).sum(axis=axes, dtype=np.float64).astype(np.float32)
+    means = grad_beta / np.float32(rows), grad_gamma / np.float32(rows)
+    return (gamma * inverse) * (grad - means[0] - x_hat * means[1]), grad_gamma, grad_beta
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> tuple[Float, Float]:
+    """See :func:`binnet_kernels.softmax_cross_entropy`."""
+    logits, target = checks.floats(logits, "logits", 2), checks.smoothing(label_smoothing)
+    labels = checks.labels(labels, *logits.shape)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    chosen = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    return -(1 - target) * chosen - target * log_p.mean(axis=1), np.exp(log_p)
+
+
+def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing: float = 0.0) -> Float:
+    """See :func:`binnet_kernels.softmax_cross_entropy_grad`."""
+    probabilities, target = checks.floats(probabilities, "probabilities", 2), checks.smoothing(label_smoothing)
+    labels = checks.labels(labels, *probabilities.shape)
+    grad: Float = probabilities - target / np.float32(probabilities.shape[1])
+    grad[np.arange(len(labels)), labels] -= 1 - target
+    return grad
+
+
+# ---------------------------------------------------------------------------------------------- binary weights
+
+
+def weight_hat(weight: Any, alpha: Any) -> Float:
+    """See :func:`binnet_kernels.weight_hat`."""
+    weight = checks.filters(weight)
+    alpha = _per_filter(checks.floats(alpha, "alpha", shape=(len(weight),)), weight)
+    hat: Float = np.where(weight < 0, -alpha, alpha)
+    return hat
+
+
+def grad_alpha(grad_hat: Any, weight: Any) -> Float:
+    """See :func:`binnet_kernels.grad_alpha`."""
+    weight = checks.filters(weight)
+    grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
+    signed = np.where(weight < 0, -grad_hat, grad_hat).reshape(len(weight), weight[:1].size)
+    total: Float = signed.sum(axis=1, dtype=np.float64).astype(np.float32)
+    return total
+
+
+def straight_through(grad_hat: Any, weight: Any, alpha: Any, through_alpha: Any, factor: float = 0.0) -> Float:
+    """See :func:`binnet_kernels.straight_through`."""
+    weight = checks.filters(weight)
+    grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
+    alpha = _per_filter(checks.floats(alpha, "alpha", shape=(len(weight),)), weight)
+    shared = _per_filter(checks.floats(through_alpha, "through_alpha", shape=(len(weight),)), weight)
+    grad: Float = np.where(np.abs(weight) <= 1, grad_hat * alpha, np.float32(0)) + grad_hat * np.float32(factor)
+    grad += np.where(weight < 0, -shared, shared)
+    return grad
+
+
+def _per_filter(values: Float, weight: Float) -> Float:
+    return values.reshape(-1, *(1,) * (weight.ndim - 1))
+
+
+# ---------------------------------------------------------------------------------------------- optimisers
+
+
+def adam_update(
+    weight: Float,
+    grad: Any,
+    mean: Float,
+    square: Float,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    decay: float = 0.0,
+    clip: float = np.inf,
+) -> None:
+    """See :func:`binnet_kernels.adam_update`."""
+    if step < 1:
+        raise ValueError(f"step must be at least 1, got {step!r}")
+    grad = checks.floats(grad, "grad", shape=np.shape(weight))
+    for array, name in ((weight, "weight"), (mean, "mean"), (square, "square")):
+        checks.in_place(array, name, grad.shape)
+    grad = grad + weight * np.float32(decay)
+    for moment, power, beta in ((mean, grad, betas[0]), (square, grad * grad, betas[1])):
+        moment *= np.float32(beta)
+        moment += power * np.float32(1 - beta)
+    root = np.sqrt(square * np.float32(1 / (1 - betas[1] ** step))) + np.float32(eps)
+    weight -= mean / root * np.float32(lr / (1 - betas[0] ** step))
+    np.clip(weight, np.float32(-clip), np.float32(clip), out=weight)
+
+
+def sgd_update(
+    weight: Float,
+    grad: Any,
+    velocity: Float,
+    lr: float,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    decay: float = 0.0,
+    clip: float = np.inf,
+) -> None:
+    """See :func:`binnet_kernels.sgd_update`."""
+    grad = checks.floats(grad, "grad", shape=np.shape(weight))
+    for array, name in ((weight, "weight"), (velocity, "velocity")):
+        checks.in_place(array, name, grad.shape)
+    grad = grad + weight * np.float32(decay)
+    velocity *= np.float32(momentum)
+    velocity += grad
+    weight -= (velocity * np.float32(momentum) + grad if nesterov else velocity) * np.float32(lr)
+    np.clip(weight, np.float32(-clip), np.float32(clip), out=weight)
