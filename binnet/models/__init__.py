@@ -11,7 +11,13 @@ from binnet_kernels.checks import Pair, pair
 
 from ..nn import MODES, BinaryOptions, Blocks, Named
 from ..nn.options import check_word
+from .alexnet import alexnet
+from .cifar_vgg import cifar_vgg
+from .googlenet import googlenet
 from .lenet5 import lenet5
+from .nin import nin
+from .quick import quick
+from .resnet18 import resnet18
 from .spec import ModelSpec, Network
 
 
@@ -42,6 +48,12 @@ class Entry:
 
 REGISTRY: dict[str, Entry] = {
     "lenet5": Entry(lenet5, (28, 28)),
+    "nin": Entry(nin, (32, 32), fixed_size=False),
+    "cifar_vgg": Entry(cifar_vgg, (32, 32)),
+    "alexnet": Entry(alexnet, (224, 224)),
+    "resnet18": Entry(resnet18, (224, 224), fixed_size=False),
+    "googlenet": Entry(googlenet, (224, 224), fixed_size=False),
+    "quick": Entry(quick, (64, 64), fixed_size=False),
 }
 
 
@@ -74,7 +86,7 @@ def build(
     seed
         The same seed gives the same bits, whatever else was drawn before.
     **options
-        Fields of :class:`binnet.nn.BinaryOptions`, and the model's own options (``dropout`` for ``lenet5``).
+        Fields of :class:`binnet.nn.BinaryOptions`, and the model's own options (such as ``dropout`` of ``lenet5``).
 
     Raises
     ------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..nn import Blocks, MaxPool2d, Named
+from .sizes import Size, after, require_least
 
 
 def lenet5(
-    blocks: Blocks, num_classes: int, in_channels: int, image_size: tuple[int, int], *, dropout: float = 0.0
+    blocks: Blocks, num_classes: int, in_channels: int, image_size: Size, *, dropout: float = 0.0
 ) -> list[Named]:
     """The layers; the first convolution and the classifier are real, ``conv2`` and ``dense3`` binary.
 
@@ -23,10 +24,9 @@ def lenet5(
     ValueError
         For images below 4 pixels.
     """
-    if min(image_size) < 4:
-        raise ValueError(f"lenet5 needs images of at least 4x4 pixels, got {image_size[0]}x{image_size[1]}")
+    require_least("lenet5", image_size, 4)
     padding = 0 if min(image_size) >= 20 else 2
-    h, w = (_after_block(_after_block(side, padding), padding) for side in image_size)
+    h, w = after(image_size, *[(5, 1, padding), (2, 2, 0)] * 2)
     return [
         *blocks.first_conv("conv1", in_channels, 20, 5, padding=padding, pool=MaxPool2d(2)),
         *blocks.conv("conv2", 20, 50, 5, padding=padding, pool=MaxPool2d(2)),
@@ -34,7 +34,3 @@ def lenet5(
         *blocks.dropout("dropout", dropout),
         *blocks.last_linear("dense4", 500, num_classes),
     ]
-
-
-def _after_block(side: int, padding: int) -> int:
-    return (side + 2 * padding - 4) // 2

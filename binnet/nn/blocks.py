@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from binnet_kernels.checks import Pair
+from binnet_kernels.checks import Pair, pair
 
 from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
-from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, Named, ReLU
+from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, Named, ReLU, Residual, Sequential
 from .module import Module
 from .options import MODES, BinaryOptions, check_word
+
+SIGN_EPS = 1e-4  # of a batch normalisation before a sign (authors' code); elsewhere the 1e-5 of BatchNorm
 
 
 class Blocks:
@@ -29,7 +31,7 @@ class Blocks:
     ``bnn`` is ``xnor``, and ``binaryconnect`` is ``bwn``, without scales and K.
 
     Every method returns layers with names: the convolution or dense layer has the block's ``name``, the others
-    ``name_norm``, ``name_flatten``, ``name_relu``, ``name_sign`` and ``name_pool``.
+    ``name_norm``, ``name_flatten``, ``name_relu``, ``name_sign`` and ``name_pool``; a residual block is one layer.
 
     Parameters
     ----------
@@ -60,18 +62,25 @@ class Blocks:
         padding: Pair = 0,
         *,
         relu: bool = True,
+        activation: bool = True,
         pool: Module | None = None,
     ) -> list[Named]:
         """A block around a binary convolution (a real one in the mode ``float``).
 
-        ``relu`` asks for a ReLU after the convolution in the order bacp; the other orders have their activation anyway.
+        Parameters
+        ----------
+        relu
+            Whether a ReLU follows the convolution in the order bacp; the other orders have their activation anyway.
+        activation
+            False: nothing follows the convolution and its normalisation in any order, as before a residual sum.
         """
         window = (in_channels, out_channels, kernel_size, stride, padding)
         if self.mode == "float":
             layer: Module = Conv2d(*window, rng=self.rng)
         else:
             layer = (BinConv2d if self.binary_input else BwnConv2d)(*window, **self._binary())
-        return self._arrange(name, layer, in_channels, out_channels, relu, [], pool)
+        after = self._after(name, relu and activation, activation) + _pooling(name, pool)
+        return self._arrange(name, layer, in_channels, out_channels, [], after)
 
     def linear(
         self, name: str, in_features: int, out_features: int, *, norm_features: int | None = None, relu: bool = True
@@ -89,7 +98,29 @@ class Blocks:
         else:
             layer = (BinLinear if self.binary_input else BwnLinear)(in_features, out_features, **self._binary())
         flatten: list[Named] = [] if norm_features is None else [(f"{name}_flatten", Flatten())]
-        return self._arrange(name, layer, norm_features or in_features, out_features, relu, flatten, None)
+        after = self._after(name, relu, True)
+        return self._arrange(name, layer, norm_features or in_features, out_features, flatten, after)
+
+    def residual(self, name: str, in_channels: int, out_channels: int, stride: Pair = 1) -> list[Named]:
+        """Two 3×3 convolutions around which a shortcut leads (ResNet's basic block).
+
+        ============================== =================================================================
+        ``xnor``, ``bnn``, order bacp  x + (BatchNorm – BinConv – ReLU – BatchNorm – BinConv); no activation
+        the others                     activation of x + (conv – BatchNorm – activation – conv – BatchNorm)
+        ============================== =================================================================
+
+        Where stride or channels change, the shortcut is a real 1×1 convolution with BatchNorm (type B of
+        arXiv:1512.03385), in every mode. The activation is ReLU, or Sign in the order cbap.
+        """
+        body = Sequential(
+            *self.conv("conv1", in_channels, out_channels, 3, stride, 1),
+            *self.conv("conv2", out_channels, out_channels, 3, padding=1, activation=False),
+        )
+        shortcut: Module | None = None
+        if in_channels != out_channels or pair(stride, "stride", 1) != (1, 1):
+            conv = Conv2d(in_channels, out_channels, 1, stride, rng=self.rng)
+            shortcut = Sequential(("conv", conv), ("norm", BatchNorm(out_channels)))
+        return [(name, Residual(body, shortcut)), *self._after(name, False, True)]
 
     def first_conv(
         self,
@@ -106,6 +137,15 @@ class Blocks:
         layer = Conv2d(in_channels, out_channels, kernel_size, stride, padding, rng=self.rng)
         after: list[Named] = [(name, layer), (f"{name}_norm", BatchNorm(out_channels)), self._activation(name)]
         return after + _pooling(name, pool)
+
+    def last_norm(self, name: str, channels: int, *, relu: bool = True) -> list[Named]:
+        """BatchNorm – [ReLU] before a classifier where no block ends so: in the order bacp of ``xnor`` and ``bnn``."""
+        norm: list[Named] = [(f"{name}_norm", BatchNorm(channels))]
+        return norm + self._after(name, relu, False) if self.norm_first else []
+
+    def last_conv(self, name: str, in_channels: int, num_classes: int) -> list[Named]:
+        """The classifier of every pixel, real in every mode, with a bias."""
+        return [(name, Conv2d(in_channels, num_classes, 1, bias=True, rng=self.rng))]
 
     def last_linear(self, name: str, in_features: int, num_classes: int) -> list[Named]:
         """The classifier, real in every mode, with a bias."""
@@ -129,21 +169,23 @@ class Blocks:
             return f"{name}_sign", Sign(self.options.ste)
         return f"{name}_relu", ReLU()
 
+    def _after(self, name: str, relu: bool, activation: bool) -> list[Named]:
+        """The activation behind a layer: in the order bacp if ``relu``, in the others if ``activation``."""
+        wanted = relu if self.norm_first else activation
+        return [self._activation(name)] if wanted else []
+
     def _arrange(
         self,
         name: str,
         layer: Module,
         norm_before: int,
         norm_after: int,
-        relu: bool,
         flatten: Sequence[Named],
-        pool: Module | None,
+        after: Sequence[Named],
     ) -> list[Named]:
         if self.norm_first:
-            rectify = [self._activation(name)] if relu else []
-            return [(f"{name}_norm", BatchNorm(norm_before)), *flatten, (name, layer), *rectify, *_pooling(name, pool)]
-        norm: Named = (f"{name}_norm", BatchNorm(norm_after))
-        return [*flatten, (name, layer), norm, self._activation(name), *_pooling(name, pool)]
+            return [(f"{name}_norm", BatchNorm(norm_before, eps=SIGN_EPS)), *flatten, (name, layer), *after]
+        return [*flatten, (name, layer), (f"{name}_norm", BatchNorm(norm_after)), *after]
 
 
 def _pooling(name: str, pool: Module | None) -> list[Named]:
