@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from binnet_datasets import Split, batches
+from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
 from . import packed, storage
@@ -24,6 +25,7 @@ from .tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
 Tick = Callable[[int], None]
+MOST_VALUES = 1 << 22  # of a batch to evaluate: activations take many times the memory of images
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,15 @@ class Scores:
 
 
 def evaluate(
-    logits: Callable[[Float], Float], split: Split, info: DataInfo, batch_size: int = 256, tick: Tick | None = None
+    logits: Callable[[Float], Float],
+    split: Split,
+    info: DataInfo,
+    batch_size: int | None = None,
+    tick: Tick | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
 ) -> Scores:
-    """Run a model over a split.
+    """Run a model over a split; the next batch is made in the background meanwhile.
 
     Parameters
     ----------
@@ -123,23 +131,35 @@ def evaluate(
         Images and labels.
     info
         Normalises the images.
+    batch_size
+        Images at a time; None for 256, or fewer of more than 74 x 74 colour pixels.
     tick
         Called with the number of images after each batch.
+    image_size
+        Rows and columns the model takes: the centre of larger images, see :class:`binnet_datasets.Loader`. None for the
+        images' own.
 
     Raises
     ------
     ValueError
-        When the split is empty.
+        When the split is empty, or an argument is none of these.
     """
     if not len(split):
         raise ValueError("there are no images to evaluate on")
     loss, parts = 0.0, []
-    for images, labels in batches(split, batch_size, mean=info.mean, std=info.std):
+    if batch_size is None:
+        batch_size = _default_batch(image_size or split.uniform_size, split.channels)
+    for images, labels in Loader(split, batch_size, mean=info.mean, std=info.std, image_size=image_size).epoch():
         parts.append(logits(images))
         loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
         if tick:
             tick(len(labels))
     return _scores(np.concatenate(parts), split.labels, loss / len(split))
+
+
+def _default_batch(image_size: tuple[int, int] | None, channels: int) -> int:
+    """How many images to run at a time when nobody says: 256, or fewer of large images."""
+    return max(1, min(256, MOST_VALUES // (math.prod(image_size or (1, 1)) * channels)))
 
 
 def _scores(logits: Float, labels: Ints, loss: float) -> Scores:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from binnet_kernels.checks import Float
 
 from .backend import kernels
+from .memory import keep_freed_memory
 from .tensor import Tensor
 
 Array = npt.NDArray[Any]
@@ -42,6 +43,7 @@ class Optimizer:
             raise ValueError("the optimiser was given no parameters")
         for param in self.params:
             param.data = np.require(param.data, np.float32, ["C", "W"])  # as the kernels want what they change
+        keep_freed_memory()
         self.lr = _number("lr", lr)
         self.weight_decay = _number("weight_decay", weight_decay)
         self.steps = np.zeros((), np.int64)

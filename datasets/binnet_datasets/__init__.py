@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from .dataset import Dataset, Split
+from .augment import Augment
+from .build import build_store
+from .contact_sheet import contact_sheet
+from .dataset import Dataset, Images, Split
 from .download import fetch
 from .errors import DataError
 from .idx import read_idx
-from .image import read_image
-from .loader import Augment, batches, num_batches
+from .image import read_centre, read_image
+from .layouts import is_image
+from .loader import Loader, batches, num_batches
+from .plan import BuildOptions
 from .registry import load, names
 from .sources import cache_folder
+from .store import StoreImages, is_store, open_store, read_store
+from .store_cache import holds_images
 from .transforms import flip, normalise, pad_and_crop, resize_to
 
 __all__ = [
     "Augment",
+    "BuildOptions",
     "DataError",
     "Dataset",
+    "Images",
+    "Loader",
     "Split",
+    "StoreImages",
     "batches",
+    "build_store",
     "cache_folder",
+    "contact_sheet",
     "fetch",
     "flip",
+    "holds_images",
+    "is_image",
+    "is_store",
     "load",
     "names",
     "normalise",
     "num_batches",
+    "open_store",
     "pad_and_crop",
+    "read_centre",
     "read_idx",
     "read_image",
+    "read_store",
     "resize_to",
 ]

@@ -1,13 +1,41 @@
-"""What every loader returns: a data set of two splits, each a pair of arrays."""
+"""What every data set consists of: two splits, each images and their labels, in memory or not."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import histogram
+from .transforms import channel_stats
+
 _CHUNK = 4096  # images counted at a time: bincount widens to 8 bytes a value, so a chunk bounds the memory
+
+Stats = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Images that need be neither in memory nor of one size, such as those of a store.
+
+    ``images[i]`` is uint8 (H, W, C), 0..255, the same at every call, and may be asked for from several threads at once.
+    """
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows and columns of each image, int64 (N, 2)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +44,7 @@ class Split:
 
     Attributes
     ----------
-    images : uint8 (N, H, W, C), 0..255
+    images : uint8 (N, H, W, C), 0..255, or `Images`
     labels : int64 (N,), index into the data set's ``class_names``
 
     Raises
@@ -25,68 +53,111 @@ class Split:
         When dtype, rank or the two lengths are not these.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | Images
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(f"images must be uint8 (N, H, W, C), got {images.dtype} {images.shape}")
-        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        if isinstance(images, np.ndarray):
+            if images.dtype != np.uint8 or images.ndim != 4:
+                raise ValueError(f"images must be uint8 (N, H, W, C), got {images.dtype} {images.shape}")
+        elif not isinstance(images, Images):
+            raise ValueError(f"images must be an array or have sizes and channels, got {type(images).__name__}")
+        elif images.sizes.dtype != np.int64 or images.sizes.shape != (len(images), 2):
+            raise ValueError(f"sizes must be int64 ({len(images)}, 2), got {images.sizes.dtype} {images.sizes.shape}")
+        elif images.sizes.min(initial=1) < 1:
+            raise ValueError(f"sizes must be 1 or more, got {images.sizes.min()}")
+        if labels.dtype != np.int64 or labels.shape != (len(images),):
             raise ValueError(f"labels must be int64 ({len(images)},), got {labels.dtype} {labels.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image: 1 (grey) or 3 (RGB)."""
+        return int(self.images.shape[3]) if isinstance(self.images, np.ndarray) else self.images.channels
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows and columns of each image: int64 (N, 2), not to be written to."""
+        if isinstance(self.images, np.ndarray):
+            return np.broadcast_to(np.array(self.images.shape[1:3], np.int64), (len(self), 2))
+        return self.images.sizes
+
+    @cached_property
+    def uniform_size(self) -> tuple[int, int] | None:
+        """Rows and columns, when all images have the same; else, or when that cannot be known, None."""
+        if isinstance(self.images, np.ndarray):
+            return int(self.images.shape[1]), int(self.images.shape[2])
+        if not len(self) or (self.sizes != self.sizes[0]).any():
+            return None
+        return int(self.sizes[0, 0]), int(self.sizes[0, 1])
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A named data set: a training split, a test split and what the labels mean.
 
+    Attributes
+    ----------
+    name : what it is called
+    train, test : the two splits
+    class_names : what each label means
+    stats : what `mean_std` is to return where it is known beforehand, else None
+    class_ids : identifiers of the classes, such as those of WordNet; empty when there are none
+
     Raises
     ------
     ValueError
-        When the two splits hold images of different sizes, or a label has no class name.
+        When the two splits differ in channels, or as arrays in size; when a label has no class name; when ``stats`` or
+        ``class_ids`` do not fit.
     """
 
     name: str
     train: Split
     test: Split
     class_names: tuple[str, ...]
+    stats: Stats | None = None
+    class_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        train, test = self.train, self.test
-        if train.images.shape[1:] != test.images.shape[1:]:
-            raise ValueError(
-                "training and test images must have one shape (H, W, C), "
-                f"got {train.images.shape[1:]} and {test.images.shape[1:]}"
-            )
-        for split in (train, test):
+        _check_alike(self.train, self.test)
+        for split in (self.train, self.test):
             if len(split) and not 0 <= split.labels.min() <= split.labels.max() < self.num_classes:
                 span = f"{split.labels.min()}..{split.labels.max()}"
                 raise ValueError(f"labels must lie in 0..{self.num_classes - 1}, got {span}")
+        if self.class_ids and len(self.class_ids) != self.num_classes:
+            raise ValueError(f"class_ids must be none or {self.num_classes}, got {len(self.class_ids)}")
+        if self.stats is not None:
+            channel_stats(*self.stats, self.channels)
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of every image."""
-        _, h, w, _ = self.train.images.shape
-        return int(h), int(w)
+        """Rows and columns to train at: the images' own, or the square of the smallest short side of all."""
+        filled = [split for split in (self.train, self.test) if len(split)] or [self.train]
+        sizes = {split.uniform_size for split in filled}
+        size = sizes.pop()
+        if size is not None and not sizes:
+            return size
+        short = min((int(split.sizes.min()) for split in filled if len(split)), default=0)
+        return short, short
 
     @property
     def channels(self) -> int:
         """Channels of every image: 1 (grey) or 3 (RGB)."""
-        return int(self.train.images.shape[3])
+        return self.train.channels
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
-    def mean_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def mean_std(self) -> Stats:
         """Mean and standard deviation of the training images scaled to [0, 1].
 
-        Both come from a histogram of the 256 grey levels, in float64, so neither the order of the images nor the
-        memory at hand changes a bit of them.
+        Unless ``stats`` has them, both come from a histogram of the 256 grey levels, in float64, so neither the order
+        of the images nor the memory at hand changes a bit of them.
 
         Returns
         -------
@@ -98,23 +169,32 @@ class Dataset:
         ValueError
             When the training split is empty.
         """
-        counts = _histogram(self.train.images)
-        total = counts.sum(axis=1)
-        if not total.all():
-            raise ValueError(f"mean and std need at least one training pixel, got images {self.train.images.shape}")
-        levels = np.arange(256, dtype=np.float64) / 255.0
-        mean = counts @ levels / total
-        variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / total
-        std = np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)
-        return mean.astype(np.float32), std.astype(np.float32)
+        if self.stats is not None:
+            return channel_stats(*self.stats, self.channels)
+        counts = np.zeros((self.channels, 256), np.int64)
+        for pixels in _pieces(self.train):
+            counts += histogram.count_levels(pixels)
+        if not counts.any():
+            raise ValueError(f"mean and std need at least one training pixel, got {len(self.train)} images")
+        return histogram.mean_std(counts)
 
 
-def _histogram(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Count each grey level of each channel: uint8 (N, H, W, C) -> int64 (C, 256)."""
-    channels = images.shape[3]
-    counts = np.zeros((channels, 256), np.int64)
-    for start in range(0, len(images), _CHUNK):
-        chunk = images[start : start + _CHUNK]
-        for c in range(channels):
-            counts[c] += np.bincount(chunk[..., c].ravel(), minlength=256)
-    return counts
+def _check_alike(train: Split, test: Split) -> None:
+    """Raise ValueError unless the two can be given to one network, arrays without resizing."""
+    if isinstance(train.images, np.ndarray) and isinstance(test.images, np.ndarray):
+        one, other = train.images.shape[1:], test.images.shape[1:]
+        if one != other:
+            raise ValueError(f"training and test images must have one shape (H, W, C), got {one} and {other}")
+    elif train.channels != test.channels:
+        raise ValueError(
+            f"training and test images must have the same channels, got {train.channels} and {test.channels}"
+        )
+
+
+def _pieces(split: Split) -> Iterator[NDArray[np.uint8]]:
+    """All images, uint8 (..., C), a bounded number at a time."""
+    images = split.images
+    if isinstance(images, np.ndarray):
+        yield from (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
+    else:
+        yield from (images[i] for i in range(len(images)))

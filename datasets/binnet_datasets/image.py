@@ -1,8 +1,11 @@
-"""Read one image file as the array a network expects."""
+"""Decode images: a file as the array a network expects, or contents that come from anywhere."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +14,14 @@ from numpy.typing import NDArray
 
 from .errors import DataError
 from .transforms import resize_to
+from .windows import corners, cut, resized_to
 
 if TYPE_CHECKING:
     from PIL import Image
 
 # Named, because Pillow also has readers that start other programs (EPS runs Ghostscript).
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
+LONGEST = 4  # times the short side that is stored, so that a panorama does not take gigabytes
 MAX_PIXELS = 1 << 26  # 67 megapixels, more than any camera's photograph and 200 MB when decoded
 
 
@@ -50,7 +55,9 @@ def read_image(path: str | Path, image_size: int | tuple[int, int], channels: in
         raise ValueError(f"channels must be 1 or 3, got {channels}")
     path = Path(path)
     _check_file(path)
-    return resize_to(_decode(path, "L" if channels == 1 else "RGB"), size)
+    with decoding_quietly():
+        pixels = decode(path, path, "L" if channels == 1 else "RGB")
+    return resize_to(pixels, size)
 
 
 def _check_file(path: Path) -> None:
@@ -68,31 +75,130 @@ def _check_file(path: Path) -> None:
         raise DataError(f"expected an image at {path}, but looking for it failed: {error}") from error
 
 
-def _decode(path: Path, mode: str) -> NDArray[np.uint8]:
-    """Decode to uint8 (H, W, 1 or 3)."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def decode(source: Path | BytesIO, where: object, mode: str, least: int | None = None) -> NDArray[np.uint8]:
+    """Decode an image, turn it upright and convert its colours.
+
+    What Pillow warns about is passed on; `decoding_quietly` keeps it still.
+
+    Parameters
+    ----------
+    source : a file, or its contents
+    where : what messages call it
+    mode : "L" or "RGB"
+    least : a JPEG may be decoded at a half, quarter or eighth of its size while both sides stay at least this long
+
+    Returns
+    -------
+    uint8 (H, W, 1 or 3)
+
+    Raises
+    ------
+    DataError
+        When it is damaged, no image, or has more than 67 million pixels.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            # Pillow warns above a limit of its own and raises above twice that; between the two ours decides.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                _check_pixels(path, *image.size)
-                pixels = np.array(_convert(ImageOps.exif_transpose(image), mode))
+        with Image.open(source, formats=FORMATS) as image:
+            _check_pixels(where, *image.size)
+            if least is not None:
+                image.draft(None, (least, least))
+            image.load()
+            pixels = np.array(_convert(_upright(image), mode))
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"expected an image ({', '.join(FORMATS)}) at {path}, but it is none of these") from error
+        raise DataError(f"expected an image ({', '.join(FORMATS)}) at {where}, but it is none of these") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"expected an image of at most {MAX_PIXELS} pixels at {path}, but got more: {error}") from error
+        raise DataError(
+            f"expected an image of at most {MAX_PIXELS} pixels at {where}, but got more: {error}"
+        ) from error
     except Exception as error:  # a decoder raises whatever it met in a damaged file
-        raise DataError(f"expected a whole image at {path}, but decoding it failed: {error}") from error
+        raise DataError(f"expected a whole image at {where}, but decoding it failed: {error}") from error
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _check_pixels(path: Path, w: int, h: int) -> None:
+def header_size(read: Callable[[], bytes]) -> tuple[int, int] | None:
+    """Short and long side of an image, from its header; None when it cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(read()), formats=FORMATS) as image:
+            return min(image.size), max(image.size)
+    except Exception:  # as in `decode`
+        return None
+
+
+def to_short_side(pixels: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
+    """Resize in proportion until the short side has a length; of an image longer than four times that, keep the middle.
+
+    Parameters
+    ----------
+    pixels : uint8 (H, W, C), C 1 or 3
+    length : pixels
+
+    Returns
+    -------
+    uint8 (H', W', C), C-contiguous; the given pixels when nothing is to be done
+    """
+    h, w = pixels.shape[:2]
+    side = min(h, w)
+    most = LONGEST * side
+    top, left = max(0, h - most) // 2, max(0, w - most) // 2
+    pixels = pixels[top : top + most, left : left + most]
+    rows, columns = ((length * n + side // 2) // side for n in pixels.shape[:2])
+    return np.ascontiguousarray(pixels) if side == length else resize_to(pixels, (rows, columns))
+
+
+def read_centre(path: str | Path, image_size: tuple[int, int], channels: int, margin: bool) -> NDArray[np.uint8]:
+    """Decode an image file and show its centre in proportion, as validation images out of a store are shown.
+
+    Parameters
+    ----------
+    path, channels : see `read_image`
+    image_size : height and width
+    margin : whether to leave out the border that 224 pixels out of 256 do, or only what is longer than the size
+
+    Returns
+    -------
+    uint8 (*image_size, channels)
+
+    Raises
+    ------
+    DataError
+        As `read_image`.
+    """
+    path = Path(path)
+    _check_file(path)
+    with decoding_quietly():
+        pixels = decode(path, path, "L" if channels == 1 else "RGB")
+    if not margin:
+        pixels = to_short_side(pixels, min(image_size))
+    size = resized_to(np.array([pixels.shape[:2]], np.int64), image_size)[0]
+    return cut(pixels, size, corners(size, image_size), image_size)
+
+
+@contextmanager
+def decoding_quietly() -> Iterator[None]:
+    """Keep Pillow's warnings still, in all threads: of large images, of odd metadata."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the orientation in the EXIF data; where these are damaged the pixels are not."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as in `decode`
+        return image
+
+
+def _check_pixels(where: object, w: int, h: int) -> None:
     if w * h > MAX_PIXELS:
-        raise DataError(f"expected an image of at most {MAX_PIXELS} pixels at {path}, but it has {w} x {h}")
+        raise DataError(f"expected an image of at most {MAX_PIXELS} pixels at {where}, but it has {w} x {h}")
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

@@ -1,40 +1,144 @@
-"""Cut a split into batches of normalised float32, shuffled and augmented reproducibly."""
+"""Cut a split into batches of normalised float32, shuffled and augmented reproducibly, made ahead in the background."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import partial
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .augment import Augment, Draws, draw
 from .dataset import Split
-from .transforms import Mode, channel_stats, check_pad, flip, normalise, pad_and_crop
+from .prefetch import prefetch
+from .transforms import channel_stats, flip, normalise, pad_and_crop
+from .windows import corners, cut, resized_to
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
-class Augment:
-    """Random changes to training images.
+class Loader:
+    """The batches of a split, epoch by epoch.
+
+    Order and augmentation of an epoch follow from ``(seed, epoch)`` alone: not from the number of workers, not from
+    where the epoch is taken up again, and, image by image, not from the size of the batches.
+
+    Images that are larger than ``image_size`` are resized until the short side is 256/224 of it, then the window in the
+    centre is cut out: 224 pixels out of 256. What is smaller grows until it covers the window; what lies in between is
+    cut as it is; images of the size itself keep exactly their pixels. `Augment` may cut elsewhere and scale at random.
+
+    Memory: ``workers + 2`` batches, besides the one in the consumer's hands and what the split holds itself.
+
+    Parameters
+    ----------
+    split : images uint8 and labels; read from several threads at once with more than one worker
+    batch_size : images in a batch, 1 or more; the last has what is left, or is left out with ``drop_last``
+    mean, std : a number, or one for each channel, of images scaled to [0, 1]
+    image_size : rows and columns of the batches, or one number for both; None for the images' own
+    shuffle : whether to permute the images
+    seed : 0 or more
+    augment : random changes, or None
+    workers : background threads that make batches; 0 makes them in the calling thread
 
     Attributes
     ----------
-    pad : pixels of padding for `pad_and_crop`, 0 for none
-    flip : whether to mirror left to right with probability 1/2
-    mode : how to pad: "reflect" or "zero"
+    waited : float
+        Seconds that the consumer waited for batches in the epoch that runs, or ran last.
+
+    Raises
+    ------
+    ValueError
+        When an argument is none of these.
     """
 
-    pad: int = 0
-    flip: bool = False
-    mode: Mode = "reflect"
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        mean: ArrayLike,
+        std: ArrayLike,
+        image_size: int | tuple[int, int] | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        augment: Augment | None = None,
+        drop_last: bool = False,
+        workers: int = 1,
+    ) -> None:
+        self._count = num_batches(len(split), batch_size, drop_last)
+        _check_int("seed", seed, 0)
+        _check_int("workers", workers, 0)
+        self.split, self.batch_size, self.shuffle, self.seed = split, int(batch_size), shuffle, int(seed)
+        self.mean, self.std = channel_stats(mean, std, split.channels)
+        self.image_size = _size(split, image_size)
+        self.augment, self.workers, self.waited = augment or Augment(), int(workers), 0.0
+        self.augment.check(self.image_size)
+        self._whole = split.uniform_size == self.image_size and self.augment.scale is None
+        if not self._whole and split.channels not in (1, 3):
+            raise ValueError(f"images must have 1 or 3 channels to be resized, got {split.channels}")
 
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self._count
 
-def num_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
-    """Return how many batches ``n`` images make; raises ValueError unless n >= 0 and batch_size >= 1."""
-    _check_int("n", n, 0)
-    _check_int("batch_size", batch_size, 1)
-    return n // batch_size if drop_last else -(-n // batch_size)
+    def epoch(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+        """Iterate once over the split.
+
+        Parameters
+        ----------
+        epoch : 0 or more
+        skip : how many batches to leave out at the beginning, at no cost
+
+        Returns
+        -------
+        iterator of (images float32 (n, *image_size, C), labels int64 (n,)), all new arrays
+
+        Raises
+        ------
+        ValueError
+            At the call, not at the first batch, when an argument is none of these.
+        """
+        _check_int("epoch", epoch, 0)
+        _check_int("skip", skip, 0)
+        draws = draw(len(self.split), self.augment, self.shuffle, self.seed, epoch)
+        self.waited = 0.0
+        return self._timed(prefetch(partial(self._batch, draws), range(skip, len(self)), self.workers))
+
+    def _timed(self, made: Generator[Batch, None, None]) -> Iterator[Batch]:
+        """Pass the batches on, and add up how long each took to come."""
+        with closing(made):
+            while True:
+                start = perf_counter()
+                batch = next(made, None)
+                self.waited += perf_counter() - start
+                if batch is None:
+                    return
+                yield batch
+                del batch  # while the next is made, this one is the consumer's alone
+
+    def _batch(self, draws: Draws, number: int) -> Batch:
+        """Make one batch. Called from several threads at once: changes nothing in the loader."""
+        part = draws.part(slice(number * self.batch_size, (number + 1) * self.batch_size))
+        images = self._images(part)
+        if part.padding is not None:
+            images = pad_and_crop(images, self.augment.pad, part.padding, self.augment.mode)
+        if part.flipped is not None:
+            images = flip(images, part.flipped)
+        return normalise(images, self.mean, self.std), self.split.labels[part.order]
+
+    def _images(self, part: Draws) -> NDArray[np.uint8]:
+        """The images of a batch, cut to size: uint8 (n, *image_size, C)."""
+        source, window, index = self.split.images, self.image_size, part.order
+        if self._whole and isinstance(source, np.ndarray):
+            return source[index]
+        resized = resized_to(self.split.sizes[index], window, part.short)
+        corner = corners(resized, window, part.place)
+        out = np.empty((len(index), *window, self.split.channels), np.uint8)
+        for slot, i in enumerate(index.tolist()):
+            out[slot] = cut(source[i], resized[slot], corner[slot], window)
+        return out
 
 
 def batches(
@@ -49,19 +153,7 @@ def batches(
     augment: Augment | None = None,
     drop_last: bool = False,
 ) -> Iterator[Batch]:
-    """Iterate once over a split.
-
-    Order and augmentation follow from ``(seed, epoch)`` alone, so training that resumes at an epoch sees the same
-    batches; the image at a given place of the order is changed in the same way whatever the batch size.
-
-    Parameters
-    ----------
-    split : images uint8 (N, H, W, C) and labels
-    batch_size : images in a batch, 1 or more; the last has what is left, or is left out with ``drop_last``
-    mean, std : a number, or one for each channel, of images scaled to [0, 1]
-    shuffle : whether to permute the images
-    seed, epoch : 0 or more
-    augment : random changes, or None
+    """Iterate once over a split of images of one size, in the calling thread; see `Loader` for the parameters.
 
     Returns
     -------
@@ -70,35 +162,39 @@ def batches(
     Raises
     ------
     ValueError
-        At the call, not at the first batch, when an argument is none of these.
+        At the call, not at the first batch, when an argument is not what `Loader` takes.
     """
-    count = num_batches(len(split), batch_size, drop_last)
-    _check_int("seed", seed, 0)
-    _check_int("epoch", epoch, 0)
-    shift, scale = channel_stats(mean, std, split.images.shape[3])
-    augment = augment or Augment()
-    check_pad(augment.pad, augment.mode, *split.images.shape[1:3])
-    order_rng = np.random.default_rng([seed, epoch])
-    # Streams of their own: each draws image by image, so where the batches begin makes no difference.
-    crop_rng, flip_rng = order_rng.spawn(2)
-    order = order_rng.permutation(len(split)) if shuffle else np.arange(len(split))
-
-    def generate() -> Iterator[Batch]:
-        for start in range(0, count * batch_size, batch_size):
-            index = order[start : start + batch_size]
-            images = _augmented(split.images[index], augment, crop_rng, flip_rng)
-            yield normalise(images, shift, scale), split.labels[index]
-
-    return generate()
+    loader = Loader(
+        split,
+        batch_size,
+        mean=mean,
+        std=std,
+        shuffle=shuffle,
+        seed=seed,
+        augment=augment,
+        drop_last=drop_last,
+        workers=0,
+    )
+    return loader.epoch(epoch)
 
 
-def _augmented(
-    images: NDArray[np.uint8], augment: Augment, crop_rng: np.random.Generator, flip_rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Apply what `Augment` asks for."""
-    if augment.pad:
-        images = pad_and_crop(images, augment.pad, crop_rng, augment.mode)
-    return flip(images, flip_rng) if augment.flip else images
+def num_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
+    """Return how many batches ``n`` images make; raises ValueError unless n >= 0 and batch_size >= 1."""
+    _check_int("n", n, 0)
+    _check_int("batch_size", batch_size, 1)
+    return n // batch_size if drop_last else -(-n // batch_size)
+
+
+def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns of a batch's images, or ValueError saying what is wrong with them."""
+    if image_size is None:
+        if split.uniform_size is None:
+            raise ValueError("image_size must be given for images of several sizes")
+        return split.uniform_size
+    rows, columns = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+    _check_int("image_size", rows, 1)
+    _check_int("image_size", columns, 1)
+    return int(rows), int(columns)
 
 
 def _check_int(name: str, value: object, least: int) -> None:

@@ -1,4 +1,4 @@
-"""The data sets there are by name."""
+"""The data sets there are by name, and images of one's own by path."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .build import Notes
+from .build import Progress as BuildProgress
 from .cifar import load_cifar10
 from .dataset import Dataset
 from .digits import load_digits
@@ -13,6 +15,8 @@ from .download import Progress
 from .errors import DataError
 from .mnist import load_fashion_mnist, load_mnist
 from .sources import fetch_dataset
+from .store import is_store, open_store
+from .store_cache import cached_store
 
 EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits}
 FROM_FILES: dict[str, Callable[[Path], Dataset]] = {
@@ -28,16 +32,26 @@ def names() -> tuple[str, ...]:
 
 
 def load(
-    name: str, data: str | Path | None = None, cache: Path | None = None, progress: Progress | None = None
+    name: str | None,
+    data: str | Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    building: BuildProgress | None = None,
+    notes: Notes | None = None,
 ) -> Dataset:
-    """Load a data set into memory.
+    """Load a data set: one of those there are by name into memory, or images of one's own, which stay on disk.
 
     Parameters
     ----------
-    name : one of `names`
-    data : where its files are; None downloads them once into the cache. "digits" comes with the package: leave None
-    cache : folder for downloads, None for ``$BINNET_DATA`` or the user's cache folder
+    name : one of `names`; None for images of one's own
+    data : with a name, where its files are; None downloads them once into the cache. "digits" comes with the package:
+        leave None. Without a name, an image store, or a folder or tar of images: of these a store is built into the
+        cache once, and used again while they stay the same
+    cache : folder for downloads and stores, None for ``$BINNET_DATA`` or the user's cache folder
     progress : called with (bytes so far, bytes in all or None) while a file is downloaded
+    building : called with (images so far, images in all) while a store is built
+    notes : called with sentences that a person should read
 
     Returns
     -------
@@ -46,13 +60,15 @@ def load(
     Raises
     ------
     DataError
-        When there is no such name, a file is missing or damaged, or a download fails.
+        When there is no such name, a file is missing or damaged, a download fails, or a store cannot be built.
     """
+    path = None if data is None else Path(os.path.expanduser(data))
+    if name is None and path is not None:
+        return open_store(path if is_store(path) else cached_store(path, cache, progress=building, notes=notes))
     if name in EMBEDDED:
-        if data is not None:
+        if path is not None:
             raise DataError(f"expected no path for {name}, which comes with the package, but got {data}")
         return EMBEDDED[name]()
     if name not in FROM_FILES:
         raise DataError(f"expected a data set named one of {', '.join(names())}, but got {name!r}")
-    folder = fetch_dataset(name, cache, progress) if data is None else Path(os.path.expanduser(data))
-    return FROM_FILES[name](folder)
+    return FROM_FILES[name](fetch_dataset(name, cache, progress) if path is None else path)

@@ -1,14 +1,15 @@
 """Scores against numbers worked out by hand, and opening models of both kinds."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
 
 import binnet
 import binnet_datasets
-from binnet import checkpoint, models, optim, storage
-from binnet.checkpoint import Progress
+from binnet import checkpoint, health, models, optim, storage
+from binnet.checkpoint import Progress, State
 from binnet.config import TrainConfig
 from binnet.evaluate import Scores, evaluate, in_top, open_model
 from binnet.info import DataInfo
@@ -25,8 +26,8 @@ def net():
 @pytest.fixture
 def files(net, tmp_path):
     """A checkpoint and a packed model of one network."""
-    optimizer = optim.Adam(net.parameters())
-    checkpoint.save(tmp_path / "last.h5", net, optimizer, TrainConfig(), INFO, Progress())
+    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net))
+    checkpoint.save(tmp_path / "last.h5", state, TrainConfig(), INFO)
     binnet.pack(net, INFO).save(tmp_path / "packed.h5")
     return tmp_path / "last.h5", tmp_path / "packed.h5"
 
@@ -70,6 +71,37 @@ def test_the_batch_size_changes_no_score(net):
     one, other = evaluate(model, test, INFO, 7), evaluate(model, test, INFO, 1000)
     np.testing.assert_array_equal(one.predictions, other.predictions)
     assert one.loss == pytest.approx(other.loss, rel=1e-6)
+
+
+def test_the_model_sees_the_centre_of_larger_images():
+    seen = []
+    ramp = np.arange(6, dtype=np.uint8)[None, :, None, None] * np.ones((3, 1, 7, 1), np.uint8)
+    images = binnet_datasets.Split(ramp, np.zeros(3, np.int64))
+    model = lambda x: seen.append(x) or np.zeros((len(x), 2), np.float32)  # noqa: E731
+    evaluate(model, images, DataInfo(), image_size=(5, 4))
+    assert np.rint(seen[0][0, :, 0, 0] * 255).tolist() == [0, 1, 2, 3, 4]
+    assert seen[0].shape == (3, 5, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((3, 3), [256, 4]), ((128, 128), [256, 4]), ((256, 129), [127, 127, 6])]
+)
+def test_batches_of_large_images_are_smaller(size, expected):
+    images = binnet_datasets.Split(np.zeros((260, 1, 1, 1), np.uint8), np.zeros(260, np.int64))
+    ticks = []
+    evaluate(lambda x: np.zeros((len(x), 2), np.float32), images, DataInfo(), tick=ticks.append, image_size=size)
+    assert ticks == expected
+
+
+def test_a_model_that_fails_leaves_no_thread_behind():
+    before = set(threading.enumerate())
+
+    def fail(x):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        evaluate(fail, split(range(9)), DataInfo(), batch_size=1)
+    assert not any(thread.is_alive() for thread in set(threading.enumerate()) - before)
 
 
 def test_in_top_counts_ties_for_the_lower_class():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import tarfile
 import threading
@@ -123,3 +124,59 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     running = Server()
     yield running
     running.close()
+
+
+def image_bytes(seed: int, h: int = 24, w: int = 32, format: str = "PNG") -> bytes:
+    """An image of smooth noise, another for every seed."""
+    from PIL import Image
+
+    small = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(small).resize((w, h), Image.Resampling.BICUBIC).save(file, format)
+    return file.getvalue()
+
+
+@pytest.fixture
+def picture() -> Callable[..., bytes]:
+    return image_bytes
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write files by their names below a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def write() -> Callable[[Path, dict[str, bytes]], Path]:
+    return write_files
+
+
+def tar_bytes(files: dict[str, bytes]) -> bytes:
+    """A tar of files by name."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+@pytest.fixture
+def to_tar() -> Callable[[dict[str, bytes]], bytes]:
+    return tar_bytes
+
+
+@pytest.fixture
+def imagenet() -> dict[str, bytes]:
+    """Three classes of six training and two validation images each, as class folders in train and val."""
+    files = {"words.txt": b"n02\tcrane, bird\nn01\tgoldfish, Carassius auratus\nn03\tcrane, machine\nn99\tox\n"}
+    for label, wnid in enumerate(("n01", "n02", "n03")):
+        for i in range(8):
+            part = "train" if i < 6 else "val"
+            files[f"{part}/{wnid}/{wnid}_{i}.png"] = image_bytes(10 * label + i)
+    return files

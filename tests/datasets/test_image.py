@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from binnet_datasets import DataError, read_image
+from binnet_datasets import DataError, read_centre, read_image
+from binnet_datasets.image import decode, to_short_side
 
 RGB = np.random.default_rng(5).integers(0, 256, (6, 9, 3), np.uint8)
 GREY = RGB[..., 0]
@@ -203,3 +205,54 @@ def test_limit_of_pillow_that_an_application_lowered(path: Path, monkeypatch: py
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(DataError, match=r"but got more: .*limit of 40 pixels"):
         read_image(path, 4, 3)
+
+
+def test_a_jpeg_may_be_decoded_smaller_but_not_below_what_is_asked_for(path: Path) -> None:
+    wide = np.broadcast_to(np.linspace(0, 255, 800).astype(np.uint8)[None, :, None], (400, 800, 3))
+    content = save(Image.fromarray(np.ascontiguousarray(wide)), path, "JPEG").read_bytes()
+    shapes = {least: decode(io.BytesIO(content), "it", "RGB", least).shape[:2] for least in (401, 150, 100, 40, 10)}
+    assert shapes == {401: (400, 800), 150: (200, 400), 100: (100, 200), 40: (50, 100), 10: (50, 100)}
+    assert decode(io.BytesIO(content), "it", "RGB").shape == (400, 800, 3)
+
+
+def test_damaged_exif_leaves_the_pixels(path: Path) -> None:
+    content = save(Image.fromarray(RGB), path, "JPEG").read_bytes()
+    exif = b"Exif\0\0II*\0\xff\xff\xff\x7f" + bytes(20)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path.write_bytes(content[:2] + segment + content[2:])
+    assert read_image(path, (6, 9), 3).shape == (6, 9, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "length", "expected"),
+    [((6, 9), 6, (6, 9)), ((6, 9), 4, (4, 6)), ((9, 6), 12, (18, 12)), ((2, 90), 4, (4, 16)), ((90, 2), 1, (4, 1))],
+)
+def test_to_short_side(shape: tuple[int, int], length: int, expected: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    out = to_short_side(pixels, length)
+    assert out.shape == (*expected, 3)
+    assert out.flags.c_contiguous
+    if expected == shape:
+        assert np.array_equal(out, pixels)
+
+
+def test_of_a_very_long_image_the_middle_is_kept() -> None:
+    pixels = np.zeros((1, 20, 1), np.uint8)
+    pixels[0, 8:12] = 255
+    assert to_short_side(pixels, 1).ravel().tolist() == [255] * 4
+
+
+def test_centre_without_and_with_margin(path: Path) -> None:
+    levels = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
+    whole = np.concatenate([np.zeros_like(levels)[:, :50], levels, np.zeros_like(levels)[:, :50]], axis=1)
+    save(Image.fromarray(np.ascontiguousarray(whole)), path)
+    assert np.array_equal(read_centre(path, (256, 256), 3, margin=False), levels)
+    cut = read_centre(path, (224, 224), 3, margin=True)
+    assert np.array_equal(cut, levels[16:240, 16:240])
+    shrunk = read_centre(path, (64, 64), 1, margin=False)
+    assert shrunk.shape == (64, 64, 1)
+    assert shrunk.min() < 6
+    assert shrunk.max() > 250
+    assert read_centre(path, (300, 20), 1, margin=True).shape == (300, 20, 1)
+    with pytest.raises(DataError, match="there is no such file"):
+        read_centre(path.with_name("none"), (4, 4), 3, margin=True)

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
+from itertools import count, islice
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binnet_datasets import Augment, Split, batches, normalise, num_batches
+from binnet_datasets import Augment, DataError, Loader, Split, batches, loader, normalise, num_batches
+
+from .fakes import FakeImages, coordinates
 
 RAW = {"mean": 0.0, "std": 1.0}
 
@@ -128,3 +135,179 @@ def test_num_batches_refuses() -> None:
         num_batches(-1, 2)
     with pytest.raises(ValueError, match="batch_size must be"):
         num_batches(4, 0)
+
+
+SIZES = [(12, 12), (12, 16), (16, 12), (9, 20), (30, 24), (6, 6), (10, 11)] * 3
+
+
+def mixed(sizes=SIZES) -> Split:
+    """A split that is no array, of images of several sizes; each label is the place of its image."""
+    return Split(coordinates(sizes), np.arange(len(sizes), dtype=np.int64))
+
+
+def collected(split: Split, batch_size: int = 4, epoch: int = 0, skip: int = 0, **options) -> tuple[np.ndarray, list]:
+    images, labels = zip(*Loader(split, batch_size, **{**RAW, **options}).epoch(epoch, skip), strict=True)
+    return np.concatenate(images), np.concatenate(labels).tolist()
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+    """What `normalise` has made of them with mean 0 and deviation 1, undone."""
+    return np.rint(images * 255).astype(int)
+
+
+EVERYTHING = {
+    "in memory": (split_of(21), {"augment": AUGMENT}),
+    "several sizes": (mixed(), {"image_size": 10, "augment": Augment(pad=2, flip=True, crop=True)}),
+    "scaled": (mixed(), {"image_size": (9, 8), "augment": Augment(flip=True, scale=(10, 13))}),
+    "at the centre": (mixed(), {"image_size": 10}),
+}
+
+
+@pytest.mark.parametrize("case", EVERYTHING)
+@given(workers=st.integers(0, 3), batch_size=st.integers(1, 25), skip=st.integers(0, 3), epoch=st.integers(0, 2))
+def test_same_images_whatever_the_workers_the_batches_and_where_it_begins(
+    case: str, workers: int, batch_size: int, skip: int, epoch: int
+) -> None:
+    split, options = EVERYTHING[case]
+    images, labels = collected(split, 21, epoch, shuffle=True, seed=5, workers=0, **options)
+    some = Loader(split, batch_size, **RAW, shuffle=True, seed=5, workers=workers, **options)
+    parts = list(some.epoch(epoch, skip))
+    assert len(parts) == max(0, len(some) - skip)
+    assert [label for part in parts for label in part[1].tolist()] == labels[skip * batch_size :]
+    assert b"".join(part[0].tobytes() for part in parts) == images[skip * batch_size :].tobytes()
+
+
+def test_epochs_differ_and_have_every_image_once() -> None:
+    epochs = [collected(mixed(), epoch=epoch, image_size=10, shuffle=True)[1] for epoch in range(3)]
+    assert len({tuple(labels) for labels in epochs}) == 3
+    assert all(sorted(labels) == list(range(21)) for labels in epochs)
+
+
+def test_the_centre_is_cut_out_of_larger_images() -> None:
+    images, labels = collected(mixed([(11, 12), (10, 15), (13, 10)]), image_size=10)
+    first = pixels(images)[:, 0, 0]
+    assert first.tolist() == [[0, 1, 0], [0, 2, 1], [1, 0, 2]]
+    assert pixels(images)[:, -1, -1].tolist() == [[9, 10, 0], [9, 11, 1], [10, 9, 2]]
+    assert labels == [0, 1, 2]
+
+
+def test_images_of_the_size_itself_keep_their_pixels() -> None:
+    split = mixed([(6, 8)] * 5)
+    images, _ = collected(split)
+    assert np.array_equal(pixels(images), [split.images[i] for i in range(5)])
+    images, _ = collected(split, augment=Augment(crop=True))
+    assert np.array_equal(pixels(images), [split.images[i] for i in range(5)])
+
+
+def test_random_windows_lie_inside_and_everywhere() -> None:
+    images, labels = collected(mixed([(12, 11)] * 120), image_size=10, augment=Augment(crop=True, flip=True))
+    corners = set()
+    for image, number in zip(pixels(images), labels, strict=True):
+        upright = image if image[0, 0, 1] < image[0, 1, 1] else image[:, ::-1]
+        y, x = upright[0, 0, :2].tolist()
+        expected = np.stack(np.broadcast_arrays(np.arange(y, y + 10)[:, None], np.arange(x, x + 10), number), axis=-1)
+        assert np.array_equal(upright, expected)
+        corners.add((y, x, upright is image))
+    assert corners == {(y, x, kept) for y in range(3) for x in range(2) for kept in (False, True)}
+
+
+def test_scaling_shows_more_or_less_of_the_image() -> None:
+    ramp = np.broadcast_to(np.arange(0, 240, 6, dtype=np.uint8)[:, None, None], (40, 40, 1))
+    split = Split(np.repeat(ramp[None], 60, axis=0), np.arange(60))
+    images, _ = collected(split, image_size=20, augment=Augment(scale=(20, 60)))
+    spans = np.ptp(pixels(images), axis=(1, 2, 3))
+    # 20 pixels of 20 show all 40 rows, of 60 a third of them.
+    assert spans.max() > 200
+    assert spans.min() < 90
+    assert images.shape == (60, 20, 20, 1)
+
+
+def test_small_images_grow_until_they_cover_the_window() -> None:
+    flat = Split(FakeImages([np.full((3, 5, 1), 51, np.uint8)]), np.zeros(1, np.int64))
+    images, _ = collected(flat, image_size=(8, 8))
+    assert images.shape == (1, 8, 8, 1)
+    assert np.unique(pixels(images)).tolist() == [51]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_what_goes_wrong_in_a_worker_comes_to_the_consumer(workers: int) -> None:
+    class Damaged(FakeImages):
+        def __getitem__(self, i: int) -> np.ndarray:
+            if i == 6:
+                raise DataError("expected image 6, but it is damaged")
+            return super().__getitem__(i)
+
+    split = Split(Damaged([np.zeros((2, 2, 1), np.uint8)] * 9), np.zeros(9, np.int64))
+    made = Loader(split, 2, **RAW, workers=workers).epoch()
+    assert len(list(islice(made, 3))) == 3
+    with pytest.raises(DataError, match="expected image 6, but it is damaged"):
+        next(made)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_few_batches_are_made_ahead(workers: int) -> None:
+    split = mixed([(4, 4)] * 200)
+    alive: list[weakref.ref] = []
+    most = 0
+    for number, (images, _) in enumerate(Loader(split, 4, **RAW, workers=workers).epoch()):
+        assert len(split.images.asked) <= 4 * (number + 1 + (workers + 2 if workers else 0))
+        alive = [other for other in [*alive, weakref.ref(images)] if other() is not None]
+        most = max(most, len(alive))
+    assert most <= 2
+
+
+def test_batches_are_made_in_the_background_until_the_loop_is_left() -> None:
+    split = mixed([(4, 4)] * 200)
+    for _ in Loader(split, 4, **RAW, workers=2).epoch():
+        break
+    gc.collect()
+    assert threading.current_thread() not in split.images.threads
+    assert not any(thread.is_alive() for thread in split.images.threads)
+    assert len(split.images.asked) < 200
+
+
+def test_skipped_batches_are_not_made() -> None:
+    split = mixed([(4, 4)] * 20)
+    assert collected(split, skip=4)[1] == [16, 17, 18, 19]
+    assert sorted(split.images.asked) == [16, 17, 18, 19]
+
+
+def test_time_spent_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count()
+    monkeypatch.setattr(loader, "perf_counter", lambda: next(clock))  # each wait looks twice: one second each
+    some = Loader(split_of(10), 4, **RAW)
+    assert some.waited == 0
+    for number, _ in enumerate(some.epoch(), start=1):
+        assert some.waited == number
+    next(some.epoch(1))
+    assert some.waited == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "image_size must be given for images of several sizes"),
+        ({"image_size": 0}, "image_size must be a whole number of at least 1, got 0"),
+        ({"image_size": (4, 2.5)}, "image_size must be a whole number of at least 1, got 2.5"),
+        ({"image_size": 8, "workers": -1}, "workers must be a whole number of at least 0, got -1"),
+        ({"image_size": 8, "augment": Augment(scale=(7, 9))}, r"scale must be .* at least 8, got \(7, 9\)"),
+        ({"image_size": 8, "augment": Augment(pad=8)}, "pad must be less"),
+    ],
+)
+def test_a_loader_refuses(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Loader(mixed(), 4, **RAW, **options)
+
+
+def test_only_grey_and_colour_images_are_resized() -> None:
+    split = Split(np.zeros((2, 6, 6, 2), np.uint8), np.zeros(2, np.int64))
+    assert len(Loader(split, 1, **RAW)) == 2
+    with pytest.raises(ValueError, match="images must have 1 or 3 channels to be resized, got 2"):
+        Loader(split, 1, **RAW, image_size=5)
+
+
+@pytest.mark.parametrize("options", [{"epoch": -1}, {"skip": -1}, {"skip": 1.0}])
+def test_an_epoch_refuses_at_the_call(options: dict) -> None:
+    some = Loader(split_of(4), 2, **RAW)
+    with pytest.raises(ValueError, match=next(iter(options))):
+        some.epoch(**options)

@@ -1,0 +1,164 @@
+"""An image store that is being built: pixels in a hidden file, and a journal of which images they are.
+
+Pixels are appended and reach the disk before the line of the journal that speaks of them. A build that goes on
+believes the journal only as far as the checksums of the pixels agree with it, so it may have been killed anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+_FLUSH_BYTES, _FLUSH_SECONDS = 1 << 26, 2.0
+
+
+class Record(NamedTuple):
+    """One image: rows and columns as stored, CRC-32 of the pixels and of the source's bytes; rows 0 when left out."""
+
+    rows: int
+    columns: int
+    crc32: int
+    source_crc32: int
+    reason: str = ""
+
+    def line(self) -> bytes:
+        """As a line of the journal."""
+        words = f"{self.rows} {self.columns} {self.crc32:08x} {self.source_crc32:08x} {self.reason}".split()
+        return " ".join(words).encode("utf-8", "replace") + b"\n"
+
+
+def parse(line: bytes) -> Record | None:
+    """The inverse of `Record.line`; None for a line that is not whole."""
+    try:
+        if not line.endswith(b"\n"):
+            return None
+        rows, columns, crc32, source_crc32, *reason = line.decode().rstrip("\n").split(" ", 4)
+        return Record(int(rows), int(columns), int(crc32, 16), int(source_crc32, 16), *reason)
+    except ValueError:
+        return None
+
+
+def part_of(out: Path) -> Path:
+    """Where the pixels of a store are until it is whole."""
+    return out.with_name(f".{out.name}.part")
+
+
+class Journal:
+    """The two hidden files of a build; a context in which nobody else builds the same store.
+
+    Parameters
+    ----------
+    out : where the store shall be
+    key : names sources and options: files of another key are begun anew
+    start : the place of the first pixel in the file; what is before it is left for later
+    channels : of each pixel
+
+    Attributes
+    ----------
+    pixels, path : the two files
+    size : bytes of pixels so far
+
+    Raises
+    ------
+    DataError
+        When another process has the files.
+    OSError
+        When they cannot be made or read; also from every method.
+    """
+
+    def __init__(self, out: Path, key: str, start: int, channels: int) -> None:
+        self.pixels = part_of(out)
+        self.path = out.with_name(f".{out.name}.journal")
+        self.size = 0
+        self._header = f"binnet build 1 {key} {start} {channels}\n".encode()
+        self._start, self._channels = start, channels
+        self._lines: list[bytes] = []
+        self._held, self._flushed = 0, time.monotonic()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as files:
+            self._journal = files.enter_context(self.path.open("ab+"))
+            _lock(self._journal, out)
+            self._pixels = files.enter_context(self.pixels.open("ab+"))
+            self._files = files.pop_all()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def replay(self) -> Iterator[tuple[Record, NDArray[np.uint8]]]:
+        """Yield each image that is there already, then get ready for the next; has to be iterated to its end first."""
+        self._journal.seek(0)
+        good = len(self._header)
+        if self._journal.readline() == self._header:
+            self._pixels.seek(self._start)
+            for line in self._journal:
+                record = parse(line)
+                pixels = None if record is None else self._read(record)
+                if record is None or pixels is None:
+                    break
+                yield record, pixels
+                good += len(line)
+                self.size += pixels.size
+            self._journal.truncate(good)
+        else:
+            self._journal.truncate(0)
+            self._journal.write(self._header)
+        self._pixels.truncate(self._start + self.size)
+        self.flush()
+
+    def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:
+        """Append an image, or with None the reason why there is none."""
+        if pixels is not None:
+            self._pixels.write(pixels.data)
+            self.size += pixels.size
+            self._held += pixels.size
+        self._lines.append(record.line())
+        if self._held > _FLUSH_BYTES or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything to the disk, the pixels first."""
+        self._pixels.flush()
+        os.fsync(self._pixels.fileno())
+        self._journal.write(b"".join(self._lines))
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        self._lines, self._held, self._flushed = [], 0, time.monotonic()
+
+    def remove(self) -> None:
+        """Delete both files."""
+        self.pixels.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def _read(self, record: Record) -> NDArray[np.uint8] | None:
+        """The pixels of the next image; None when they are not those that were written."""
+        shape = record.rows, record.columns, self._channels
+        content = self._pixels.read(math.prod(shape))
+        if len(content) != math.prod(shape) or (content and zlib.crc32(content) != record.crc32):
+            return None
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _lock(file: IO[bytes], out: Path) -> None:
+    """Keep other processes out until the file is closed, where the system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(f"expected to build {out} alone, but another process is building it") from None

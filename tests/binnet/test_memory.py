@@ -1,0 +1,39 @@
+"""Arrays of training do not cost fresh pages in every step."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+import numpy as np
+import binnet
+
+optimiser = binnet.optim.SGD([binnet.Tensor(np.ones(1), requires_grad=True)], lr=1.0)
+
+def pages():
+    for _ in range(5):
+        np.empty(1 << 26, np.uint8).fill(1)  # 64 MB: more than the C library would keep of itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+first = pages()
+print(pages() - first)
+"""
+
+
+def count_pages(**environment):
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**env, **environment}, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", ()), reason="needs the GNU C library")
+def test_memory_is_used_again():
+    kept = count_pages()
+    assert kept < 100
+    assert count_pages(MALLOC_MMAP_THRESHOLD_="1000000") > kept + 100, "settings of the user come first"
