@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import storage
 from .config import TrainConfig
+from .health import Signs
 from .info import DataInfo
 from .models import Network
 from .optim import Optimizer
@@ -20,6 +23,8 @@ class Progress:
 
     Attributes
     ----------
+    total_steps : int
+        Length of the training in updates, decided when it starts.
     epoch : int
         Epochs finished.
     batch : int
@@ -28,9 +33,15 @@ class Progress:
         Of those batches: sum of losses, right answers, images.
     best_top1, best_loss : float
         Of the best epoch so far.
+    first_loss : float
+        Of the first batch of all; 0 before it.
+    high : int
+        Batches in a row whose loss was far above it.
     seconds : float
         Spent on training and validation.
     """
+
+    total_steps: int = 0
 
     epoch: int = 0
     batch: int = 0
@@ -39,17 +50,50 @@ class Progress:
     seen: int = 0
     best_top1: float = -1.0
     best_loss: float = 0.0
+    first_loss: float = 0.0
+    high: int = 0
     seconds: float = 0.0
 
 
-def save(
-    path: Path, network: Network, optimizer: Optimizer, config: TrainConfig, info: DataInfo, progress: Progress
-) -> None:
-    """Write a checkpoint, whole or not at all."""
-    arrays = {f"network.{name}": array for name, array in network.state_dict().items()}
-    arrays |= {f"optimizer.{name}": array for name, array in optimizer.state_dict().items()}
+@dataclass
+class State:
+    """All that training changes.
+
+    Attributes
+    ----------
+    network, optimizer, progress
+    signs
+        Of the binary weights at the end of the epoch before: see :func:`binnet.health.signs`.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    progress: Progress
+    signs: Signs
+
+
+class NotFiniteError(ValueError):
+    """A state with infinities or NaN, from which no training can go on."""
+
+
+def save(path: Path, state: State, config: TrainConfig, info: DataInfo) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises
+    ------
+    NotFiniteError
+        When a number of the state is not finite; what was at ``path`` before is still there then.
+    StorageError
+        When the file cannot be written.
+    """
+    parts = {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(), "signs": state.signs}
+    arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise NotFiniteError(f"{name} is no longer finite")
+    network = state.network
     description = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
-    storage.save(path, CHECKPOINT, arrays, {**description, "progress": asdict(progress)})
+    storage.save(path, CHECKPOINT, arrays, {**description, "progress": asdict(state.progress)})
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -58,15 +102,18 @@ def read_config(path: Path) -> TrainConfig:
     return _config(path, description)
 
 
-def restore(path: Path, network: Network, optimizer: Optimizer) -> Progress:
-    """Bring a network and its optimiser to the state in a checkpoint; StorageError when it does not fit them."""
-    _, arrays, description = storage.load(path, CHECKPOINT)
+def restore(path: Path, state: State) -> None:
+    """Bring a training to the state in a checkpoint; StorageError when it does not fit."""
+    _, stored, description = storage.load(path, CHECKPOINT)
     try:
-        network.load_state_dict(_under("network.", arrays))
-        optimizer.load_state_dict(_under("optimizer.", arrays))
-        return Progress(**description["progress"])
+        progress, signs = Progress(**description["progress"]), _under("signs.", stored)
+        if {name: words.shape for name, words in signs.items()} != {n: w.shape for n, w in state.signs.items()}:
+            raise ValueError("the signs are of other layers")
+        state.network.load_state_dict(_under("network.", stored))
+        state.optimizer.load_state_dict(_under("optimizer.", stored))
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path} does not fit this training: {error}") from error
+    state.progress, state.signs = progress, signs
 
 
 def _config(path: Path, description: dict[str, Any]) -> TrainConfig:

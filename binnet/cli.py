@@ -1,4 +1,4 @@
-"""The command line: ``binnet train | evaluate | predict | summary | pack | bench``."""
+"""The command line: ``binnet train | evaluate | predict | summary | pack | bench | data | reproduce``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import bench, evaluate, pack, predict, summary, train
+from .commands import bench, data, evaluate, pack, predict, reproduce, summary, train
 
-COMMANDS = (train, evaluate, predict, summary, pack, bench)
+COMMANDS = (train, evaluate, predict, summary, pack, bench, data, reproduce)
 
 
 class Parser(argparse.ArgumentParser):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import binnet_datasets
 
-from . import models
+from . import budget, models, recipes
 from .nn.options import CHOICES
-from .schedules import SCHEDULES
+from .schedules import SCHEDULES, check_milestones
 
 OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
+_SMALL = 64  # pixels
 
 
 class ConfigError(ValueError):
@@ -35,27 +36,55 @@ def _binary(name: str, text: str) -> Any:
 class TrainConfig:
     """One training.
 
+    ``dataset``, ``model`` and ``image_size`` may be left open with ``data`` alone; :meth:`resolved` fills in the model.
+    A ``recipe`` given here is only a name; :meth:`from_dict` applies it.
+
     Raises
     ------
     ConfigError
         On construction, when a value has the wrong type, is out of range or is not one of the words there are.
     """
 
-    dataset: str = _option("digits", "what to train on", binnet_datasets.names())
-    data: str | None = _option(None, "folder with the data set's files (downloaded when not given)", metavar="PATH")
-    model: str = _option("lenet5", "network", models.names())
+    recipe: str | None = _option(
+        None,
+        "preset under the other options: a network, a hyphen and a mode, such as alexnet-xnor; or imagenet-64",
+        recipes.names(),
+        metavar="NAME",
+    )
+    dataset: str | None = _option(
+        None, "what to train on; digits unless recipe or data say otherwise", binnet_datasets.names()
+    )
+    data: str | None = _option(
+        None,
+        "image store, or folder of images; beside a dataset, folder with its files (downloaded when not given)",
+        metavar="PATH",
+    )
+    model: str | None = _option(
+        None, "network; lenet5 unless the recipe says otherwise, quick for colour images of your own", models.names()
+    )
     binarize: str = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
     epochs: int = _option(50, "passes over the training images", least=1)
+    time_budget: str | None = _option(
+        None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
+    )
     batch_size: int = _option(32, "images in a step", least=1)
     lr: float = _option(0.003, "highest learning rate", least=0)
     optimizer: str = _option("adam", "update rule", OPTIMIZERS)
     momentum: float = _option(0.9, "of sgd, in [0, 1)", least=0)
     nesterov: bool = _option(False, "Nesterov's form of the momentum")
     weight_decay: float = _option(0.0, "on real weights; binary ones and batch norm are spared", least=0)
+    decay_until: float = _option(1.0, "share of the training after which weight decay is 0", least=0)
     schedule: str = _option("cosine", "of the learning rate", SCHEDULES)
+    milestones: tuple[float, ...] = _option((0.5, 0.75), "of schedule step: rising shares of the training")
+    factors: tuple[float, ...] = _option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
     warmup_epochs: float = _option(0.0, "rise of the learning rate from 0", least=0)
     loss: str = _option("cross_entropy", "what is minimised", LOSSES)
     label_smoothing: float = _option(0.0, "share of the target spread over all classes, in [0, 1)", least=0)
+    mixup: float = _option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none", least=0)
+    clip_norm: float = _option(0.0, "largest norm of all gradients together, 0 for no limit", least=0)
+    image_size: int | None = _option(None, "side of the images in pixels; their own unless given", least=1)
+    scale_min: int = _option(0, "short side of training images before cropping, at least; 0 to leave it", least=0)
+    scale_max: int = _option(0, "the same, at most", least=0)
     crop_pad: int = _option(0, "reflected border from which training images are cropped at random, pixels", least=0)
     flip: bool = _option(False, "mirror training images at random")
     weight_gradient: str = _binary("weight_gradient", "gradient of alpha sign(W)")
@@ -67,32 +96,69 @@ class TrainConfig:
     ste: str = _binary("ste", "gradient of the sign of activations")
     pad_value: int = _binary("pad_value", "border of a binary convolution")
     seed: int = _option(0, "of all chance: weights, order of images, augmentation", least=0)
+    workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
+    checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)
+    tensorboard: bool = _option(False, "write the figures for TensorBoard as well")
 
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.dataset is None and self.data is None:
+            object.__setattr__(self, "dataset", "digits")
+        if self.model is None and self.dataset is not None:
+            object.__setattr__(self, "model", "lenet5")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What one option alone does not show."""
         for name in ("momentum", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise ConfigError(f"{_flag(name)} must be below 1, got {getattr(self, name)}")
-        if self.warmup_epochs > self.epochs:
+        if self.decay_until > 1:
+            raise ConfigError(f"--decay-until must be at most 1, got {self.decay_until:g}")
+        if self.warmup_epochs > self.epochs and self.time_budget is None:
             raise ConfigError(f"--warmup-epochs must be at most --epochs ({self.epochs}), got {self.warmup_epochs:g}")
+        if not self.scale_min <= self.scale_max or bool(self.scale_min) != bool(self.scale_max):
+            raise ConfigError(
+                f"--scale-min and --scale-max must be a range, or both 0, got {self.scale_min} and {self.scale_max}"
+            )
+        if self.mixup and self.loss != "cross_entropy":
+            raise ConfigError(f"--mixup needs --loss cross_entropy, got {self.loss}")
+        try:
+            check_milestones(self.milestones, self.factors)
+            if self.time_budget is not None:
+                budget.seconds(self.time_budget)
+        except ValueError as error:
+            name = "time-budget" if "duration" in str(error) else "milestones"
+            raise ConfigError(f"--{name}: {error}") from error
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""
         return {name: getattr(self, name) for name in CHOICES}
 
+    def resolved(self, channels: int, image_size: tuple[int, int]) -> TrainConfig:
+        """The same with a model, chosen by the images: lenet5 for small grey ones, otherwise quick."""
+        if self.model is not None:
+            return self
+        return replace(self, model="lenet5" if channels == 1 and max(image_size) <= _SMALL else "quick")
+
     def to_dict(self) -> dict[str, Any]:
-        """All options by name."""
-        return asdict(self)
+        """All options by name, ready for JSON or TOML."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from their defaults."""
+        own, default = self.to_dict(), TrainConfig().to_dict()
+        return {name: value for name, value in own.items() if value != default[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """From options by name, the others at their defaults; ConfigError for an unknown name."""
+        """From options by name, the others as the recipe has them, or at their defaults; ConfigError for bad ones."""
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-        return cls(**values)
+        return cls(**{**_recipe(values), **values})
 
     def to_toml(self) -> str:
         """As a config file."""
@@ -113,10 +179,29 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def type_of(option: Field[Any]) -> type:
-    """The plain type of an option: str, int, float or bool."""
+    """The plain type of an option: str, int, float, bool, or tuple for a row of floats."""
     hint = get_type_hints(TrainConfig)[option.name]
-    plain: type = str if hint == str | None else hint
-    return plain
+    plain = next((part for part in get_args(hint) if part is not type(None)), hint)
+    return tuple if get_origin(hint) is tuple else plain
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """``"0.5, 0.75"`` as numbers; ValueError when it is none."""
+    return tuple(float(part) for part in text.split(",") if part.strip())
+
+
+def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe named in ``values`` sets."""
+    name = values.get("recipe")
+    if not isinstance(name, str):
+        return {}
+    try:
+        found = recipes.values(name, values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if "image_size" in found and values.get("data") is None and values.get("dataset") is None:
+        raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
+    return found
 
 
 def _flag(name: str) -> str:
@@ -128,16 +213,29 @@ def _checked(option: Field[Any], value: Any) -> Any:
     if value is None and option.default is None:
         return None
     wanted, name, meta = type_of(option), _flag(option.name), option.metadata
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 2**1023 else math.inf  # a TOML file may hold any number of digits
-    if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
-        raise ConfigError(f"{name} must be {_kind(wanted)}, got {value!r}")
+    if wanted is tuple:
+        return _row(name, value)
+    value = _plain(name, wanted, value)
     if meta["choices"] and value not in meta["choices"]:
         raise ConfigError(f"unknown {name} {value!r}; there are: {', '.join(map(str, meta['choices']))}")
     if meta["least"] is not None and value < meta["least"]:
         raise ConfigError(f"{name} must be at least {meta['least']}, got {value}")
     assert option.default is not MISSING
     return value
+
+
+def _plain(name: str, wanted: type, value: Any) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 2**1023 else math.inf  # a TOML file may hold any number of digits
+    if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
+        raise ConfigError(f"{name} must be {_kind(wanted)}, got {value!r}")
+    return value
+
+
+def _row(name: str, value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} must be a row of numbers, got {value!r}")
+    return tuple(_plain(name, float, v) for v in value)
 
 
 def _kind(wanted: type) -> str:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from .config import TrainConfig
+from .health import Health
 from .storage import StorageError, replacing
+
+Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class EpochFigures:
-    """One row of ``metrics.csv``. Losses in nats, accuracies as shares, times in seconds."""
+    """One row of ``metrics.csv``. Losses in nats, accuracies as shares, times in seconds; None is an empty cell.
+
+    ``wait`` is the share of the training time in which the next batch was not ready; the last four columns are those of
+    :class:`binnet.health.Health` over all binary layers.
+    """
 
     epoch: int
     lr: float
@@ -25,10 +33,19 @@ class EpochFigures:
     val_top5: float
     images_per_s: float
     seconds: float
+    wait: float
+    flipped: float | None = None
+    clipped: float | None = None
+    dead: float | None = None
+    balance: float | None = None
+
+
+METRICS = tuple(f.name for f in fields(EpochFigures))
+HEALTH = ("epoch", "layer", *(f.name for f in fields(Health)))
 
 
 class RunFolder:
-    """Paths of a training and what is written line by line.
+    """Paths of a training and what is written about it. Tables are written whole, so none is ever cut short.
 
     Parameters
     ----------
@@ -44,52 +61,92 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last, self.best, self.packed = path / "last.h5", path / "best.h5", path / "packed.h5"
-        self._config, self._metrics, self._log = path / "config.toml", path / "metrics.csv", path / "log.txt"
-        try:
+        self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
+        self._config, self._log = path / "config.toml", path / "log.txt"
+        self._metrics = _Table(path / "metrics.csv", METRICS)
+        self._health = _Table(path / "health.csv", HEALTH)
+        with _writing(path, "to the folder "):
             path.mkdir(parents=True, exist_ok=True)
             self._log.touch()
-        except OSError as error:
-            raise StorageError(f"cannot write to the folder {path}: {error.strerror}") from error
 
     def start(self, config: TrainConfig) -> None:
-        """Begin: the configuration, and an empty table of figures."""
-        self._write(self._config, config.to_toml())
-        self._write(self._metrics, _csv([]))
+        """Begin: the configuration, and empty tables of figures."""
+        _write(self._config, config.to_toml())
+        for table in (self._metrics, self._health):
+            table.keep([])
 
     def log(self, text: str) -> None:
         """Add a line with the time to ``log.txt``."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        self._append(self._log, f"{now}  {text}\n")
+        with _writing(self._log), self._log.open("a", encoding="utf-8") as file:
+            file.write(f"{now}  {text}\n")
 
-    def add_figures(self, figures: EpochFigures) -> None:
-        """Add a row to ``metrics.csv``."""
-        self._append(self._metrics, _csv([[_cell(v) for v in asdict(figures).values()]], head=False))
+    def add_figures(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
+        """Add a row to ``metrics.csv``, and one for each binary layer to ``health.csv``."""
+        rows = [{"epoch": figures.epoch, "layer": layer, **asdict(health)} for layer, health in layers.items()]
+        self._health.add(*(_cells(row) for row in rows))
+        self._metrics.add(_cells(asdict(figures)))
 
-    def keep_figures(self, epochs: int) -> None:
-        """Drop rows past ``epochs``: a resumed training writes them again."""
-        lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
-        rows = [row for row in csv.reader(lines[1:]) if len(row) == len(fields(EpochFigures))]
-        self._write(self._metrics, _csv([row for row in rows if row[0].isdigit() and int(row[0]) <= epochs]))
+    def figures(self) -> list[Row]:
+        """The rows of ``metrics.csv``."""
+        return list(self._metrics.rows)
 
-    def _append(self, path: Path, text: str) -> None:
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    def read_figures(self) -> list[Row]:
+        """The rows of ``metrics.csv`` as they stand in the file, also those of an earlier process."""
+        return self._metrics.read()
 
-    def _write(self, path: Path, text: str) -> None:
-        try:
-            with replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _csv(rows: Sequence[Sequence[str]], head: bool = True) -> str:
-    names = [[f.name for f in fields(EpochFigures)]] if head else []
-    return "".join(",".join(row) + "\n" for row in [*names, *rows])
+    def resume(self, epochs: int) -> None:
+        """Drop rows past ``epochs``, which a resumed training writes again, and what a killed one left half written."""
+        for table in (self._metrics, self._health):
+            table.keep([row for row in table.read() if row["epoch"].isdigit() and int(row["epoch"]) <= epochs])
+        with _writing(self.path, "to the folder "):
+            for part in self.path.glob(".*.part"):
+                part.unlink(missing_ok=True)
 
 
-def _cell(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+class _Table:
+    """A CSV file that is replaced as a whole."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
+        self.path, self.columns = path, columns
+        self.rows: list[Row] = []
+
+    def read(self) -> list[Row]:
+        """The whole rows of the file; none when there is no such file."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        cells = [line for line in csv.reader(lines[1:]) if len(line) == len(self.columns)]
+        return [dict(zip(self.columns, line, strict=True)) for line in cells]
+
+    def keep(self, rows: list[Row]) -> None:
+        """Write these rows and no others."""
+        lines = [self.columns, *([row[column] for column in self.columns] for row in rows)]
+        _write(self.path, "".join(",".join(line) + "\n" for line in lines))
+        self.rows = rows
+
+    def add(self, *rows: Row) -> None:
+        """Write the rows there are and these."""
+        self.keep([*self.rows, *rows])
+
+
+@contextlib.contextmanager
+def _writing(path: Path, what: str = "") -> Iterator[None]:
+    """StorageError for what goes wrong in this block."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot write {what}{path}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    with _writing(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _cells(row: Mapping[str, float | int | str | None]) -> Row:
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: float | int | str | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

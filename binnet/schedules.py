@@ -1,11 +1,12 @@
-"""Learning-rate schedules as one pure function of the step."""
+"""What changes in the course of a training as pure functions of the step: learning rate and weight decay."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-SCHEDULES = ("constant", "step", "cosine", "linear")
+SCHEDULES = ("constant", "step", "cosine", "linear", "polynomial")
+_POWER = 4  # of "polynomial": β of the GoogLeNet variant (arXiv:1603.05279, section 4.2)
 
 
 def learning_rate(
@@ -16,7 +17,7 @@ def learning_rate(
     *,
     warmup_steps: int = 0,
     milestones: Sequence[float] = (0.5, 0.75),
-    factor: float = 0.1,
+    factors: Sequence[float] = (0.1, 0.01),
     final_lr: float = 0.0,
 ) -> float:
     """The learning rate of one update.
@@ -30,12 +31,13 @@ def learning_rate(
     base_lr
         The highest learning rate.
     schedule
-        ``"constant"``; ``"step"``: times ``factor`` at each milestone; ``"cosine"`` and ``"linear"``: from ``base_lr``
-        after the warm-up to ``final_lr`` at ``total_steps``.
+        ``"constant"``; ``"step"``: ``base_lr`` times the factor of the last milestone passed; ``"cosine"``,
+        ``"linear"`` and ``"polynomial"``: from ``base_lr`` after the warm-up to ``final_lr`` at ``total_steps``, the
+        last one with the fourth power of what is left.
     warmup_steps
         The first updates use ``base_lr × (step + 1) / warmup_steps``.
-    milestones
-        For ``"step"``: shares of ``total_steps``, in [0, 1].
+    milestones, factors
+        For ``"step"``: rising shares of ``total_steps`` in [0, 1], and a factor of at least 0 for each.
 
     Raises
     ------
@@ -43,16 +45,37 @@ def learning_rate(
         For a wrong word or a number out of range.
     """
     _check(step, total_steps, base_lr, schedule, warmup_steps)
+    check_milestones(milestones, factors)
     if step < warmup_steps:
         return base_lr * (step + 1) / warmup_steps
     if schedule == "step":
         passed = sum(step >= milestone * total_steps for milestone in milestones)
-        return base_lr * factor**passed
+        return base_lr * (factors[passed - 1] if passed else 1.0)
     if schedule == "constant":
         return base_lr
     progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
-    remaining = 1 - progress if schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
-    return final_lr + (base_lr - final_lr) * remaining
+    return final_lr + (base_lr - final_lr) * _remaining(schedule, progress)
+
+
+def weight_decay(step: int, total_steps: int, base: float, until: float = 1.0) -> float:
+    """The weight decay of one update: ``base`` in the first share ``until`` of the training, then 0."""
+    return base if until == 1 or step < until * total_steps else 0.0
+
+
+def check_milestones(milestones: Sequence[float], factors: Sequence[float]) -> None:
+    """ValueError unless milestones are rising shares and factors as many numbers of at least 0."""
+    if len(milestones) != len(factors):
+        raise ValueError(f"there must be a factor for each milestone, got {len(milestones)} and {len(factors)}")
+    if [*milestones] != sorted(milestones) or not all(0 <= m <= 1 for m in milestones):
+        raise ValueError(f"milestones must be rising shares in 0…1, got {_shown(milestones)}")
+    if not all(f >= 0 and math.isfinite(f) for f in factors):
+        raise ValueError(f"factors must be numbers of at least 0, got {_shown(factors)}")
+
+
+def _remaining(schedule: str, progress: float) -> float:
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * progress)) / 2
+    return (1 - progress) ** (_POWER if schedule == "polynomial" else 1)
 
 
 def _check(step: int, total_steps: int, base_lr: float, schedule: str, warmup_steps: int) -> None:
@@ -64,3 +87,7 @@ def _check(step: int, total_steps: int, base_lr: float, schedule: str, warmup_st
         raise ValueError(f"warmup_steps must lie in 0…{total_steps}, got {warmup_steps}")
     if not (base_lr >= 0 and math.isfinite(base_lr)):
         raise ValueError(f"base_lr must be a number of at least 0, got {base_lr!r}")
+
+
+def _shown(values: Sequence[float]) -> str:
+    return ", ".join(f"{v:g}" for v in values)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
 import binnet_datasets
 import binnet_kernels as bk
 
-from ..config import TrainConfig, type_of
+from ..config import TrainConfig, numbers, type_of
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +18,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to train, and how")
     for option in fields(TrainConfig):
         flag, text = "--" + option.name.replace("_", "-"), option.metadata["help"]
-        default = "" if option.default in (None, MISSING) else f" (default: {_shown(option.default)})"
+        default = "" if option.default in (None, MISSING) else f" (default: {shown(option.default)})"
         common = {"default": argparse.SUPPRESS, "help": text + default, "dest": option.name}
         if type_of(option) is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
         else:
-            group.add_argument(flag, type=type_of(option), **_words(option), **common)
+            kind = numbers if type_of(option) is tuple else type_of(option)
+            group.add_argument(flag, type=kind, **_words(option), **common)
 
 
 def given_config(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -44,8 +46,9 @@ def set_threads(arguments: argparse.Namespace) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """``--dataset`` and ``--data``."""
     names = binnet_datasets.names()
+    text = "image store, or folder or tar of images; with --dataset, folder with its files (downloaded when not given)"
     parser.add_argument("--dataset", choices=names, help="data set (default: the one that the model was trained on)")
-    parser.add_argument("--data", metavar="PATH", help="folder with the data set's files (downloaded when not given)")
+    parser.add_argument("--data", metavar="PATH", help=text)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -54,10 +57,23 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _words(option: Field[Any]) -> dict[str, Any]:
+    metavar = option.metadata.get("metavar")
     if option.metadata["choices"]:
-        return {"choices": option.metadata["choices"]}
-    return {"metavar": option.metadata.get("metavar", {int: "N", float: "X", str: "WORD"}[type_of(option)])}
+        return {"choices": option.metadata["choices"], **({"metavar": metavar} if metavar else {})}
+    return {"metavar": metavar or {int: "N", float: "X", str: "WORD", tuple: "X,X"}[type_of(option)]}
 
 
-def _shown(value: Any) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+def flags(values: Mapping[str, Any]) -> list[str]:
+    """Configuration options as they are written on the command line."""
+    words = []
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        words += [f"--{'' if value else 'no-'}{flag}"] if isinstance(value, bool) else [f"--{flag}", shown(value)]
+    return words
+
+
+def shown(value: Any) -> str:
+    """An option's value as it is written on the command line."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

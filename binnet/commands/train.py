@@ -19,6 +19,7 @@ from . import options
 if TYPE_CHECKING:
     from ..train import Result
 
+_FREE = ("data", "workers", "checkpoint_every", "tensorboard")  # the options that --resume takes
 HELP = "train a network, keep the best epoch and pack it to one bit a weight"
 
 
@@ -59,7 +60,9 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     values = {} if arguments.config is None else read_toml(arguments.config)
     config = TrainConfig.from_dict({**values, **options.given_config(arguments)})
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = Path(arguments.out or f"runs/{config.dataset}-{config.model}-{config.binarize}-{stamp}")
+    data = config.dataset or Path(config.data or "").resolve().stem
+    name = "-".join(part for part in (data, config.model, config.binarize, stamp) if part)
+    folder = Path(arguments.out or f"runs/{name}")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder, but {folder} is a file")
     if any((folder / name).exists() for name in ("last.h5", "config.toml")):
@@ -68,9 +71,9 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    """Configuration and folder of the run to go on with; only where the data is may be told anew."""
+    """Configuration and folder of the run to go on with; only what cannot change the weights may be told anew."""
     folder, given = Path(arguments.resume), options.given_config(arguments)
-    data = given.pop("data", None)
+    free = {name: given.pop(name) for name in _FREE if name in given}
     fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name) is not None]
     if fixed:
         flag = "--" + fixed[0].replace("_", "-")
@@ -78,7 +81,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     if not (folder / "last.h5").is_file():
         raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
     config = checkpoint.read_config(folder / "last.h5")
-    return (TrainConfig.from_dict({**config.to_dict(), "data": data}) if data else config), folder
+    return TrainConfig.from_dict({**config.to_dict(), **free}), folder
 
 
 def _row(r: Result) -> tuple[str, ...]:

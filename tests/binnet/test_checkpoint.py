@@ -3,19 +3,23 @@
 import numpy as np
 import pytest
 
-from binnet import Tensor, checkpoint, cross_entropy, models, optim, storage
-from binnet.checkpoint import Progress
+from binnet import Tensor, checkpoint, cross_entropy, health, models, optim, storage
+from binnet.checkpoint import Progress, State
 from binnet.config import TrainConfig
 from binnet.info import DataInfo
 from binnet.storage import CHECKPOINT, PACKED, StorageError
 
 CONFIG = TrainConfig(epochs=3, optimizer="sgd", seed=5)
 INFO = DataInfo("digits", tuple("abcd"), (0.5,), (0.25,), {"epoch": 2})
-PROGRESS = Progress(2, 7, 12.5, 40, 64, 0.75, 0.5, 3.25)
+PROGRESS = Progress(90, 2, 7, 12.5, 40, 64, 0.75, 0.5, 2.5, 1, 3.25)
 
 
 def network(seed=0, **options):
     return models.build("lenet5", num_classes=4, in_channels=1, image_size=8, seed=seed, **options)
+
+
+def state(net, optimizer, progress=PROGRESS):
+    return State(net, optimizer, progress, health.signs(net))
 
 
 def step(net, optimizer):
@@ -40,24 +44,31 @@ def path(tmp_path):
     net = network()
     optimizer = optim.SGD(net.parameters(), 0.1)
     step(net, optimizer)
-    checkpoint.save(tmp_path / "last.h5", net, optimizer, CONFIG, INFO, PROGRESS)
+    checkpoint.save(tmp_path / "last.h5", state(net, optimizer), CONFIG, INFO)
     return tmp_path / "last.h5"
 
 
 def fresh(seed=9):
     net = network(seed)
-    return net, optim.SGD(net.parameters(), 0.1)
+    return state(net, optim.SGD(net.parameters(), 0.1), Progress())
 
 
 def test_training_goes_on_with_the_same_bits(tmp_path, make_optimizer):
     net = network(scale="learned", dropout=0.5)
     optimizer = make_optimizer(net)
     step(net, optimizer)
-    checkpoint.save(tmp_path / "c.h5", net, optimizer, CONFIG, INFO, PROGRESS)
+    before = state(net, optimizer)
+    step(net, optimizer)
+    checkpoint.save(tmp_path / "c.h5", before, CONFIG, INFO)
     other = network(seed=9, scale="learned", dropout=0.5)
     other.dropout.seed = net.dropout.seed  # a network's seed comes from the configuration, not from the checkpoint
     other_optimizer = make_optimizer(other)
-    assert checkpoint.restore(tmp_path / "c.h5", other, other_optimizer) == PROGRESS
+    after = state(other, other_optimizer, Progress())
+    checkpoint.restore(tmp_path / "c.h5", after)
+    assert after.progress == PROGRESS
+    for name, words in before.signs.items():  # those of the epoch before, not those of the weights
+        np.testing.assert_array_equal(after.signs[name], words)
+    assert (health.signs(other)["conv2"] != after.signs["conv2"]).any()
     for _ in range(2):
         step(net, optimizer)
         step(other, other_optimizer)
@@ -67,10 +78,11 @@ def test_training_goes_on_with_the_same_bits(tmp_path, make_optimizer):
 
 def test_contents(path):
     kind, arrays, description = storage.load(path)
-    net, optimizer = fresh()
+    known = fresh()
     assert kind == CHECKPOINT
     assert set(description) == {"model", "data", "config", "progress"}
-    names = {f"network.{n}" for n in net.state_dict()} | {f"optimizer.{n}" for n in optimizer.state_dict()}
+    names = {f"network.{n}" for n in known.network.state_dict()}
+    names |= {f"optimizer.{n}" for n in known.optimizer.state_dict()} | {"signs.conv2", "signs.dense3"}
     assert set(arrays) == names
     assert {"network.conv2.weight", "optimizer.momentum.0", "optimizer.step"} < names
     assert DataInfo.from_dict(description["data"]) == INFO
@@ -85,14 +97,14 @@ def test_a_packed_model_is_no_checkpoint(tmp_path):
     with pytest.raises(StorageError, match="is a binnet packed model, expected a binnet checkpoint"):
         checkpoint.read_config(tmp_path / "packed.h5")
     with pytest.raises(StorageError, match="is a binnet packed model, expected a binnet checkpoint"):
-        checkpoint.restore(tmp_path / "packed.h5", *fresh())
+        checkpoint.restore(tmp_path / "packed.h5", fresh())
 
 
 def test_another_network_is_left_as_it_was(path):
     net = models.build("lenet5", num_classes=5, in_channels=1, image_size=8)
     before = net.state_dict()
     with pytest.raises(StorageError, match=r"does not fit this training: .*dense4.weight.*\(5, 500\), got \(4, 500\)"):
-        checkpoint.restore(path, net, optim.SGD(net.parameters(), 0.1))
+        checkpoint.restore(path, state(net, optim.SGD(net.parameters(), 0.1)))
     for name, array in before.items():
         np.testing.assert_array_equal(net.state_dict()[name], array)
 
@@ -100,7 +112,7 @@ def test_another_network_is_left_as_it_was(path):
 def test_another_optimizer(path):
     net = network()
     with pytest.raises(StorageError, match=r"does not fit this training: .*another optimiser"):
-        checkpoint.restore(path, net, optim.Adam(net.parameters()))
+        checkpoint.restore(path, state(net, optim.Adam(net.parameters())))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +129,7 @@ def test_another_optimizer(path):
 def test_a_description_that_makes_no_sense(path, change, match):
     _, arrays, description = storage.load(path)
     storage.save(path, CHECKPOINT, arrays, {**description, **change})
-    read = checkpoint.read_config if "config" in change else lambda path: checkpoint.restore(path, *fresh())
+    read = checkpoint.read_config if "config" in change else lambda path: checkpoint.restore(path, fresh())
     with pytest.raises(StorageError, match=match):
         read(path)
 
@@ -128,4 +140,22 @@ def test_a_description_with_a_field_missing(path):
     with pytest.raises(StorageError, match="holds no configuration"):
         checkpoint.read_config(path)
     with pytest.raises(StorageError, match="does not fit this training: 'progress'"):
-        checkpoint.restore(path, *fresh())
+        checkpoint.restore(path, fresh())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_not_saved(path, value):
+    before, known = path.read_bytes(), fresh()
+    known.optimizer.state[1]["momentum"][0] = value
+    with pytest.raises(checkpoint.NotFiniteError, match=r"optimizer.momentum.1 is no longer finite"):
+        checkpoint.save(path, known, CONFIG, INFO)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("signs", [{}, {"signs.conv2": np.zeros(3, np.uint64)}])
+def test_signs_that_do_not_fit(path, signs):
+    kind, arrays, description = storage.load(path)
+    kept = {name: array for name, array in arrays.items() if not name.startswith("signs.")}
+    storage.save(path, kind, {**kept, **signs}, description)
+    with pytest.raises(StorageError, match="does not fit this training: the signs are of other layers"):
+        checkpoint.restore(path, fresh())

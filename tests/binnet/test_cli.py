@@ -1,6 +1,7 @@
 """The command line from end to end, and what it says to bad input."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -16,15 +17,16 @@ from PIL import Image
 import binnet
 import binnet_datasets
 import binnet_kernels as bk
-from binnet import checkpoint, cli, models, optim, storage
-from binnet.checkpoint import Progress
+from binnet import checkpoint, cli, health, models, optim, storage
+from binnet.checkpoint import Progress, State
 from binnet.cli import main
 from binnet.config import TrainConfig, read_toml
 from binnet.console import Console
 from binnet.info import DataInfo
 from binnet.storage import PACKED
 
-NAMES = ["best.h5", "config.toml", "last.h5", "log.txt", "metrics.csv", "packed.h5"]
+CURVES = ["curves.png"] if importlib.util.find_spec("matplotlib") else []
+NAMES = ["best.h5", "config.toml", *CURVES, "health.csv", "last.h5", "log.txt", "metrics.csv", "packed.h5"]
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +103,9 @@ def pictures(tmp_path, digits, sure):
 def test_train_prints_epochs_and_a_table(trained, run):
     output = trained[1].stdout
     assert trained[1].stderr == ""
-    assert re.search(r"lenet5 \(xnor, 130,690 parameters\) on digits: 1,437 training images, 360 for val", output)
+    assert re.search(
+        r"lenet5 \(xnor, 130,690 parameters\) on digits, 8x8 pixels: 1,437 training images, 360 for v", output
+    )
     assert re.search(r"epoch +1/2 +loss \d\.\d+ +train +\d+\.\d+% +val +\d+\.\d+% \* +[\d,]+ images/s", output)
     assert re.search(r"accuracy +size in float32 +size packed +factor +time\n\d+\.\d+% +525\.3 kB +50\.\d kB", output)
     assert f"packed model: {run / 'packed.h5'}" in output
@@ -115,7 +119,7 @@ def test_train_writes_its_files_and_no_others(run):
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = "epoch,lr,train_loss,train_top1,val_loss,val_top1,val_top5,images_per_s,seconds"
-    assert ",".join(rows[0]) == columns
+    assert ",".join(rows[0]) == columns + ",wait,flipped,clipped,dead,balance"
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(np.isfinite([float(v) for v in row.values()]).all() for row in rows)
     log = (run / "log.txt").read_text()
@@ -177,7 +181,7 @@ def test_pack(run, tmp_path, say):
     code, out, _ = say("pack", run / "best.h5", tmp_path / "p.h5")
     assert code == 0
     assert (tmp_path / "p.h5").read_bytes() == (run / "packed.h5").read_bytes()
-    assert re.fullmatch(rf"{tmp_path}/p.h5: [\d,]+ bytes, 10.5 times smaller than float32\n", out)
+    assert re.fullmatch(rf"{tmp_path}/p.h5: [\d,]+ bytes, 10\.\d times smaller than float32\n", out)
     _, out, _ = say("pack", run / "best.h5", tmp_path / "p.h5", "--json")
     size = (tmp_path / "p.h5").stat().st_size
     assert json.loads(out) == {
@@ -295,7 +299,8 @@ def test_resume_takes_data_that_has_moved(tmp_path, say, monkeypatch):
     folder, seen = tmp_path / "run", []
     net = models.build("lenet5", in_channels=1)
     config = TrainConfig(dataset="mnist", data="old/place")
-    checkpoint.save(folder / "last.h5", net, optim.Adam(net.parameters()), config, DataInfo(), Progress())
+    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net))
+    checkpoint.save(folder / "last.h5", state, config, DataInfo())
 
     def fit(config, folder, resume, console):
         seen.append((config, resume))
@@ -303,8 +308,10 @@ def test_resume_takes_data_that_has_moved(tmp_path, say, monkeypatch):
 
     monkeypatch.setattr("binnet.train.fit", fit)
     say("train", "--resume", folder, "--data", "new/place")
+    say("train", "--resume", folder, "--workers", 3, "--checkpoint-every", 1, "--tensorboard")
     say("train", "--resume", folder)
-    assert seen == [(TrainConfig(dataset="mnist", data="new/place"), True), (config, True)]
+    other = TrainConfig(dataset="mnist", data="old/place", workers=3, checkpoint_every=1.0, tensorboard=True)
+    assert seen == [(TrainConfig(dataset="mnist", data="new/place"), True), (other, True), (config, True)]
 
 
 def test_version_and_help(say):
@@ -313,7 +320,7 @@ def test_version_and_help(say):
     assert code == 0
     for module in cli.COMMANDS:
         name = module.__name__.rpartition(".")[2]
-        assert re.search(rf"^ +{name} ", out, re.MULTILINE)
+        assert re.search(rf"^ +{name}\b", out, re.MULTILINE)
         code, text, _ = say(name, "--help")
         assert code == 0
         assert text.startswith(f"usage: binnet {name} ")
@@ -434,7 +441,7 @@ BAD = [
     ("evaluate {}/later.h5", "has format version 99, this binnet reads version 1"),
     ("evaluate {}/shape.h5", r"is damaged: conv2.alpha must be float32 \(50,\), got float32 \(3,\)"),
     ("evaluate {}/less.h5", "is damaged: conv2.signs is missing"),
-    ("evaluate {}/nameless.h5", "does not say what it was trained on; name the data with --dataset"),
+    ("evaluate {}/nameless.h5", "does not say what it was trained on; name the data with --dataset or --data"),
     ("evaluate {}/packed.h5 --dataset letters", "--dataset: invalid choice: 'letters' .*'digits'"),
     (
         "evaluate {}/packed.h5 --dataset fashion-mnist --data {}/idx",
@@ -446,7 +453,7 @@ BAD = [
     ("evaluate {}/packed.h5 --dataset mnist --data {}/idx-cut", "expected 7856 bytes in .*, but the file has 5000"),
     ("evaluate {}/packed.h5 --dataset mnist --data {}/idx-size", r"expected uint8 images \(N, 28, 28\) in"),
     ("evaluate {}/packed.h5 --dataset cifar10 --data {}/idx", "expected .*cifar"),
-    ("evaluate {}/packed.h5 --data {}/idx", "expected no path for digits"),
+    ("evaluate {}/packed.h5 --data {}/idx", "expected images .* in .*idx, but there are none among 4 files"),
     ("evaluate {}/packed.h5 --batch-size 0", "batch_size must be a whole number of at least 1, got 0"),
     ("evaluate {}/packed.h5 --batch-size many", "--batch-size: invalid int value: 'many'"),
     ("evaluate {}/packed.h5 --threads 0", "the number of threads must be a whole number from 1 to .*, got 0"),
@@ -459,7 +466,7 @@ BAD = [
     ("predict {}/packed.h5 {}/empty.png", "expected an image at .*, but the file is empty"),
     ("predict {}/packed.h5 {}/text.png", "expected an image .* but it is none of these"),
     ("predict {}/packed.h5 {}/cut.png", "expected a whole image at .*cut.png, but decoding it failed"),
-    ("predict {}/packed.h5 {}/folder", "expected an image file at .*, but it is a folder"),
+    ("predict {}/packed.h5 {}/folder", "expected images in .*folder, but there are none"),
     ("predict {}/packed.h5 {}/packed.h5", "expected an image .* but it is none of these"),
     ("predict {}/packed.h5 {}/good.png --top 0", "--top must be at least 1, got 0"),
     ("predict {}/packed.h5 {}/good.png --top -3", "--top must be at least 1, got -3"),
@@ -506,7 +513,7 @@ BAD = [
     ("train --config {}/type.toml", "--epochs must be a whole number, got 'three'"),
     ("train --config {}/word.toml", "unknown --optimizer 'rmsprop'; there are: adam, sgd"),
     ("train --config=", "cannot read the config file"),
-    ("train --data {}/idx", "expected no path for digits"),
+    ("train --data {}/idx", "expected images .* in .*idx, but there are none among 4 files"),
     ("train --dataset mnist --data {}/folder", "expected one of train-images-idx3-ubyte"),
     ("train --dataset mnist --data {}/idx-cut", "expected 7856 bytes in .*, but the file has 5000"),
     ("train --out /dev/null/x", "cannot write to the folder /dev/null/x: Not a directory"),

@@ -12,21 +12,31 @@ from binnet.config import ConfigError, TrainConfig, read_toml, type_of
 
 # another value than the default for every option
 OTHERS = {
+    "recipe": "nin-bnn",
     "dataset": "mnist",
     "data": "some/where",
-    "model": "lenet5",
+    "model": "nin",
     "binarize": "bnn",
     "epochs": 7,
+    "time_budget": "1h30m",
     "batch_size": 5,
     "lr": 0.125,
     "optimizer": "sgd",
     "momentum": 0.5,
     "nesterov": True,
     "weight_decay": 1e-05,
+    "decay_until": 0.25,
     "schedule": "step",
+    "milestones": [0.125, 0.5, 0.75],
+    "factors": [0.5, 0.1, 0.001],
     "warmup_epochs": 1.5,
     "loss": "squared_hinge",
     "label_smoothing": 0.1,
+    "mixup": 0.0,
+    "clip_norm": 2.5,
+    "image_size": 40,
+    "scale_min": 48,
+    "scale_max": 60,
     "crop_pad": 2,
     "flip": True,
     "weight_gradient": "paper",
@@ -38,8 +48,12 @@ OTHERS = {
     "ste": "polynomial",
     "pad_value": -1,
     "seed": 123456789012345678901234567890,
+    "workers": 3,
+    "checkpoint_every": 0.5,
+    "tensorboard": True,
 }
 NAMES = [f.name for f in fields(TrainConfig)]
+PARSER = parser()
 
 
 def flags(values):
@@ -48,18 +62,18 @@ def flags(values):
         if isinstance(value, bool):
             yield f"--{flag}" if value else f"--no-{flag}"
         else:
-            yield from (f"--{flag}", str(value))
+            yield from (f"--{flag}", ",".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def given(*argv):
     """The options on a command line of ``binnet train``."""
-    return options.given_config(parser().parse_args(["train", *argv]))
+    return options.given_config(PARSER.parse_args(["train", *argv]))
 
 
 def test_all_options_are_covered_here():
     assert set(OTHERS) == set(NAMES)
     default = TrainConfig().to_dict()
-    assert [name for name in NAMES if OTHERS[name] == default[name]] == ["model"]
+    assert [name for name in NAMES if OTHERS[name] == default[name]] == ["mixup"]  # which does not go with a hinge
 
 
 def test_every_flag_is_in_the_help_with_its_default(capsys):
@@ -72,6 +86,7 @@ def test_every_flag_is_in_the_help_with_its_default(capsys):
         entry = re.search(rf" --{name}(, --no-{name})? (.*?)(?= --[a-z]|$)", text)
         assert "".join(option.metadata["help"].split()) in "".join(entry[2].split())  # lines may break at hyphens
         default = {True: "on", False: "off"}[option.default] if type_of(option) is bool else option.default
+        default = ",".join(map(str, default)) if isinstance(default, tuple) else default
         assert (f"(default: {default})" in entry[2]) == (default is not None), name
     for flag in ("--config", "--out", "--resume", "--threads", "--quiet", "--json"):
         assert f"[{flag}" in usage
@@ -127,13 +142,30 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
         ({"warmup_epochs": 3.5, "epochs": 3}, r"--warmup-epochs must be at most --epochs \(3\), got 3.5"),
         ({"weight_decay": -1}, "--weight-decay must be at least 0"),
         ({"crop_pad": -1}, "--crop-pad must be at least 0"),
+        ({"decay_until": 1.5}, "--decay-until must be at most 1, got 1.5"),
+        ({"milestones": 0.5}, "--milestones must be a row of numbers, got 0.5"),
+        ({"milestones": "0.5"}, "--milestones must be a row of numbers, got '0.5'"),
+        ({"milestones": [0.5, "x"]}, "--milestones must be a finite number, got 'x'"),
+        ({"milestones": [0.5]}, "--milestones: there must be a factor for each milestone, got 1 and 2"),
+        ({"factors": [1, -1]}, "--milestones: factors must be numbers of at least 0, got 1, -1"),
+        ({"time_budget": "soon"}, "--time-budget: a duration is written like 90s, .*; got 'soon'"),
+        ({"time_budget": 20}, "--time-budget must be a word, got 20"),
+        ({"scale_min": 64}, "--scale-min and --scale-max must be a range, or both 0, got 64 and 0"),
+        ({"scale_max": 64}, "--scale-min and --scale-max must be a range, or both 0, got 0 and 64"),
+        ({"scale_min": 64, "scale_max": 60}, "must be a range, or both 0, got 64 and 60"),
+        ({"mixup": 0.2, "loss": "squared_hinge"}, "--mixup needs --loss cross_entropy, got squared_hinge"),
+        ({"mixup": -0.2}, "--mixup must be at least 0"),
+        ({"clip_norm": -1}, "--clip-norm must be at least 0"),
+        ({"image_size": 0}, "--image-size must be at least 1, got 0"),
+        ({"workers": -1}, "--workers must be at least 0, got -1"),
+        ({"checkpoint_every": -1}, "--checkpoint-every must be at least 0"),
         ({"seed": -1}, "--seed must be at least 0, got -1"),
         ({"flip": 1}, "--flip must be true or false, got 1"),
         ({"flip": "yes"}, "--flip must be true or false, got 'yes'"),
         ({"pad_value": 2}, "unknown --pad-value 2; there are: 0, 1, -1"),
         ({"pad_value": True}, "--pad-value must be a whole number, got True"),
         ({"dataset": "cifar"}, "unknown --dataset 'cifar'; there are: digits, mnist, fashion-mnist, cifar10"),
-        ({"model": "lenet"}, "unknown --model 'lenet'; there are: lenet5"),
+        ({"model": "lenet"}, "unknown --model 'lenet'; there are: lenet5, .*quick"),
         ({"binarize": "xor"}, "unknown --binarize 'xor'; there are: float, bwn, xnor, bnn, binaryconnect"),
         ({"optimizer": "Adam"}, "unknown --optimizer 'Adam'; there are: adam, sgd"),
         ({"schedule": "up"}, "unknown --schedule 'up'; there are: .*cosine"),
@@ -178,3 +210,32 @@ def test_every_word_that_can_be_chosen_is_taken():
 
 def test_the_help_says_nothing_about_a_missing_path():
     assert not re.search(r"default: None", parser().format_help())
+
+
+def test_what_is_left_open():
+    """digits and lenet5 without any word; with images of one's own the images decide."""
+    assert (TrainConfig().dataset, TrainConfig().model) == ("digits", "lenet5")
+    assert (TrainConfig(dataset="cifar10", data="x").dataset, TrainConfig(dataset="cifar10").model) == (
+        "cifar10",
+        "lenet5",
+    )
+    alone = TrainConfig(data="x")
+    assert (alone.dataset, alone.model) == (None, None)
+    assert alone.resolved(1, (28, 28)).model == "lenet5"
+    assert alone.resolved(3, (28, 28)).model == "quick"
+    assert alone.resolved(1, (65, 30)).model == "quick"
+    assert TrainConfig(data="x", model="nin").resolved(1, (28, 28)).model == "nin"
+
+
+def test_changed_options():
+    assert TrainConfig().changed() == {}
+    config = TrainConfig(lr=0.5, milestones=(0.5,), factors=(0.1,), data="x")
+    expected = {"lr": 0.5, "milestones": [0.5], "factors": [0.1], "data": "x", "dataset": None, "model": None}
+    assert config.changed() == expected
+
+
+def test_rows_of_numbers_on_the_command_line(capsys):
+    assert given("--milestones", "0.25, 0.5", "--factors", "") == {"milestones": (0.25, 0.5), "factors": ()}
+    with pytest.raises(SystemExit):
+        given("--milestones", "0.25;0.5")
+    assert "argument --milestones: invalid" in capsys.readouterr().err

@@ -142,3 +142,24 @@ def test_numbers_out_of_range(make, word):
 def test_the_optimiser_takes_a_generator():
     layer = nn.Linear(2, 2, rng=np.random.default_rng(0))
     assert len(optim.Adam(p for p in layer.parameters()).params) == 2
+
+
+def test_clipping_gradients_by_hand():
+    a, b, idle = Parameter([0.0, 0.0]), Parameter([[0.0]]), Parameter([1.0])
+    a.grad, b.grad = np.array([3, 0], np.float32), np.array([[-4]], np.float32)
+    assert optim.clip_gradients([a, b, idle], 5.0) == 5.0
+    np.testing.assert_array_equal(a.grad, [3, 0])
+    assert optim.clip_gradients([a, b, idle], 2.5) == 5.0
+    np.testing.assert_allclose([*a.grad, *b.grad[0]], [1.5, 0, -2])
+    assert idle.grad is None
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_gradients_that_are_not_finite_are_not_clipped(value):
+    p = Parameter([0.0, 0.0])
+    p.grad = np.array([value, 7], np.float32)
+    assert not math.isfinite(optim.clip_gradients([p], 1.0))
+    assert p.grad[1] == 7
+    p.grad = np.array([3e38, 0], np.float32)  # its square is above float32, and no trouble
+    assert optim.clip_gradients([p], 1.0) == pytest.approx(3e38)
+    assert p.grad[0] == pytest.approx(1)

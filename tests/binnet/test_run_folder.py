@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from binnet.config import TrainConfig, read_toml
+from binnet.health import Health
 from binnet.run_folder import EpochFigures, RunFolder
 from binnet.storage import StorageError
 
-FIGURES = EpochFigures(1, 0.01, 0.123456789, 0.5, 2.0, 0.25, 1.0, 1234.5678, 3.0)
+FIGURES = EpochFigures(1, 0.01, 0.123456789, 0.5, 2.0, 0.25, 1.0, 1234.5678, 3.0, 0.0125, 0.5, 0.0, 0.25, 0.75)
+LAYERS = {"conv2": Health(0.25, 0.125, 0.5, 0.75), "dense3": Health(0.5, 0.0, None, None)}
 
 
 @pytest.fixture
@@ -22,38 +24,53 @@ def folder(tmp_path):
     return made
 
 
-def rows(folder):
-    with (folder.path / "metrics.csv").open(newline="") as file:
+def rows(folder, name="metrics.csv"):
+    with (folder.path / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_names(folder):
     assert [p.name for p in (folder.last, folder.best, folder.packed)] == ["last.h5", "best.h5", "packed.h5"]
-    assert sorted(p.name for p in folder.path.iterdir()) == ["config.toml", "log.txt", "metrics.csv"]
+    assert sorted(p.name for p in folder.path.iterdir()) == ["config.toml", "health.csv", "log.txt", "metrics.csv"]
     assert TrainConfig.from_dict(read_toml(folder.path / "config.toml")) == TrainConfig(epochs=3)
 
 
 def test_metrics(folder):
-    assert rows(folder) == []
-    folder.add_figures(FIGURES)
-    folder.add_figures(replace(FIGURES, epoch=2))
+    assert rows(folder) == rows(folder, "health.csv") == []
+    folder.add_figures(FIGURES, LAYERS)
+    folder.add_figures(replace(FIGURES, epoch=2, dead=None), {})
     read = rows(folder)
+    assert read == folder.figures()
     assert list(read[0]) == [f.name for f in fields(EpochFigures)]
     assert [r["epoch"] for r in read] == ["1", "2"]
+    assert [r["dead"] for r in read] == ["0.25", ""]
     assert [float(v) for v in read[0].values()] == pytest.approx(astuple(FIGURES), rel=1e-5)
+
+
+def test_health(folder):
+    folder.add_figures(FIGURES, LAYERS)
+    conv2, dense3 = rows(folder, "health.csv")
+    assert conv2 == {
+        "epoch": "1", "layer": "conv2", "flipped": "0.25", "clipped": "0.125", "dead": "0.5", "balance": "0.75"
+    }  # fmt: skip
+    assert (dense3["layer"], dense3["flipped"], dense3["dead"], dense3["balance"]) == ("dense3", "0.5", "", "")
 
 
 def test_a_resumed_training_drops_later_and_broken_rows(folder):
     for epoch in (1, 2, 3):
-        folder.add_figures(replace(FIGURES, epoch=epoch))
+        folder.add_figures(replace(FIGURES, epoch=epoch), LAYERS)
     with (folder.path / "metrics.csv").open("a") as file:
         file.write("4,0.01,0.1")  # the power failed here
-    folder.keep_figures(2)
-    folder.add_figures(replace(FIGURES, epoch=3, lr=0.5))
+    (folder.path / ".last.h5.abc.part").write_text("half")
+    again = RunFolder(folder.path)
+    again.resume(2)
+    assert not (folder.path / ".last.h5.abc.part").exists()
+    again.add_figures(replace(FIGURES, epoch=3, lr=0.5), {})
     assert [(r["epoch"], r["lr"]) for r in rows(folder)] == [("1", "0.01"), ("2", "0.01"), ("3", "0.5")]
+    assert [r["epoch"] for r in rows(folder, "health.csv")] == ["1", "1", "2", "2"]
     (folder.path / "metrics.csv").unlink()
-    folder.keep_figures(2)
-    assert rows(folder) == []
+    again.resume(2)
+    assert rows(folder) == again.figures() == []
     assert (folder.path / "metrics.csv").read_text().startswith("epoch,lr,")
 
 
@@ -83,11 +100,12 @@ def test_a_full_disk_is_told_in_one_sentence(folder, monkeypatch):
         patch.setattr(Path, "open", no_space)
         with pytest.raises(StorageError, match=r"cannot write .*log.txt: No space left on device"):
             folder.log("x")
-        with pytest.raises(StorageError, match=r"cannot write .*metrics.csv: No space left on device"):
-            folder.add_figures(FIGURES)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", no_space)
+        with pytest.raises(StorageError, match=r"cannot write .*health.csv: No space left on device"):
+            folder.add_figures(FIGURES, {})
         with pytest.raises(StorageError, match=r"cannot write .*config.toml: No space left on device"):
             folder.start(TrainConfig())
     assert (folder.path / "config.toml").read_text() == before
-    assert len(list(folder.path.iterdir())) == 3
+    assert rows(folder) == []
+    assert len(list(folder.path.iterdir())) == 4

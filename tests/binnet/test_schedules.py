@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from binnet.schedules import SCHEDULES, learning_rate
+from binnet.schedules import SCHEDULES, learning_rate, weight_decay
 
 
 def rates(schedule, total=8, **options):
@@ -18,12 +18,23 @@ def test_constant():
 
 def test_step():
     assert rates("step") == pytest.approx([2] * 4 + [0.2] * 2 + [0.02] * 4)
-    assert rates("step", milestones=(0.25,), factor=0.5) == pytest.approx([2] * 2 + [1] * 8)
+    assert rates("step", milestones=(0.25,), factors=(0.5,)) == pytest.approx([2] * 2 + [1] * 8)
+    assert rates("step", milestones=(), factors=()) == [2.0] * 10
 
 
 def test_linear():
     assert rates("linear") == pytest.approx([2 - step / 4 for step in range(8)] + [0, 0])
     assert rates("linear", final_lr=1.0)[::4] == pytest.approx([2, 1.5, 1])
+
+
+def test_polynomial():
+    assert rates("polynomial") == pytest.approx([2 * (1 - step / 8) ** 4 for step in range(8)] + [0, 0])
+
+
+def test_weight_decay():
+    assert [weight_decay(step, 8, 0.5, 0.375) for step in range(5)] == [0.5] * 3 + [0] * 2
+    assert [weight_decay(step, 8, 0.5) for step in (0, 7, 8, 99)] == [0.5] * 4
+    assert weight_decay(0, 8, 0.5, 0.0) == 0
 
 
 def test_cosine():
@@ -46,7 +57,7 @@ def test_warm_up(schedule):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 8, 1.0, "cos"), "'cos'; there are: constant, step, cosine, linear"),
+        ((0, 8, 1.0, "cos"), "'cos'; there are: constant, step, cosine, linear, polynomial"),
         ((-1, 8, 1.0, "step"), "step must be"),
         ((0, 0, 1.0, "step"), "total_steps"),
         ((0, 8, -1.0, "step"), "base_lr"),
@@ -61,3 +72,19 @@ def test_what_is_refused(arguments, message):
 def test_a_warm_up_longer_than_the_training_is_refused():
     with pytest.raises(ValueError, match="warmup_steps must lie in 0…8, got 9"):
         learning_rate(0, 8, 1.0, warmup_steps=9)
+
+
+@pytest.mark.parametrize(
+    ("milestones", "factors", "message"),
+    [
+        ((0.5,), (), "a factor for each milestone, got 1 and 0"),
+        ((0.5, 0.25), (1, 1), "rising shares in 0…1, got 0.5, 0.25"),
+        ((0.5, 1.5), (1, 1), "rising shares"),
+        ((math.nan,), (1,), "rising shares"),
+        ((0.5,), (-1,), "factors must be numbers of at least 0, got -1"),
+        ((0.5,), (math.inf,), "factors must be"),
+    ],
+)
+def test_milestones_that_are_refused(milestones, factors, message):
+    with pytest.raises(ValueError, match=message):
+        learning_rate(0, 8, 1.0, "step", milestones=milestones, factors=factors)

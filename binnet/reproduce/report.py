@@ -1,0 +1,111 @@
+"""The report of a table: Markdown with the paper's figures beside, and curves where matplotlib is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..storage import StorageError, replacing
+from .runs import Outcome
+from .tables import Claim, Table
+
+_LEFT_OUT = {"model", "binarize", "data", "dataset", "workers", "checkpoint_every", "tensorboard"}
+
+
+def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) -> Path:
+    """Write ``out/<table>.md`` and, with matplotlib, ``out/<table>.png``; returns the path of the first.
+
+    Parameters
+    ----------
+    command
+        How the report was made, to stand in it.
+
+    Raises
+    ------
+    StorageError
+        When a file cannot be written.
+    """
+    picture = out / f"{table.name}.png" if importlib.util.find_spec("matplotlib") else None
+    text, path = markdown(table, outcomes, command, picture.name if picture else None), out / f"{table.name}.md"
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        if picture is not None:
+            with replacing(picture) as temporary:
+                _draw(outcomes, temporary)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def markdown(table: Table, outcomes: Sequence[Outcome], command: str, picture: str | None = None) -> str:
+    """The report as text; accuracies are those of the best epoch, and of the last."""
+    top1 = {o.row.label: 100 * o.result.top1 for o in outcomes}
+    lines = [f"## {table.title}", "", _settings(outcomes), "", "```", command, "```", ""]
+    lines += ["| | run | top-1 | top-5 | last epoch | training loss | paper, top-1 | top-5 | time |"]
+    lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|", *map(_line, outcomes), ""]
+    verdicts = [(claim, claim.holds(top1)) for claim in table.claims]
+    if any(holds is not None for _, holds in verdicts):
+        lines += ["| the paper | here | |", "|---|---:|---|"]
+        lines += [_verdict(claim, holds, top1) for claim, holds in verdicts if holds is not None]
+        lines += [""]
+    return "\n".join(lines + ([f"![curves]({picture})", ""] if picture else []))
+
+
+def _settings(outcomes: Sequence[Outcome]) -> str:
+    """What all rows have in common."""
+    config, result = outcomes[0].config, outcomes[0].result
+    changed = [o.config.changed() for o in outcomes]
+    shared = {
+        name: v for name, v in changed[0].items() if all(c.get(name) == v for c in changed) and name not in _LEFT_OUT
+    }
+    data = config.dataset or Path(str(config.data)).name
+    options = ", ".join(f"{name} {v}" for name, v in {"seed": config.seed, "epochs": config.epochs, **shared}.items())
+    return f"{data}, {result.n:,} validation images; {options}; binnet {__version__}. Accuracies in per cent."
+
+
+def _line(outcome: Outcome) -> str:
+    result, last = outcome.result, outcome.epochs[-1]
+    paper = ["", ""] if outcome.row.paper is None else [f"{score:.1f}" for score in outcome.row.paper]
+    measured = [f"{100 * result.top1:.1f}", f"{100 * result.top5:.1f}", f"{100 * float(last['val_top1']):.1f}"]
+    cells = [
+        outcome.row.label,
+        outcome.row.name,
+        *measured,
+        f"{float(last['train_loss']):.2f}",
+        *paper,
+        _duration(result.seconds),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdict(claim: Claim, holds: bool | None, top1: dict[str, float]) -> str:
+    return f"| {claim.text} | {top1[claim.better] - top1[claim.worse]:+.1f} | {'holds' if holds else 'does not hold'} |"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 600 else f"{seconds:.0f} s"
+
+
+def _draw(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Training loss and validation accuracy of all rows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    parts: Sequence[tuple[Any, str, str]] = tuple(
+        zip(figure.subplots(1, 2), ("train_loss", "val_top1"), ("training loss", "validation, top-1"), strict=True)
+    )
+    for axes, column, title in parts:
+        for outcome in outcomes:
+            points = [(int(row["epoch"]), float(row[column])) for row in outcome.epochs]
+            axes.plot(*zip(*points, strict=True), ".-", label=outcome.row.label, markersize=4, linewidth=1)
+        axes.set(title=title, xlabel="epoch")
+        axes.grid(True, alpha=0.2)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    parts[1][0].legend(fontsize=8, frameon=False)
+    figure.savefig(path, format="png", dpi=100)

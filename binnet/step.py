@@ -1,0 +1,96 @@
+"""One step of training: Algorithm 1 of the paper on one batch, with mixing of images and clipping of gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from binnet_kernels.checks import Float
+
+from . import ops
+from .config import TrainConfig
+from .models import Network
+from .optim import Optimizer, clip_gradients
+from .tensor import Tensor
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Which image each one of a batch is mixed with, and how much of itself remains (mixup, arXiv:1710.09412).
+
+    Attributes
+    ----------
+    partner : int64 (n,)
+        A permutation of the batch.
+    share : float
+        λ, drawn from Beta(alpha, alpha): ``x ← λ x + (1 − λ) x[partner]``.
+    """
+
+    partner: Ints
+    share: float
+
+    @classmethod
+    def draw(cls, alpha: float, n: int, seed: int, epoch: int, batch: int) -> Mix:
+        """For one batch; it follows from ``(seed, epoch, batch)`` alone, so a resumed training draws the same."""
+        # The 1 at the end keeps this apart from the loader's [seed, epoch]: trailing zeros would not.
+        rng = np.random.default_rng([seed, epoch, batch, 1])
+        return cls(rng.permutation(n), float(rng.beta(alpha, alpha)))
+
+    def images(self, x: Float) -> Float:
+        """The mixed images, float32."""
+        return np.float32(self.share) * x + np.float32(1 - self.share) * x[self.partner]
+
+
+def training_step(
+    network: Network,
+    optimizer: Optimizer,
+    images: Float,
+    labels: Ints,
+    config: TrainConfig,
+    lr: float,
+    mix: Mix | None = None,
+) -> tuple[float, int]:
+    """Binarise and forward, backward with the binary weights, update the real ones (Algorithm 1).
+
+    Parameters
+    ----------
+    images : float32 (n, H, W, C)
+    labels : int64 (n,)
+    lr
+        Learning rate of this update.
+    mix
+        How to mix the images, if at all.
+
+    Returns
+    -------
+    loss : float
+        Mean over the batch.
+    correct : int
+        Images whose most probable class was right; of mixed ones, that of the larger part.
+    """
+    optimizer.zero_grad()
+    logits = network(Tensor(images if mix is None else mix.images(images)))
+    loss = _loss(logits, labels, config, mix)
+    loss.backward()
+    if config.clip_norm:
+        clip_gradients(optimizer.params, config.clip_norm)
+    optimizer.lr = lr
+    optimizer.step()
+    if mix is not None and mix.share < 0.5:
+        labels = labels[mix.partner]
+    return float(loss.item()), int((logits.numpy().argmax(axis=1) == labels).sum())
+
+
+def _loss(logits: Tensor, labels: Ints, config: TrainConfig, mix: Mix | None) -> Tensor:
+    if config.loss == "squared_hinge":
+        return ops.squared_hinge(logits, labels)
+    loss = ops.cross_entropy(logits, labels, config.label_smoothing)
+    if mix is None:
+        return loss
+    other = ops.cross_entropy(logits, labels[mix.partner], config.label_smoothing)
+    parts = [ops.mul(part, Tensor(np.float32(weight))) for part, weight in ((loss, mix.share), (other, 1 - mix.share))]
+    return ops.add(*parts)

@@ -1,0 +1,103 @@
+"""The training loop: when it saves, and when it gives up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import binnet_datasets
+from binnet import loop, storage, train
+from binnet.config import TrainConfig
+from binnet.console import Console
+from binnet.run_folder import RunFolder
+from binnet.train import TrainingError, fit
+
+CONFIG = TrainConfig(epochs=3, batch_size=40, lr=0.01)
+BATCHES = -(-1437 // 40)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(train.Curves, "available", lambda: False)
+
+
+def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
+    saved, original = [], loop.checkpoint.save
+
+    def save(path, state, config, info):
+        saved.append((path.name, state.progress.epoch, state.progress.batch))
+        original(path, state, config, info)
+
+    monkeypatch.setattr(loop.checkpoint, "save", save)
+    fit(replace(CONFIG, epochs=1, batch_size=300, checkpoint_every=1e-9), tmp_path / "run")
+    within = [("last.h5", 0, batch) for batch in (0, 1, 2, 3, 4)]
+    assert saved == [*within, ("best.h5", 1, 0), ("last.h5", 1, 0)]
+    saved.clear()
+    fit(replace(CONFIG, epochs=1, batch_size=300, checkpoint_every=0), tmp_path / "none")
+    assert saved == [("last.h5", 0, 0), ("best.h5", 1, 0), ("last.h5", 1, 0)]
+
+
+def test_a_loss_that_is_not_finite(tmp_path):
+    """Overflows on the way there are no warnings: the sentence at the end is enough."""
+    message = r"the loss became nan at epoch 1, batch \d+ \(lr .*\); try a lower --lr \(.*last.h5 is the last good"
+    with pytest.raises(TrainingError, match=message):
+        fit(TrainConfig(epochs=1, lr=1e300), tmp_path / "run")
+    names = ["config.toml", "health.csv", "last.h5", "log.txt", "metrics.csv"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == names
+    assert all(np.isfinite(array).all() for array in storage.load(tmp_path / "run" / "last.h5")[1].values())
+
+
+def high_from(monkeypatch, batch, loss=1e6):
+    """From this batch on, report so high a loss."""
+    original, count = loop.training_step, iter(range(10**9))
+
+    def step(*args):
+        found = original(*args)
+        return found if next(count) < batch else (loss, 0)
+
+    monkeypatch.setattr(loop, "training_step", step)
+
+
+def test_a_loss_that_stays_far_too_high(tmp_path, monkeypatch):
+    high_from(monkeypatch, 50)
+    config = replace(CONFIG, batch_size=5, checkpoint_every=1e-9)  # 288 batches an epoch
+    with pytest.raises(TrainingError, match=r"the loss has been above \d.* for 100 batches at epoch 1, batch 150 \(lr"):
+        fit(config, tmp_path / "run")
+    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["batch"] == 50 + 9  # from 10 on, nothing is saved
+
+
+def test_a_loss_that_is_far_too_high_at_the_end_of_an_epoch(tmp_path, monkeypatch):
+    high_from(monkeypatch, BATCHES + 20)
+    with pytest.raises(TrainingError, match=r"far too high in the last 16 batches of epoch 2 \(lr .*try a lower --lr"):
+        fit(CONFIG, tmp_path / "run")
+    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] == 1
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 1 + 1
+
+
+def test_a_high_loss_now_and_then_is_nothing(tmp_path, monkeypatch):
+    high_from(monkeypatch, BATCHES - 9)
+    assert fit(replace(CONFIG, epochs=1), tmp_path / "run").n == 360
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, monkeypatch):
+    original = loop.training_step
+
+    def step(network, *args):
+        found = original(network, *args)
+        network.conv1.weight.data[0, 0, 0, 0] = np.inf  # as after a step that overflowed
+        return found
+
+    monkeypatch.setattr(loop, "training_step", step)
+    with pytest.raises(TrainingError, match=r"network.conv1.weight is no longer finite after 1 epochs and 0 batches"):
+        fit(replace(CONFIG, batch_size=2000), tmp_path / "run")
+    _, arrays, description = storage.load(tmp_path / "run" / "last.h5")
+    assert description["progress"]["epoch"] == 0
+    assert np.isfinite(arrays["network.conv1.weight"]).all()
+
+
+def test_without_images_to_validate_on(tmp_path):
+    digits = binnet_datasets.load("digits")
+    nothing = binnet_datasets.Split(digits.test.images[:0], digits.test.labels[:0])
+    dataset = binnet_datasets.Dataset("mine", digits.train, nothing, digits.class_names)
+    with pytest.raises(binnet_datasets.DataError, match="expected images for validation in mine, but there are none"):
+        loop.Training(CONFIG, dataset, RunFolder(tmp_path / "run"), Console(quiet=True))

@@ -1,0 +1,195 @@
+"""The paper's tables on other images: what is compared, going on after an interruption, and the report."""
+
+import json
+import shutil
+
+import pytest
+
+from binnet import cli, reproduce
+from binnet.config import ConfigError, TrainConfig
+from binnet.console import Console
+from binnet.reproduce import Claim, Outcome, report
+from binnet.storage import StorageError
+from binnet.train import Result
+
+OPTIONS = {"dataset": "digits", "epochs": 1, "batch_size": 256}
+SMALL = reproduce.table("table1").with_model("lenet5").only(["lenet5-bwn", "lenet5-xnor"])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder with two finished rows."""
+    out = tmp_path_factory.mktemp("reproduce")
+    reproduce.run(SMALL, OPTIONS, out, Console(quiet=True))
+    return out
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("name", reproduce.NAMES)
+def test_rows_can_be_trained_and_told_apart(name):
+    table = reproduce.table(name)
+    assert len({row.name for row in table.rows}) == len({row.label for row in table.rows}) == len(table.rows)
+    for row in table.rows:
+        config = TrainConfig.from_dict({"dataset": "digits", **row.options})
+        assert config.to_dict() | dict(row.options) == config.to_dict()
+
+
+@pytest.mark.parametrize("name", reproduce.NAMES)
+def test_claims_are_about_rows_and_true_in_the_paper(name):
+    """What the paper concludes from its own figures must hold for them."""
+    table = reproduce.table(name)
+    labels, paper = {row.label for row in table.rows}, {r.label: r.paper[0] for r in table.rows if r.paper}
+    for claim in table.claims:
+        assert {claim.better, claim.worse} <= labels
+        assert claim.holds(paper) is not False
+
+
+def test_networks_of_two_tables_share_a_folder():
+    names = [{row.name for row in reproduce.table(name).rows} for name in ("table1", "table3")]
+    assert names[0] & names[1] == {"alexnet-bwn", "alexnet-xnor"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "top1", "holds"),
+    [
+        (Claim("", "a", "b"), {"a": 50.0, "b": 50.0}, True),
+        (Claim("", "a", "b"), {"a": 49.9, "b": 50.0}, False),
+        (Claim("", "a", "b", margin=2.0), {"a": 48.0, "b": 50.0}, True),
+        (Claim("", "a", "b", margin=2.0), {"a": 47.9, "b": 50.0}, False),
+        (Claim("", "a", "b", margin=2.0), {"a": 60.0, "b": 50.0}, True),
+        (Claim("", "a", "b", margin=2.0, both=True), {"a": 60.0, "b": 50.0}, False),
+        (Claim("", "a", "b"), {"a": 60.0}, None),
+    ],
+)
+def test_claims(claim, top1, holds):
+    assert claim.holds(top1) is holds
+
+
+def test_unknown_names_list_those_there_are():
+    with pytest.raises(ValueError, match=r"unknown table 'table4'; there are: table1, table2, table3"):
+        reproduce.table("table4")
+    with pytest.raises(ValueError, match=r"unknown row 'bwn' of table1; there are: alexnet-float, alexnet-bwn"):
+        reproduce.table("table1").only(["bwn"])
+    with pytest.raises(ValueError, match=r"--model cannot be given for table2"):
+        reproduce.table("table2").with_model("quick")
+
+
+# ---------------------------------------------------------------------------------------------- runs
+
+
+def test_each_row_has_a_run_folder_with_its_result(done):
+    for name, mode in (("lenet5-bwn", "bwn"), ("lenet5-xnor", "xnor")):
+        result = json.loads((done / name / "result.json").read_text())
+        assert 0.2 < result["top1"] <= 1
+        assert result["n"] == 360
+        assert f'binarize = "{mode}"' in (done / name / "config.toml").read_text()
+
+
+def test_finished_rows_are_not_run_again(done):
+    before = {p: p.stat().st_mtime_ns for p in done.rglob("*.h5")}
+    outcomes = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    assert {p: p.stat().st_mtime_ns for p in done.rglob("*.h5")} == before
+    assert [len(outcome.epochs) for outcome in outcomes] == [1, 1]
+    assert float(outcomes[0].epochs[0]["val_top1"]) == pytest.approx(outcomes[0].result.top1, abs=1e-6)
+
+
+def test_an_interrupted_row_goes_on(done, tmp_path):
+    """A row without a result is resumed from its last checkpoint, here the end, and comes out the same."""
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    (out / "lenet5-xnor" / "result.json").unlink()
+    outcomes = reproduce.run(SMALL, OPTIONS, out, Console(quiet=True))
+    before = json.loads((done / "lenet5-xnor" / "result.json").read_text())
+    assert outcomes[1].result.top1 == before["top1"]
+
+
+def test_a_folder_with_another_run_is_refused(done):
+    with pytest.raises(ConfigError, match=r"lenet5-bwn holds a run with epochs 1, and 2 is asked for"):
+        reproduce.run(SMALL, {**OPTIONS, "epochs": 2}, done, Console(quiet=True))
+
+
+@pytest.mark.parametrize("option", [{"binarize": "xnor"}, {"model": "quick"}])
+def test_what_the_rows_differ_in_cannot_be_given(tmp_path, option):
+    with pytest.raises(ConfigError, match=rf"^--{next(iter(option))} cannot be given here"):
+        reproduce.run(SMALL, {**OPTIONS, **option}, tmp_path, Console(quiet=True))
+
+
+def test_a_damaged_result_is_named(done, tmp_path):
+    shutil.copytree(done, tmp_path / "out")
+    (tmp_path / "out" / "lenet5-bwn" / "result.json").write_text("{")
+    with pytest.raises(StorageError, match=r"result\.json is damaged"):
+        reproduce.run(SMALL, OPTIONS, tmp_path / "out", Console(quiet=True))
+
+
+# ---------------------------------------------------------------------------------------------- report
+
+
+def outcome(row, top1, loss=1.0):
+    epochs = [{"epoch": str(i), "val_top1": str(top1 - 0.01), "train_loss": str(loss)} for i in (1, 2)]
+    return Outcome(row, TrainConfig(epochs=2), Result("out", top1, 0.9, 1000, 100, 10, 61.0), epochs)
+
+
+def test_the_report_has_measured_and_published_figures_side_by_side():
+    rows = reproduce.table("table1").rows
+    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.58)], "binnet x")
+    assert "| full precision | alexnet-float | 60.0 | 90.0 | 59.0 | 1.00 | 56.6 | 80.2 | 61 s |" in text
+    assert "| BWN is within 2.9 points of full precision | -2.0 | holds |" in text
+    assert "XNOR-Net is within" not in text, "that row was not run"
+    assert "seed 0, epochs 2" in text
+
+
+def test_a_conclusion_that_fails_is_said():
+    rows = reproduce.table("table1").rows
+    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.5)], "binnet x")
+    assert "| BWN is within 2.9 points of full precision | -10.0 | does not hold |" in text
+
+
+def test_a_row_without_a_published_figure():
+    table = reproduce.table("table3")
+    row = next(row for row in table.rows if row.options.get("use_k"))
+    assert "| 1.00 |  |  | 61 s |" in report.markdown(table, [outcome(row, 0.6)], "binnet x")
+
+
+def test_the_files(done, tmp_path):
+    outcomes = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    path = reproduce.write(SMALL, outcomes, tmp_path, "binnet x")
+    assert path == tmp_path / "table1.md"
+    pytest.importorskip("matplotlib")
+    assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
+    assert "![curves](table1.png)" in path.read_text()
+
+
+def test_a_folder_that_cannot_be_written(done, tmp_path):
+    outcomes = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write"):
+        reproduce.write(SMALL, outcomes, tmp_path / "file", "binnet x")
+
+
+# ---------------------------------------------------------------------------------------------- command line
+
+
+def test_the_command(done, capsys):
+    words = ["table1", "--model", "lenet5", "--rows", "lenet5-bwn,lenet5-xnor", "--out", str(done)]
+    assert cli.main(["reproduce", *words, "--dataset", "digits", "--epochs", "1", "--batch-size", "256"]) == 0
+    text = capsys.readouterr().out
+    assert "| XNOR-Net | lenet5-xnor |" in text
+    assert "binnet reproduce table1 --rows lenet5-bwn,lenet5-xnor" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["table9"], "unknown table 'table9'"),
+        (["table1", "--rows", "x"], "unknown row 'x' of table1"),
+        (["table2", "--model", "quick"], "--model cannot be given for table2"),
+        (["table1", "--binarize", "bwn"], "--binarize cannot be given here"),
+    ],
+)
+def test_wrong_words(tmp_path, capsys, words, message):
+    assert cli.main(["reproduce", *words, "--out", str(tmp_path / "out")]) == 1
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "Traceback" not in errors
