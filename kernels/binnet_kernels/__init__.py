@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from .bits import pack_signs, sign, unpack_signs
     from .bwn import BwnConv2d, BwnLinear
     from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
+    from .finish import Finish, bits_map
+    from .fused import FusedXnorConv2d
+    from .fused_real import FusedConv2d
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference
+    from .packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
     from .scale import scale_map, weight_alpha
     from .threads import get_num_threads, set_num_threads
@@ -33,8 +37,12 @@ _NAMES_IN = {
     "bits": ("pack_signs", "sign", "unpack_signs"),
     "bwn": ("BwnConv2d", "BwnLinear"),
     "conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
+    "finish": ("Finish", "bits_map"),
+    "fused": ("FusedXnorConv2d",),
+    "fused_real": ("FusedConv2d",),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference"),
+    "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
     "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
     "scale": ("scale_map", "weight_alpha"),
     "threads": ("get_num_threads", "set_num_threads"),
@@ -48,6 +56,9 @@ __all__ = [
     "BwnConv2d",
     "BwnLinear",
     "Conv2d",
+    "Finish",
+    "FusedConv2d",
+    "FusedXnorConv2d",
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
@@ -56,6 +67,10 @@ __all__ = [
     "batch_norm",
     "batch_norm_grad",
     "batch_norm_inference",
+    "bind_map",
+    "bind_pack_with_k",
+    "bind_pool_bits",
+    "bits_map",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",

@@ -1,7 +1,7 @@
 """Binary-weight convolution and dense layers: real input, weights of one bit (Eq. 1): I * W ≈ (I ⊕ B) alpha.
 
-The weights stay one bit in memory; a tile expands the bits of its channels to ±1 in registers and multiply-adds, which
-costs no more than loading 32-bit weights would, and reads 32 times less.
+The weights stay one bit in memory and are read 32 times faster. For few pixels, as in a dense layer, they become ±1 in
+registers; for more a slab at a time, in a buffer that stays in the cache while all pixels pass over it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
+from .blocks import SLAB, add_taps, expand, parts_of, room, share
 from .checks import Float, Pair, Window
 from .epilogue import store_sums
 from .geometry import padded, sliding
 from .scale import weight_alpha
-from .tile import CHANNELS, CHUNK, FLOAT_ROWS, add_signed, float_starts, no_sums
+from .threads import get_num_threads
+from .tile import CHANNELS, SHORT_ROWS, add_signed, add_tiles, no_row, no_short_sums, row_starts, short_starts
 from .xnor import rows_as_pixels
+
+_FEW = 3  # pixels, one by one faster than all of them in one tile
 
 
 class BwnConv2d:
@@ -59,9 +63,15 @@ class BwnConv2d:
         walk, o = sliding(x.shape, self.window), self.shape[0]
         y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
         if y.size:
-            sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch)
-            image = padded(x, self.window)
-            _convolve_signs(image, walk.starts, self.weight_bits, self._alpha_blocks, y.ravel(), *sizes)
+            image, y_flat = padded(x, self.window), y.ravel()
+            sizes = walk.pixels, o, walk.rows, walk.span, walk.pitch
+            if walk.pixels <= SHORT_ROWS:
+                few = _convolve_few if walk.pixels <= _FEW else _convolve_short
+                few(image, walk.starts, self.weight_bits, self._alpha_blocks, y_flat, *sizes)
+            else:
+                workers = get_num_threads()
+                weight = self.weight_bits, self._alpha_blocks, np.ones_like(self._alpha_blocks), room(workers)
+                _convolve_signs(image, walk.starts, walk.numbers, *weight, y_flat, *sizes, workers)
         return y
 
 
@@ -91,17 +101,46 @@ class BwnLinear:
 
 
 @kernel
-def _convolve_signs(x, starts, bits, alpha, out, pixels, filters, rows, span, pitch):
-    tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
-    blocks = (filters + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        block = item % blocks
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, place = tile * FLOAT_ROWS, block * rows * span
-            start, sums = float_starts(starts, first), no_sums()
-            for r in range(rows):
-                for i in range(span):
-                    sums = add_signed(sums, x, start, r * pitch + i, bits, place)
-                    place += 1
-            store_sums(sums, out, first, pixels - 1, filters, block * CHANNELS, alpha)
+def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels, o, rows, span, pitch, workers):
+    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
+    for worker in prange(workers):
+        slab, (begin, end) = (scratch, worker * SLAB * CHANNELS), share(worker, workers, chunks * blocks)
+        for item in range(begin, end):
+            chunk, block = share(item // blocks, chunks, tiles), item % blocks
+            for first in range(0, depth, SLAB):
+                taps = first, min(first + SLAB, depth)
+                expand(bits, slab, block, depth, taps)
+                scale = alpha if taps[1] == depth else ones
+                add_taps((x, starts, span, pitch), slab, (out, numbers, o, block * CHANNELS, scale), taps, chunk)
+
+
+@kernel
+def _convolve_few(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
+    """Pixel by pixel, in four sums at once: a single one would wait for each addition to end."""
+    blocks = (o + CHANNELS - 1) // CHANNELS
+    for item in prange(pixels * blocks):
+        pixel, block = item // blocks, item % blocks
+        start, a, b, c, d = row_starts(starts, pixel), no_row(), no_row(), no_row(), no_row()
+        for r in range(rows):
+            place, i = (block * rows + r) * span, r * pitch
+            for step in range(0, span - 3, 4):
+                a = add_signed(a, x, start, i + step, bits, place + step)
+                b = add_signed(b, x, start, i + step + 1, bits, place + step + 1)
+                c = add_signed(c, x, start, i + step + 2, bits, place + step + 2)
+                d = add_signed(d, x, start, i + step + 3, bits, place + step + 3)
+            for step in range(span - span % 4, span):
+                a = add_signed(a, x, start, i + step, bits, place + step)
+        sums = add_tiles(add_tiles(a, b), add_tiles(c, d))
+        store_sums(sums, out, pixel, pixel, o, block * CHANNELS, alpha)
+
+
+@kernel
+def _convolve_short(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
+    """All pixels in one tile, the signs expanded in registers."""
+    for block in prange((o + CHANNELS - 1) // CHANNELS):
+        start, sums, place = short_starts(starts, 0), no_short_sums(), block * rows * span
+        for r in range(rows):
+            for i in range(span):
+                sums = add_signed(sums, x, start, r * pitch + i, bits, place)
+                place += 1
+        store_sums(sums, out, 0, pixels - 1, o, block * CHANNELS, alpha)

@@ -9,12 +9,13 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
+from .blocks import SLAB, add_taps, interleave, parts_of, room, share
 from .checks import Float, Pair, Window
-from .epilogue import load_sums, store_sums
-from .geometry import padded, sliding
-from .tile import CHANNELS, CHUNK, FLOAT_ROWS, float_starts, multiply_add, multiply_add_first, no_sums
-
-_PIXELS = 128  # of x and grad that stay in the cache while all tiles of a weight gradient pass over them
+from .geometry import Sliding, aligned, padded, sliding
+from .grad_input import grad_input
+from .grad_weight import grad_weight
+from .threads import get_num_threads
+from .tile import CHANNELS
 
 
 class Conv2d:
@@ -36,31 +37,28 @@ class Conv2d:
         weight = checks.floats(weight, "weight", 4)
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.shape = weight.shape
-        self._weight = _blocks(len(weight), weight.size // max(len(weight), 1))
-        if self._weight.size:
-            _interleave(weight.ravel(), self._weight, len(weight), weight[0].size)
+        o, depth = len(weight), int(np.prod(weight.shape[1:]))
+        self._blocks = aligned(-(-o // CHANNELS) * CHANNELS * depth)
+        if self._blocks.size:
+            _interleave(weight.ravel(), self._blocks, o, depth)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
         x = checks.floats(x, "x", 4)
         checks.same_channels(x, self.shape)
-        return _run(x, self._weight, self.shape[0], self.window, out)
+        walk, y = _walk_and_output(x, self.shape[0], self.window, out)
+        if not self._blocks.size:
+            y[...] = 0
+        elif y.size:
+            ones = np.ones(y.shape[3] + CHANNELS, np.float32)
+            sizes = (walk.pixels, y.shape[3], walk.rows, walk.span, walk.pitch)
+            _convolve(padded(x, self.window), walk.starts, walk.numbers, self._blocks, ones, y.ravel(), *sizes)
+        return y
 
 
-def _blocks(o: int, depth: int) -> Float:
-    """Room for filters in the order that a tile reads them."""
-    return np.empty(-(-o // CHANNELS) * CHANNELS * depth, np.float32)
-
-
-def _run(x: Float, blocks: Float, o: int, window: Window, out: Any = None) -> Float:
-    """Convolve with ``o`` filters that lie in blocks."""
+def _walk_and_output(x: Float, o: int, window: Window, out: Any) -> tuple[Sliding, Float]:
     walk = sliding(x.shape, window)
-    y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
-    if y.size:
-        ones = np.ones(o + CHANNELS, np.float32)
-        sizes = (walk.pixels, o, walk.rows, walk.span, walk.pitch)
-        _convolve(padded(x, window), walk.starts, blocks, ones, y.ravel(), *sizes)
-    return y
+    return walk, checks.output(out, (walk.n, walk.oh, walk.ow, o))
 
 
 def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
@@ -85,7 +83,18 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = 
     TypeError, ValueError
         When an argument has the wrong type or shape, or the padded image is smaller than the filter.
     """
-    return Conv2d(weight, stride, padding)(x, out)
+    weight, x = checks.floats(weight, "weight", 4), checks.floats(x, "x", 4)
+    window = Window.of(weight.shape[1:3], stride, padding)
+    checks.same_channels(x, weight.shape)
+    walk, y = _walk_and_output(x, len(weight), window, out)
+    if not weight.size:
+        y[...] = 0
+    elif y.size:
+        workers, ones = get_num_threads(), np.ones(y.shape[3] + CHANNELS, np.float32)
+        sizes = (walk.pixels, y.shape[3], walk.rows, walk.span, walk.pitch)
+        tables = padded(x, window), walk.starts, walk.numbers
+        _convolve_once(*tables, weight.ravel(), ones, room(workers), y.ravel(), *sizes, workers)
+    return y
 
 
 def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
@@ -112,41 +121,7 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     weight = checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    if window.stride == (1, 1):
-        return _grad_input(grad, weight, x_shape, window.padding)
-    # Rows y of x with one remainder of (y + ph) / sh meet the same taps r = a, a + sh, ... and make a convolution of
-    # stride 1 with those: no multiplication by the zeros that a strided gradient would have between its pixels.
-    grad_x = np.zeros(x_shape, np.float32)
-    (sh, sw), (ph, pw) = window.stride, window.padding
-    for a in range(min(sh, weight.shape[1])):
-        for b in range(min(sw, weight.shape[2])):
-            top, left = max(-((a - ph) // sh), 0), max(-((b - pw) // sw), 0)
-            part = grad_x[:, top * sh + a - ph :: sh, left * sw + b - pw :: sw]
-            taps = np.ascontiguousarray(weight[:, a::sh, b::sw])
-            if part.size:
-                part[...] = _grad_input(grad, taps, part.shape, (top, left))
-    return grad_x
-
-
-def _grad_input(grad: Float, weight: Float, x_shape: tuple[int, ...], padding: tuple[int, int]) -> Float:
-    """Gradient of a convolution of stride 1 with respect to its input, ``x_shape`` of it from ``-padding`` on.
-
-    It is the convolution of the gradient, with a border of the filter's reach, with the filters turned round.
-    """
-    o, kh, kw, c = weight.shape
-    (n, h, w, _), (oh, ow) = x_shape, grad.shape[1:3]
-    blocks = _blocks(c, o * kh * kw)
-    if blocks.size:
-        _interleave_turned(weight.ravel(), blocks, o, kh * kw, c)
-    (top, left), one = (kh - 1 - padding[0], kw - 1 - padding[1]), Window.of((kh, kw), 1, 0)
-    if (kh, kw, oh, ow) == (1, 1, h, w) and (top, left) == (0, 0):
-        return _run(grad, blocks, c, one)
-    bordered = np.zeros((n, h + kh - 1, w + kw - 1, o), np.float32)
-    rows, cols = slice(max(top, 0), max(top + oh, 0)), slice(max(left, 0), max(left + ow, 0))
-    target = bordered[:, rows, cols]
-    source = grad[:, max(-top, 0) :, max(-left, 0) :]
-    target[...] = source[:, : target.shape[1], : target.shape[2]]
-    return _run(bordered, blocks, c, one)
+    return grad_input(grad, weight, x_shape, window)
 
 
 def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
@@ -174,29 +149,7 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
     x = checks.floats(x, "x", 4)
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    o, depth = weight_shape[0], int(np.prod(weight_shape[1:]))
-    if not (grad.size and x.size and depth):
-        return np.zeros(weight_shape, np.float32)
-    walk = sliding(x.shape, window)
-    taps = (np.arange(walk.rows)[:, None] * walk.pitch + np.arange(walk.span)).ravel()
-    taps = np.pad(taps, (0, -depth % FLOAT_ROWS), mode="edge")
-    # Few large gradients share the work by taps; small ones also by slices of the pixels, summed afterwards in order.
-    slices = int(np.clip(walk.pixels // (4 * _PIXELS), 1, 8))
-    groups = max(1, min(16 // slices, len(taps) // FLOAT_ROWS))
-    partial = np.zeros((slices, depth, o), np.float32)
-    sizes = (walk.pixels, depth, o, slices, groups)
-    _outer_sums(
-        padded(x, window),
-        walk.starts,
-        taps,
-        grad.ravel(),
-        np.ones(o + CHANNELS, np.float32),
-        partial.ravel(),
-        *sizes,
-    )
-    grad_weight = np.empty(weight_shape, np.float32)
-    _add_slices(partial.ravel(), grad_weight.ravel(), slices, depth, o)
-    return grad_weight
+    return grad_weight(x, grad, weight_shape, window)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -206,72 +159,29 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
 def _interleave(weight, blocks, o, depth):
     """Filters (O, depth) in the order a tile reads them: block by block, tap by tap, all channels of the block."""
     for block in prange((o + CHANNELS - 1) // CHANNELS):
-        for i in range(depth):
-            for lane in range(CHANNELS):
-                channel = block * CHANNELS + lane
-                value = weight[channel * depth + i] if channel < o else np.float32(0)
-                blocks[(block * depth + i) * CHANNELS + lane] = value
+        channel = block * CHANNELS
+        interleave(weight, (blocks, channel * depth), channel, o, depth, (0, depth))
 
 
 @kernel
-def _interleave_turned(weight, blocks, o, taps, c):
-    """Filters (O, taps, C) for the gradient of the input: taps turned round, C in the place of O."""
-    for block in prange((c + CHANNELS - 1) // CHANNELS):
-        for tap in range(taps):
-            for channel in range(o):
-                source = (channel * taps + taps - 1 - tap) * c + block * CHANNELS
-                target = ((block * taps + tap) * o + channel) * CHANNELS
-                for lane in range(CHANNELS):
-                    inside = block * CHANNELS + lane < c
-                    blocks[target + lane] = weight[source + lane] if inside else np.float32(0)
-
-
-@kernel
-def _convolve(x, starts, weight, scale, out, pixels, filters, rows, span, pitch):
-    tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
-    blocks = (filters + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
+def _convolve(x, starts, numbers, weight, ones, out, pixels, o, rows, span, pitch):
+    """With filters that :func:`_interleave` has put in order."""
+    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
     for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, place = tile * FLOAT_ROWS, channel * rows * span
-            start, sums = float_starts(starts, first), no_sums()
-            for r in range(rows):
-                for i in range(span):
-                    sums = multiply_add(sums, x, start, r * pitch + i, weight, place)
-                    place += CHANNELS
-            store_sums(sums, out, first, pixels - 1, filters, channel, scale)
+        chunk, channel = share(item // blocks, chunks, tiles), item % blocks * CHANNELS
+        target = out, numbers, o, channel, ones
+        add_taps((x, starts, span, pitch), (weight, channel * depth), target, (0, depth), chunk)
 
 
 @kernel
-def _outer_sums(x, starts, taps, grad, ones, out, pixels, depth, filters, slices, groups):
-    """``out[slice, tap, o] = sum over the slice's pixels q of x[starts[q] + taps[tap]] * grad[q, o]``."""
-    tiles = (depth + FLOAT_ROWS - 1) // FLOAT_ROWS
-    share = (pixels + slices - 1) // slices
-    for item in prange(slices * groups):
-        part, group = item // groups, item % groups
-        end = min((part + 1) * share, pixels)
-        target = out[part * depth * filters : (part + 1) * depth * filters]
-        for chunk in range(part * share, end, _PIXELS):
-            for channel in range(0, filters, CHANNELS):
-                for tile in range(group * tiles // groups, (group + 1) * tiles // groups):
-                    first = tile * FLOAT_ROWS
-                    tap = float_starts(taps, first)
-                    sums = load_sums(target, first, depth - 1, filters, channel)
-                    for q in range(chunk, min(chunk + _PIXELS, end)):
-                        sums = multiply_add_first(
-                            sums, x, tap, starts[q], grad, q * filters + channel, filters - channel
-                        )
-                    store_sums(sums, target, first, depth - 1, filters, channel, ones)
-
-
-@kernel
-def _add_slices(partial, total, slices, depth, filters):
-    """``total[o, tap] = sum over slices of partial[slice, tap, o]``, a cache line of filters at a time."""
-    for block in prange((filters + 15) // 16):
-        for tap in range(depth):
-            for o in range(16 * block, min(16 * block + 16, filters)):
-                value = partial[tap * filters + o]
-                for part in range(1, slices):
-                    value += partial[(part * depth + tap) * filters + o]
-                total[o * depth + tap] = value
+def _convolve_once(x, starts, numbers, weight, ones, scratch, out, pixels, o, rows, span, pitch, workers):
+    """With filters (O, depth), put in order a slab at a time."""
+    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
+    for worker in prange(workers):
+        slab, (begin, end) = (scratch, worker * SLAB * CHANNELS), share(worker, workers, chunks * blocks)
+        for item in range(begin, end):
+            chunk, channel = share(item // blocks, chunks, tiles), item % blocks * CHANNELS
+            for first in range(0, depth, SLAB):
+                taps = first, min(first + SLAB, depth)
+                interleave(weight, slab, channel, o, depth, taps)
+                add_taps((x, starts, span, pitch), slab, (out, numbers, o, channel, ones), taps, chunk)

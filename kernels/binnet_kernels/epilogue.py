@@ -13,10 +13,10 @@ from llvmlite import ir
 from numba import types
 
 from .simd import FLOATS, LANES, masked_load, masked_store, pointer, spread, twin
-from .tile import CHANNELS, FLOAT_ROWS, SUMS, VECTORS, XNOR_ROWS, Tile, at_vector
+from .tile import CHANNELS, FLOAT_ROWS, SHORT, SHORT_ROWS, SUMS, VECTORS, XNOR_ROWS, Tile, at_vector
 
 
-def _each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
+def each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
     """Row numbers of a tile with the number of the pixel each writes to: rows past the last repeat it."""
     for row in range(tile.rows):
         pixel = builder.add(first, ir.Constant(first.type, row))
@@ -25,7 +25,7 @@ def _each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
 
 def _store_sums(tile: Any, out: Any, first: int, last: int, step: int, channel: int, scale: Any) -> None:
     keep = min(step - channel, CHANNELS)
-    for row in range(FLOAT_ROWS):
+    for row in range(len(tile)):
         index = min(first + row, last) * step + channel
         out[index : index + keep] = tile[row, :keep] * scale[channel : channel + keep]
 
@@ -43,7 +43,7 @@ def store_sums(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
         for v in range(VECTORS):
             column = builder.add(channel, at_vector(channel, v, LANES))
             factor = builder.load(pointer(context, builder, sig.args[6], scale, column, vector), align=4)
-            for row, pixel in _each_row(builder, sig.args[0], first, last):
+            for row, pixel in each_row(builder, sig.args[0], first, last):
                 value = builder.fmul(builder.extract_value(tile, row * VECTORS + v), factor)
                 address = pointer(
                     context, builder, sig.args[1], out, builder.add(builder.mul(pixel, step), column), vector
@@ -54,30 +54,83 @@ def store_sums(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
     return types.void(tile, out, types.intp, types.intp, types.intp, types.intp, scale), build
 
 
-def _load_sums(array: Any, first: int, last: int, step: int, channel: int) -> Any:
+def _store_sums_at(tile: Any, out: Any, pixels: Any, step: int, channel: int, scale: Any) -> None:
+    keep = min(step - channel, CHANNELS)
+    for row, pixel in enumerate(pixels):
+        index = pixel * step + channel
+        out[index : index + keep] = tile[row, :keep] * scale[channel : channel + keep]
+
+
+@twin(_store_sums_at)
+def store_sums_at(context: Any, tile: Any, out: Any, pixels: Any, step: Any, channel: Any, scale: Any) -> Any:
+    """``out[pixels[p], channel + o] = tile[p, o] * scale[channel + o]``: :func:`store_sums` to pixels anywhere."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        tile, out, pixels, step, channel, scale = args
+        vector = FLOATS.llvm_type
+        for v in range(VECTORS):
+            column = builder.add(channel, at_vector(channel, v, LANES))
+            factor = builder.load(pointer(context, builder, sig.args[5], scale, column, vector), align=4)
+            for row in range(sig.args[0].rows):
+                value = builder.fmul(builder.extract_value(tile, row * VECTORS + v), factor)
+                index = builder.add(builder.mul(builder.extract_value(pixels, row), step), column)
+                address = pointer(context, builder, sig.args[1], out, index, vector)
+                masked_store(builder, value, address, builder.sub(step, column))
+        return context.get_dummy_value()
+
+    return types.void(tile, out, pixels, types.intp, types.intp, scale), build
+
+
+def _load_sums_at(array: Any, pixels: Any, step: int, channel: int) -> Any:
     tile, keep = np.zeros((FLOAT_ROWS, CHANNELS), np.float32), min(step - channel, CHANNELS)
-    for row in range(FLOAT_ROWS):
+    for row, pixel in enumerate(pixels):
+        tile[row, :keep] = array[pixel * step + channel : pixel * step + channel + keep]
+    return tile
+
+
+@twin(_load_sums_at)
+def load_sums_at(context: Any, array: Any, pixels: Any, step: Any, channel: Any) -> Any:
+    """The tile that :func:`store_sums_at` wrote with a scale of 1, to go on adding to it."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        array, pixels, step, channel = args
+        tile = ir.Constant(context.get_value_type(SUMS), None)
+        for v in range(VECTORS):
+            column = builder.add(channel, at_vector(channel, v, LANES))
+            for row in range(FLOAT_ROWS):
+                index = builder.add(builder.mul(builder.extract_value(pixels, row), step), column)
+                left = builder.sub(step, column)
+                value = masked_load(context, builder, sig.args[0], array, index, left, FLOATS.llvm_type)
+                tile = builder.insert_value(tile, value, row * VECTORS + v)
+        return tile
+
+    return SUMS(array, pixels, types.intp, types.intp), build
+
+
+def _load_short_sums(array: Any, first: int, last: int, step: int, channel: int) -> Any:
+    tile, keep = np.zeros((SHORT_ROWS, CHANNELS), np.float32), min(step - channel, CHANNELS)
+    for row in range(SHORT_ROWS):
         index = min(first + row, last) * step + channel
         tile[row, :keep] = array[index : index + keep]
     return tile
 
 
-@twin(_load_sums)
-def load_sums(context: Any, array: Any, first: Any, last: Any, step: Any, channel: Any) -> Any:
-    """The tile that :func:`store_sums` wrote with a scale of 1, to go on adding to it."""
+@twin(_load_short_sums)
+def load_short_sums(context: Any, array: Any, first: Any, last: Any, step: Any, channel: Any) -> Any:
+    """The tile of SHORT_ROWS rows that :func:`store_sums` wrote with a scale of 1, to go on adding to it."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         array, first, last, step, channel = args
-        tile = ir.Constant(context.get_value_type(SUMS), None)
+        tile = ir.Constant(context.get_value_type(SHORT), None)
         for v in range(VECTORS):
             column = builder.add(channel, at_vector(channel, v, LANES))
-            for row, pixel in _each_row(builder, SUMS, first, last):
+            for row, pixel in each_row(builder, SHORT, first, last):
                 index, left = builder.add(builder.mul(pixel, step), column), builder.sub(step, column)
                 value = masked_load(context, builder, sig.args[0], array, index, left, FLOATS.llvm_type)
                 tile = builder.insert_value(tile, value, row * VECTORS + v)
         return tile
 
-    return SUMS(array, types.intp, types.intp, types.intp, types.intp), build
+    return SHORT(array, types.intp, types.intp, types.intp, types.intp), build
 
 
 def _dots(tile: Any, row: int, base: Any, place: int, keep: int) -> Any:
@@ -109,7 +162,7 @@ def store_ints(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
         tile, out, first, last, step, channel, base = args
         for v in range(VECTORS):
             column = builder.add(channel, at_vector(channel, v, LANES))
-            for row, pixel in _each_row(builder, sig.args[0], first, last):
+            for row, pixel in each_row(builder, sig.args[0], first, last):
                 value = _each_dot(context, builder, tile, v, row, sig.args[6], base, column)
                 index = builder.add(builder.mul(pixel, step), column)
                 address = pointer(context, builder, sig.args[1], out, index, value.type)
@@ -169,7 +222,7 @@ def store_dots(
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
-        for row, pixel in _each_row(builder, sig.args[0], first, last):
+        for row, pixel in each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
             kind = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
             start = builder.mul(kind, columns)

@@ -25,6 +25,8 @@ class Sliding:
     ----------
     starts : int64 (pixels,), and copies of the last one to fill a tile
         Flat index, into the padded images, of the first value under the window of each output pixel.
+    numbers : int64, as long as ``starts``
+        0 ... pixels - 1, the output pixels themselves, and copies of the last one.
     rows, span : int
         The window reads ``rows`` runs of ``span`` consecutive values ...
     pitch : int
@@ -36,6 +38,7 @@ class Sliding:
     ow: int
     wide: tuple[int, int]  # padded height and width
     starts: Indices
+    numbers: Indices
     rows: int
     span: int
     pitch: int
@@ -55,20 +58,44 @@ def sliding(shape: tuple[int, int, int, int], window: Window) -> Sliding:
     high, wide = h + 2 * ph, w + 2 * pw
     image, row, col = np.arange(n) * high * wide, np.arange(oh) * sh * wide, np.arange(ow) * sw
     starts = ((image[:, None, None] + row[:, None] + col) * depth).ravel()
-    starts = np.pad(starts, (0, max(FLOAT_ROWS, XNOR_ROWS)), mode="edge") if len(starts) else starts
-    return Sliding(n, oh, ow, (high, wide), starts, kh, kw * depth, wide * depth)
+    numbers = np.arange(len(starts))
+    return Sliding(n, oh, ow, (high, wide), filled(starts), filled(numbers), kh, kw * depth, wide * depth)
+
+
+def filled(table: Indices) -> Indices:
+    """A table of pixels or channels with copies of the last one, enough to fill any tile; an empty one stays empty."""
+    return np.pad(table, (0, max(FLOAT_ROWS, XNOR_ROWS)), mode="edge") if len(table) else table
+
+
+def aligned(size: int) -> Float:
+    """Room for floats, from the start of a cache line on, so that no vector lies in two of them."""
+    buffer = np.empty(size + 16, np.float32)
+    first = -buffer.ctypes.data % 64 // 4
+    return buffer[first : first + size]
 
 
 def padded(x: Float, window: Window) -> Float:
     """The image with its border of zeros, flat; the image itself when there is no border."""
-    (ph, pw) = window.padding
-    if (ph, pw) == (0, 0):
-        return x.ravel()
+    (ph, pw), (h, w) = window.padding, x.shape[1:3]
+    return framed(x, (-ph, h + ph), (-pw, w + pw))
+
+
+def framed(x: Float, rows: tuple[int, int], cols: tuple[int, int]) -> Float:
+    """Rows and columns ``first`` to ``end`` of an image, flat, with zeros where they are outside of it.
+
+    The image itself when that is all of it.
+    """
     n, h, w, c = x.shape
-    wide = np.empty((n, h + 2 * ph, w + 2 * pw, c), np.float32)
-    for border in (wide[:, :ph], wide[:, h + ph :], wide[:, :, :pw], wide[:, :, w + pw :]):
+    (top, bottom), (left, right) = rows, cols
+    if (top, bottom, left, right) == (0, h, 0, w):
+        return x.ravel()
+    shape = n, bottom - top, right - left, c
+    wide = aligned(int(np.prod(shape))).reshape(shape)
+    y, x0 = (slice(max(-first, 0), max(min(end, size) - first, 0)) for (first, end), size in ((rows, h), (cols, w)))
+    for border in (wide[:, : y.start], wide[:, y.stop :], wide[:, :, : x0.start], wide[:, :, x0.stop :]):
         border[...] = 0
-    wide[:, ph : ph + h, pw : pw + w] = x
+    if y.start < y.stop and x0.start < x0.stop:
+        wide[:, y, x0] = x[:, y.start + top : y.stop + top, x0.start + left : x0.stop + left]
     return wide.ravel()
 
 

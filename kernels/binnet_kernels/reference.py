@@ -13,7 +13,14 @@ import numpy as np
 
 from . import checks
 from .checks import Float, Ints, Pair, Window, Words
-from .reference_training import (  # one vocabulary, in two files
+from .finish import Finish as Finish
+from .finish import bits_map as bits_map
+from .reference_packed import FusedConv2d as FusedConv2d
+from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
+from .reference_packed import bind_map as bind_map
+from .reference_packed import bind_pack_with_k as bind_pack_with_k
+from .reference_packed import bind_pool_bits as bind_pool_bits
+from .reference_training import (  # one vocabulary, in three files
     adam_update as adam_update,
 )
 from .reference_training import (

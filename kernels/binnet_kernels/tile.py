@@ -22,7 +22,6 @@ from .simd import (
     VECTOR_BITS,
     Vector,
     call,
-    masked_load,
     pointer,
     spread,
     suffix,
@@ -33,6 +32,7 @@ from .simd import (
 # all broadcast values of a step at once, so there must be room for one a row.
 XNOR_ROWS = 4
 FLOAT_ROWS = 10 if VECTOR_BITS == 512 else 4
+SHORT_ROWS = 8 if VECTOR_BITS == 512 else 4  # of a tile for few pixels, or for channels, of which there are 64 or 256
 VECTORS = 2  # vectors of channels in a row of any tile
 CHUNK = 16  # at most so many tiles of pixels go through all channels before the next, so that they stay cached
 CHANNELS = VECTORS * LANES  # in a row of any tile
@@ -54,6 +54,8 @@ class _TileModel(models.PrimitiveModel):
 
 COUNTS = Tile(HALVES, XNOR_ROWS)
 SUMS = Tile(FLOATS, FLOAT_ROWS)
+SHORT = Tile(FLOATS, SHORT_ROWS)
+ROW = Tile(FLOATS, 1)
 
 
 def _empty(tile: Tile) -> Any:
@@ -73,6 +75,32 @@ def no_counts(context: Any) -> Any:
 def no_sums(context: Any) -> Any:
     """A tile of sums (FLOAT_ROWS, CHANNELS), float32 zeros."""
     return _empty(SUMS)
+
+
+@twin(lambda: np.zeros((SHORT_ROWS, CHANNELS), np.float32))
+def no_short_sums(context: Any) -> Any:
+    """A tile of sums (SHORT_ROWS, CHANNELS), float32 zeros."""
+    return _empty(SHORT)
+
+
+@twin(lambda: np.zeros((1, CHANNELS), np.float32))
+def no_row(context: Any) -> Any:
+    """A tile of sums (1, CHANNELS), float32 zeros."""
+    return _empty(ROW)
+
+
+@twin(lambda a, b: a + b)
+def add_tiles(context: Any, a: Any, b: Any) -> Any:
+    """The sums of two tiles."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        total, other = args
+        for place in range(sig.args[0].rows * VECTORS):
+            value = builder.fadd(builder.extract_value(total, place), builder.extract_value(other, place))
+            total = builder.insert_value(total, value, place)
+        return total
+
+    return a(a, b), build
 
 
 # ------------------------------------------------------------------ where the rows start
@@ -97,6 +125,8 @@ def _starts_of(rows: int) -> Any:
 
 xnor_starts = _starts_of(XNOR_ROWS)
 float_starts = _starts_of(FLOAT_ROWS)
+short_starts = _starts_of(SHORT_ROWS)
+row_starts = _starts_of(1)
 
 
 # ------------------------------------------------------------------ one step of the depth
@@ -159,13 +189,7 @@ def _fma(builder: ir.IRBuilder) -> Any:
     return lambda total, value, weight: call(builder, f"llvm.fmuladd.{suffix(vector)}", vector, [value, weight, total])
 
 
-def _multiply_add(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int, keep: int = CHANNELS) -> Any:
-    weights = np.zeros(CHANNELS, np.float32)
-    weights[:keep] = w[j : j + min(keep, CHANNELS)]
-    return tile + x[starts + i][:, None] * weights
-
-
-@twin(_multiply_add)
+@twin(lambda tile, x, starts, i, w, j: tile + x[starts + i][:, None] * w[j : j + CHANNELS])
 def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
     """``tile[p, o] + x[starts[p] + i] * w[j + o]``, with one rounding where the CPU has fused multiply-adds."""
 
@@ -176,45 +200,50 @@ def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
     return tile(tile, x, starts, types.intp, w, types.intp), build
 
 
-@twin(_multiply_add)
-def multiply_add_first(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any, keep: Any) -> Any:
-    """:func:`multiply_add` over the first ``keep`` channels only; ``w`` past them is not read."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        weights = []
-        for v in range(VECTORS):
-            offset = at_vector(args[5], v, LANES)
-            index, left = builder.add(args[5], offset), builder.sub(args[6], offset)
-            weights.append(masked_load(context, builder, sig.args[4], args[4], index, left, FLOATS.llvm_type))
-        return _each_sum(context, builder, sig, args, weights, _fma(builder))
-
-    return tile(tile, x, starts, types.intp, w, types.intp, types.intp), build
+def _signs(bits: Any, j: int) -> Any:
+    group = bits[j * CHANNELS // 8 : (j + 1) * CHANNELS // 8]
+    return np.where(np.unpackbits(group, bitorder="little"), np.float32(-1), np.float32(1))
 
 
-def _add_signed(tile: Any, x: Any, starts: Any, i: int, bits: Any, j: int) -> Any:
-    count = CHANNELS // 8
-    negative = np.unpackbits(bits[j * count : (j + 1) * count], bitorder="little").astype(bool)
-    return tile + x[starts + i][:, None] * np.where(negative, np.float32(-1), np.float32(1))
+def _sign_vectors(context: Any, builder: ir.IRBuilder, bits_type: Any, bits: Any, j: Any) -> list[Any]:
+    """The j-th group of CHANNELS bits (an array of bytes holds them), as vectors of ±1: -1 where the bit is 1."""
+    group = ir.IntType(CHANNELS)
+    index = builder.mul(j, ir.Constant(j.type, CHANNELS // 8))
+    word = builder.load(pointer(context, builder, bits_type, bits, index, group), align=1)
+    negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), CHANNELS))
+    minus_one, one = (ir.Constant(FLOATS.llvm_type, [sign] * LANES) for sign in (-1.0, 1.0))
+    vectors = []
+    for v in range(VECTORS):
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(v * LANES, (v + 1) * LANES)))
+        mask = builder.shuffle_vector(negative, ir.Constant(negative.type, ir.Undefined), lanes)
+        vectors.append(builder.select(mask, minus_one, one))
+    return vectors
 
 
-@twin(_add_signed)
+@twin(lambda tile, x, starts, i, bits, j: tile + x[starts + i][:, None] * _signs(bits, j))
 def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, j: Any) -> Any:
-    """``tile[p, o] ± x[starts[p] + i]``, minus where bit o of the j-th group of CHANNELS bits is 1.
-
-    ``bits`` is an array of bytes; a group is CHANNELS / 8 of them, expanded to ±1 in registers.
-    """
+    """``tile[p, o] ± x[starts[p] + i]``, minus where bit o of the j-th group of CHANNELS bits is 1."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        group = ir.IntType(CHANNELS)
-        index = builder.mul(args[5], ir.Constant(args[5].type, CHANNELS // 8))
-        word = builder.load(pointer(context, builder, sig.args[4], args[4], index, group), align=1)
-        negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), CHANNELS))
-        weights = []
-        for v in range(VECTORS):
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(v * LANES, (v + 1) * LANES)))
-            mask = builder.shuffle_vector(negative, ir.Constant(negative.type, ir.Undefined), lanes)
-            ones = [ir.Constant(FLOATS.llvm_type, [one] * LANES) for one in (-1.0, 1.0)]
-            weights.append(builder.select(mask, *ones))
+        weights = _sign_vectors(context, builder, sig.args[4], args[4], args[5])
         return _each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, bits, types.intp), build
+
+
+def _expand_signs(out: Any, index: int, bits: Any, j: int) -> None:
+    out[index : index + CHANNELS] = _signs(bits, j)
+
+
+@twin(_expand_signs)
+def expand_signs(context: Any, out: Any, index: Any, bits: Any, j: Any) -> Any:
+    """``out[index + o]`` = -1 where bit o of the j-th group of CHANNELS bits is 1, otherwise 1."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        out, index, bits, j = args
+        for v, signs in enumerate(_sign_vectors(context, builder, sig.args[2], bits, j)):
+            place = builder.add(index, at_vector(index, v, LANES))
+            builder.store(signs, pointer(context, builder, sig.args[0], out, place, FLOATS.llvm_type), align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, bits, types.intp), build

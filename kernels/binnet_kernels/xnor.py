@@ -17,7 +17,7 @@ from ._jit import helper, kernel
 from .bits import mean_magnitude, pack_signs, pack_values
 from .checks import Float, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
-from .geometry import Indices, Sliding, border_classes, sliding
+from .geometry import Indices, Sliding, aligned, border_classes, sliding
 from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
@@ -50,11 +50,11 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
     a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
     out = np.empty((len(a), len(b)), np.int32)
     if out.size:
-        base = np.full(_whole_blocks(len(b)), n, np.int32)
+        base = np.full(whole_blocks(len(b)), n, np.int32)
         halves = 2 * a.shape[1]
         starts = np.arange(len(a) + XNOR_ROWS, dtype=np.int64).clip(max=len(a) - 1) * halves
         rows = a.ravel().view(np.uint32)
-        _gemm(rows, starts, _interleaved(_halves(b, n)), base, out.ravel(), len(a), len(b), -(-n // 32), halves)
+        _gemm(rows, starts, interleaved(half_words(b, n)), base, out.ravel(), len(a), len(b), -(-n // 32), halves)
     return out
 
 
@@ -100,15 +100,15 @@ class XnorConv2d:
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
         packed = pack_signs(weight)
-        self.weight_halves = _interleaved(_halves(packed, weight.shape[3]))
-        self._columns = _whole_blocks(len(weight))
+        self.weight_halves = interleaved(half_words(packed, weight.shape[3]))
+        self._columns = whole_blocks(len(weight))
         self.bias = checks.bias(bias, len(weight))
         rest = (0, self._columns - len(weight))
         self._alpha_blocks = np.pad(self.alpha, rest)
         self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
-        self._taps = tap_sums(packed, weight.shape)
+        self._taps = tap_sums(packed, weight.shape[3])
         border = pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32))
-        self._border = _halves(border, weight.shape[3]).ravel()
+        self._border = half_words(border, weight.shape[3]).ravel()
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -152,7 +152,7 @@ class XnorConv2d:
             pack(x.ravel(), self._border, packed, *sizes)
             return packed, _ONE
         mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((n, oh, ow, 1), np.float32)
-        pack = _pack_image_and_mean if x.size > _WORTH_SHARING else _pack_image_and_mean.alone
+        pack = pack_image_and_mean if x.size > _WORTH_SHARING else pack_image_and_mean.alone
         pack(x.ravel(), self._border, packed, mean_abs_x, *sizes)
         box_filter(mean_abs_x, K, x.shape, self.window)
         return packed, K.ravel()
@@ -213,29 +213,31 @@ def rows_as_pixels(convolve: Any, x: Any, out: Any, o: int) -> Float:
     return y
 
 
-def tap_sums(packed: Words, shape: tuple[int, ...]) -> Ints:
-    """Sum of sign(W) over channels for each filter and tap: int32 (O, KH, KW)."""
+def tap_sums(packed: npt.NDArray[Any], c: int) -> Ints:
+    """Sum of sign(W) over ``c`` channels for each filter and tap, packed in words of any width: int32 (...)."""
     negative: Ints = np.bitwise_count(packed).sum(axis=-1, dtype=np.int32)
-    return np.int32(shape[-1]) - 2 * negative
+    return np.int32(c) - 2 * negative
 
 
-def _whole_blocks(o: int) -> int:
+def whole_blocks(o: int) -> int:
     return -(-o // CHANNELS) * CHANNELS
 
 
-def _halves(words: Words, n: int) -> Halves:
+def half_words(words: Words, n: int) -> Halves:
     """Words (O, ..., W) of n signs each as half words (O, depth), without the last one when it holds no sign."""
     halves = words.view(np.uint32)[..., : -(-n // 32)]
     return np.ascontiguousarray(halves).reshape(len(words), int(np.prod(halves.shape[1:])))
 
 
-def _interleaved(halves: Halves) -> Halves:
+def interleaved(halves: Halves) -> Halves:
     """Rows (O, depth) in the order a tile reads them: block by block, half by half, all channels of the block."""
     o, depth = halves.shape
-    blocks = np.zeros((_whole_blocks(o), depth), np.uint32)
+    blocks = np.zeros((whole_blocks(o), depth), np.uint32)
     blocks[:o] = halves
-    by_block = blocks.reshape(len(blocks) // CHANNELS, CHANNELS, depth)
-    return np.ascontiguousarray(by_block.transpose(0, 2, 1)).ravel()
+    by_tap = blocks.reshape(len(blocks) // CHANNELS, CHANNELS, depth).transpose(0, 2, 1)
+    result = aligned(blocks.size).view(np.uint32)
+    result.reshape(by_tap.shape)[...] = by_tap
+    return result
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -255,7 +257,7 @@ def _pack_image(x, border, packed, n, h, w, c, ph, pw):
 
 
 @kernel
-def _pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
+def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
     halves, high, wide = (c + 31) // 32, h + 2 * ph, w + 2 * pw
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
@@ -279,7 +281,7 @@ def _pack_border(border, packed, target, wide, halves, count):
 
 
 @helper
-def _count(x, starts, first, weight, place, rows, span, pitch):
+def count_tile(x, starts, first, weight, place, rows, span, pitch):
     """Differing signs of one tile: XNOR_ROWS pixels x CHANNELS filters."""
     counts = no_counts()
     start = xnor_starts(starts, first)
@@ -299,7 +301,7 @@ def _convolve(x, starts, weight, base, group, alpha, K, bias, out, pixels, filte
         channel = item % blocks * CHANNELS
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
-            counts = _count(x, starts, first, weight, channel * depth, rows, span, pitch)
+            counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
             store_dots(counts, out, first, pixels - 1, filters, channel, base, group, columns, alpha, K, k_step, bias)
 
 
@@ -312,5 +314,5 @@ def _gemm(a, starts, b, base, out, rows, columns, depth, pitch):
         channel = item % blocks * CHANNELS
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
-            counts = _count(a, starts, first, b, channel * depth, 1, depth, pitch)
+            counts = count_tile(a, starts, first, b, channel * depth, 1, depth, pitch)
             store_ints(counts, out, first, rows - 1, columns, channel, base)

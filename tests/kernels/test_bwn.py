@@ -56,6 +56,19 @@ def test_linear_is_a_convolution_of_one_pixel(backend, g, seed):
 
 
 @each_backend
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9, 11, 500])
+@pytest.mark.parametrize("depth", [1, 3, 4, 67, pytest.param(600, marks=pytest.mark.compiled)])
+def test_any_number_of_rows(backend, n, depth):
+    """Few pixels, one tile, several chunks of tiles and slabs of weights: each has its own way."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.integers(-9, 10, (n, depth)), values(rng, (37, depth))
+    y = backend.BwnLinear(weight, alpha=False)(x)
+    np.testing.assert_array_equal(y, x @ naive_sign(weight).T)
+    alpha = np.arange(37) / 4
+    np.testing.assert_array_equal(backend.BwnLinear(weight, alpha=alpha)(x), y * alpha.astype(np.float32))
+
+
+@each_backend
 def test_nan_reaches_only_the_windows_that_see_it(backend):
     rng = np.random.default_rng(0)
     x, weight = values(rng, (2, 5, 6, 17)), values(rng, (9, 3, 3, 17))

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from numba import config
 
-from naive import naive_conv2d, pad_image, scipy_conv2d
+import binnet_kernels as bk
+from naive import naive_conv2d, naive_conv2d_grad_input, naive_conv2d_grad_weight, pad_image, scipy_conv2d
 
 from .strategies import assert_close, each_backend, geometries, rounding, seeds, values
 
@@ -151,3 +153,45 @@ def test_deep_filters(backend, c):
     np.testing.assert_array_equal(y, naive_conv2d(x, weight, 1, 1))
     assert dot(backend.conv2d_grad_input(grad, weight, x.shape, 1, 1), x) == dot(y, grad)
     assert dot(backend.conv2d_grad_weight(x, grad, weight.shape, 1, 1), weight) == dot(y, grad)
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("x_shape", "weight_shape", "stride", "padding"),
+    [
+        ((1, 33, 32, 1), (3, 1, 1, 1), 1, 0),
+        ((2, 47, 23, 3), (9, 2, 3, 3), 1, 1),
+        ((2, 47, 46, 2), (3, 3, 1, 2), 2, (1, 0)),
+        pytest.param((1, 23, 22, 70), (37, 3, 3, 70), 1, 1, marks=pytest.mark.compiled),
+        pytest.param((9, 16, 15, 19), (17, 5, 5, 19), (2, 1), 2, marks=pytest.mark.compiled),
+    ],
+)
+def test_many_pixels(backend, x_shape, weight_shape, stride, padding):
+    """More than kernels take at once: several chunks of tiles, panels and slices of a sum, with tails."""
+    rng = np.random.default_rng(0)
+    x, weight = (rng.integers(-3, 4, shape).astype(np.float32) for shape in (x_shape, weight_shape))
+    y = backend.conv2d(x, weight, stride, padding)
+    np.testing.assert_array_equal(y, naive_conv2d(x, weight, stride, padding))
+    np.testing.assert_array_equal(y, backend.Conv2d(weight, stride, padding)(x))
+    grad = rng.integers(-3, 4, y.shape).astype(np.float32)
+    grad_x = backend.conv2d_grad_input(grad, weight, x_shape, stride, padding)
+    np.testing.assert_array_equal(grad_x, naive_conv2d_grad_input(grad, weight, x_shape, stride, padding))
+    grad_weight = backend.conv2d_grad_weight(x, grad, weight_shape, stride, padding)
+    np.testing.assert_array_equal(grad_weight, naive_conv2d_grad_weight(x, grad, weight_shape, stride, padding))
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+@pytest.mark.parametrize(("c", "pixels"), [(3, (40, 41)), (9, (24, 47)), (64, (9, 9))])
+def test_slices_do_not_depend_on_threads(c, pixels):
+    """A weight gradient of many pixels is summed in as many slices on one thread as on several."""
+    rng, before = np.random.default_rng(0), bk.get_num_threads()
+    x, grad = values(rng, (1, pixels[0] + 2, pixels[1] + 2, c)), values(rng, (1, *pixels, 21))
+    results = []
+    try:
+        for threads in (1, 2):
+            bk.set_num_threads(threads)
+            results.append(bk.conv2d_grad_weight(x, grad, (21, 3, 3, c)).tobytes())
+    finally:
+        bk.set_num_threads(before)
+    assert results[0] == results[1]

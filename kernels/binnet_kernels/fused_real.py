@@ -1,0 +1,176 @@
+"""Convolutions of real images fused with what follows; see :mod:`binnet_kernels.fused`, their binary sisters."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+
+from . import checks
+from ._jit import kernel
+from .checks import Float, Pair, Window
+from .finish import Finish, Run, check_map, outputs
+from .fused import nothing, sizes_of
+from .geometry import aligned, sliding
+from .pixels import store
+from .tail import plus_columns, run_tail, times_columns
+from .tile import (
+    CHANNELS,
+    CHUNK,
+    FLOAT_ROWS,
+    add_signed,
+    add_tiles,
+    float_starts,
+    multiply_add,
+    no_row,
+    no_sums,
+    row_starts,
+)
+from .xnor import whole_blocks
+
+FEW = 3  # pixels, of one-bit weights one by one faster than all in one tile, as in bwn.py
+
+
+class FusedConv2d:
+    """A convolution of real images with real or one-bit weights (Eq. 1); its output goes through a :class:`Finish`.
+
+    Parameters
+    ----------
+    weight : float32 (O, KH, KW, C), or uint64 (ceil(n / 64),)
+        Real weights, or the signs of n weights as in :class:`FusedXnorConv2d`.
+    shape : (O, KH, KW, C)
+    stride, padding : int or pair of ints
+    alpha, bias : array (O,), optional
+        ``sum * alpha + bias``; 1 and 0 when not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(
+        self,
+        weight: Any,
+        shape: tuple[int, ...],
+        stride: Pair = 1,
+        padding: Pair = 0,
+        alpha: Any = None,
+        bias: Any = None,
+    ) -> None:
+        o, depth = shape[0], int(np.prod(shape[1:]))
+        self.shape, self.window = shape, Window.of(shape[1:3], stride, padding)
+        self.columns, self._one_bit = whole_blocks(o), np.asarray(weight).dtype == np.uint64
+        rows = (np.ones(o) if alpha is None else alpha, np.zeros(o) if bias is None else bias)
+        self._rows = tuple(checks.floats(row, name, shape=(o,)) for row, name in zip(rows, ("alpha", "bias")))
+        blocks = self.columns // CHANNELS
+        if self._one_bit:
+            signs = checks.packed(weight, o * depth, "weight", 1).view(np.uint8)
+            bits = np.zeros((self.columns, depth), np.uint8)
+            bits[:o] = np.unpackbits(signs, count=o * depth, bitorder="little").reshape(o, depth)
+            by_tap = bits.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
+            self._weight: npt.NDArray[Any] = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
+        else:
+            real = np.zeros((self.columns, depth), np.float32)
+            real[:o] = checks.floats(weight, "weight", shape=shape).reshape(o, depth)
+            self._weight = aligned(real.size)
+            in_order = self._weight.reshape(blocks, depth, CHANNELS)
+            in_order[...] = real.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
+
+    def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
+        """A function without arguments that convolves.
+
+        Parameters
+        ----------
+        x : float32 (N, H + 2 ph, W + 2 pw, C)
+            The images with their border of zeros.
+        residual, out, bits
+            As in :meth:`FusedXnorConv2d.bind`.
+
+        Raises
+        ------
+        ValueError
+            When an array does not fit.
+        """
+        (ph, pw), o = self.window.padding, self.shape[0]
+        n, high, wide, c = check_map(x).shape
+        checks.same_channels(x, self.shape)
+        walk = sliding((n, high - 2 * ph, wide - 2 * pw, c), self.window)
+        shape = (n, walk.oh, walk.ow, o)
+        table, low = finish.table(o, self.columns, *self._rows)
+        y, words, place, residual, floats, between = outputs(finish, shape, out, bits, residual)
+        if not walk.pixels * o:
+            return nothing
+        sizes = sizes_of(walk, o, self.columns, low, floats, between, False)
+        kernel = _real if not self._one_bit else _signed_few if walk.pixels <= FEW else _signed
+        arrays = (x.ravel(), walk.starts, self._weight, table, finish.codes, residual, y, words, place)
+        return partial(kernel, *arrays, sizes)
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+
+
+@kernel
+def _real(x, starts, weight, table, tail, residual, out, bits, places, sizes):
+    pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    low, floats, between = sizes[6], sizes[7], sizes[8]
+    tiles, blocks = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS, columns // CHANNELS
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
+        channel = item % blocks * CHANNELS
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
+            first, last, place = tile * FLOAT_ROWS, pixels - 1, channel * rows * span
+            start, y = float_starts(starts, first), no_sums()
+            for r in range(rows):
+                for i in range(span):
+                    y = multiply_add(y, x, start, r * pitch + i, weight, place)
+                    place += CHANNELS
+            y = plus_columns(times_columns(y, table, channel), table, columns + channel)
+            y = run_tail(y, tail, table, 2 * columns + channel, columns, residual, first, last, filters, channel)
+            store(y, low, columns, table, out, floats, bits, places, between, first, last, filters, channel)
+
+
+@kernel
+def _signed(x, starts, weight, table, tail, residual, out, bits, places, sizes):
+    pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    low, floats, between = sizes[6], sizes[7], sizes[8]
+    tiles, blocks = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS, columns // CHANNELS
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
+        channel = item % blocks * CHANNELS
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
+            first, last, place = tile * FLOAT_ROWS, pixels - 1, channel // CHANNELS * rows * span
+            start, y = float_starts(starts, first), no_sums()
+            for r in range(rows):
+                for i in range(span):
+                    y = add_signed(y, x, start, r * pitch + i, weight, place)
+                    place += 1
+            y = plus_columns(times_columns(y, table, channel), table, columns + channel)
+            y = run_tail(y, tail, table, 2 * columns + channel, columns, residual, first, last, filters, channel)
+            store(y, low, columns, table, out, floats, bits, places, between, first, last, filters, channel)
+
+
+@kernel
+def _signed_few(x, starts, weight, table, tail, residual, out, bits, places, sizes):
+    """Pixel by pixel, in four sums at once: a single one would wait for each addition to end."""
+    pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    low, floats, between, blocks = sizes[6], sizes[7], sizes[8], columns // CHANNELS
+    for item in prange(pixels * blocks):
+        pixel, channel = item // blocks, item % blocks * CHANNELS
+        start, a, b, c, d = row_starts(starts, pixel), no_row(), no_row(), no_row(), no_row()
+        for r in range(rows):
+            place, i = (item % blocks * rows + r) * span, r * pitch
+            for step in range(0, span - 3, 4):
+                a = add_signed(a, x, start, i + step, weight, place + step)
+                b = add_signed(b, x, start, i + step + 1, weight, place + step + 1)
+                c = add_signed(c, x, start, i + step + 2, weight, place + step + 2)
+                d = add_signed(d, x, start, i + step + 3, weight, place + step + 3)
+            for step in range(span - span % 4, span):
+                a = add_signed(a, x, start, i + step, weight, place + step)
+        y = add_tiles(add_tiles(a, b), add_tiles(c, d))
+        y = plus_columns(times_columns(y, table, channel), table, columns + channel)
+        y = run_tail(y, tail, table, 2 * columns + channel, columns, residual, pixel, pixel, filters, channel)
+        store(y, low, columns, table, out, floats, bits, places, between, pixel, pixel, filters, channel)

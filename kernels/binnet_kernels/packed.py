@@ -1,0 +1,159 @@
+"""Passes over whole maps between fused convolutions: pooling, element by element, packing; on floats and on bits."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from . import checks
+from ._jit import kernel
+from .checks import Float, Window
+from .finish import NO_BITS, Bits, Finish, Run, check_bits, check_map, outputs, places
+from .geometry import Indices
+from .pixels import larger, load_pixel, store
+from .scale import box_filter, room_for_means
+from .tail import run_tail
+from .tile import CHANNELS
+from .xnor import pack_image_and_mean, whole_blocks
+
+ONE = Window((1, 1), (1, 1), (0, 0))  # to pool nothing
+
+
+def bind_map(
+    x: Float, finish: Finish, *, window: Window = ONE, residual: Any = None, out: Any = None, bits: Any = None
+) -> Run:
+    """A function without arguments that takes the largest value of each window through a :class:`Finish`.
+
+    With the window of one pixel it is what stands alone: a normalisation, a residual sum, the packing of a map.
+
+    Parameters
+    ----------
+    x : float32 (N, H, W, C)
+    window
+        As in :func:`max_pool2d`: the border never wins, NaN always does.
+    residual, out, bits
+        As in :meth:`FusedXnorConv2d.bind`.
+
+    Raises
+    ------
+    ValueError
+        When an array does not fit.
+    """
+    n, h, w, c = check_map(x).shape
+    oh, ow = window.output_size(h, w)
+    columns = whole_blocks(c)
+    table, low = finish.table(c, columns)
+    y, words, place, residual, floats, between = outputs(finish, (n, oh, ow, c), out, bits, residual)
+    rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
+    sizes = np.array((n, h, w, c, oh, ow, *window.size, columns, low, floats, between), np.int64)
+    return partial(_map, x.ravel(), rows, cols, table, finish.codes, residual, y, words, place, sizes)
+
+
+def bind_pool_bits(x: Bits, flips: Any, out: Bits, shape: tuple[int, ...], window: Window) -> Run:
+    """A function without arguments that joins the bits of each window by AND, and turns them round where ``flips``.
+
+    Max-pooling of values that were compared with a threshold before: all are at most t exactly where the largest is.
+
+    Parameters
+    ----------
+    x : map of bits of images ``shape`` (N, H, W, C), without a border
+    flips : bool (C,)
+    out : map of bits of the images after pooling
+    window
+        The border is passed over.
+
+    Raises
+    ------
+    ValueError
+        When an array does not fit.
+    """
+    n, h, w, c = shape
+    if check_bits(x, shape, "x") != (0, 0):
+        raise ValueError(f"x must have no border, got {x.shape} of images {tuple(shape)}")
+    oh, ow = window.output_size(h, w)
+    border = check_bits(out, (n, oh, ow, c), "out")
+    rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
+    turned = np.packbits(np.pad(np.asarray(flips, bool), (0, -c % 32)), bitorder="little").view(np.uint32)
+    sizes = np.array((n, h, w, x.shape[3], oh, ow, *window.size), np.int64)
+    target = places((n, oh, ow, c), border) // 4
+    return partial(_pool_bits, x.ravel(), rows, cols, turned, out.ravel(), target, sizes)
+
+
+def bind_pack_with_k(x: Float, bits: Bits, K: Float, window: Window) -> Run:
+    """A function without arguments that packs the signs of a map and computes K of a window over it (Eq. 11).
+
+    Parameters
+    ----------
+    x : float32 (N, H, W, C)
+    bits : map of bits of these images with the border of ``window``
+    K : float32 (N, OH, OW, 1)
+        Written; see :func:`scale_map`.
+
+    Raises
+    ------
+    ValueError
+        When an array does not fit.
+    """
+    (n, h, w, c), (ph, pw) = check_map(x).shape, window.padding
+    checks.output(K, (n, *window.output_size(h, w), 1))
+    if check_bits(bits, x.shape) != window.padding:
+        raise ValueError(f"bits must have the border {window.padding}, got {bits.shape}")
+    means = room_for_means(x.shape, window)
+    border = bits[0, 0, 0].copy() if bits.size else NO_BITS  # is written again as it is
+
+    def run() -> None:
+        pack_image_and_mean(x.ravel(), border, bits.ravel(), means, n, h, w, c, ph, pw)
+        box_filter(means, K, x.shape, window)
+
+    return run
+
+
+def _axes(size: tuple[int, int], output: tuple[int, int], window: Window) -> Any:
+    """For each axis: size, output, window, stride, padding."""
+    return zip(size, output, window.size, window.stride, window.padding)
+
+
+def _taps(size: int, output: int, kernel: int, stride: int, padding: int) -> Indices:
+    """Where the taps of each window lie along an axis, flat; those past the end repeat the last one within."""
+    position = np.arange(output)[:, None] * stride + np.arange(kernel) - padding
+    return position.clip(0, size - 1).astype(np.int64).ravel()
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+
+
+@kernel
+def _map(x, rows, cols, table, tail, residual, out, bits, places, sizes):
+    n, h, w, c, oh, ow, kh, kw = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7]
+    columns, low, floats, between = sizes[8], sizes[9], sizes[10], sizes[11]
+    last = n * oh * ow - 1
+    for line in prange(n * oh):
+        image, top = line // oh * h, line % oh * kh
+        for col in range(ow):
+            pixel, left = line * ow + col, col * kw
+            for channel in range(0, c, CHANNELS):
+                y = load_pixel(x, ((image + rows[top]) * w + cols[left]) * c + channel, c - channel)
+                for r in range(top, top + kh):
+                    for s in range(left, left + kw):
+                        if r + s > top + left:
+                            y = larger(y, load_pixel(x, ((image + rows[r]) * w + cols[s]) * c + channel, c - channel))
+                y = run_tail(y, tail, table, channel, columns, residual, pixel, last, c, channel)
+                store(y, low, columns, table, out, floats, bits, places, between, pixel, last, c, channel)
+
+
+@kernel
+def _pool_bits(x, rows, cols, flips, out, places, sizes):
+    n, h, w, halves, oh, ow, kh, kw = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7]
+    for line in prange(n * oh):
+        image, top = line // oh * h, line % oh * kh
+        for col in range(ow):
+            target = places[line * ow + col]
+            for i in range(halves):
+                common = np.uint32(0xFFFFFFFF)
+                for r in range(top, top + kh):
+                    for s in range(col * kw, col * kw + kw):
+                        common &= x[((image + rows[r]) * w + cols[s]) * halves + i]
+                out[target + i] = common ^ flips[i]
