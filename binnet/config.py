@@ -68,7 +68,7 @@ class TrainConfig:
         None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
     )
     batch_size: int = _option(32, "images in a step", least=1)
-    lr: float = _option(0.003, "highest learning rate", least=0)
+    lr: float = _option(0.002, "highest learning rate", least=0)
     optimizer: str = _option("adam", "update rule", OPTIMIZERS)
     momentum: float = _option(0.9, "of sgd, in [0, 1)", least=0)
     nesterov: bool = _option(False, "Nesterov's form of the momentum")
@@ -95,6 +95,7 @@ class TrainConfig:
     center: bool = _binary("center", "subtract the mean over input channels before binarising")
     ste: str = _binary("ste", "gradient of the sign of activations")
     pad_value: int = _binary("pad_value", "border of a binary convolution")
+    classifier: str = _binary("classifier", "weights of the last layer")
     seed: int = _option(0, "of all chance: weights, order of images, augmentation", least=0)
     workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
     checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)

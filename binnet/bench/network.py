@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,8 @@ from binnet_kernels.checks import Float
 from .. import models
 from ..evaluate import open_model
 from ..packed import PackedModel, pack
-from ..packed.steps import Add, Step
 from .layers import Row
 from .timing import medians
-
-Times = dict[tuple[str, str], list[float]]  # by name and kind of the step
 
 
 def open_network(target: str, binarize: str, num_classes: int, in_channels: int, image_size: int | None) -> PackedModel:
@@ -43,8 +39,8 @@ def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], 
     Returns
     -------
     whole, kinds
-        Rows ready for JSON, times in seconds. The steps are timed one by one, hence with a little more than what they
-        take in the whole; a residual sum counts its branches as their own kinds, and itself as the addition.
+        Rows ready for JSON, times in seconds. The steps, as the engine has fused them, are timed one by one, hence with
+        a little more than what they take in the whole.
     """
     if batch < 1:
         raise ValueError(f"--batch must be at least 1, got {batch}")
@@ -61,26 +57,18 @@ def _images(model: PackedModel, batch: int) -> Float:
 
 def _kinds(model: PackedModel, x: Float, seconds: float) -> list[Row]:
     """Sum over the steps of each kind of the median time of each step."""
-    times: Times = defaultdict(list)
+    profiles = [model.profile(x)]
     end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        _run(model.steps, x, times)
+    while time.perf_counter() < end:
+        profiles.append(model.profile(x))
     by_kind: dict[str, list[float]] = defaultdict(list)
-    for (_, kind), each in times.items():
-        by_kind[kind].append(statistics.median(each))
+    macs: dict[str, int] = defaultdict(int)
+    for timings in zip(*profiles, strict=True):
+        by_kind[timings[0].kind].append(statistics.median(timing.seconds for timing in timings))
+        macs[timings[0].kind] += timings[0].macs
     total = sum(map(sum, by_kind.values()))
-    rows = [{"kind": k, "steps": len(t), "seconds": sum(t), "share": sum(t) / total} for k, t in by_kind.items()]
+    rows = [
+        {"kind": k, "steps": len(t), "seconds": sum(t), "share": sum(t) / total, "gmacs": macs[k] / sum(t) / 1e9}
+        for k, t in by_kind.items()
+    ]
     return sorted(rows, key=lambda row: -row["seconds"])
-
-
-def _run(steps: Sequence[Step], x: Float, times: Times) -> Float:
-    for step in steps:
-        if isinstance(step, Add):
-            left, right = _run(step.body, x, times), _run(step.shortcut, x, times)
-            start = time.perf_counter()
-            x = left + right
-        else:
-            start = time.perf_counter()
-            x = step(x)
-        times[step.name, type(step).__name__].append(time.perf_counter() - start)
-    return x

@@ -148,10 +148,11 @@ TABLES: dict[str, Table] = {
             "how many": _word("steps"),
             "ms": _milli("seconds"),
             "share": lambda row: f"{row['share']:.1%}",
+            "GMAC/s": _number("gmacs"),
         },
         (
-            "Each step timed on its own while the model runs, summed over the steps of a kind. Add is a residual sum; "
-            "its branches are counted as what they are.",
+            "Each fused step timed on its own while the model runs, summed over the steps of a kind. Normalisation, "
+            "ReLU and residual sums are part of the layer before; the kind says whether it writes floats, bits or both.",
         ),
     ),
     "cold": Table(

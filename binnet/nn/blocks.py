@@ -50,6 +50,7 @@ class Blocks:
         self.scaled = mode in ("xnor", "bwn")
         self.binary_input = mode in ("xnor", "bnn")
         self.norm_first = self.binary_input and options.order == "bacp"
+        self.one_bit_classifier = options.classifier == "one-bit" and mode != "float"
         self._dropouts = 0
 
     def conv(
@@ -144,11 +145,15 @@ class Blocks:
         return norm + self._after(name, relu, False) if self.norm_first else []
 
     def last_conv(self, name: str, in_channels: int, num_classes: int) -> list[Named]:
-        """The classifier of every pixel, real in every mode, with a bias."""
+        """The classifier of every pixel: real with a bias in every mode, unless ``options.classifier`` is one-bit."""
+        if self.one_bit_classifier:
+            return [(name, BwnConv2d(in_channels, num_classes, 1, options=self.options, rng=self.rng))]
         return [(name, Conv2d(in_channels, num_classes, 1, bias=True, rng=self.rng))]
 
     def last_linear(self, name: str, in_features: int, num_classes: int) -> list[Named]:
-        """The classifier, real in every mode, with a bias."""
+        """The classifier: real with a bias in every mode, unless ``options.classifier`` is one-bit."""
+        if self.one_bit_classifier:
+            return [(name, BwnLinear(in_features, num_classes, options=self.options, rng=self.rng))]
         return [(name, Linear(in_features, num_classes, rng=self.rng))]
 
     def dropout(self, name: str, p: float) -> list[Named]:

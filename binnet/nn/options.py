@@ -17,6 +17,7 @@ CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "center": (False, True),
     "ste": ("clip", "polynomial"),
     "pad_value": (0, 1, -1),
+    "classifier": ("real", "one-bit"),
 }
 
 
@@ -25,8 +26,8 @@ class BinaryOptions:
     """Options of binary layers; the defaults follow arXiv:1603.05279, except that K is off.
 
     A mode takes those that mean something for it and passes over the rest: ``bwn`` and ``binaryconnect`` use
-    ``weight_gradient``, ``clip`` and ``center``, ``bwn`` also ``scale``; ``bnn`` everything but ``scale`` and
-    ``use_k``; ``float`` nothing.
+    ``weight_gradient``, ``clip``, ``center`` and ``classifier``, ``bwn`` also ``scale``; ``bnn`` everything but ``scale``
+    and ``use_k``; ``float`` nothing.
 
     Attributes
     ----------
@@ -47,6 +48,8 @@ class BinaryOptions:
         Gradient of the sign of activations: ``"clip"`` (section 3.1) or ``"polynomial"`` (Bi-Real Net).
     pad_value
         What the border of a binary convolution counts as: 0, +1 or −1.
+    classifier
+        Weights of the last layer: ``"real"``, or ``"one-bit"`` with α and without a bias, on real inputs.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class BinaryOptions:
     center: bool = False
     ste: str = "clip"
     pad_value: int = 0
+    classifier: str = "real"
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():

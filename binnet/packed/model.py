@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from ..info import DataInfo
 from ..models import ModelSpec, Network
 from ..storage import PACKED, Array, StorageError
 from .convert import to_steps
+from .engine import Engine, Timing
 from .steps import Add, Step
 
 
 class PackedModel:
     """A trained network at one bit a binary weight.
+
+    Any number of Python threads may call one model. The first call on images of a shape makes a plan with all arrays
+    for it; later ones allocate nothing but their result. Changing the arrays of ``steps`` afterwards has no effect.
 
     Attributes
     ----------
@@ -32,6 +37,8 @@ class PackedModel:
 
     def __init__(self, spec: ModelSpec, info: DataInfo, steps: Sequence[Step], fixed_size: bool) -> None:
         self.spec, self.info, self.steps, self.fixed_size = spec, info, tuple(steps), fixed_size
+        self._lock = threading.Lock()
+        self._made: Engine | None = None
 
     def __call__(self, x: Any) -> Float:
         """Normalised images (N, H, W, C) of real numbers to logits float32 (N, num_classes).
@@ -41,14 +48,39 @@ class PackedModel:
         TypeError, ValueError
             When the images have the wrong type or shape.
         """
+        images = self._images(x)
+        if len(images):
+            return self._engine(images)
+        return np.zeros((0, self.spec.num_classes), np.float32)
+
+    def profile(self, x: Any) -> list[Timing]:
+        """The time and GMAC/s of each fused step on normalised images (N, H, W, C), N at least 1, run once.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As when the model is called.
+        """
+        images = self._images(x)
+        if not len(images):
+            raise ValueError("a profile needs at least one image")
+        return self._engine.profile(images)
+
+    def _images(self, x: Any) -> Float:
         images = floats(x, "images", 4)
         size, channels = self.spec.image_size, self.spec.in_channels
         if images.shape[3] != channels or (self.fixed_size and images.shape[1:3] != size):
             rows = ", ".join(map(str, size)) if self.fixed_size else "H, W"
             raise ValueError(f"images must be (N, {rows}, {channels}), got {images.shape}")
-        for step in self.steps:
-            images = step(images)
         return images
+
+    @property
+    def _engine(self) -> Engine:
+        """Fused when first needed: a model that is only saved or listed compiles nothing."""
+        with self._lock:
+            if self._made is None:
+                self._made = Engine(self.steps)
+            return self._made
 
     def arrays(self) -> dict[str, Array]:
         """All arrays by ``step.field``."""
@@ -87,7 +119,8 @@ def pack(network: Network, info: DataInfo | None = None) -> PackedModel:
     Returns
     -------
     PackedModel
-        Gives the same bits as ``network.eval()``.
+        Gives the same bits as ``network.eval()``; in the modes ``bwn`` and ``binaryconnect`` the same up to the order
+        of summation, a relative 1e-6 or so.
 
     Raises
     ------

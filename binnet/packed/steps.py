@@ -1,20 +1,18 @@
 """The steps of a packed model: what is left of each layer when nothing is to be learned.
 
-A step is a dataclass. Its array fields are stored as arrays, its other fields as JSON; calling it maps one array to the
-next. Steps call the kernels that training calls, so a packed model gives the same bits as the network it came from.
+A step is a dataclass. Its array fields are stored as arrays, its other fields as JSON. Steps say what is to be
+computed, one for each layer of the network; how, and which of them together, the engine decides.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-import binnet_kernels as bk
-from binnet_kernels.checks import Float, Words
+from binnet_kernels.checks import Float, Window, Words
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -22,14 +20,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step; subclasses add fields and ``__call__``."""
+    """One step; subclasses add fields, and ``output`` where they change the shape."""
 
     name: str
 
     binary: ClassVar[bool] = False  # whether its multiply-adds are on one-bit weights
 
-    def __call__(self, x: Float) -> Float:
-        raise NotImplementedError
+    def output(self, shape: Shape) -> Shape:
+        """The shape of the result for an input of this shape, both without the batch; ValueError when it cannot be."""
+        return shape
 
     def arrays(self) -> dict[str, Array]:
         """The array fields by name."""
@@ -57,17 +56,24 @@ class _Filters(Step):
         pixels = int(np.prod(output[:-1]))
         return pixels * int(np.prod(self.shape))
 
-    def _run(self, plan: Any, x: Float) -> Float:
-        if len(self.shape) == 4:
-            y: Float = plan(x)
-            return y
-        if x.ndim != 2:
-            raise ValueError(f"{self.name} expects (N, {self.shape[1]}), got {x.shape}")
-        rows: Float = plan(x[:, None, None])[:, 0, 0]
-        return rows
+    def output(self, shape: Shape) -> Shape:
+        inner = self.shape[-1]
+        if len(self.shape) == 2 and shape != (inner,):
+            raise ValueError(f"{self.name} expects (N, {inner}), got (N, {', '.join(map(str, shape))})")
+        if len(self.shape) == 2:
+            return self.shape[:1]
+        if len(shape) != 3 or shape[2] != inner:
+            raise ValueError(f"{self.name} expects (N, H, W, {inner}), got (N, {', '.join(map(str, shape))})")
+        return (*self.window.output_size(*shape[:2]), self.shape[0])
 
     @property
-    def _filters(self) -> tuple[int, ...]:
+    def window(self) -> Window:
+        """What slides over the image; a single pixel for a dense layer."""
+        _, kh, kw, _ = self.filters
+        return Window((kh, kw), self.stride, self.padding)
+
+    @property
+    def filters(self) -> tuple[int, ...]:
         """(O, KH, KW, C), also for a dense layer."""
         return self.shape if len(self.shape) == 4 else (self.shape[0], 1, 1, self.shape[1])
 
@@ -79,16 +85,6 @@ class Conv(_Filters):
     weight: Float
     bias: Float | None
 
-    @cached_property
-    def _plan(self) -> bk.Conv2d:
-        return bk.Conv2d(self.weight.reshape(self._filters), self.stride, self.padding)
-
-    def __call__(self, x: Float) -> Float:
-        y = self._run(self._plan, x)
-        if self.bias is not None:
-            y += self.bias
-        return y
-
 
 @dataclass(frozen=True, eq=False)
 class _OneBit(_Filters):
@@ -96,10 +92,6 @@ class _OneBit(_Filters):
     alpha: Float | None  # (O,), None for 1
 
     binary: ClassVar[bool] = True
-
-    def _weight_and_alpha(self) -> tuple[Float, Float | bool]:
-        weight = bk.unpack_signs(self.signs, int(np.prod(self.shape))).reshape(self._filters)
-        return weight, False if self.alpha is None else self.alpha
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,26 +101,10 @@ class XnorConv(_OneBit):
     pad_value: int
     use_k: bool
 
-    @cached_property
-    def _plan(self) -> bk.XnorConv2d:
-        weight, alpha = self._weight_and_alpha()
-        return bk.XnorConv2d(weight, self.stride, self.padding, self.pad_value, alpha, self.use_k)
-
-    def __call__(self, x: Float) -> Float:
-        return self._run(self._plan, x)
-
 
 @dataclass(frozen=True, eq=False)
 class BwnConv(_OneBit):
     """Real input, binary weights (Eq. 1)."""
-
-    @cached_property
-    def _plan(self) -> bk.BwnConv2d:
-        weight, alpha = self._weight_and_alpha()
-        return bk.BwnConv2d(weight, self.stride, self.padding, alpha)
-
-    def __call__(self, x: Float) -> Float:
-        return self._run(self._plan, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,25 +115,29 @@ class BatchNorm(Step):
     factor: Float
     shift: Float
 
-    def __call__(self, x: Float) -> Float:
-        ones = np.ones_like(self.factor)  # dividing by sqrt(1 + 0) changes no bit
-        return bk.batch_norm_inference(x, self.factor, self.shift, self.mean, ones, eps=0.0)
+    def apply(self, x: Float) -> Float:
+        """On float32 (..., C), with the roundings of the kernels."""
+        y: Float = (x - self.mean) * self.factor + self.shift
+        return y
 
 
 @dataclass(frozen=True, eq=False)
 class Relu(Step):
     """max(x, 0)."""
 
-    def __call__(self, x: Float) -> Float:
-        return np.maximum(x, np.float32(0))
+    def apply(self, x: Float) -> Float:
+        """On float32 of any shape."""
+        y: Float = np.maximum(x, np.float32(0))
+        return y
 
 
 @dataclass(frozen=True, eq=False)
 class Sign(Step):
     """+1 or -1."""
 
-    def __call__(self, x: Float) -> Float:
-        return bk.sign(x)
+    def apply(self, x: Float) -> Float:
+        """On float32 of any shape."""
+        return np.where(x < 0, np.float32(-1), np.float32(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,38 +146,39 @@ class _Pool(Step):
     stride: tuple[int, int]
     padding: tuple[int, int]
 
+    @property
+    def window(self) -> Window:
+        """What slides over the image."""
+        return Window(self.kernel_size, self.stride, self.padding)
+
+    def output(self, shape: Shape) -> Shape:
+        return (*self.window.output_size(*shape[:2]), shape[2])
+
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(_Pool):
     """Largest value of each window."""
-
-    def __call__(self, x: Float) -> Float:
-        return bk.max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 @dataclass(frozen=True, eq=False)
 class AvgPool(_Pool):
     """Mean of each window."""
 
-    def __call__(self, x: Float) -> Float:
-        return bk.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
-
 
 @dataclass(frozen=True, eq=False)
 class GlobalAverage(Step):
     """Mean over rows and columns, summed in float64."""
 
-    def __call__(self, x: Float) -> Float:
-        total = x.sum(axis=(1, 2), dtype=np.float64)
-        return np.asarray(total / (x.shape[1] * x.shape[2]), np.float32)
+    def output(self, shape: Shape) -> Shape:
+        return shape[2:]
 
 
 @dataclass(frozen=True, eq=False)
 class Flatten(Step):
     """(N, ...) to (N, the rest)."""
 
-    def __call__(self, x: Float) -> Float:
-        return x.reshape(len(x), int(np.prod(x.shape[1:])))
+    def output(self, shape: Shape) -> Shape:
+        return (int(np.prod(shape)),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,13 +188,15 @@ class Add(Step):
     body: tuple[Step, ...]
     shortcut: tuple[Step, ...]
 
-    def __call__(self, x: Float) -> Float:
-        left, right = x, x
+    def output(self, shape: Shape) -> Shape:
+        left, right = shape, shape
         for step in self.body:
-            left = step(left)
+            left = step.output(left)
         for step in self.shortcut:
-            right = step(right)
-        return left + right
+            right = step.output(right)
+        if left != right:
+            raise ValueError(f"{self.name}: the body gives {left}, the shortcut {right}")
+        return left
 
 
 KINDS: dict[str, type[Step]] = {

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from binnet_kernels.checks import Float
-
 from .model import PackedModel
-from .steps import Add, Step
+from .steps import Add, Shape, Step
 
 
 @dataclass(frozen=True)
@@ -85,26 +83,24 @@ class Summary:
 
 
 def summarise(model: PackedModel) -> Summary:
-    """The costs of a packed model, found by running one blank image through it."""
+    """The costs of a packed model, for images of its own size."""
     rows: list[Row] = []
-    h, w = model.spec.image_size
-    _trace(model.steps, np.zeros((1, h, w, model.spec.in_channels), np.float32), rows)
+    _trace(model.steps, (*model.spec.image_size, model.spec.in_channels), rows)
     params = sum(row.params_1bit + row.params_32bit for row in rows)
     return Summary(rows, len(model.to_bytes()), 4 * params)
 
 
-def _trace(steps: Sequence[Step], x: Float, rows: list[Row]) -> Float:
+def _trace(steps: Sequence[Step], shape: Shape, rows: list[Row]) -> Shape:
     for step in steps:
         if isinstance(step, Add):
-            left, right = _trace(step.body, x, rows), _trace(step.shortcut, x, rows)
-            x = left + right
-        else:
-            x = step(x)
-        rows.append(_row(step, x.shape[1:]))
-    return x
+            for branch in (step.body, step.shortcut):
+                _trace(branch, shape, rows)
+        shape = step.output(shape)
+        rows.append(_row(step, shape))
+    return shape
 
 
-def _row(step: Step, output: tuple[int, ...]) -> Row:
+def _row(step: Step, output: Shape) -> Row:
     arrays, macs = step.arrays(), step.macs(output)
     one_bit = int(np.prod(getattr(step, "shape", ()))) if step.binary else 0
     real = sum(a.size for a in arrays.values() if a.dtype == np.float32)

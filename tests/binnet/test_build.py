@@ -22,7 +22,7 @@ def test_options_reach_network_and_optimizer():
     sgd = build.build_optimizer(config, net)
     assert (type(sgd), sgd.lr, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (optim.SGD, 0.5, 0.25, True, 0.125)
     adam = build.build_optimizer(TrainConfig(weight_decay=0.5), net)
-    assert (type(adam), adam.lr, adam.weight_decay) == (optim.Adam, 0.003, 0.5)
+    assert (type(adam), adam.lr, adam.weight_decay) == (optim.Adam, 0.002, 0.5)
     assert len(adam.params) == len(net.parameters())
 
 

@@ -47,6 +47,7 @@ OTHERS = {
     "center": True,
     "ste": "polynomial",
     "pad_value": -1,
+    "classifier": "one-bit",
     "seed": 123456789012345678901234567890,
     "workers": 3,
     "checkpoint_every": 0.5,

@@ -1,0 +1,125 @@
+"""Random small networks of every kind of block, packed and unpacked: the same bits of every logit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+import binnet
+from binnet import Tensor, models, nn, no_grad
+from binnet.nn import BinaryOptions, Blocks
+from binnet.nn.module import LayerError
+from binnet.nn.options import CHOICES
+
+CHANNELS = st.sampled_from([1, 3, 5, 31, 32, 33, 40, 64, 65])  # around the words of bits and the lanes of vectors
+POOLS = st.sampled_from([None, nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 2, 1), nn.MaxPool2d(3, 1, 1)])
+SPECIALS = np.float32([np.nan, np.inf, -np.inf, 0, -0.0, 1e-42, 3e38])
+FORWARD = (
+    "use_k",
+    "scale",
+    "order",
+    "center",
+    "pad_value",
+    "classifier",
+)  # the options that change what a network computes
+
+
+@st.composite
+def layers(draw, mode, options, in_channels):
+    """The layers of a network that ends in three scores, whatever the size of the images."""
+    blocks = Blocks(mode, options, draw(st.integers(0, 99)))
+    c = draw(CHANNELS)
+    first = (draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 2])), 1)
+    result = blocks.first_conv("first", in_channels, c, *first, pool=draw(POOLS))
+    for number in range(draw(st.integers(1, 3))):
+        before, c = c, draw(CHANNELS)
+        if draw(st.booleans()):
+            result += blocks.residual(f"r{number}", before, c, draw(st.sampled_from([1, 2])))
+        else:
+            kernel = draw(st.sampled_from([1, 3, (3, 1)]))
+            words = {"relu": draw(st.booleans()), "activation": draw(st.booleans()), "pool": draw(POOLS)}
+            result += blocks.conv(f"c{number}", before, c, kernel, draw(st.sampled_from([1, 2])), 1, **words)
+    return blocks, c, result
+
+
+@st.composite
+def networks(draw):
+    mode = draw(st.sampled_from(models.MODES))
+    options = BinaryOptions(**{name: draw(st.sampled_from(CHOICES[name])) for name in FORWARD})
+    size, in_channels = draw(st.sampled_from([(7, 7), (8, 5), (12, 9)])), draw(st.sampled_from([1, 3]))
+    blocks, c, named = draw(layers(mode, options, in_channels))
+    spec = models.ModelSpec("lenet5", mode, 3, in_channels, size, options.to_dict())
+    try:
+        h, w = unpacked(nn.Sequential(*named), np.zeros((1, *size, in_channels), np.float32)).shape[1:3]
+    except LayerError:  # nothing left to pool
+        reject()
+    with_dense = draw(st.booleans())
+    if with_dense:
+        wide = draw(CHANNELS)
+        named += blocks.linear("dense", h * w * c, wide, norm_features=c, relu=draw(st.booleans()))
+        named += blocks.linear("dense2", wide, 9, relu=draw(st.booleans()))
+        named += [*blocks.last_norm("last", 9), *blocks.last_linear("end", 9, 3)]
+    else:
+        named += [*blocks.last_norm("last", c), *blocks.last_conv("end", c, 3), ("average", nn.GlobalAvgPool())]
+    net = models.Network(spec, named, fixed_size=with_dense)
+    shake(net, draw(st.integers(0, 2**32 - 1)))
+    return net
+
+
+def shake(net, seed):
+    """Statistics, scales and biases far from the initial ones; some gammas and learned alphas negative, some zero."""
+    rng = np.random.default_rng(seed)
+    for name, array in [*((n, p.data) for n, p in net.named_parameters()), *net.named_buffers()]:
+        end = name.rsplit(".", 1)[-1]
+        if end in ("gamma", "alpha"):
+            array[...] = rng.choice(np.float32([-1, 0, 1, 1, 2]), array.shape) * rng.uniform(0.5, 1.5, array.shape)
+        elif end in ("beta", "bias", "running_mean"):
+            array[...] = rng.choice(np.float32([0, 1, 4]), array.shape) * rng.standard_normal(array.shape)
+        elif end == "running_var":
+            array[...] = rng.uniform(0.1, 9, array.shape)
+
+
+def unpacked(net, x):
+    with no_grad(), np.errstate(all="ignore"):
+        return net.eval()(Tensor(x)).numpy()
+
+
+def same(net, x):
+    """Bit by bit; one-bit weights on real values may be summed in another order, for few pixels in four parts."""
+    actual, expected = binnet.pack(net)(x), unpacked(net, x)
+    if net.spec.binarize in ("bwn", "binaryconnect"):
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(np.isfinite(actual), finite)
+        size = np.abs(expected[finite]).max(initial=0)
+        np.testing.assert_allclose(actual[finite], expected[finite], rtol=0, atol=1e-4 * size)
+    else:
+        np.testing.assert_array_equal(actual, expected)
+
+
+@given(networks(), st.integers(0, 2**32 - 1), st.sampled_from([1, 3]))
+def test_the_same_bits_packed_and_unpacked(net, seed, n):
+    x = np.random.default_rng(seed).standard_normal((n, *net.spec.image_size, net.spec.in_channels), dtype=np.float32)
+    same(net, x)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning", "ignore:overflow:RuntimeWarning")
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_also_of_images_that_are_not_numbers(net, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((2, *net.spec.image_size, net.spec.in_channels), dtype=np.float32)
+    chosen = rng.random(x.shape) < 0.05
+    x[chosen] = rng.choice(SPECIALS, chosen.sum())
+    same(net, x)
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("mode", ["xnor", "bwn"])
+def test_the_networks_of_the_paper(name, mode):
+    size = {"alexnet": 67, "resnet18": 33, "googlenet": 32}.get(name, 16)
+    net = models.build(name, mode, 5, image_size=size, **({"wide": 70} if name == "alexnet" else {}))
+    shake(net, 1)
+    x = np.random.default_rng(2).standard_normal((2, size, size, 3), dtype=np.float32)
+    same(net, x)
+    if not net.fixed_size:
+        larger = np.random.default_rng(3).standard_normal((1, size + 9, size + 5, 3), dtype=np.float32)
+        same(net, larger)
