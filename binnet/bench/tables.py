@@ -152,7 +152,7 @@ TABLES: dict[str, Table] = {
         },
         (
             "Each fused step timed on its own while the model runs, summed over the steps of a kind. Normalisation, "
-            "ReLU and residual sums are part of the layer before; the kind says whether it writes floats, bits or both.",
+            "ReLU and residual sums are part of the layer before; the kind says what is written: floats, bits or both.",
         ),
     ),
     "cold": Table(

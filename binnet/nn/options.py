@@ -26,8 +26,8 @@ class BinaryOptions:
     """Options of binary layers; the defaults follow arXiv:1603.05279, except that K is off.
 
     A mode takes those that mean something for it and passes over the rest: ``bwn`` and ``binaryconnect`` use
-    ``weight_gradient``, ``clip``, ``center`` and ``classifier``, ``bwn`` also ``scale``; ``bnn`` everything but ``scale``
-    and ``use_k``; ``float`` nothing.
+    ``weight_gradient``, ``clip``, ``center`` and ``classifier``, ``bwn`` also ``scale``; ``bnn`` everything but
+    ``scale`` and ``use_k``; ``float`` nothing.
 
     Attributes
     ----------

@@ -198,7 +198,7 @@ def test_binary_options_are_those_that_models_take():
     net = models.build("lenet5", "xnor", **config.binary_options())
     for name, value in config.binary_options().items():
         assert net.spec.options[name] == value == OTHERS[name]
-    assert len(config.binary_options()) == 8
+    assert len(config.binary_options()) == 9
 
 
 def test_every_word_that_can_be_chosen_is_taken():
