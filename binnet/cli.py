@@ -1,4 +1,4 @@
-"""The command line: ``binnet train | evaluate | predict | summary | pack | bench | data | reproduce``."""
+"""The command line: ``binnet COMMAND``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import bench, data, evaluate, pack, predict, reproduce, summary, train
+from .commands import bench, data, evaluate, inspect, pack, predict, reproduce, summary, train, verify
 
-COMMANDS = (train, evaluate, predict, summary, pack, bench, data, reproduce)
+COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, bench, data, reproduce)
 
 
 class Parser(argparse.ArgumentParser):

@@ -18,6 +18,7 @@ from . import packed, storage
 from .autograd import no_grad
 from .info import DataInfo
 from .models import ModelSpec, Network
+from .nn import init
 from .ops import cross_entropy
 from .packed import PackedModel
 from .storage import CHECKPOINT, StorageError
@@ -64,9 +65,12 @@ def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any
     """The network in a checkpoint, in evaluation mode, and what it knows about its data."""
     try:
         spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
-        network = spec.build()
         prefix = "network."
-        network.load_state_dict({k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
+        state = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+        with init.outline(limit=sum(array.size for array in state.values())):
+            spec.build()  # before memory is taken for it
+        network = spec.build()
+        network.load_state_dict(state)
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
     return network.eval(), info

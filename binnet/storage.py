@@ -1,5 +1,8 @@
 """Model files: named arrays and a description in HDF5, written whole or not at all.
 
+HDF5 writes them, and any HDF5 tool reads them. binnet reads them by the index in front, which says where each array
+lies and what its SHA-256 is: nothing that a stranger has written reaches the HDF5 library.
+
 Two kinds share one container (``docs/format.md``): a *checkpoint* holds the real weights and what training needs to go
 on, a *packed model* holds what inference needs, binary weights at one bit each.
 """
@@ -12,16 +15,33 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .index import (
+    LONGEST_HEAD,
+    LONGEST_TEXT,
+    DamagedError,
+    Head,
+    Index,
+    Part,
+    check_places,
+    digest,
+    gaps,
+    parse,
+    parse_head,
+)
+
 Array = npt.NDArray[Any]
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
 VERSION = 1
 _DTYPES = ("float32", "uint64", "int64")
+_NO_CHECKSUM = "{} does not have the checksum it was written with"
+_CHUNK = 1 << 20  # bytes of HDF5's structure that are read at a time
 
 
 class StorageError(ValueError):
@@ -78,18 +98,19 @@ def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, A
     """The contents of a model file, the same bytes for the same arguments."""
     import h5py
 
-    text = json.dumps(description, sort_keys=True)
+    text = json.dumps(description, sort_keys=True).encode()
+    every = {"description": np.frombuffer(text, np.uint8), **arrays}
     with h5py.File.in_memory(libver="latest") as file:
-        file.attrs["format"], file.attrs["version"] = np.bytes_(kind), VERSION  # fixed length: see _attribute
-        file.attrs["checksum"] = np.bytes_(checksum(arrays, text))
-        file.create_dataset("description", data=np.frombuffer(text.encode(), np.uint8), track_times=False)
-        for name, array in arrays.items():
-            if array.dtype.name not in _DTYPES:
+        for name, array in every.items():
+            if name != "description" and array.dtype.name not in _DTYPES:
                 raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(_DTYPES)}")
             file.create_dataset(name, data=array, track_times=False)
         file.flush()
+        parts = {name: _part(array, file[name].id.get_offset()) for name, array in every.items()}
         image: bytes = file.id.get_file_image()
-    return image
+    places = gaps(Index(parts, ""), len(image))
+    rest = digest(*(memoryview(image)[start:end] for start, end in places))
+    return Index(parts, rest).to_bytes(kind, VERSION) + image
 
 
 def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Array], dict[str, Any]]:
@@ -103,96 +124,152 @@ def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Arra
     Raises
     ------
     StorageError
-        When the file is missing, is not a model file (of ``kind``, when given), is of a newer version, or is damaged.
+        When the file is missing, is not a model file (of ``kind``, when given), is of another version, or is damaged.
     """
-    import h5py
+    with _opened(path) as file:
+        head, index = _read_index(file, kind)
+        arrays = {name: _read_array(file, head, part) for name, part in index.parts.items()}
+        for name, array in arrays.items():
+            if digest(_bytes(array)) != index.parts[name].sha256:
+                raise DamagedError(_NO_CHECKSUM.format(name))
+        if _digest_of_rest(file, head, index) != index.rest:
+            raise DamagedError(_NO_CHECKSUM.format("what HDF5 needs"))
+        return head.kind, arrays, _read_description(arrays)
 
+
+def read_index(path: str | Path, kind: str | None = None) -> tuple[str, int, Index]:
+    """Kind, version and index of a model file, without its arrays; raises as :func:`load`."""
+    with _opened(path) as file:
+        head, index = _read_index(file, kind)
+        return head.kind, head.version, index
+
+
+def damaged_parts(path: str | Path) -> list[str]:
+    """The names of all arrays without the checksum in the index, and ``HDF5`` for what belongs to none of them.
+
+    Raises as :func:`load` where not even the index can be trusted.
+    """
+    with _opened(path) as file:
+        head, index = _read_index(file, None)
+        arrays = ((name, part, _read_array(file, head, part)) for name, part in index.parts.items())
+        found = [name for name, part, array in arrays if digest(_bytes(array)) != part.sha256]
+        return found + ["HDF5"] * (_digest_of_rest(file, head, index) != index.rest)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[BufferedReader]:
+    """A file to read; everything that is wrong with it becomes a StorageError that names it."""
     path = Path(path)
     if not path.is_file():
         raise StorageError(
             f"{path} is a folder, expected a model file" if path.is_dir() else f"there is no file {path}"
         )
     try:
-        with h5py.File(path, "r") as file:
-            found = _kind(file, path, kind)
-            arrays, text = _arrays(file, path)
-            stored = _attribute(file, "checksum")
-            description = json.loads(text)
-    except StorageError:
-        raise
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
-        raise StorageError(_why_unreadable(path, error)) from error
-    if stored != checksum(arrays, text) or not isinstance(description, dict):
-        raise StorageError(f"{path} is damaged: its contents do not have the checksum they were written with")
-    return found, arrays, description
+        with path.open("rb") as file:
+            yield file
+    except DamagedError as error:
+        raise StorageError(f"{path} is damaged: {error}") from error
+    except _OtherFileError as error:
+        raise StorageError(f"{path} {error}") from error
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def checksum(arrays: Mapping[str, Array], text: str) -> str:
-    """SHA-256 over the description, and over name, dtype, shape and values of every array."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name], order="C")  # ascontiguousarray would turn the shape () into (1,)
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.data.cast("B") if array.size else b"")
-    return digest.hexdigest()
+class _OtherFileError(ValueError):
+    """A file that is whole, but not what was expected: what follows its name."""
 
 
-def _kind(file: Any, path: Path, wanted: str | None) -> str:
-    kind, version = _attribute(file, "format"), _attribute(file, "version")
-    if kind not in (CHECKPOINT, PACKED):
-        raise StorageError(f"{path} is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}")
-    if wanted is not None and kind != wanted:
-        raise StorageError(f"{path} is a {kind}, expected a {wanted}")
-    if version != VERSION:
-        raise StorageError(f"{path} has format version {version}, this binnet reads version {VERSION}")
-    return kind
+def _read_index(file: BufferedReader, kind: str | None) -> tuple[Head, Index]:
+    """Head and index, checked against each other and the size of the file."""
+    begin, size = file.read(LONGEST_HEAD), os.fstat(file.fileno()).st_size
+    head = parse_head(begin)
+    if head is None:
+        raise _OtherFileError(_what_it_is(begin))
+    _check_kind(head, kind)
+    if not 0 < head.length <= min(LONGEST_TEXT, size - head.start):
+        raise DamagedError("part of it cannot be read: its index is not there, or not whole")
+    file.seek(0)
+    first, text = file.readline(LONGEST_HEAD), _read(file, head.start, head.length)
+    if digest(first, text) != head.sha256:
+        raise DamagedError(_NO_CHECKSUM.format("its index"))
+    index = parse(text)
+    check_places(index, size - head.block)
+    end = head.start + head.length
+    if _read(file, end, head.block - end).strip(b"\0"):
+        raise DamagedError("there is something between its index and its arrays")
+    return head, index
 
 
-def _attribute(file: Any, name: str) -> str | int | None:
-    """A string of fixed length or a whole number; None for anything else.
-
-    Strings of variable length live in a heap without a checksum, and one flipped bit there can make HDF5 2.0 loop for
-    ever: the type is looked at before the value is read.
-    """
-    if name not in file.attrs:
-        return None
-    kind, shape = file.attrs.get_id(name).dtype.kind, file.attrs.get_id(name).shape
-    if shape != () or kind not in "Siu":
-        return None
-    value = file.attrs[name]
-    return value.decode() if kind == "S" else int(value)
+def _check_kind(head: Head, wanted: str | None) -> None:
+    if head.kind not in (CHECKPOINT, PACKED):
+        raise _OtherFileError(f"is neither a {CHECKPOINT} nor a {PACKED}")
+    if wanted is not None and head.kind != wanted:
+        raise _OtherFileError(f"is a {head.kind}, expected a {wanted}")
+    if head.version != VERSION:
+        raise _OtherFileError(f"has format version {head.version}, this binnet reads version {VERSION}")
 
 
-def _arrays(file: Any, path: Path) -> tuple[dict[str, Array], str]:
-    """All arrays, each checked to lie whole in the file itself before any memory is taken for it."""
-    import h5py
+def _what_it_is(begin: bytes) -> str:
+    if not begin:
+        return "is empty, expected a model file"
+    if begin.startswith(b"\x89HDF\r\n\x1a\n"):
+        return f"is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}"
+    return "is not a model file (not HDF5)"
 
-    arrays: dict[str, Array] = {}
-    for name in file:
-        plain = isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(file[name], h5py.Dataset)
-        if not plain or file[name].external or file[name].is_virtual or file[name].chunks:
-            raise StorageError(f"{path} is damaged: {name} is not a plain array")
-        size = file[name].nbytes
-        if size > path.stat().st_size or file[name].id.get_storage_size() != size:
-            raise StorageError(f"{path} is damaged: {name} is not stored whole")
-        arrays[name] = file[name][()] if file[name].shape else np.asarray(file[name][()])
-    words = arrays.pop("description")
-    if words.dtype != np.uint8 or words.ndim != 1:
-        raise StorageError(f"{path} is damaged: description is {words.dtype} {words.shape}, expected a row of bytes")
+
+def _read(file: BufferedReader, start: int, length: int) -> bytes:
+    file.seek(start)
+    data = file.read(length)
+    if len(data) != length:
+        raise DamagedError("part of it cannot be read: it has become shorter")
+    return data
+
+
+def _read_array(file: BufferedReader, head: Head, part: Part) -> Array:
+    """One array, in memory of its own; the index has been checked, so it is no larger than the file."""
+    array = np.empty(part.shape, part.dtype)
+    file.seek(head.block + part.offset)
+    if file.readinto(_bytes(array)) != part.nbytes:
+        raise DamagedError("part of it cannot be read: it has become shorter")
+    return array
+
+
+def _bytes(array: Array) -> memoryview:
+    """The bytes of an array in C order."""
+    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
+
+
+def _digest_of_rest(file: BufferedReader, head: Head, index: Index) -> str:
+    size = os.fstat(file.fileno()).st_size - head.block
+    sha256 = hashlib.sha256()
+    for start, end in gaps(index, size):
+        for place in range(start, end, _CHUNK):
+            sha256.update(_read(file, head.block + place, min(_CHUNK, end - place)))
+    return sha256.hexdigest()
+
+
+def _read_description(arrays: dict[str, Array]) -> dict[str, Any]:
+    """Taken out of the arrays; of the others none may be a row of bytes."""
+    row = arrays.pop("description", None)
+    if row is None or row.dtype != np.uint8 or row.ndim != 1 or row.size > LONGEST_TEXT:
+        raise DamagedError(f"description must be a row of at most {LONGEST_TEXT} bytes")
     for name, array in arrays.items():
-        if array.dtype.name not in _DTYPES or not array.dtype.isnative:
-            raise StorageError(f"{path} is damaged: {name} holds {array.dtype}, expected {', '.join(_DTYPES)}")
-    return arrays, words.tobytes().decode()
+        if array.dtype.name not in _DTYPES:
+            raise DamagedError(f"{name} holds {array.dtype}, expected {', '.join(_DTYPES)}")
+    try:
+        description = json.loads(row.tobytes().decode())
+    except (ValueError, RecursionError) as error:
+        raise DamagedError("its description is not JSON") from error
+    if not isinstance(description, dict):
+        raise DamagedError("its description is not a JSON object")
+    return description
 
 
-def _why_unreadable(path: Path, error: BaseException) -> str:
-    if path.stat().st_size == 0:
-        return f"{path} is empty, expected a model file"
-    if isinstance(error, PermissionError):
-        return f"cannot read {path}: {error.strerror}"
-    with path.open("rb") as file:
-        is_hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
-    return f"{path} is damaged: part of it cannot be read" if is_hdf5 else f"{path} is not a model file (not HDF5)"
+def _part(array: Array, offset: int | None) -> Part:
+    return Part(array.dtype.str, array.shape, offset or 0, digest(_bytes(array)))
 
 
 def _umask() -> int:

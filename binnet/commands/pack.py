@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from typing import Any
+
+import binnet_datasets
 
 from ..console import Console
 from ..storage import CHECKPOINT, StorageError
 from . import options
+from .verify import compare, differences, require_agreement
 
 HELP = "turn a checkpoint into a packed model"
 
@@ -17,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder")
     parser.add_argument("out", metavar="OUT", help="file to write")
+    text = "write plain .npy arrays and graph.json into this new folder as well (docs/embedding.md)"
+    parser.add_argument("--export-numpy", metavar="DIR", help=text)
+    text = "compare on the test images of this data set first: nothing is written that gives one of them another class"
+    parser.add_argument("--dataset", choices=binnet_datasets.names(), help=text)
+    parser.add_argument("--data", metavar="PATH", help="the same on a store, or folder or tar of images")
+    options.add_threads(parser)
     options.add_json(parser)
 
 
@@ -24,17 +34,28 @@ def run(arguments: argparse.Namespace) -> int:
     """Pack."""
     from ..evaluate import open_model
     from ..packed import summarise
+    from ..packed.export import export
 
+    options.set_threads(arguments)
+    console = Console(to_stderr=arguments.json)
     model = open_model(arguments.checkpoint)
     if model.kind != CHECKPOINT:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
     if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
         raise StorageError(f"{arguments.out} is the checkpoint itself; choose another name for the packed model")
+    if arguments.dataset or arguments.data:
+        name, found = compare(model, model.packed, arguments, console)
+        require_agreement(found, "the packed model")
+        console.say(f"the same class for all {found.n:,} test images of {name}; {differences(found)}")
+    files = export(model.packed, arguments.export_numpy) if arguments.export_numpy else []
     model.packed.save(arguments.out)
     s = summarise(model.packed)
     if arguments.json:
-        sizes = {"float32_bytes": s.float32_bytes, "packed_bytes": s.file_bytes, "factor": s.compression}
-        print(json.dumps({"out": arguments.out, **sizes}))
+        exported: dict[str, Any] = {"exported": [*map(str, files)]} if files else {}
+        sizes = {"float32_bytes": s.float32_bytes, "packed_bytes": s.file_bytes}
+        print(json.dumps({"out": arguments.out, **sizes, "factor": s.compression, **exported}))
         return 0
-    Console().say(f"{arguments.out}: {s.file_bytes:,} bytes, {s.compression:.1f} times smaller than float32")
+    console.say(f"{arguments.out}: {s.file_bytes:,} bytes, {s.compression:.1f} times smaller than float32")
+    if files:
+        console.say(f"{arguments.export_numpy}: graph.json and {len(files) - 1} arrays")
     return 0

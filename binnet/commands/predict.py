@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 HELP = "name the class of images"
 Image = NDArray[np.float32]  # (1, H, W, C), normalised
 Read = Callable[[], Image]
+_COLUMNS = ("image", "rank", "label", "class", "probability")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,31 +41,74 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=1, metavar="K", help="how many classes to name (default: 1)")
     options.add_threads(parser)
     options.add_json(parser)
+    parser.add_argument("--csv", action="store_true", help=f"print rows of {','.join(_COLUMNS)} on standard output")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict; images that cannot be read are reported, and make the exit code 1."""
+    """Predict; images that cannot be read are reported and passed over, and make the exit code 1."""
     from ..evaluate import open_model
 
     if arguments.top < 1:
         raise ValueError(f"--top must be at least 1, got {arguments.top}")
+    if arguments.json and arguments.csv:
+        raise ValueError("--json and --csv cannot be given together")
     if not arguments.images and arguments.data is None:
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
     model = open_model(arguments.file)
-    console, results, unreadable = Console(to_stderr=arguments.json), [], 0
-    for name, read in chain(_of_paths(model, arguments.images), _of_data(model, arguments.data, console)):
-        try:
-            found = _predict(model, read(), arguments.top)
-        except DataError as error:
-            print(f"binnet: error: {error}", file=sys.stderr)
-            unreadable += 1
-            continue
-        results.append({"image": name, "classes": found})
-        console.say(f"{name}: " + ", ".join(f"{c['class']} {c['probability']:.2%}" for c in found))
-    if arguments.json:
-        print(json.dumps(results))
-    return 1 if unreadable else 0
+    console = Console(to_stderr=arguments.json or arguments.csv)
+    images = [*_of_paths(model, arguments.images)]
+    count, of_data = _of_data(model, arguments.data, console)
+    begun, out = time.perf_counter(), _Output(arguments, console)
+    with console.progress(len(images) + count) as advance:
+        for name, read in chain(images, of_data):
+            try:
+                out.write(name, _predict(model, read(), arguments.top))
+            except DataError as error:
+                out.report(error)
+            advance(1, "")
+    out.finish()
+    if count or any(Path(path).is_dir() for path in arguments.images):
+        out.say_rate(time.perf_counter() - begun)
+    return 1 if out.unreadable else 0
+
+
+class _Output:
+    """Predictions as lines, as JSON or as CSV; errors and figures on standard error."""
+
+    def __init__(self, arguments: argparse.Namespace, console: Console) -> None:
+        self._results: list[dict[str, Any]] | None = [] if arguments.json else None
+        self._csv = csv.writer(sys.stdout, lineterminator="\n") if arguments.csv else None
+        self._console, self.read, self.unreadable = console, 0, 0
+        if self._csv:
+            self._csv.writerow(_COLUMNS)
+
+    def write(self, name: str, found: list[dict[str, Any]]) -> None:
+        """The classes of one image."""
+        self.read += 1
+        if self._results is not None:
+            self._results.append({"image": name, "classes": found})
+        elif self._csv:
+            rows = ([name, rank, c["label"], c["class"], c["probability"]] for rank, c in enumerate(found, 1))
+            self._csv.writerows(rows)
+        else:
+            self._console.say(f"{name}: " + ", ".join(f"{c['class']} {c['probability']:.2%}" for c in found))
+
+    def report(self, error: DataError) -> None:
+        """An image that cannot be read."""
+        print(f"binnet: error: {error}", file=sys.stderr)
+        self.unreadable += 1
+
+    def finish(self) -> None:
+        """What can be written only when all is known."""
+        if self._results is not None:
+            print(json.dumps(self._results))
+
+    def say_rate(self, seconds: float) -> None:
+        """How many images a second; not on standard output, which may go to a file."""
+        skipped = f", {self.unreadable:,} unreadable ones passed over" if self.unreadable else ""
+        rate = f"{self.read / max(seconds, 1e-9):,.0f} images/s"
+        Console(to_stderr=True).say(f"{self.read:,} images in {seconds:.1f} s, {rate}{skipped}")
 
 
 def _of_paths(model: Model, paths: list[str]) -> Iterator[tuple[str, Read]]:
@@ -92,18 +138,18 @@ def _read(model: Model, path: str) -> Image:
     return binnet_datasets.normalise(pixels[None], info.mean, info.std)
 
 
-def _of_data(model: Model, data: str | None, console: Console) -> Iterator[tuple[str, Read]]:
-    """The test images of a store, or of a folder or tar of images."""
+def _of_data(model: Model, data: str | None, console: Console) -> tuple[int, Iterator[tuple[str, Read]]]:
+    """How many test images a store, or a folder or tar of images, has, and those images."""
     if data is None:
-        return
+        return 0, iter(())
     dataset, spec, info = load(None, data, console), model.spec, model.info
     if dataset.channels != spec.in_channels:
         raise DataError(f"the model takes images of {spec.in_channels} channels, but {data} has {dataset.channels}")
     images = dataset.test.images
     names = images.names if isinstance(images, StoreImages) else map(str, range(len(images)))
     batches = Loader(dataset.test, 1, mean=info.mean, std=info.std, image_size=spec.image_size).epoch()
-    for name, (image, _) in zip(names, batches, strict=True):
-        yield name, partial(np.asarray, image)
+    reads = ((name, partial(np.asarray, image)) for name, (image, _) in zip(names, batches, strict=True))
+    return len(images), reads
 
 
 def _predict(model: Model, image: Image, top: int) -> list[dict[str, Any]]:

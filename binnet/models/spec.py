@@ -10,6 +10,8 @@ from typing import Any
 from ..nn import Named, Sequential
 from ..tensor import Tensor
 
+LARGEST_SIDE = 4096  # of images that a file may ask for
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -48,8 +50,12 @@ class ModelSpec:
         names = {f.name for f in fields(cls)}
         if set(values) != names:
             raise ValueError(f"a model spec has the fields {', '.join(sorted(names))}, got {', '.join(sorted(values))}")
-        h, w = values["image_size"]
-        return cls(**{**values, "image_size": (int(h), int(w)), "options": dict(values["options"])})
+        size = values["image_size"]
+        if not isinstance(size, list | tuple) or len(size) != 2 or not all(_is_side(side) for side in size):
+            raise ValueError(f"image_size must be two whole numbers from 1 to {LARGEST_SIDE}, got {size!r}")
+        if not isinstance(values["options"], dict):
+            raise ValueError(f"options must be an object, got {values['options']!r}")
+        return cls(**{**values, "image_size": tuple(size), "options": dict(values["options"])})
 
     def to_json(self) -> str:
         """As one line of JSON."""
@@ -59,6 +65,10 @@ class ModelSpec:
     def from_json(cls, text: str) -> ModelSpec:
         """The inverse of :meth:`to_json`."""
         return cls.from_dict(json.loads(text))
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_SIDE
 
 
 class Network(Sequential):

@@ -48,8 +48,12 @@ class BinaryLayer(Module):
         self.weight = Parameter(init.he_normal(shape, rng), binary=True, clip=limit, decay=False)
         self.alpha: Parameter | None = None
         if self.scale == "learned":
-            latent = ops.centred(self.weight.data) if self.center else self.weight.data
-            self.alpha = Parameter(ops.weight_alpha(latent), decay=False)
+            self.alpha = Parameter(self._first_scales(), decay=False)
+
+    def _first_scales(self) -> Float:
+        if init.is_outline(self.weight.data):
+            return np.zeros(len(self.weight.data), np.float32)
+        return ops.weight_alpha(ops.centred(self.weight.data) if self.center else self.weight.data)
 
     def binary_weight(self) -> tuple[Float, Float]:
         """The array whose signs the layer computes with, and the scales α (O,); to pack the layer."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..tensor import Tensor
+from . import init
 
 Array = npt.NDArray[Any]
 
@@ -19,7 +20,7 @@ class Parameter(Tensor):
     Parameters
     ----------
     data
-        Initial values; copied.
+        Initial values; copied, unless it is the outline of some (:func:`binnet.nn.init.outline`).
     binary
         Whether the network computes with its signs only.
     clip
@@ -29,7 +30,8 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any, *, binary: bool = False, clip: float | None = None, decay: bool = True) -> None:
-        super().__init__(np.array(data, np.float32), requires_grad=True)
+        values = data if isinstance(data, np.ndarray) and init.is_outline(data) else np.array(data, np.float32)
+        super().__init__(values, requires_grad=True)
         self.binary, self.clip, self.decay = binary, clip, decay
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import binnet_kernels as bk
 
 from .. import nn
+from ..nn import init
 from . import steps
 from .steps import Step
 
@@ -50,10 +51,18 @@ def _window(layer: Any) -> dict[str, Any]:
 
 def _conv(layer: Any) -> Step:
     bias = None if layer.bias is None else layer.bias.data.copy()
-    return steps.Conv(layer.path, **_window(layer), weight=layer.weight.data.copy(), bias=bias)
+    weight = layer.weight.data
+    return steps.Conv(
+        layer.path, **_window(layer), weight=weight if init.is_outline(weight) else weight.copy(), bias=bias
+    )
 
 
 def _one_bit(layer: Any) -> dict[str, Any]:
+    weight = layer.weight.data
+    if init.is_outline(weight):
+        words = init.repeated(np.uint64(0), (-(-weight.size // 64),))
+        scales = None if layer.scale == "none" else init.repeated(np.float32(0), (len(weight),))
+        return {**_window(layer), "signs": words, "alpha": scales}
     latent, alpha = layer.binary_weight()
     scales = None if layer.scale == "none" else np.array(alpha, np.float32)
     return {**_window(layer), "signs": bk.pack_signs(latent.ravel()), "alpha": scales}

@@ -14,6 +14,7 @@ from binnet_kernels.checks import Float, floats
 from .. import storage
 from ..info import DataInfo
 from ..models import ModelSpec, Network
+from ..nn import init
 from ..storage import PACKED, Array, StorageError
 from .convert import to_steps
 from .engine import Engine, Timing
@@ -139,11 +140,13 @@ def load(path: str | Path) -> PackedModel:
 def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str, Any]) -> PackedModel:
     """A packed model from what its file holds.
 
-    The architecture is built from the description, and every array must have the dtype and shape it has there.
+    The architecture is built from the description, as an outline without memory, and every array must have the dtype
+    and shape it has there.
     """
     try:
         spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
-        blank = pack(spec.build(), info)
+        with init.outline(limit=8 * sum(array.nbytes for array in arrays.values())):  # at a bit a weight, or more
+            blank = pack(spec.build(), info)
         steps = [_filled(step, arrays) for step in blank.steps]
         unknown = set(arrays) - set(blank.arrays())
         if unknown:

@@ -23,7 +23,6 @@ from binnet.cli import main
 from binnet.config import TrainConfig, read_toml
 from binnet.console import Console
 from binnet.info import DataInfo
-from binnet.storage import PACKED
 
 CURVES = ["curves.png"] if importlib.util.find_spec("matplotlib") else []
 NAMES = ["best.h5", "config.toml", *CURVES, "health.csv", "last.h5", "log.txt", "metrics.csv", "packed.h5"]
@@ -107,7 +106,7 @@ def test_train_prints_epochs_and_a_table(trained, run):
         r"lenet5 \(xnor, 130,690 parameters\) on digits, 8x8 pixels: 1,437 training images, 360 for v", output
     )
     assert re.search(r"epoch +1/2 +loss \d\.\d+ +train +\d+\.\d+% +val +\d+\.\d+% \* +[\d,]+ images/s", output)
-    assert re.search(r"accuracy +size in float32 +size packed +factor +time\n\d+\.\d+% +525\.3 kB +50\.\d kB", output)
+    assert re.search(r"accuracy +size in float32 +size packed +factor +time\n\d+\.\d+% +525\.3 kB +5\d\.\d kB", output)
     assert f"packed model: {run / 'packed.h5'}" in output
     assert "\x1b" not in output
 
@@ -181,7 +180,7 @@ def test_pack(run, tmp_path, say):
     code, out, _ = say("pack", run / "best.h5", tmp_path / "p.h5")
     assert code == 0
     assert (tmp_path / "p.h5").read_bytes() == (run / "packed.h5").read_bytes()
-    assert re.fullmatch(rf"{tmp_path}/p.h5: [\d,]+ bytes, 10\.\d times smaller than float32\n", out)
+    assert re.fullmatch(rf"{tmp_path}/p.h5: [\d,]+ bytes, (9|10)\.\d times smaller than float32\n", out)
     _, out, _ = say("pack", run / "best.h5", tmp_path / "p.h5", "--json")
     size = (tmp_path / "p.h5").stat().st_size
     assert json.loads(out) == {
@@ -398,8 +397,7 @@ def bad(trained, tmp_path_factory):
     (folder / "text.h5").write_text("no model\n")
     with h5py.File(folder / "other.h5", "w") as file:
         file["images"] = np.zeros((3, 8, 8))
-    with h5py.File(folder / "later.h5", "w") as file:
-        file.attrs["format"], file.attrs["version"] = np.bytes_(PACKED), 99
+    (folder / "later.h5").write_bytes(packed.replace(b"version 1\n", b"version 99\n", 1))
     kind, arrays, description = storage.load(folder / "packed.h5")
     storage.save(folder / "shape.h5", kind, {**arrays, "conv2.alpha": np.zeros(3, np.float32)}, description)
     storage.save(folder / "less.h5", kind, {n: a for n, a in arrays.items() if n != "conv2.signs"}, description)

@@ -1,0 +1,179 @@
+"""``binnet inspect``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import storage
+from ..console import Console
+from ..index import DTYPES, Index
+from ..storage import StorageError
+from . import options
+
+if TYPE_CHECKING:
+    from ..packed.steps import Step
+
+HELP = "show all that is in a checkpoint or packed model, and whether it is whole"
+_FILTERS, _MAPS, _DENSE = 4, 8, 64  # filters, input channels and weights of a dense row that are drawn
+_VALUES = 8  # of other arrays that are shown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("file", metavar="FILE", help="checkpoint or packed model")
+    parser.add_argument("--layer", metavar="NAME", help="draw the signs of this layer's first filters, and its scales")
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Inspect; damaged parts are named, and make the exit code 1."""
+    console = Console(to_stderr=arguments.json)
+    if arguments.layer is not None:
+        layer = _layer(arguments.file, arguments.layer)
+        if arguments.json:
+            print(json.dumps(layer))
+        else:
+            _say_layer(layer, console)
+        return 0
+    kind, version, index = storage.read_index(arguments.file)
+    damaged = storage.damaged_parts(arguments.file)
+    found = {"file": arguments.file, "bytes": os.path.getsize(arguments.file), "kind": kind, "version": version}
+    description = {} if damaged else storage.load(arguments.file)[2]
+    if arguments.json:
+        print(json.dumps({**found, **description, "arrays": _arrays(index, damaged), "damaged": damaged}))
+    else:
+        console.say(f"{arguments.file}: {kind}, version {version}, {found['bytes']:,} bytes")
+        _say_description(description, console)
+        _say_arrays(index, damaged, console)
+    if damaged:
+        raise StorageError(f"{arguments.file} is damaged: {', '.join(damaged)} without the right checksum")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------- the file
+
+
+def _arrays(index: Index, damaged: list[str]) -> list[dict[str, Any]]:
+    """A row for each array, in the order in which they lie in the file."""
+    return [
+        {
+            "name": name,
+            "dtype": DTYPES[part.dtype],
+            "shape": list(part.shape),
+            "bytes": part.nbytes,
+            "sha256": part.sha256,
+            "whole": name not in damaged,
+        }
+        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset)
+    ]
+
+
+def _say_description(description: dict[str, Any], console: Console) -> None:
+    model, data = description.get("model", {}), description.get("data", {})
+    provenance = dict(data.get("provenance", {}))
+    config = {**provenance.pop("config", {}), **description.get("config", {})}
+    for what, value in (
+        ("network", {name: value for name, value in model.items() if name != "options"}),
+        ("options", model.get("options")),
+        ("data set", data.get("dataset")),
+        ("normalisation", {name: data.get(name) for name in ("mean", "std")} if data else None),
+        ("classes", data.get("class_names")),
+        ("from", provenance),
+        ("config", config),
+        ("progress", description.get("progress")),
+    ):
+        if value:
+            console.say(f"{what}: {_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    """A value out of JSON on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(v)}" for name, v in value.items())
+    if isinstance(value, list):
+        separator = ", " if any(isinstance(each, str) for each in value) else " "
+        return separator.join(map(_in_words, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value) if str(value).isprintable() else ascii(value)  # a stranger's file must not steer the terminal
+
+
+def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
+    rows = [
+        [
+            row["name"],
+            "x".join(map(str, row["shape"])) or "one number",
+            row["dtype"],
+            f"{row['bytes']:,}",
+            row["sha256"][:16],
+            "" if row["whole"] else "damaged",
+        ]
+        for row in _arrays(index, damaged)
+    ]
+    total = f"{sum(part.nbytes for part in index.parts.values()):,}"
+    console.say("")
+    console.table(["array", "shape", "dtype", "bytes", "SHA-256", ""], rows, ["total", "", "", total, "", ""])
+
+
+# ---------------------------------------------------------------------------------------------- a layer
+
+
+def _layer(path: str, name: str) -> dict[str, Any]:
+    """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
+    from ..evaluate import open_model
+    from ..packed.model import flat
+
+    steps = {step.name: step for step in flat(open_model(path).packed.steps) if step.arrays()}
+    if name not in steps:
+        raise ValueError(f"there is no layer {name!r} with weights in {path}; there are: {', '.join(steps)}")
+    step = steps[name]
+    arrays = step.arrays()
+    found: dict[str, Any] = {"name": name, "kind": type(step).__name__}
+    if step.binary:
+        alpha = arrays.get("alpha")
+        scales = None if alpha is None else alpha.tolist()
+        found |= {"shape": list(_shape(step)), "filters": _drawn(step), "alpha": scales}
+    return found | {"fields": {field: _figures(array) for field, array in arrays.items() if field != "signs"}}
+
+
+def _figures(array: npt.NDArray[Any]) -> dict[str, Any]:
+    """Shape, range and first values of an array."""
+    least, most, mean = (float(value) for value in (array.min(), array.max(), array.mean()))
+    first = array.ravel()[:_VALUES].tolist()
+    return {"shape": list(array.shape), "min": least, "max": most, "mean": mean, "first": first}
+
+
+def _shape(step: Step) -> tuple[int, ...]:
+    shape: tuple[int, ...] = getattr(step, "shape", ())
+    return shape
+
+
+def _drawn(step: Step) -> list[list[list[str]]]:
+    """Of the first filters the first input channels, a text of + and - for each row; a dense row is cut off."""
+    words: Any = step.arrays()["signs"]
+    shape = _shape(step)
+    count = min(_FILTERS, shape[0]) * int(np.prod(shape[1:]))
+    bits = np.unpackbits(words[: -(-count // 64)].astype("<u8").view(np.uint8), bitorder="little")[:count]
+    letters = np.where(bits, "-", "+").reshape(-1, *shape[1:])
+    if len(shape) == 2:
+        return [[["".join(row[:_DENSE])]] for row in letters]
+    return [[["".join(row) for row in one[:, :, c]] for c in range(min(_MAPS, shape[3]))] for one in letters]
+
+
+def _say_layer(layer: dict[str, Any], console: Console) -> None:
+    console.say(f"{layer['name']}: {layer['kind']}")
+    for number, maps in enumerate(layer.get("filters", [])):
+        scale = "" if layer["alpha"] is None else f", alpha {layer['alpha'][number]:.6g}"
+        console.say(f"\nfilter {number} of {layer['shape'][0]}{scale}")
+        for row in zip(*maps, strict=True):
+            console.say("  " + "   ".join(row))
+    for field, f in layer["fields"].items():
+        shape = "x".join(map(str, f["shape"]))
+        console.say(f"\n{field} ({shape}): from {f['min']:.6g} to {f['max']:.6g}, mean {f['mean']:.6g}")
+        console.say("  " + " ".join(f"{value:.4g}" for value in f["first"]))

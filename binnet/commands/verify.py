@@ -1,0 +1,80 @@
+"""``binnet verify``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ..console import Console
+from ..loading import load_for
+from ..storage import CHECKPOINT, PACKED, StorageError
+from . import options
+
+if TYPE_CHECKING:
+    from ..agreement import Agreement, Logits
+    from ..evaluate import Model
+
+HELP = "check that a packed model predicts the same as the checkpoint it was made from"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder")
+    parser.add_argument("packed", metavar="PACKED", help="the packed model")
+    options.add_data(parser)
+    options.add_threads(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify; models that differ make the exit code 1."""
+    from ..evaluate import open_model
+
+    options.set_threads(arguments)
+    checkpoint, packed = open_model(arguments.checkpoint), open_model(arguments.packed)
+    for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
+        if model.kind != kind:
+            raise StorageError(f"{path} is a {model.kind}, expected a {kind}")
+    if checkpoint.spec != packed.spec:
+        raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}")
+    if (checkpoint.info.mean, checkpoint.info.std) != (packed.info.mean, packed.info.std):
+        raise ValueError(f"{arguments.packed} normalises images otherwise than {arguments.checkpoint}")
+    console = Console(to_stderr=arguments.json)
+    name, found = compare(checkpoint, packed.logits, arguments, console)
+    if arguments.json:
+        print(json.dumps({"dataset": name, **asdict(found)}))
+    require_agreement(found, arguments.packed)
+    console.say(f"the same class for all {found.n:,} test images of {name}; {differences(found)}")
+    return 0
+
+
+def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console: Console) -> tuple[str, Agreement]:
+    """A checkpoint and a packed model on the data that a command names; the data's name, and how they agree."""
+    from ..agreement import compare as compare_models
+
+    dataset = load_for(model, arguments.checkpoint, arguments.dataset, arguments.data, console)
+    with console.progress(len(dataset.test)) as advance:
+        found = compare_models(
+            model.logits,
+            packed,
+            dataset.test,
+            model.info,
+            model.spec.image_size,
+            lambda count: advance(count, dataset.name),
+        )
+    return dataset.name, found
+
+
+def require_agreement(found: Agreement, path: str) -> None:
+    """ValueError unless all classes are the same."""
+    if found.differing:
+        raise ValueError(f"{path} gives {found.differing:,} of {found.n:,} images another class; {differences(found)}")
+
+
+def differences(found: Agreement) -> str:
+    """The largest difference in words."""
+    if not found.largest:
+        return "no logit differs by a bit"
+    return f"the largest difference of logits is {found.largest:.3g}, {found.relative:.2g} of the largest logit"

@@ -1,0 +1,85 @@
+"""Descriptions of networks that are larger than their file: refused before memory is taken."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import binnet
+from binnet import models, optim, storage
+from binnet.checkpoint import Progress, State
+from binnet.checkpoint import save as save_checkpoint
+from binnet.config import TrainConfig
+from binnet.evaluate import open_model
+from binnet.health import signs
+from binnet.info import DataInfo
+from binnet.nn import init
+from binnet.storage import StorageError
+
+NO_WEIGHTS = "is damaged: it does not hold as many weights as the network has that it describes"
+
+
+@pytest.fixture(params=["packed", "checkpoint"])
+def path(request, tmp_path):
+    net = models.build("lenet5", num_classes=4, in_channels=1, image_size=8)
+    if request.param == "packed":
+        binnet.pack(net).save(tmp_path / "m.h5")
+    else:
+        state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net))
+        save_checkpoint(tmp_path / "m.h5", state, TrainConfig(), DataInfo())
+    return tmp_path / "m.h5"
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"num_classes": 10**5}, NO_WEIGHTS),
+        ({"num_classes": 10**9}, NO_WEIGHTS),
+        ({"num_classes": 10**30}, NO_WEIGHTS),
+        ({"in_channels": 10**6}, NO_WEIGHTS),
+        ({"image_size": [4096, 4096]}, NO_WEIGHTS),
+        ({"image_size": [4097, 8]}, "image_size must be two whole numbers from 1 to 4096, got"),
+        ({"image_size": ["8", "8"]}, "image_size must be two whole numbers from 1 to 4096, got"),
+        ({"options": []}, "options must be an object"),
+        ({"name": "cifar_vgg", "image_size": [32, 32], "options": {}}, NO_WEIGHTS),
+        ({"name": "alexnet", "image_size": [224, 224], "options": {"wide": 10**9}}, NO_WEIGHTS),
+        ({"name": "nin", "image_size": [32, 32], "options": {"scale": "learned"}}, NO_WEIGHTS),
+    ],
+)
+def test_networks_larger_than_their_file(path, change, match):
+    kind, arrays, description = storage.load(path)
+    storage.save(path, kind, arrays, {**description, "model": {**description["model"], **change}})
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match=match):
+            open_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 3 * size + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("name", "binarize"), [("alexnet", "xnor"), ("resnet18", "bwn"), ("googlenet", "bnn")])
+@pytest.mark.parametrize("scale", ["mean", "learned"])
+def test_an_outline_has_the_shapes_and_no_memory(name, binarize, scale):
+    tracemalloc.start()
+    try:
+        with init.outline(limit=1 << 30):
+            model = binnet.pack(models.build(name, binarize, scale=scale))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert sum(array.nbytes for array in model.arrays().values()) > 2 << 20
+
+
+def test_an_outline_is_like_the_network():
+    def build():
+        return binnet.pack(models.build("lenet5", "xnor", in_channels=1, scale="learned", center=True)).arrays()
+
+    with init.outline(limit=430_500):
+        outline = build()
+    real = build()
+    assert {n: (a.shape, a.dtype) for n, a in outline.items()} == {n: (a.shape, a.dtype) for n, a in real.items()}
+    with init.outline(limit=430_499), pytest.raises(ValueError, match="does not hold as many weights"):
+        build()
+    assert np.ptp(build()["conv1.weight"]) > 0  # and only inside
