@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .graph import ELEMENTWISE, Graph, Map, Node
-from .steps import Add, BatchNorm, BwnConv, Conv, Flatten, MaxPool, Step, XnorConv
+from .steps import Add, BatchNorm, BwnConv, Conv, Flatten, MaxPool, Sign, Step, XnorConv
 from .thresholds import Apply, cut, is_rising, limits
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
@@ -31,6 +31,8 @@ def _look_back(graph: Graph) -> None:
     for node in [node for node in graph.nodes if _takes_bits(node)]:
         source = node.inputs[0]
         while graph.only_user(source, node) and isinstance(source.step, (*ELEMENTWISE, Flatten)):
+            if isinstance(source.step, Sign) and node.seen:
+                break  # a sign makes +1 of NaN, which may come out negative, but NaN lies in no interval
             if isinstance(source.step, Flatten):
                 if node.flat or node.seen or not _is_dense(node) or _channels(source.inputs[0]) is None:
                     break

@@ -26,7 +26,8 @@ def limits(chain: Sequence[Apply], c: int) -> tuple[Float, Float]:
     Parameters
     ----------
     chain
-        Element-wise functions of float32 (C,), each monotone in each channel, on finite values at least.
+        Element-wise functions of float32 (C,), each monotone in each channel, on finite values at least. All but the
+        last must map NaN to NaN.
     c
         Number of channels.
 

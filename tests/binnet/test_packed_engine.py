@@ -102,6 +102,19 @@ def test_pooling_after_steps_that_fall(options, seed):
     np.testing.assert_array_equal(Engine(to_steps(net))(x), expected)
 
 
+def test_a_sign_that_is_normalised_before_the_next_sign():
+    """NaN has the sign +1, of which the normalisation makes a negative number; no interval of floats holds NaN."""
+    rng = np.random.default_rng(0)
+    norm = nn.BatchNorm(33)
+    norm.gamma.data[...] = 0
+    norm.beta.data[...] = -1
+    conv = nn.BinConv2d(33, 9, 3, 1, 1, rng=rng)
+    x = rng.standard_normal((2, 6, 6, 33), dtype=np.float32)
+    x[0, 2, 3] = np.nan
+    net, expected = unpacked([("sign", nn.Sign()), ("norm", norm), ("conv", conv)], x)
+    np.testing.assert_array_equal(Engine(to_steps(net))(x), expected)
+
+
 def test_shapes_that_do_not_add_up_are_named():
     rng = np.random.default_rng(0)
     body = nn.Sequential(("conv", nn.Conv2d(3, 3, 3, rng=rng)))
