@@ -130,7 +130,7 @@ def test_both_kinds_of_file_give_the_same_model(files, net):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda a, d: a.pop("network.conv2.weight"), "is damaged: .*conv2.weight: missing"),
+        (lambda a, d: a.pop("network.conv2.weight"), "is damaged: it does not hold as many weights as the network has"),
         (lambda a, d: a.update({"network.x": np.zeros(2, np.float32)}), "is damaged: .*x: not known to the network"),
         (
             lambda a, d: a.update({"network.dense4.bias": np.zeros(3, np.float32)}),
