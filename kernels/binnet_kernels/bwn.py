@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from . import checks
-from ._jit import kernel
+from ._jit import helper, kernel
 from .blocks import SLAB, add_taps, expand, parts_of, room, share
 from .checks import Float, Pair, Window
 from .epilogue import store_sums
@@ -22,7 +22,7 @@ from .threads import get_num_threads
 from .tile import CHANNELS, SHORT_ROWS, add_signed, add_tiles, no_row, no_short_sums, row_starts, short_starts
 from .xnor import rows_as_pixels
 
-_FEW = 3  # pixels, one by one faster than all of them in one tile
+FEW = 3  # pixels, one by one faster than all of them in one tile
 
 
 class BwnConv2d:
@@ -66,7 +66,7 @@ class BwnConv2d:
             image, y_flat = padded(x, self.window), y.ravel()
             sizes = walk.pixels, o, walk.rows, walk.span, walk.pitch
             if walk.pixels <= SHORT_ROWS:
-                few = _convolve_few if walk.pixels <= _FEW else _convolve_short
+                few = _convolve_few if walk.pixels <= FEW else _convolve_short
                 few(image, walk.starts, self.weight_bits, self._alpha_blocks, y_flat, *sizes)
             else:
                 workers = get_num_threads()
@@ -114,23 +114,29 @@ def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels,
                 add_taps((x, starts, span, pitch), slab, (out, numbers, o, block * CHANNELS, scale), taps, chunk)
 
 
+@helper
+def signed_row(x, starts, pixel, bits, block, rows, span, pitch):
+    """The sums of one pixel, four at once: a single one would wait for each addition to end."""
+    start, a, b, c, d = row_starts(starts, pixel), no_row(), no_row(), no_row(), no_row()
+    for r in range(rows):
+        place, i = (block * rows + r) * span, r * pitch
+        for step in range(0, span - 3, 4):
+            a = add_signed(a, x, start, i + step, bits, place + step)
+            b = add_signed(b, x, start, i + step + 1, bits, place + step + 1)
+            c = add_signed(c, x, start, i + step + 2, bits, place + step + 2)
+            d = add_signed(d, x, start, i + step + 3, bits, place + step + 3)
+        for step in range(span - span % 4, span):
+            a = add_signed(a, x, start, i + step, bits, place + step)
+    return add_tiles(add_tiles(a, b), add_tiles(c, d))
+
+
 @kernel
 def _convolve_few(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
-    """Pixel by pixel, in four sums at once: a single one would wait for each addition to end."""
+    """Pixel by pixel."""
     blocks = (o + CHANNELS - 1) // CHANNELS
     for item in prange(pixels * blocks):
         pixel, block = item // blocks, item % blocks
-        start, a, b, c, d = row_starts(starts, pixel), no_row(), no_row(), no_row(), no_row()
-        for r in range(rows):
-            place, i = (block * rows + r) * span, r * pitch
-            for step in range(0, span - 3, 4):
-                a = add_signed(a, x, start, i + step, bits, place + step)
-                b = add_signed(b, x, start, i + step + 1, bits, place + step + 1)
-                c = add_signed(c, x, start, i + step + 2, bits, place + step + 2)
-                d = add_signed(d, x, start, i + step + 3, bits, place + step + 3)
-            for step in range(span - span % 4, span):
-                a = add_signed(a, x, start, i + step, bits, place + step)
-        sums = add_tiles(add_tiles(a, b), add_tiles(c, d))
+        sums = signed_row(x, starts, pixel, bits, block, rows, span, pitch)
         store_sums(sums, out, pixel, pixel, o, block * CHANNELS, alpha)
 
 

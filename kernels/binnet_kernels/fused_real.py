@@ -11,6 +11,7 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
+from .bwn import FEW, signed_row
 from .checks import Float, Pair, Window
 from .finish import Finish, Run, check_map, outputs
 from .fused import nothing, sizes_of
@@ -22,16 +23,11 @@ from .tile import (
     CHUNK,
     FLOAT_ROWS,
     add_signed,
-    add_tiles,
     float_starts,
     multiply_add,
-    no_row,
     no_sums,
-    row_starts,
 )
 from .xnor import whole_blocks
-
-FEW = 3  # pixels, of one-bit weights one by one faster than all in one tile, as in bwn.py
 
 
 class FusedConv2d:
@@ -155,22 +151,12 @@ def _signed(x, starts, weight, table, tail, residual, out, bits, places, sizes):
 
 @kernel
 def _signed_few(x, starts, weight, table, tail, residual, out, bits, places, sizes):
-    """Pixel by pixel, in four sums at once: a single one would wait for each addition to end."""
+    """Pixel by pixel."""
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, blocks = sizes[6], sizes[7], sizes[8], columns // CHANNELS
     for item in prange(pixels * blocks):
         pixel, channel = item // blocks, item % blocks * CHANNELS
-        start, a, b, c, d = row_starts(starts, pixel), no_row(), no_row(), no_row(), no_row()
-        for r in range(rows):
-            place, i = (item % blocks * rows + r) * span, r * pitch
-            for step in range(0, span - 3, 4):
-                a = add_signed(a, x, start, i + step, weight, place + step)
-                b = add_signed(b, x, start, i + step + 1, weight, place + step + 1)
-                c = add_signed(c, x, start, i + step + 2, weight, place + step + 2)
-                d = add_signed(d, x, start, i + step + 3, weight, place + step + 3)
-            for step in range(span - span % 4, span):
-                a = add_signed(a, x, start, i + step, weight, place + step)
-        y = add_tiles(add_tiles(a, b), add_tiles(c, d))
+        y = signed_row(x, starts, pixel, weight, item % blocks, rows, span, pitch)
         y = plus_columns(times_columns(y, table, channel), table, columns + channel)
         y = run_tail(y, tail, table, 2 * columns + channel, columns, residual, pixel, pixel, filters, channel)
         store(y, low, columns, table, out, floats, bits, places, between, pixel, pixel, filters, channel)

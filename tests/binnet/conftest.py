@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import binnet
+from binnet.cli import main
 
 
 @pytest.fixture(params=["fast", "reference"])
@@ -27,3 +28,18 @@ def leaf(rng):
         return binnet.Tensor(scale * rng.standard_normal(shape), requires_grad=True)
 
     return make
+
+
+@pytest.fixture
+def say(capsys):
+    """Run a command in this process: gives the exit code, standard output and standard error."""
+
+    def run_main(*argv):
+        capsys.readouterr()
+        try:
+            code = main([*map(str, argv)])
+        except SystemExit as stop:  # from argparse
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run_main

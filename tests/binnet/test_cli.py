@@ -57,21 +57,6 @@ def run(trained):
     return trained[0]
 
 
-@pytest.fixture
-def say(capsys):
-    """Run a command in this process: gives the exit code, standard output and standard error."""
-
-    def run_main(*argv):
-        capsys.readouterr()
-        try:
-            code = main([*map(str, argv)])
-        except SystemExit as stop:  # from argparse
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run_main
-
-
 @pytest.fixture(scope="module")
 def digits():
     return binnet_datasets.load("digits").test

@@ -13,7 +13,6 @@ import binnet
 import binnet_datasets
 import binnet_kernels as bk
 from binnet import loading, models
-from binnet.cli import main
 from binnet.console import Console
 from binnet.info import DataInfo
 
@@ -27,21 +26,6 @@ def _alone(monkeypatch, tmp_path):
     before = bk.get_num_threads()
     yield
     bk.set_num_threads(before)
-
-
-@pytest.fixture
-def say(capsys):
-    """Run a command in this process: gives the exit code, standard output and standard error."""
-
-    def run_main(*argv):
-        capsys.readouterr()
-        try:
-            code = main([*map(str, argv)])
-        except SystemExit as stop:  # from argparse
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run_main
 
 
 def save_images(folder, size=(24, 24), count=10):

@@ -12,7 +12,6 @@ from binnet import models, optim
 from binnet.agreement import compare
 from binnet.checkpoint import Progress, State
 from binnet.checkpoint import save as save_checkpoint
-from binnet.cli import main
 from binnet.config import TrainConfig
 from binnet.evaluate import Model, open_model
 from binnet.health import signs
@@ -41,15 +40,6 @@ def files(info, tmp_path_factory):
     binary = models.build("lenet5", "bwn", num_classes=10, in_channels=1, image_size=8, seed=1)
     binnet.pack(binary, info).save(folder / "bwn.h5")
     return folder
-
-
-@pytest.fixture
-def say(capsys):
-    def run(*argv):
-        capsys.readouterr()
-        return main([*map(str, argv)]), *capsys.readouterr()
-
-    return run
 
 
 def test_models_that_agree(files, say):
