@@ -6,13 +6,14 @@ made for files of strangers, and knows each size before it takes memory.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
 from dataclasses import dataclass
 
 import numpy as np
+
+from .digests import digest
 
 DTYPES = {"<f4": "float32", "<u8": "uint64", "<i8": "int64", "|u1": "uint8"}
 LEAST_BLOCK = 512  # of HDF5's user block, which is a power of two
@@ -158,14 +159,6 @@ def gaps(index: Index, size: int) -> list[tuple[int, int]]:
         found.append((end, part.offset))
         end = part.offset + part.nbytes
     return [*found, (end, size)]
-
-
-def digest(*pieces: bytes | memoryview) -> str:
-    """SHA-256 of some bytes, one after the other, in lower-case hexadecimal digits."""
-    sha256 = hashlib.sha256()
-    for piece in pieces:
-        sha256.update(piece)
-    return sha256.hexdigest()
 
 
 def _block(length: int) -> int:
