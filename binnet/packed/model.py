@@ -120,8 +120,7 @@ def pack(network: Network, info: DataInfo | None = None) -> PackedModel:
     Returns
     -------
     PackedModel
-        Gives the same bits as ``network.eval()``; in the modes ``bwn`` and ``binaryconnect`` the same up to the order
-        of summation, a relative 1e-6 or so.
+        Gives the same bits as ``network.eval()``, for an image the same ones in any batch.
 
     Raises
     ------
