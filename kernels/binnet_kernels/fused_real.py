@@ -15,7 +15,7 @@ from .bwn import ROWS, are_few, blocks_of, signed_rows
 from .checks import Float, Pair, Window
 from .finish import Finish, Run, check_map, outputs
 from .fused import nothing, sizes_of
-from .geometry import aligned, sliding
+from .geometry import sliding
 from .pixels import store
 from .tail import plus_columns, run_tail, times_columns
 from .tile import (
@@ -27,7 +27,7 @@ from .tile import (
     multiply_add,
     no_sums,
 )
-from .xnor import whole_blocks
+from .xnor import interleaved, whole_blocks
 
 
 class FusedConv2d:
@@ -70,11 +70,7 @@ class FusedConv2d:
             by_tap = bits.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
             self._weight: npt.NDArray[Any] = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
         else:
-            real = np.zeros((self.columns, depth), np.float32)
-            real[:o] = checks.floats(weight, "weight", shape=shape).reshape(o, depth)
-            self._weight = aligned(real.size)
-            in_order = self._weight.reshape(blocks, depth, CHANNELS)
-            in_order[...] = real.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
+            self._weight = interleaved(checks.floats(weight, "weight", shape=shape).reshape(o, depth))
 
     def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
         """A function without arguments that convolves.
