@@ -15,7 +15,7 @@ import numpy as np
 
 from .digests import digest
 
-DTYPES = {"<f4": "float32", "<u8": "uint64", "<i8": "int64", "|u1": "uint8"}
+DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64", "|u1": "uint8"}
 LEAST_BLOCK = 512  # of HDF5's user block, which is a power of two
 LONGEST_HEAD = 256
 LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length

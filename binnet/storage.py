@@ -38,7 +38,7 @@ from .index import (
 Array = npt.NDArray[Any]
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
 VERSION = 1
-_DTYPES = ("float32", "uint64", "int64")
+_DTYPES = ("float32", "float16", "uint64", "int64")
 _NO_CHECKSUM = "{} does not have the checksum it was written with"
 _CHUNK = 1 << 20  # bytes that are read at a time
 
@@ -57,7 +57,7 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
     kind
         ``CHECKPOINT`` or ``PACKED``.
     arrays
-        float32, uint64 or int64 arrays by name; names may hold dots, not slashes.
+        float32, float16, uint64 or int64 arrays by name; names may hold dots, not slashes.
     description
         Anything that JSON can hold.
 
