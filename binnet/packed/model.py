@@ -11,7 +11,7 @@ import numpy as np
 
 from binnet_kernels.checks import Float, floats
 
-from .. import storage
+from .. import shipped, storage
 from ..info import DataInfo
 from ..models import ModelSpec, Network
 from ..nn import init
@@ -147,7 +147,14 @@ def pack(network: Network, info: DataInfo | None = None, real: str = "float32") 
 
 
 def load(path: str | Path) -> PackedModel:
-    """Read a packed model; StorageError, in one sentence, when the file is missing, damaged or something else."""
+    """Read a packed model: a file, or one that comes with binnet by its name, such as ``"quick-tiny20"``.
+
+    Raises
+    ------
+    StorageError
+        In one sentence, when the file is missing, damaged or something else.
+    """
+    path = shipped.find(path)
     _, arrays, description = storage.load(path, PACKED)
     return from_parts(path, arrays, description)
 
