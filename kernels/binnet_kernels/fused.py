@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from . import checks
@@ -23,7 +24,7 @@ from .tile import (
     CHUNK,
     XNOR_ROWS,
 )
-from .xnor import count_tile, interleaved, tap_sums, whole_blocks
+from .xnor import count_tile, in_rows, interleaved, tap_sums, whole_blocks
 
 
 def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
@@ -34,6 +35,12 @@ def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
     bits = np.unpackbits(signs.view(np.uint8), count=n, bitorder="little").reshape(-1, c)
     bits = np.pad(bits, ((0, 0), (0, -c % 32)))
     return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32).reshape(o, -1)
+
+
+def words_of(bits: npt.NDArray[np.uint8]) -> Words:
+    """Bits in a row as words, the lowest first; those that are left in the last word are 0."""
+    words: Words = np.packbits(np.pad(bits, (0, -len(bits) % 64)), bitorder="little").view(np.uint64)
+    return words
 
 
 class FusedXnorConv2d:
@@ -72,6 +79,13 @@ class FusedXnorConv2d:
         halves = filter_halves(signs, shape)
         self._weight = interleaved(halves)
         self._taps = tap_sums(halves.reshape(*shape[:3], -1), shape[3])
+
+    def stored(self) -> Words:
+        """The signs as they were given, which are not kept besides."""
+        (o, *_, c), n = self.shape, int(np.prod(self.shape))
+        halves = in_rows(self._weight, o, self._weight.size // max(self.columns, 1))
+        bits = np.unpackbits(halves.view(np.uint8).reshape(-1), bitorder="little").reshape(-1, -(-c // 32) * 32)
+        return words_of(bits[:, :c].reshape(n))
 
     def bind(
         self,
