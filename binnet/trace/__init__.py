@@ -5,7 +5,7 @@ from .checks import Check, checks
 from .fit import Fit, fit
 from .layer import Layer
 from .page import embedded, page, write_page
-from .picture import Picture, trace_image
+from .picture import Picture, trace_filters, trace_image
 from .source import Source, fresh_source, open_source
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "fresh_source",
     "open_source",
     "page",
+    "trace_filters",
     "trace_image",
     "trace_layer",
     "write_page",

@@ -23,8 +23,9 @@ def strongest(t: Trace, filters: int | None = None) -> Focus:
     strength = np.nan_to_num(np.abs(t.conv[..., :filters]))
     (ph, pw), (sh, sw) = t.layer.window.padding, t.layer.window.stride
     rows, cols = -(-ph // sh), -(-pw // sw)  # of pixels whose window reaches into the border
-    inner = np.zeros(strength.shape, bool)
-    inner[rows : len(inner) - rows, cols : inner.shape[1] - cols] = True
+    oh, ow = t.K.shape
+    inner = np.zeros((oh, ow, 1), bool)
+    inner[rows : oh - rows, cols : ow - cols] = True
     place = int(np.where(inner, strength, -1.0).argmax()) if inner.any() else int(strength.argmax())
     row, col, filter_ = map(int, np.unravel_index(place, strength.shape))
     return Focus(row, col, filter_)

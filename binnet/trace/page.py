@@ -12,6 +12,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from binnet_datasets.transforms import resize_to
+
 from .. import __version__
 from ..storage import replacing
 from .checks import Check
@@ -20,6 +22,7 @@ from .focus import strongest
 from .picture import Picture
 from .steps import Step, steps
 
+_LARGEST_PICTURE = 256  # pixels of the longer side; a larger image would take the place of arrays
 _SCRIPTS = ("data.js", "colour.js", "maps.js", "bits.js", "details.js", "views.js", "app.js")
 
 
@@ -38,6 +41,7 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
     values = {
         "title": escape(f"{t.layer.name} · binnet trace"),
         "style": _text("style.css"),
+        "theme": _text("theme.js"),
         "picture": _png(picture),
         "image": escape(picture.image),
         "model": escape(picture.model),
@@ -65,7 +69,8 @@ def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET) -> s
     """The page inside another one, as HTML: ``IPython.display.HTML(embedded(picture))`` in a notebook or a docs page.
 
     It is an ``<iframe srcdoc>``, so styles and keys of the two pages do not meet, and the outer page stays one file. It
-    follows the reader's colour scheme. To link a file instead, see :func:`write_page`.
+    is light or dark as furo's button says, else as the reader's system has it. To link a file instead, see
+    :func:`write_page`.
 
     Parameters
     ----------
@@ -149,7 +154,9 @@ def _check(check: Check) -> str:
 def _png(picture: Picture) -> str:
     from PIL import Image
 
-    pixels, buffer = picture.pixels, io.BytesIO()
+    (h, w, _), buffer = picture.pixels.shape, io.BytesIO()
+    less = min(1.0, _LARGEST_PICTURE / max(h, w))
+    pixels = resize_to(picture.pixels, (max(1, round(less * h)), max(1, round(less * w))))
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 

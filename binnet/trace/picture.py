@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import binnet_datasets
+from binnet_kernels.checks import Float
 
 from ..images import read_for
 from ..packed.engine import Engine
@@ -82,6 +83,29 @@ def trace_image(source: Source, image: str | Path, layer: str | None = None, sid
     model_name = f"{spec.name}, {spec.binarize}" + ("" if source.name == spec.name else f", from {source.name}")
     names = tuple(each.name for each in before)
     return Picture(model_name, Path(image).name, pixels, names, trace, found, _notes(source, trace.layer))
+
+
+def trace_filters(x: Float, layer: Layer, pixels: npt.NDArray[np.uint8], image: str = "image") -> Picture:
+    """Trace filters of one's own on an image, without a network.
+
+    Parameters
+    ----------
+    x : float32 (H, W, C)
+        What the filters read, for example a photograph less the mean of each channel.
+    layer
+        From :meth:`binnet.trace.Layer.of_weight`.
+    pixels : uint8 (H, W, 1 or 3)
+        The image to show.
+    image
+        What it is called.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`binnet.trace.trace_layer`.
+    """
+    trace = trace_layer(x, layer)
+    return Picture("filters without a network", image, pixels, (), trace, tuple(checks(trace)), ())
 
 
 def _size(source: Source, side: int | None) -> tuple[int, int]:

@@ -19,7 +19,7 @@ function drawStep() {
   const numbers = [["shape", step.shape], ...step.numbers];
   get("step-numbers").replaceChildren(...numbers.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   shownMaps = view.maps.map((name) => new PixelMap(MAPS[name]()));
-  shownSheets = (view.sheets || []).filter(() => OH * OW * H * W > 1).map((name) => new Sheet(SHEETS[name]()));
+  shownSheets = (view.sheets || []).map((name) => new Sheet(SHEETS[name]()));
   shownDetails = view.details.map((make) => make());
   const first = step.key === "image" ? [imageFigure()] : [];
   get("maps").replaceChildren(...first, ...shownMaps.map((map) => map.figure));
@@ -46,7 +46,7 @@ function drawLedger() {
   const key = META.steps[STATE.step].key;
   const [row, col] = STATE.pixel;
   const where = element("div", { class: "where" }, `output pixel (${row}, ${col}), filter ${STATE.filter}`);
-  const items = LEDGER.map(([, label, steps, value]) =>
+  const items = LEDGER.map(([label, steps, value]) =>
     element("div", { class: steps.includes(key) ? "item now" : "item" }, element("small", {}, label), element("b", {}, shown(value()))),
   );
   get("ledger").replaceChildren(where, ...items);
@@ -159,7 +159,7 @@ function begin() {
   get("channel").addEventListener("input", (event) => chooseChannel(Number(event.target.value)));
   get("zoom").addEventListener("input", (event) => zoomTo(Number(event.target.value)));
   document.addEventListener("keydown", onKey);
-  DARK.addEventListener("change", drawStep);
+  document.addEventListener("theme", drawStep);
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (window.innerWidth !== width) drawStep();

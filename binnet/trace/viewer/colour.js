@@ -1,6 +1,6 @@
 // Colours of maps: blue below zero, orange above, and one ramp for magnitudes; each for light and dark.
 
-const DARK = window.matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => document.documentElement.dataset.theme === "dark";
 const RAMPS = {
   light: {
     diverging: [[18, 70, 135], [103, 160, 214], [247, 247, 247], [238, 160, 91], [150, 62, 4]],
@@ -18,7 +18,7 @@ function cssColour(name) {
 
 // The colour of t in [0, 1] on a ramp.
 function onRamp(kind, t) {
-  const stops = RAMPS[DARK.matches ? "dark" : "light"][kind];
+  const stops = RAMPS[isDark() ? "dark" : "light"][kind];
   const place = Math.min(Math.max(t, 0), 1) * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
   return stops[low].map((value, i) => Math.round(value + (place - low) * (stops[low + 1][i] - value)));

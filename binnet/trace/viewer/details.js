@@ -5,12 +5,12 @@ class Patch {
   // `value(r, c, row, col)`: of tap (r, c), which lies on pixel (row, col); `outside`: what the border shows there.
   constructor({ title, value, outside, extent: [low, high], kind }) {
     Object.assign(this, { title, value, outside, scale: scaleOf(kind, low, high) });
-    this.small = KW > 7;
-    this.node = element("div");
+    this.node = element("div", { class: "window" });
   }
 
   draw() {
     const [top, left] = corner(...STATE.pixel);
+    this.small = get("details").clientWidth / KW < (KW > 5 ? 44 : 56); // no room for numbers: colours only
     const rows = Array.from({ length: KH }, (_, r) =>
       element("tr", {}, ...Array.from({ length: KW }, (_, c) => this.cell(r, c, top + r, left + c))),
     );
@@ -27,8 +27,15 @@ class Patch {
     const value = this.value(r, c, row, col);
     const colour = this.scale.colour(value);
     const style = `background: ${css(colour)}; color: ${inkOn(colour)}`;
-    return element("td", { style, title: shown(value) }, this.small ? "" : shown(value));
+    return element("td", { style, title: shown(value) }, this.small ? "" : brief(value));
   }
+}
+
+// With fewer digits where a window has many taps.
+function brief(value) {
+  const size = Math.abs(value);
+  if (size > 0 && size < 1e-4) return value.toExponential(0).replaceAll("-", "−");
+  return KW > 5 ? shown(Number(value.toPrecision(2))) : shown(value);
 }
 
 function inputPatch() {
@@ -109,48 +116,50 @@ function scatter() {
   const canvas = element("canvas", { role: "img" });
   const title = element("h3");
   const node = element("div", {}, title, canvas);
+  const r = shown(at("correlations", STATE.filter));
+  title.textContent = `Filter ${STATE.filter}: correlation ${r}, error ${shown(at("errors", STATE.filter))}`;
+  canvas.setAttribute("aria-label", `Scatter of Eq. 11 against the float convolution, ${OH * OW} pixels, correlation ${r}`);
+  const [low, high] = bothRange();
+  const all = element("canvas"); // every pixel, drawn once
   const draw = () => {
-    const f = STATE.filter;
-    const r = at("correlations", f);
-    title.textContent = `Filter ${f}: correlation ${shown(r)}, error ${shown(at("errors", f))}`;
-    canvas.setAttribute("aria-label", `Scatter of Eq. 11 against the float convolution, ${OH * OW} pixels, correlation ${shown(r)}`);
-    drawScatter(canvas, f, Math.min(node.clientWidth, 420));
+    const size = Math.min(node.clientWidth, 420);
+    const place = (v) => EDGE + ((v - low) / (high - low || 1)) * (size - 2 * EDGE);
+    const dot = (context, row, col, radius) => {
+      context.beginPath();
+      context.arc(place(at("conv", row, col, STATE.filter)), size - place(at("y", row, col, STATE.filter)), radius, 0, 7);
+      context.fill();
+    };
+    if (all.style.width !== `${size}px`) drawScatter(all, size, [low, high], place, dot);
+    const context = sharpCanvas(canvas, size, size);
+    context.drawImage(all, 0, 0, size, size);
+    context.fillStyle = cssColour("mark");
+    dot(context, ...STATE.pixel, 5);
   };
   return { node, draw };
 }
 
-function drawScatter(canvas, filter, size) {
+const EDGE = 28; // around the scatter, for the words
+
+function drawScatter(canvas, size, [low, high], place, dot) {
   const context = sharpCanvas(canvas, size, size);
-  const [low, high] = bothRange();
-  const edge = 28;
-  const place = (v) => edge + ((v - low) / (high - low || 1)) * (size - 2 * edge);
   context.strokeStyle = cssColour("line");
   for (const v of [0, low, high].filter((v) => v >= low && v <= high)) {
-    line(context, place(v), size - edge, place(v), edge);
-    line(context, edge, size - place(v), size - edge, size - place(v));
+    line(context, place(v), size - EDGE, place(v), EDGE);
+    line(context, EDGE, size - place(v), size - EDGE, size - place(v));
   }
   context.strokeStyle = cssColour("quiet");
-  line(context, edge, size - edge, size - edge, edge);
+  line(context, EDGE, size - EDGE, size - EDGE, EDGE);
   context.fillStyle = cssColour("accent");
   context.globalAlpha = 0.6;
-  const dot = (row, col, radius) => {
-    context.beginPath();
-    context.arc(place(at("conv", row, col, filter)), size - place(at("y", row, col, filter)), radius, 0, 7);
-    context.fill();
-  };
-  for (let i = 0; i < OH * OW; i++) dot(Math.floor(i / OW), i % OW, OH * OW > 600 ? 1.5 : 2.5);
+  for (let i = 0; i < OH * OW; i++) dot(context, Math.floor(i / OW), i % OW, OH * OW > 600 ? 1.5 : 2.5);
   context.globalAlpha = 1;
-  context.fillStyle = cssColour("mark");
-  dot(...STATE.pixel, 5);
   context.fillStyle = cssColour("quiet");
   context.font = "12px system-ui, sans-serif";
-  context.fillText("float I ∗ W →", edge, size - 8);
-  context.save();
-  context.translate(14, size - edge);
+  context.fillText("float I ∗ W →", EDGE, size - 8);
+  context.fillText("equal", size - EDGE - 30, EDGE - 8);
+  context.translate(14, size - EDGE);
   context.rotate(-Math.PI / 2);
   context.fillText("binary, Eq. 11 →", 0, 0);
-  context.restore();
-  context.fillText("equal", size - edge - 30, edge - 8);
 }
 
 function line(context, ...ends) {

@@ -78,7 +78,7 @@ class PixelMap {
 
   // Side of a cell in CSS pixels, so that the whole map fits at zoom 1.
   cell() {
-    const fitting = this.frame.clientWidth / (this.cols + 2 * this.edgeCols);
+    const fitting = this.figure.clientWidth / (this.cols + 2 * this.edgeCols);
     const tallest = 420 / (this.rows + 2 * this.edgeRows);
     return Math.min(fitting, tallest, 48) * STATE.zoom;
   }
@@ -132,7 +132,7 @@ function atLeast(side, [left, top, width, height]) {
 }
 
 function outline(context, [left, top, width, height]) {
-  for (const [colour, line] of [[DARK.matches ? "#000" : "#fff", 5], [cssColour("mark"), 2.5]]) {
+  for (const [colour, line] of [[isDark() ? "#000" : "#fff", 5], [cssColour("mark"), 2.5]]) {
     context.strokeStyle = colour;
     context.lineWidth = line;
     context.strokeRect(left, top, width, height);
@@ -158,7 +158,7 @@ function hatch(context, left, top, width, height) {
 // Small pictures of all channels or filters side by side; a click chooses one.
 class Sheet {
   constructor({ title, count, rows, cols, kind, value, chosen, choose }) {
-    Object.assign(this, { count, rows, cols, value, chosen, choose, gap: 2 });
+    Object.assign(this, { count, rows, cols, value, chosen, choose, gap: cols > 7 ? 2 : cols > 1 ? 5 : 1 });
     this.canvas = element("canvas", { role: "img", "aria-label": `${title}, small: ${count} pictures of ${rows} by ${cols}` });
     const scale = scaleOf(kind, ...this.wholeExtent());
     this.rasters = Array.from({ length: count }, (_, i) => raster(rows, cols, (r, c) => value(i, r, c), scale));
@@ -173,7 +173,7 @@ class Sheet {
 
   draw() {
     const width = this.figure.clientWidth;
-    const wanted = Math.min(Math.max(Math.ceil(this.cols * 1.5), 30), 72);
+    const wanted = this.cols > 1 ? Math.min(Math.max(Math.ceil(this.cols * 1.5), 28), 72) : 12;
     this.columns = Math.max(1, Math.min(this.count, Math.floor(width / (wanted + this.gap))));
     this.tile = Math.min(width / this.columns, 1.6 * (wanted + this.gap));
     this.high = (this.tile - this.gap) * (this.rows / this.cols) + this.gap;

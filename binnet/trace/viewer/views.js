@@ -100,11 +100,11 @@ function productSum() {
 
 // The chain of numbers of the pixel; those of the current step are framed.
 const LEDGER = [
-  ["K", "K", ["K", "y"], () => at("K", ...STATE.pixel)],
-  ["α", "α", ["alpha", "y"], () => at("alpha", STATE.filter)],
-  ["differing", "differing", ["xor", "popcount", "dots"], () => at("differing", ...here())],
-  ["dot", "n − 2·differing", ["dots", "y"], () => at("dots", ...here())],
-  ["binary", "binary, ⊙ K α", ["y", "error"], () => at("y", ...here())],
-  ["float", "float", ["conv", "error"], () => at("conv", ...here())],
-  ["error", "difference", ["error"], () => errorOf(...here())],
+  ["K", ["K", "y"], () => at("K", ...STATE.pixel)],
+  ["α", ["alpha", "y"], () => at("alpha", STATE.filter)],
+  ["differing", ["xor", "popcount", "dots"], () => at("differing", ...here())],
+  ["dot ⊛", ["dots", "y"], () => at("dots", ...here())],
+  ["binary", ["y", "error"], () => at("y", ...here())],
+  ["float", ["conv", "error"], () => at("conv", ...here())],
+  ["difference", ["error"], () => errorOf(...here())],
 ];
