@@ -48,8 +48,7 @@ myst_dmath_double_inline = True
 
 # Reference, out of docstrings in NumPy style.
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_typehints_format = "short"
+autodoc_typehints = "none"  # the docstrings give shapes and types in words
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_ivar = True
@@ -68,7 +67,7 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
     "dark_css_variables": {"color-brand-primary": "#7db8f0", "color-brand-content": "#7db8f0"},
 }
-pygments_style, pygments_dark_style = "friendly", "monokai"
+pygments_style, pygments_dark_style = "friendly", "github-dark"
 copybutton_selector = ".cell_input div.highlight pre, div.highlight-default pre, div.highlight-bash pre"
 
 
