@@ -38,6 +38,7 @@ nb_execution_mode = "force"
 nb_execution_timeout = 240
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "error"  # warnings in a cell end the build as well
 profile = DOCS / "_build" / "ipython" / "profile_default"  # not the one of whoever builds: it may hold start-up files
 profile.mkdir(parents=True, exist_ok=True)
 (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\nc.HistoryManager.enabled = False\n")

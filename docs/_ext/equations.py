@@ -60,6 +60,7 @@ class Equation(SphinxDirective):
     """One numbered equation; the number is the paper's, or a word for those that have none there."""
 
     required_arguments = 1
+    final_argument_whitespace = True
     has_content = True
     option_spec: ClassVar[dict[str, Any]] = {
         "title": directives.unchanged_required,
