@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .finish import Finish, bits_map
     from .fused import FusedXnorConv2d
     from .fused_real import FusedConv2d
+    from .kbit import FusedKbitConv2d, KbitConv2d, KbitLinear
+    from .levels import pack_planes, quantise, quantise_weight, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
@@ -40,6 +42,8 @@ _NAMES_IN = {
     "finish": ("Finish", "bits_map"),
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
+    "kbit": ("FusedKbitConv2d", "KbitConv2d", "KbitLinear"),
+    "levels": ("pack_planes", "quantise", "quantise_weight", "weight_range"),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
@@ -58,7 +62,10 @@ __all__ = [
     "Conv2d",
     "Finish",
     "FusedConv2d",
+    "FusedKbitConv2d",
     "FusedXnorConv2d",
+    "KbitConv2d",
+    "KbitLinear",
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
@@ -78,7 +85,10 @@ __all__ = [
     "grad_alpha",
     "max_pool2d",
     "max_pool2d_grad",
+    "pack_planes",
     "pack_signs",
+    "quantise",
+    "quantise_weight",
     "reference",
     "scale_map",
     "set_num_threads",
@@ -90,6 +100,7 @@ __all__ = [
     "unpack_signs",
     "weight_alpha",
     "weight_hat",
+    "weight_range",
     "xnor_gemm",
 ]
 

@@ -15,12 +15,19 @@ from . import checks
 from .checks import Float, Ints, Pair, Window, Words
 from .finish import Finish as Finish
 from .finish import bits_map as bits_map
+from .reference_kbit import FusedKbitConv2d as FusedKbitConv2d
+from .reference_kbit import KbitConv2d as KbitConv2d
+from .reference_kbit import KbitLinear as KbitLinear
+from .reference_kbit import pack_planes as pack_planes
+from .reference_kbit import quantise as quantise
+from .reference_kbit import quantise_weight as quantise_weight
+from .reference_kbit import weight_range as weight_range
 from .reference_packed import FusedConv2d as FusedConv2d
 from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
 from .reference_packed import bind_map as bind_map
 from .reference_packed import bind_pack_with_k as bind_pack_with_k
 from .reference_packed import bind_pool_bits as bind_pool_bits
-from .reference_training import (  # one vocabulary, in three files
+from .reference_training import (  # one vocabulary, in four files
     adam_update as adam_update,
 )
 from .reference_training import (
