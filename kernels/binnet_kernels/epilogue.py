@@ -218,7 +218,7 @@ def store_dots(
 ) -> Any:
     """``out[q, c] = (base[group[q], c] - 2 * tile[p, c - channel]) * alpha[c] * K[q * k_step] + bias[c]``.
 
-    What is below ``least`` becomes ``least``. q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the
+    What is below ``least`` becomes it. q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the
     border correction, a row of ``columns`` for each class of border; ``group[q]`` is the class of pixel q. ``columns``
     is a whole number of blocks of channels.
     """
