@@ -146,6 +146,24 @@ def naive_conv2d_grad_weight(x, grad, weight_shape, stride=1, padding=0):
     return grad_weight
 
 
+def naive_pack_map(x, padding=0, pad_value=0):
+    """sign(x) with its border, 32 signs to a half word; a border of 0 is written as +1."""
+    signs = pad_image(naive_sign(x), padding, -1 if pad_value == -1 else 1)
+    words = naive_pack_signs(signs)
+    return np.ascontiguousarray(words.view("<u4")[..., : math.ceil(np.shape(x)[3] / 32)].astype(np.uint32))
+
+
+def naive_sign_grad_weight(x, grad, weight_shape, stride=1, padding=0, pad_value=0):
+    """The weight gradient of a convolution of sign(x) with a border of ``pad_value``."""
+    return naive_conv2d_grad_weight(pad_image(naive_sign(x), padding, pad_value), grad, weight_shape, stride)
+
+
+def naive_sign_grad_input(grad, weight, alpha, x_shape, stride=1, padding=0):
+    """The input gradient of a convolution with alpha sign(W)."""
+    weight_hat = naive_sign(weight) * np.asarray(alpha, np.float64)[:, None, None, None]
+    return naive_conv2d_grad_input(grad, weight_hat, x_shape, stride, padding)
+
+
 def naive_alpha(alpha, weight):
     """True: Eq. 6. False: ones. An array: itself."""
     if alpha is True:

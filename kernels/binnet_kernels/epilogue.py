@@ -186,6 +186,7 @@ def _store_dots(
     K: Any,
     k_step: int,
     bias: Any,
+    least: Any,
 ) -> None:
     keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
@@ -193,7 +194,8 @@ def _store_dots(
         dots = _dots(tile, row, base, group[pixel] * columns + channel, keep).astype(np.float32)
         index = pixel * step + channel
         scaled = dots * alpha[channel : channel + keep] * K[pixel * k_step]
-        out[index : index + keep] = scaled + bias[channel : channel + keep]
+        value = scaled + bias[channel : channel + keep]
+        out[index : index + keep] = np.where(value < least, least, value)
 
 
 @twin(_store_dots)
@@ -212,15 +214,17 @@ def store_dots(
     K: Any,
     k_step: Any,
     bias: Any,
+    least: Any,
 ) -> Any:
     """``out[q, c] = (base[group[q], c] - 2 * tile[p, c - channel]) * alpha[c] * K[q * k_step] + bias[c]``.
 
-    q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the border correction, a row of ``columns``
-    for each class of border; ``group[q]`` is the class of pixel q. ``columns`` is a whole number of blocks of channels.
+    What is below ``least`` becomes it. q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the
+    border correction, a row of ``columns`` for each class of border; ``group[q]`` is the class of pixel q. ``columns``
+    is a whole number of blocks of channels.
     """
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias = args
+        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias, least = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
         for row, pixel in each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
@@ -233,10 +237,12 @@ def store_dots(
                 b = builder.load(pointer(context, builder, sig.args[12], bias, column, floats), align=4)
                 value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
                 value = builder.fadd(value, b)
+                floor = spread(builder, least, LANES)
+                value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 index = builder.add(builder.mul(pixel, step), column)
                 address = pointer(context, builder, sig.args[1], out, index, floats)
                 masked_store(builder, value, address, builder.sub(step, column))
         return context.get_dummy_value()
 
     ints = (types.intp,) * 4
-    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp, bias), build
+    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp, bias, types.float32), build
