@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from binnet_kernels.checks import Float, Pair, pair
@@ -11,6 +14,9 @@ from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 from .options import BinaryOptions
+
+if TYPE_CHECKING:
+    from .layers import BatchNorm
 
 
 class Sign(Module):
@@ -60,6 +66,15 @@ class BinaryLayer(Module):
         return ops.binary_weight(
             self.weight.data, None if self.alpha is None else self.alpha.data, self.scale, self.center
         )
+
+    @property
+    def needs_signs_only(self) -> bool:
+        """Whether signs are all that both passes need of a binary input: K and the polynomial need the values."""
+        return self.options.ste == "clip" and not self.use_k
+
+    def rule(self) -> dict[str, Any]:
+        """How the weights are binarised and differentiated, as :mod:`binnet.ops` takes it."""
+        return {"scale": self.scale, "weight_gradient": self.options.weight_gradient, "center": self.center}
 
 
 class _Conv(BinaryLayer):
@@ -112,37 +127,38 @@ class BinConv2d(_Conv):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", self.weight.shape[3])
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
         return ops.xnor_conv2d(
-            x,
-            self.weight,
-            self.alpha,
-            stride=self.stride,
-            padding=self.padding,
-            pad_value=self.pad_value,
-            scale=self.scale,
-            use_k=self.use_k,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-            ste=self.options.ste,
+            x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **self._window(), **self.rule()
         )
+
+    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
+        """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here."""
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        tensors = (norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha)
+        return ops.norm_xnor_conv2d(x, *tensors, relu=relu, **self._window(), **self.rule())
+
+    def _window(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "pad_value": self.pad_value}
 
 
 class BinLinear(_Linear):
     """XNOR dense layer, (N, in_features) to (N, out_features); see :class:`BinConv2d`. K is the mean of a row's |x|."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", self.weight.shape[1])
-        return ops.xnor_linear(
-            x,
-            self.weight,
-            self.alpha,
-            scale=self.scale,
-            use_k=self.use_k,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-            ste=self.options.ste,
-        )
+        self.expect(x.shape, "N", self.weight.shape[1])
+        return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **self.rule())
+
+    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
+        """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation.
+
+        A dense layer on a flattened map is a convolution whose window is the map: nothing has to be moved.
+        """
+        self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
+        images = x if x.ndim == 4 else ops.as_pixels(x)
+        weight = ops.reshape(self.weight, (len(self.weight), *images.shape[1:]))
+        tensors = (norm.gamma, norm.beta, norm.statistics(), weight, self.alpha)
+        return ops.as_rows(ops.norm_xnor_conv2d(images, *tensors, relu=relu, **self.rule()))
 
 
 class BwnConv2d(_Conv):
@@ -153,29 +169,13 @@ class BwnConv2d(_Conv):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", self.weight.shape[3])
-        return ops.bwn_conv2d(
-            x,
-            self.weight,
-            self.alpha,
-            stride=self.stride,
-            padding=self.padding,
-            scale=self.scale,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-        )
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        return ops.bwn_conv2d(x, self.weight, self.alpha, stride=self.stride, padding=self.padding, **self.rule())
 
 
 class BwnLinear(_Linear):
     """Dense layer of real inputs with binary weights, (N, in_features) to (N, out_features)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", self.weight.shape[1])
-        return ops.bwn_linear(
-            x,
-            self.weight,
-            self.alpha,
-            scale=self.scale,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-        )
+        self.expect(x.shape, "N", self.weight.shape[1])
+        return ops.bwn_linear(x, self.weight, self.alpha, **self.rule())

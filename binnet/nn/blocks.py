@@ -11,7 +11,8 @@ import numpy as np
 from binnet_kernels.checks import Pair, pair
 
 from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
-from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, Named, ReLU, Residual, Sequential
+from .containers import Named, Residual, Sequential
+from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
 from .module import Module
 from .options import MODES, BinaryOptions, check_word
 

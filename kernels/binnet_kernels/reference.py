@@ -131,7 +131,7 @@ class XnorConv2d:
         weight = checks.filters(weight, 4)
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
-        self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
+        self.alpha, self.weight_sign, self.weight_signs = _alpha(alpha, weight), sign(weight), pack_signs(weight)
         self.bias = checks.bias(bias, len(weight))
 
     def __call__(self, x: Any, out: Any = None) -> Float:

@@ -46,6 +46,12 @@ class XnorConv2d:
     bias : array (O,), optional
         Added at the end; the paper has none.
 
+    Attributes
+    ----------
+    alpha : float32 (O,)
+    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
+        sign(W) as from :func:`pack_signs`, for the gradient.
+
     Raises
     ------
     TypeError, ValueError
@@ -67,7 +73,7 @@ class XnorConv2d:
         self.pad_value, self.use_k = checks.pad_value(pad_value), bool(use_k)
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
-        packed = pack_signs(weight)
+        self.weight_signs = packed = pack_signs(weight)
         self.weight_halves = interleaved(half_words(packed, weight.shape[3]))
         self._columns = whole_blocks(len(weight))
         self.bias = checks.bias(bias, len(weight))
