@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
+Halves = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
 Pair = int | Sequence[int]
 
@@ -42,6 +43,16 @@ def words(value: Any, name: str, ndim: int | None = None) -> Words:
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     return _plain(array, np.dtype(np.uint64))
+
+
+def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
+    """``value`` as a C-contiguous, writeable uint32 array of that shape; TypeError for any other dtype."""
+    array = np.asarray(value)
+    if array.dtype != np.uint32:
+        raise TypeError(f"{name} must be an array of uint32 half words, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return _plain(array, np.dtype(np.uint32))
 
 
 def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:

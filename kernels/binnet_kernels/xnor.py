@@ -14,14 +14,12 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import mean_magnitude, pack_signs, pack_values
-from .checks import Float, Ints, Pair, Window, Words
+from .bits import border_halves, mean_magnitude, pack_border, pack_signs, pack_values
+from .checks import Float, Halves, Ints, Pair, Window, Words
 from .epilogue import store_dots, store_ints
 from .geometry import Indices, Sliding, aligned, border_classes, sliding
 from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
-
-Halves = npt.NDArray[np.uint32]
 
 _ONE = np.ones(1, np.float32)
 _WORTH_SHARING = 1 << 16  # values to pack, some 5 µs: as long as it takes to wake the other threads
@@ -107,8 +105,7 @@ class XnorConv2d:
         self._alpha_blocks = np.pad(self.alpha, rest)
         self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
         self._taps = tap_sums(packed, weight.shape[3])
-        border = pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32))
-        self._border = half_words(border, weight.shape[3]).ravel()
+        self._border = border_halves(weight.shape[3], self.pad_value)
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -249,7 +246,7 @@ def _pack_image(x, border, packed, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         if inside:
             for col in range(w):
                 source = ((line // high * h + row) * w + col) * c
@@ -262,7 +259,7 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         for col in range(wide):
             mean_abs_x[line * wide + col] = np.float32(0)
         if inside:
@@ -270,14 +267,6 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
                 source = ((line // high * h + row) * w + col) * c
                 pack_values(x, source, c, packed, target + (col + pw) * halves)
                 mean_abs_x[line * wide + col + pw] = mean_magnitude(x, source, c)
-
-
-@helper
-def _pack_border(border, packed, target, wide, halves, count):
-    """Fill the first and the last ``count`` pixels of a row."""
-    for i in range(count * halves):
-        packed[target + i] = border[i % halves]
-        packed[target + wide * halves - 1 - i] = border[halves - 1 - i % halves]
 
 
 @helper
