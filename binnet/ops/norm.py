@@ -78,9 +78,7 @@ def grad_of_fixed_norm(
 
 class _BatchNorm(Function):
     @staticmethod
-    def forward(
-        ctx: Context, x: Float, gamma: Float, beta: Float, *, statistics: Statistics, relu: bool
-    ) -> Float:
+    def forward(ctx: Context, x: Float, gamma: Float, beta: Float, *, statistics: Statistics, relu: bool) -> Float:
         mean, var = statistics.of(x)
         y: Float = kernels().batch_norm_inference(x, gamma, beta, mean, var, statistics.eps)
         if relu:

@@ -146,7 +146,9 @@ class SignProduct:
         latent, scales = self.rule.binary_weight(weight, alpha)
         return kernels().XnorConv2d(latent, self.stride, self.padding, self.pad_value, scales), latent
 
-    def grad_weight(self, ctx: Context, grad: Float, bits: Any, shape: tuple[int, ...], plan: Any, latent: Float) -> Any:
+    def grad_weight(
+        self, ctx: Context, grad: Float, bits: Any, shape: tuple[int, ...], plan: Any, latent: Float
+    ) -> Any:
         """Gradients of the weight and of the learned scales, the last two inputs of ``ctx``."""
         if not any(ctx.needs_grad[-2:]):
             return None, None
@@ -155,9 +157,7 @@ class SignProduct:
 
     def grad_sign(self, grad: Float, shape: tuple[int, ...], plan: Any) -> Float:
         """Gradient of sign(x), where ``shape`` is that of x."""
-        result: Float = kernels().sign_grad_input(
-            grad, plan.weight_signs, plan.alpha, shape, self.stride, self.padding
-        )
+        result: Float = kernels().sign_grad_input(grad, plan.weight_signs, plan.alpha, shape, self.stride, self.padding)
         return result
 
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from .fused_real import FusedConv2d
     from .gemm import xnor_gemm
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
-    from .norm import batch_norm, batch_norm_grad, batch_norm_inference
+    from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
     from .scale import scale_map, weight_alpha
     from .sign_grad import sign_grad_input, sign_grad_weight
+    from .sign_maps import norm_signs, norm_signs_grad, signs
     from .threads import get_num_threads, set_num_threads
     from .update import adam_update, sgd_update
     from .weights import grad_alpha, straight_through, weight_hat
@@ -44,11 +45,12 @@ _NAMES_IN = {
     "fused_real": ("FusedConv2d",),
     "gemm": ("xnor_gemm",),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference"),
+    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
     "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
     "scale": ("scale_map", "weight_alpha"),
     "sign_grad": ("sign_grad_input", "sign_grad_weight"),
+    "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
     "threads": ("get_num_threads", "set_num_threads"),
     "update": ("adam_update", "sgd_update"),
     "weights": ("grad_alpha", "straight_through", "weight_hat"),
@@ -71,6 +73,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_grad",
     "batch_norm_inference",
+    "batch_statistics",
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
@@ -82,6 +85,8 @@ __all__ = [
     "grad_alpha",
     "max_pool2d",
     "max_pool2d_grad",
+    "norm_signs",
+    "norm_signs_grad",
     "pack_signs",
     "reference",
     "scale_map",
@@ -90,6 +95,7 @@ __all__ = [
     "sign",
     "sign_grad_input",
     "sign_grad_weight",
+    "signs",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
     "straight_through",

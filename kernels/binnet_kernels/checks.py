@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
-Ints = npt.NDArray[np.int32]
 Halves = npt.NDArray[np.uint32]
+Ints = npt.NDArray[np.int32]
 Pair = int | Sequence[int]
 
 
@@ -45,7 +45,7 @@ def words(value: Any, name: str, ndim: int | None = None) -> Words:
     return _plain(array, np.dtype(np.uint64))
 
 
-def halves(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
+def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
     """``value`` as a C-contiguous, writeable uint32 array of that shape; TypeError for any other dtype."""
     array = np.asarray(value)
     if array.dtype != np.uint32:
@@ -139,7 +139,7 @@ def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
 def map_of_bits(bits: Any, x_shape: tuple[int, ...], padding: tuple[int, int]) -> Halves:
     """The signs of images (N, H, W, C) with their border: uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))."""
     (n, h, w, c), (ph, pw) = image_shape(x_shape), padding
-    return halves(bits, "bits", (n, h + 2 * ph, w + 2 * pw, -(-c // 32)))
+    return half_words(bits, "bits", (n, h + 2 * ph, w + 2 * pw, -(-c // 32)))
 
 
 def same_channels(x: npt.NDArray[Any], weight_shape: tuple[int, ...]) -> None:

@@ -22,12 +22,15 @@ from .reference_conv import conv2d_grad_input as conv2d_grad_input
 from .reference_conv import conv2d_grad_weight as conv2d_grad_weight
 from .reference_conv import sign_grad_input as sign_grad_input
 from .reference_conv import sign_grad_weight as sign_grad_weight
+from .reference_elementwise import norm_signs as norm_signs
+from .reference_elementwise import norm_signs_grad as norm_signs_grad
+from .reference_elementwise import signs as signs
 from .reference_packed import FusedConv2d as FusedConv2d
 from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
 from .reference_packed import bind_map as bind_map
 from .reference_packed import bind_pack_with_k as bind_pack_with_k
 from .reference_packed import bind_pool_bits as bind_pool_bits
-from .reference_training import (  # one vocabulary, in three files
+from .reference_training import (  # one vocabulary, in four files
     adam_update as adam_update,
 )
 from .reference_training import (
@@ -38,6 +41,9 @@ from .reference_training import (
 )
 from .reference_training import (
     batch_norm_inference as batch_norm_inference,
+)
+from .reference_training import (
+    batch_statistics as batch_statistics,
 )
 from .reference_training import (
     grad_alpha as grad_alpha,

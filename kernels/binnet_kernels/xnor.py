@@ -14,7 +14,7 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import mean_magnitude, pack_signs, pack_values
+from .bits import border_halves, mean_magnitude, pack_border, pack_signs, pack_values
 from .checks import Float, Halves, Ints, Pair, Window, Words
 from .epilogue import store_dots
 from .geometry import Indices, Sliding, aligned, border_classes, sliding
@@ -81,8 +81,7 @@ class XnorConv2d:
         self._alpha_blocks = np.pad(self.alpha, rest)
         self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
         self._taps = tap_sums(packed, weight.shape[3])
-        border = pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32))
-        self._border = half_words(border, weight.shape[3]).ravel()
+        self._border = border_halves(weight.shape[3], self.pad_value)
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -261,7 +260,7 @@ def _pack_image(x, border, packed, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         if inside:
             for col in range(w):
                 source = ((line // high * h + row) * w + col) * c
@@ -274,7 +273,7 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         for col in range(wide):
             mean_abs_x[line * wide + col] = np.float32(0)
         if inside:
@@ -282,14 +281,6 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
                 source = ((line // high * h + row) * w + col) * c
                 pack_values(x, source, c, packed, target + (col + pw) * halves)
                 mean_abs_x[line * wide + col + pw] = mean_magnitude(x, source, c)
-
-
-@helper
-def _pack_border(border, packed, target, wide, halves, count):
-    """Fill the first and the last ``count`` pixels of a row."""
-    for i in range(count * halves):
-        packed[target + i] = border[i % halves]
-        packed[target + wide * halves - 1 - i] = border[halves - 1 - i % halves]
 
 
 @helper

@@ -55,6 +55,11 @@ def exactly(oracle):
     return lambda *arrays, **options: [(oracle(*arrays, **options), 0)]
 
 
+def exactly_each(oracle):
+    """Several results without any error."""
+    return lambda *arrays, **options: [(exact, 0) for exact in oracle(*arrays, **options)]
+
+
 def linear(oracle, terms):
     """The oracle is linear: its value for absolute arguments is the size of the terms that were summed up."""
 
@@ -105,6 +110,19 @@ def expect_batch_norm_grad(grad, x, gamma, mean, var, eps):
     sum_g, sum_gx = g.sum(axes), (g * x_hat).sum(axes)
     size = np.abs(gamma) * inverse * (g + sum_g / rows + x_hat * sum_gx / rows)
     return [(e, rounding(rows + 8) * s) for e, s in zip(exact, (size, sum_gx, sum_g), strict=True)]
+
+
+def expect_batch_statistics(x):
+    """Better than a sum of float32 numbers: the two results are rounded, and little else."""
+    mean, var = naive.naive_batch_statistics(x)
+    mean_bound = rounding(2) * np.abs(x).mean(tuple(range(x.ndim - 1)))
+    return [(mean, mean_bound), (var, rounding(9) * var + mean_bound**2)]
+
+
+def expect_norm_signs_grad(grad, within, x, *more, **options):
+    passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
+    bounds = [bound for _, bound in expect_batch_norm_grad(grad * passed, x, *more, **options)]
+    return list(zip(naive.naive_norm_signs_grad(grad, within, x, *more, **options), bounds, strict=True))
 
 
 def expect_cross_entropy(logits, labels, label_smoothing):
@@ -203,6 +221,26 @@ def batch_norm_arguments(rng, g):
 def batch_norm_grad_arguments(rng, g):
     x, gamma, _, mean, var = norm_arrays(rng, g, 1)
     return (values(rng, x.shape), x, gamma, mean, var), {"eps": 1e-3}
+
+
+def signs_arguments(rng, g):
+    x = values(rng, g.x_shape, [*SIGN_SPECIALS, 1.0, -1.0, np.nextafter(np.float32(1), 2)])
+    return (x,), {"padding": g.padding, "pad_value": int(rng.integers(-1, 2))}
+
+
+def norm_signs_arguments(rng, g):
+    """Some values are their channel's mean, and some shifts zero: where normalising gives a zero of either sign."""
+    x, gamma, beta, mean, var = norm_arrays(rng, g)
+    chosen = rng.random(x.shape) < 0.2
+    x[chosen] = np.broadcast_to(mean, x.shape)[chosen]
+    x[rng.random(x.shape) < 0.05] = np.nan
+    return (x, gamma, beta, mean, var), {**signs_arguments(rng, g)[1], "eps": 1e-3}
+
+
+def norm_signs_grad_arguments(rng, g):
+    x, gamma, _, mean, var = norm_arrays(rng, g, 1)
+    within = naive.naive_signs(2 * values(rng, x.shape))[1]
+    return (values(rng, x.shape), within, x, gamma, mean, var), {"eps": 1e-3}
 
 
 def logits_arguments(rng, g):
@@ -533,6 +571,10 @@ CASES = [
         expect_batch_norm_inference,
     ),
     Case("batch_norm_grad", batch_norm_grad_arguments, expect_batch_norm_grad),
+    Case("batch_statistics", lambda rng, g: (norm_arrays(rng, g, 1)[:1], {}), expect_batch_statistics),
+    Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
+    Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
+    Case("norm_signs_grad", norm_signs_grad_arguments, expect_norm_signs_grad),
     # ---- loss
     Case("softmax_cross_entropy", logits_arguments, expect_cross_entropy),
     Case(

@@ -28,7 +28,7 @@ def check(results, expected, name):
         assert actual.flags.c_contiguous, what
         assert actual.flags.writeable, what
         if exact.dtype.kind in "iu":
-            assert actual.dtype == {"u": np.uint64, "i": np.int32}[exact.dtype.kind], what
+            assert actual.dtype == {"u": exact.dtype, "i": np.int32}[exact.dtype.kind], what
             np.testing.assert_array_equal(actual, exact, err_msg=what)
         else:
             assert actual.dtype == np.float32, what
