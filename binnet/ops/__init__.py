@@ -8,9 +8,10 @@ from .loss import cross_entropy, squared_hinge
 from .norm import Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduce import global_average, mean, sum
-from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
+from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
+    "Rounding",
     "Statistics",
     "add",
     "as_pixels",

@@ -1,12 +1,13 @@
 """Convolutions of signs with signs (arXiv:1603.05279, section 3.2), alone and with the normalisation before them.
 
 The forward pass runs on the packed kernels also in training, so that a packed model computes the same bits. What the
-backward pass needs of the input is kept as two bits a value: its sign, and whether the straight-through gradient passes.
+backward pass needs of the input is kept as two bits a value: its sign, and whether the straight-through estimator lets
+the gradient pass.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from .binarize import Rule
 from .conv import as_pixels, as_rows
 from .elementwise import check_ste, ste_gradient
 from .norm import Statistics, grad_of_fixed_norm
+
+_Two = tuple[Float | None, Float | None]
 
 
 def xnor_conv2d(
@@ -35,6 +38,7 @@ def xnor_conv2d(
     weight_gradient: str = "exact",
     center: bool = False,
     ste: str = "clip",
+    rounding: Rounding | None = None,
 ) -> Tensor:
     """Convolve the signs of images with the signs of weights, ``(sign(x) ⊛ s) ⊙ K α`` (Eq. 11), by XNOR and popcount.
 
@@ -52,6 +56,8 @@ def xnor_conv2d(
         gives no gradient for it.
     ste
         See :func:`binnet.ops.sign`.
+    rounding
+        Of the gradient, see :class:`Rounding`; None for an exact one.
 
     Returns
     -------
@@ -63,8 +69,8 @@ def xnor_conv2d(
     ValueError
         For wrong words and for shapes that do not fit together.
     """
-    product = SignProduct(stride, padding, pad_value, Rule(scale, weight_gradient, center))
-    return _XnorConv2d.apply(x, weight, alpha_param, product=product, use_k=use_k, ste=check_ste(ste))
+    options = _Options(stride, padding, pad_value, Rule(scale, weight_gradient, center), rounding)
+    return _XnorConv2d.apply(x, weight, alpha_param, options=options, use_k=use_k, ste=check_ste(ste))
 
 
 def xnor_linear(x: Tensor, weight: Tensor, alpha_param: Tensor | None = None, **options: Any) -> Tensor:
@@ -87,6 +93,7 @@ def norm_xnor_conv2d(
     scale: str = "mean",
     weight_gradient: str = "exact",
     center: bool = False,
+    rounding: Rounding | None = None,
 ) -> Tensor:
     """:func:`batch_norm`, :func:`xnor_conv2d` without K, and :func:`relu` if wanted, without a map between them.
 
@@ -101,7 +108,7 @@ def norm_xnor_conv2d(
         For the normalisation.
     relu
         Whether negative results become 0.
-    weight, alpha_param, stride, padding, pad_value, scale, weight_gradient, center
+    weight, alpha_param, stride, padding, pad_value, scale, weight_gradient, center, rounding
         As for :func:`xnor_conv2d`, whose ``ste`` is "clip" here.
 
     Returns
@@ -114,86 +121,121 @@ def norm_xnor_conv2d(
     ValueError
         For wrong words and for shapes that do not fit together.
     """
-    product = SignProduct(stride, padding, pad_value, Rule(scale, weight_gradient, center))
+    options = _Options(stride, padding, pad_value, Rule(scale, weight_gradient, center), rounding)
     tensors = (x, gamma, beta, weight, alpha_param)
-    return _NormXnorConv2d.apply(*tensors, statistics=statistics, product=product, relu=relu)
+    return _NormXnorConv2d.apply(*tensors, statistics=statistics, options=options, relu=relu)
 
 
 @dataclass(frozen=True)
-class SignProduct:
-    """The convolution of signs with signs, times α: what both functions below share.
+class Rounding:
+    """To what the gradient of a binary convolution is rounded, so that its backward pass is binary as well.
 
     Attributes
     ----------
-    stride, padding, pad_value
-        See :func:`xnor_conv2d`.
-    rule
-        How the weights are binarised.
+    how, bits
+        See :func:`binnet_kernels.quantise_gradient`.
+    seed
+        Of 64 bits, another one for each layer and step.
     """
+
+    how: str
+    bits: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What both functions below share; see :func:`xnor_conv2d`."""
 
     stride: Pair
     padding: Pair
     pad_value: int
-    rule: Rule = field(default_factory=Rule)
+    rule: Rule
+    rounding: Rounding | None
+
+
+class _SignProduct:
+    """The product of signs with signs, times α, of one call: binarised once, for both passes."""
+
+    def __init__(self, options: _Options, weight: Float, alpha: Float | None) -> None:
+        self.options = options
+        self.latent, scales = options.rule.binary_weight(weight, alpha)
+        self.plan = kernels().XnorConv2d(self.latent, options.stride, options.padding, options.pad_value, scales)
 
     @property
     def border(self) -> tuple[Pair, int]:
         """Padding and its value, as the kernels that write bits take them."""
-        return self.padding, self.pad_value
+        return self.options.padding, self.options.pad_value
 
-    def prepare(self, weight: Float, alpha: Float | None) -> tuple[Any, Float]:
-        """The weights, binarised once for both passes, and the array whose signs they are."""
-        latent, scales = self.rule.binary_weight(weight, alpha)
-        return kernels().XnorConv2d(latent, self.stride, self.padding, self.pad_value, scales), latent
+    def forward(self, bits: Any, shape: tuple[int, ...], relu: bool) -> Float:
+        """Convolve ``bits``, the signs of images of that shape."""
+        self.bits, self.shape = bits, shape
+        y: Float = self.plan.convolve_bits(bits, shape, relu)
+        return y
 
-    def grad_weight(
-        self, ctx: Context, grad: Float, bits: Any, shape: tuple[int, ...], plan: Any, latent: Float
-    ) -> Any:
-        """Gradients of the weight and of the learned scales, the last two inputs of ``ctx``."""
-        if not any(ctx.needs_grad[-2:]):
-            return None, None
-        grad_hat = kernels().sign_grad_weight(bits, grad, latent.shape, shape, self.stride, *self.border)
-        return self.rule.gradients(ctx, grad_hat, latent, plan.alpha)
+    def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, ...]:
+        """Gradients of the signs, the weights and the learned scales, where ``ctx`` needs them.
 
-    def grad_sign(self, grad: Float, shape: tuple[int, ...], plan: Any) -> Float:
-        """Gradient of sign(x), where ``shape`` is that of x."""
-        result: Float = kernels().sign_grad_input(grad, plan.weight_signs, plan.alpha, shape, self.stride, self.padding)
-        return result
+        ``y`` is the result when it has gone through a ReLU. The last two inputs of ``ctx`` are weights and scales.
+        """
+        for_weight, for_signs = any(ctx.needs_grad[-2:]), any(ctx.needs_grad[:-2])
+        gradients = self._exact if self.options.rounding is None else self._rounded
+        grad_hat, grad_sign = gradients(ctx, grad, y, for_weight, for_signs)
+        if grad_hat is None:
+            return grad_sign, None, None
+        return grad_sign, *self.options.rule.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
+
+    def _exact(self, ctx: Context, grad: Float, y: Float | None, for_weight: bool, for_signs: bool) -> _Two:
+        o, grad_hat, grad_sign = self.options, None, None
+        if y is not None:
+            grad = kernels().relu_grad(grad, y, out=ctx.room(grad))
+        if for_weight:
+            grad_hat = kernels().sign_grad_weight(
+                self.bits, grad, self.latent.shape, self.shape, o.stride, *self.border
+            )
+        if for_signs:
+            signs = self.plan.weight_signs, self.plan.alpha
+            grad_sign = kernels().sign_grad_input(grad, *signs, self.shape, o.stride, o.padding)
+        return grad_hat, grad_sign
+
+    def _rounded(self, ctx: Context, grad: Float, y: Float | None, for_weight: bool, for_signs: bool) -> _Two:
+        o, grad_hat, grad_sign = self.options, None, None
+        assert o.rounding is not None
+        rounding = {"how": o.rounding.how, "bits": o.rounding.bits, "seed": o.rounding.seed}
+        levels = kernels().quantise_gradient(grad, self.plan.alpha, y, **rounding)
+        if for_weight:
+            grad_hat = kernels().quantised_grad_weight(self.bits, levels, self.latent.shape, o.stride, *self.border)
+        if for_signs:
+            grad_sign = kernels().quantised_grad_input(levels, self.plan.weight_signs, self.shape, o.stride, o.padding)
+        return grad_hat, grad_sign
 
 
 class _XnorConv2d(Function):
     @staticmethod
     def forward(
-        ctx: Context,
-        x: Float,
-        weight: Float,
-        alpha: Float | None,
-        *,
-        product: SignProduct,
-        use_k: bool,
-        ste: str,
+        ctx: Context, x: Float, weight: Float, alpha: Float | None, *, options: _Options, use_k: bool, ste: str
     ) -> Float:
-        plan, latent = product.prepare(weight, alpha)
+        product = _SignProduct(options, weight, alpha)
         bits, within = kernels().signs(x, *product.border)
-        y: Float = plan.convolve_bits(bits, x.shape)
-        K = kernels().scale_map(x, latent.shape[1:3], product.stride, product.padding) if use_k else None
-        if K is not None:
+        y = product.forward(bits, x.shape, False)
+        K = None
+        if use_k:
+            K = kernels().scale_map(x, weight.shape[1:3], options.stride, options.padding)
             y *= K
-        ctx.save(bits, within if ste == "clip" else x, x.shape, K, plan, latent, product)
+        ctx.save(product, K, within if ste == "clip" else x)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        bits, passes, shape, K, plan, latent, product = ctx.saved
+        product, K, passes = ctx.saved
         if K is not None:
             grad = np.multiply(grad, K, out=ctx.room(grad))
-        grads = product.grad_weight(ctx, grad, bits, shape, plan, latent)
-        if not ctx.needs_grad[0]:
+        grad_sign, *grads = product.backward(ctx, grad)
+        if grad_sign is None:
             return None, *grads
-        grad_sign = product.grad_sign(grad, shape, plan)
         if passes.dtype == np.float32:  # the input itself, for the polynomial
             return ste_gradient(grad_sign, passes, "polynomial"), *grads
-        grad_sign *= _truth(passes, shape[3])
+        grad_sign *= _truth(passes, grad_sign.shape[3])
         return grad_sign, *grads
 
 
@@ -208,27 +250,26 @@ class _NormXnorConv2d(Function):
         alpha: Float | None,
         *,
         statistics: Statistics,
-        product: SignProduct,
+        options: _Options,
         relu: bool,
     ) -> Float:
+        product = _SignProduct(options, weight, alpha)
         norm = (gamma, *statistics.of(x), statistics.eps)
-        plan, latent = product.prepare(weight, alpha)
         bits, within = kernels().norm_signs(x, gamma, beta, *norm[1:], *product.border)
-        y: Float = plan.convolve_bits(bits, x.shape, relu)
-        ctx.save(x, norm, statistics.training, bits, within, y if relu else None, plan, latent, product)
+        y = product.forward(bits, x.shape, relu)
+        ctx.save(product, x, norm, statistics.training, within, y if relu else None)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, norm, training, bits, within, y, plan, latent, product = ctx.saved
-        if y is not None:
-            grad = kernels().relu_grad(grad, y, out=ctx.room(grad))
-        grads = product.grad_weight(ctx, grad, bits, x.shape, plan, latent)
-        grad = product.grad_sign(grad, x.shape, plan)
+        product, x, norm, training, within, y = ctx.saved
+        grad_sign, *grads = product.backward(ctx, grad, y)
+        if grad_sign is None:
+            return None, None, None, *grads
         if training:
-            return *kernels().norm_signs_grad(grad, within, x, *norm, out=grad), *grads
-        grad *= _truth(within, x.shape[3])
-        return *grad_of_fixed_norm(grad, x, *norm), *grads
+            return *kernels().norm_signs_grad(grad_sign, within, x, *norm, out=grad_sign), *grads
+        grad_sign *= _truth(within, x.shape[3])
+        return *grad_of_fixed_norm(grad_sign, x, *norm), *grads
 
 
 def _truth(words: Any, c: int) -> Any:
