@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from . import checks
-from .bits import unpack_signs
 from .checks import Float, Pair, Window
-from .grad_input import grad_input
-from .grad_weight import grad_weight
+from .grad_input import grad_input_signs
+from .grad_weight import grad_weight_signs
 
 
 def sign_grad_weight(
@@ -50,16 +47,11 @@ def sign_grad_weight(
     TypeError, ValueError
         When an argument has the wrong type, or a shape that does not fit the others.
     """
-    window, zero = Window.of(weight_shape[1:3], stride, padding), checks.pad_value(pad_value) == 0
+    window, pad_value = Window.of(weight_shape[1:3], stride, padding), checks.pad_value(pad_value)
     bits = checks.map_of_bits(bits, x_shape, window.padding)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     result = checks.output(out, tuple(weight_shape))
-    (ph, pw), (_, h, w, c) = window.padding, x_shape
-    words = np.pad(bits, ((0, 0), (0, 0), (0, 0), (0, bits.shape[3] % 2))).view(np.uint64)
-    signs = unpack_signs(words, c)
-    if zero:
-        signs[:, :ph] = signs[:, ph + h :] = signs[:, :, :pw] = signs[:, :, pw + w :] = 0
-    result[...] = grad_weight(signs, grad, weight_shape, Window(window.size, window.stride, (0, 0)))
+    grad_weight_signs(bits, grad, x_shape, window, pad_value, result)
     return result
 
 
@@ -104,6 +96,5 @@ def sign_grad_input(
     grad = checks.conv_grad(grad, x_shape, (*signs.shape[:3], x_shape[3]), window)
     alpha = checks.floats(alpha, "alpha", shape=signs.shape[:1])
     result = checks.output(out, tuple(x_shape))
-    weight_hat = unpack_signs(signs, x_shape[3]) * alpha[:, None, None, None]
-    result[...] = grad_input(grad, weight_hat, x_shape, window)
+    grad_input_signs(grad, signs, alpha, window, result)
     return result
