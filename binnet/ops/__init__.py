@@ -1,16 +1,21 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
 from .binarize import binary_weight, centred, grad_alpha, grad_weight, weight_alpha
-from .binary_conv import bwn_conv2d, bwn_linear, xnor_conv2d, xnor_linear
-from .conv import conv2d, linear
+from .bwn_conv import bwn_conv2d, bwn_linear
+from .conv import as_pixels, as_rows, conv2d, linear
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
 from .loss import cross_entropy, squared_hinge
-from .norm import batch_norm
+from .norm import Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduce import global_average, mean, sum
+from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
+    "Rounding",
+    "Statistics",
     "add",
+    "as_pixels",
+    "as_rows",
     "avg_pool2d",
     "batch_norm",
     "binary_weight",
@@ -28,6 +33,7 @@ __all__ = [
     "max_pool2d",
     "mean",
     "mul",
+    "norm_xnor_conv2d",
     "relu",
     "reshape",
     "sign",

@@ -56,6 +56,11 @@ def exactly(oracle):
     return lambda *arrays, **options: [(oracle(*arrays, **options), 0)]
 
 
+def exactly_each(oracle):
+    """Several results without any error."""
+    return lambda *arrays, **options: [(exact, 0) for exact in oracle(*arrays, **options)]
+
+
 def linear(oracle, terms):
     """The oracle is linear: its value for absolute arguments is the size of the terms that were summed up."""
 
@@ -108,6 +113,19 @@ def expect_batch_norm_grad(grad, x, gamma, mean, var, eps):
     return [(e, rounding(rows + 8) * s) for e, s in zip(exact, (size, sum_gx, sum_g), strict=True)]
 
 
+def expect_batch_statistics(x):
+    """Better than a sum of float32 numbers: the two results are rounded, and little else."""
+    mean, var = naive.naive_batch_statistics(x)
+    mean_bound = rounding(2) * np.abs(x).mean(tuple(range(x.ndim - 1)))
+    return [(mean, mean_bound), (var, rounding(9) * var + mean_bound**2)]
+
+
+def expect_norm_signs_grad(grad, within, x, *more, **options):
+    passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
+    bounds = [bound for _, bound in expect_batch_norm_grad(grad * passed, x, *more, **options)]
+    return list(zip(naive.naive_norm_signs_grad(grad, within, x, *more, **options), bounds, strict=True))
+
+
 def expect_cross_entropy(logits, labels, label_smoothing):
     losses, probabilities = naive.naive_softmax_cross_entropy(logits, labels, label_smoothing)
     classes = logits.shape[1]
@@ -117,6 +135,33 @@ def expect_cross_entropy(logits, labels, label_smoothing):
 
 
 # ---------------------------------------------------------------------------------------------- arguments
+
+
+def map_and_grad(pad_value):
+    """A map of bits and a gradient of the output, as :func:`sign_grad_weight` takes them."""
+
+    def arguments(rng, g):
+        bits = naive.naive_pack_map(values(rng, g.x_shape, SIGN_SPECIALS), g.padding, pad_value)
+        more = {"weight_shape": g.weight_shape, "x_shape": g.x_shape, "pad_value": pad_value}
+        return (bits, output_grad(rng, g)), {**window(g), **more}
+
+    return arguments
+
+
+def grad_signs_alpha(rng, g):
+    """A gradient of the output, packed signs of filters and scales, as :func:`sign_grad_input` takes them."""
+    signs = naive.naive_pack_signs(values(rng, g.weight_shape, SIGN_SPECIALS))
+    return (output_grad(rng, g), signs, values(rng, g.o, ZEROS)), {"x_shape": g.x_shape, **window(g)}
+
+
+def map_and_weight(**more):
+    """A map of bits and real weights, for :meth:`XnorConv2d.convolve_bits`."""
+
+    def arguments(rng, g):
+        bits = naive.naive_pack_map(values(rng, g.x_shape, SIGN_SPECIALS), g.padding, more["pad_value"])
+        return (bits, values(rng, g.weight_shape, ZEROS)), {**window(g), "x_shape": g.x_shape, **more}
+
+    return arguments
 
 
 def window(g):
@@ -192,6 +237,26 @@ def batch_norm_grad_arguments(rng, g):
     return (values(rng, x.shape), x, gamma, mean, var), {"eps": 1e-3}
 
 
+def signs_arguments(rng, g):
+    x = values(rng, g.x_shape, [*SIGN_SPECIALS, 1.0, -1.0, np.nextafter(np.float32(1), 2)])
+    return (x,), {"padding": g.padding, "pad_value": int(rng.integers(-1, 2))}
+
+
+def norm_signs_arguments(rng, g):
+    """Some values are their channel's mean, and some shifts zero: where normalising gives a zero of either sign."""
+    x, gamma, beta, mean, var = norm_arrays(rng, g)
+    chosen = rng.random(x.shape) < 0.2
+    x[chosen] = np.broadcast_to(mean, x.shape)[chosen]
+    x[rng.random(x.shape) < 0.05] = np.nan
+    return (x, gamma, beta, mean, var), {**signs_arguments(rng, g)[1], "eps": 1e-3}
+
+
+def norm_signs_grad_arguments(rng, g):
+    x, gamma, _, mean, var = norm_arrays(rng, g, 1)
+    within = naive.naive_signs(2 * values(rng, x.shape))[1]
+    return (values(rng, x.shape), within, x, gamma, mean, var), {"eps": 1e-3}
+
+
 def logits_arguments(rng, g):
     logits = values(rng, (g.n * g.h, g.o)) * np.float32(rng.choice([1, 20]))
     return (logits, rng.integers(0, g.o, len(logits))), {"label_smoothing": float(rng.choice([0.0, 0.1]))}
@@ -234,6 +299,37 @@ def adam_arguments(rng, g):
 def sgd_arguments(rng, g):
     arrays, options = update_arguments("velocity")(rng, g)
     return arrays, {**options, "momentum": 0.9, "nesterov": bool(rng.integers(2))}
+
+
+def signs_of_map(bits, x_shape, padding):
+    """The signs inside a map of bits, as floats."""
+    (n, h, w, c), (ph, pw) = x_shape, naive.pair(padding)
+    inside = np.ascontiguousarray(bits[:, ph : ph + h, pw : pw + w])
+    words = np.zeros((n, h, w, -(-c // 64) * 2), np.uint32)
+    words[..., : bits.shape[3]] = inside
+    return naive.naive_unpack_signs(words.view(np.uint64), c)
+
+
+def expect_convolve_bits(bits, weight, x_shape, stride, padding, pad_value, relu):
+    y = naive.naive_xnor_conv2d(signs_of_map(bits, x_shape, padding), weight, stride, padding, pad_value)
+    return [(np.maximum(y, 0) if relu else y, rounding(1) * np.abs(y))]
+
+
+def expect_sign_grad_weight(bits, grad, weight_shape, x_shape, stride, padding, pad_value):
+    signs, sizes = signs_of_map(bits, x_shape, padding), (weight_shape, stride, padding, pad_value)
+    size = naive.naive_sign_grad_weight(np.ones(x_shape), np.abs(grad), *sizes[:3], abs(pad_value))
+    return [(naive.naive_sign_grad_weight(signs, grad, *sizes), rounding(grad[..., :1].size) * size)]
+
+
+def expect_sign_grad_input(grad, signs, alpha, x_shape, stride, padding):
+    weight = naive.naive_unpack_signs(signs, x_shape[3])
+    size = naive.naive_sign_grad_input(np.abs(grad), np.ones_like(weight), np.abs(alpha), x_shape, stride, padding)
+    exact = naive.naive_sign_grad_input(grad, weight, alpha, x_shape, stride, padding)
+    return [(exact, rounding(signs[..., 0].size + 1) * size)]
+
+
+def call_convolve_bits(backend, bits, weight, x_shape, relu, **options):
+    return backend.XnorConv2d(weight, **options).convolve_bits(bits, x_shape, relu)
 
 
 def expect_update(oracle):
@@ -357,6 +453,21 @@ CASES = [
         "conv2d_grad_weight",
         lambda rng, g: ((values(rng, g.x_shape), output_grad(rng, g)), {"weight_shape": g.weight_shape, **window(g)}),
         linear(naive.naive_conv2d_grad_weight, lambda x, grad: grad[..., :1].size),
+    ),
+    *(
+        Case(f"sign_grad_weight, pad_value={pad_value}", map_and_grad(pad_value), expect_sign_grad_weight, call)
+        for pad_value, call in ((v, lambda backend, *a, **o: backend.sign_grad_weight(*a, **o)) for v in (0, 1, -1))
+    ),
+    Case("sign_grad_input", grad_signs_alpha, expect_sign_grad_input),
+    *(
+        Case(
+            f"convolve_bits, pad_value={pad_value}",
+            map_and_weight(pad_value=pad_value, relu=relu),
+            expect_convolve_bits,
+            call_convolve_bits,
+            same_bits=True,
+        )
+        for pad_value, relu in ((0, True), (1, False), (-1, True))
     ),
     Case("Conv2d", image_and_weight(ZEROS), linear(naive.naive_conv2d, taps), plan("Conv2d")),
     # ---- XNOR-popcount
@@ -531,6 +642,10 @@ CASES = [
         expect_batch_norm_inference,
     ),
     Case("batch_norm_grad", batch_norm_grad_arguments, expect_batch_norm_grad),
+    Case("batch_statistics", lambda rng, g: (norm_arrays(rng, g, 1)[:1], {}), expect_batch_statistics),
+    Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
+    Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
+    Case("norm_signs_grad", norm_signs_grad_arguments, expect_norm_signs_grad),
     # ---- loss
     Case("softmax_cross_entropy", logits_arguments, expect_cross_entropy),
     Case(

@@ -38,6 +38,10 @@ NAMES = [
     "batch_norm",
     "batch_norm_inference",
     "batch_norm_grad",
+    "batch_statistics",
+    "signs",
+    "norm_signs",
+    "norm_signs_grad",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
 ]
@@ -54,6 +58,11 @@ def run(backend, name, arguments):
         return function(**arguments)
     at_call = {key: arguments[key] for key in ("x", "out") if key in arguments}
     return function(**{key: value for key, value in arguments.items() if key not in at_call})(**at_call)
+
+
+def results(result):
+    """Always a tuple."""
+    return result if isinstance(result, tuple) else (result,)
 
 
 IMAGE, FILTERS, OUTPUT = {"x": ones(2, 5, 5, 3)}, {"weight": ones(7, 3, 3, 3)}, {"grad": ones(2, 3, 3, 7)}
@@ -94,16 +103,27 @@ GOOD = {
     "batch_norm": {**IMAGE, "gamma": ones(3), "beta": ones(3)},
     "batch_norm_inference": {**IMAGE, **VECTORS},
     "batch_norm_grad": {"grad": ones(2, 5, 5, 3), **IMAGE, "gamma": ones(3), "mean": ones(3), "var": ones(3)},
+    "batch_statistics": IMAGE,
+    "signs": {**IMAGE, "padding": 1, "pad_value": 0},
+    "norm_signs": {**IMAGE, **VECTORS, "padding": 1, "pad_value": 0},
+    "norm_signs_grad": {
+        "grad": ones(2, 5, 5, 3),
+        "within": np.zeros((2, 5, 5, 1), np.uint32),
+        **IMAGE,
+        **{name: ones(3) for name in ("gamma", "mean", "var")},
+    },
     "softmax_cross_entropy": {"logits": ones(4, 10), **LABELS},
     "softmax_cross_entropy_grad": {"probabilities": ones(4, 10), **LABELS},
 }
-IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and not name.startswith("batch_norm")]
+BATCH_NORMS = ["batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"]
+ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "norm_signs_grad"}
+IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
 ANY_AXES = {
     *((name, "x") for name in ("pack_signs", "quantise", "pack_planes")),
     ("unpack_signs", "words"),
     *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "straight_through")),
     *((name, "weight") for name in ("quantise_weight", "weight_range")),
-    *((name, "x") for name in ("batch_norm", "batch_norm_inference", "batch_norm_grad")),
+    *((name, "x") for name in BATCH_NORMS),
 }
 
 
@@ -260,9 +280,10 @@ def test_windows_and_strides_are_positive(backend, name, key, value):
 def test_window_arguments_of_numpy(backend, name, key):
     """Integers and pairs as they come out of arithmetic on shapes."""
     good = GOOD[name][key]
-    expected = run(backend, name, GOOD[name])
+    expected = results(run(backend, name, GOOD[name]))
     for value in (np.int64(good), np.array([good, good]), [good, good], (np.int32(good), good)):
-        np.testing.assert_array_equal(run(backend, name, {**GOOD[name], key: value}), expected)
+        for ours, theirs in zip(results(run(backend, name, {**GOOD[name], key: value})), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @each_backend
@@ -313,17 +334,27 @@ def test_bits(backend, name, key, value):
 
 
 @each_backend
+@pytest.mark.parametrize("name", ["XnorConv2d", "signs", "norm_signs"])
 @pytest.mark.parametrize("value", [2, -2, 0.5, None, "zero", float("nan")])
-def test_pad_value(backend, value):
+def test_pad_value(backend, name, value):
     message = rf"^pad_value must be 0, \+1 or -1, got {re.escape(repr(value))}"
-    refused(backend, "XnorConv2d", ValueError, message, pad_value=value)
+    refused(backend, name, ValueError, message, pad_value=value)
+
+
+@each_backend
+def test_bits_of_a_gradient(backend):
+    within = GOOD["norm_signs_grad"]["within"]
+    message = r"^within must be an array of uint32 half words, got dtype uint64"
+    refused(backend, "norm_signs_grad", TypeError, message, within=within.astype(np.uint64))
+    message = r"^within must have shape \(2, 5, 5, 1\), got \(2, 7, 7, 1\)"
+    refused(backend, "norm_signs_grad", ValueError, message, within=np.zeros((2, 7, 7, 1), np.uint32))
 
 
 # ---------------------------------------------------------------------------------------------- normalisation, loss
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_inference", "batch_norm_grad"])
+@pytest.mark.parametrize("name", BATCH_NORMS)
 def test_batch_norm_takes_rows_of_channels(backend, name):
     refused(backend, name, ValueError, r"^x must be .*at least 2 dimensions, got shape \(3,\)", x=ones(3))
 
@@ -332,7 +363,8 @@ def test_batch_norm_takes_rows_of_channels(backend, name):
 @pytest.mark.parametrize("shape", [(0, 5, 5, 3), (2, 0, 3)])
 def test_batch_statistics_need_a_row(backend, shape):
     empty = ones(*shape)
-    refused(backend, "batch_norm", ValueError, "^x must hold at least one row.*" + re.escape(str(shape)), x=empty)
+    for name in ("batch_norm", "batch_statistics"):
+        refused(backend, name, ValueError, "^x must hold at least one row.*" + re.escape(str(shape)), x=empty)
     refused(backend, "batch_norm_grad", ValueError, "^x must hold at least one row", x=empty, grad=empty)
 
 
@@ -357,7 +389,15 @@ def test_label_smoothing(backend, name, value):
 
 # ---------------------------------------------------------------------------------------------- out=
 
-WRITERS = ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"]
+WRITERS = [
+    *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
+    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad"),
+]
+
+
+def first(backend, name, arguments):
+    """What is written to ``out``."""
+    return results(run(backend, name, arguments))[0]
 
 
 @each_backend
@@ -365,9 +405,9 @@ WRITERS = ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLi
 def test_out_is_filled_and_returned(backend, name):
     rng = np.random.default_rng(0)
     arguments = {**GOOD[name], "x": rng.standard_normal(GOOD[name]["x"].shape).astype(np.float32)}
-    expected = run(backend, name, arguments)
+    expected = first(backend, name, arguments)
     out = np.full(expected.shape, np.nan, np.float32)
-    assert run(backend, name, {**arguments, "out": out}) is out
+    assert first(backend, name, {**arguments, "out": out}) is out
     np.testing.assert_array_equal(out, expected)
 
 
@@ -387,7 +427,7 @@ def test_out_is_filled_with_k_too(backend, name):
 @pytest.mark.parametrize("name", WRITERS)
 def test_out_touches_nothing_around_it(backend, name):
     """Tails of tiles are not written: a slice of a larger buffer keeps its neighbours."""
-    shape = run(backend, name, GOOD[name]).shape
+    shape = first(backend, name, GOOD[name]).shape
     around = np.full((shape[0] + 2, *shape[1:]), 7.5, np.float32)
     run(backend, name, {**GOOD[name], "out": around[1:-1]})
     np.testing.assert_array_equal(around[[0, -1]], np.full((2, *shape[1:]), 7.5))
@@ -397,7 +437,7 @@ def test_out_touches_nothing_around_it(backend, name):
 @each_backend
 @pytest.mark.parametrize("name", WRITERS)
 def test_wrong_out_is_refused(backend, name):
-    shape = run(backend, name, GOOD[name]).shape
+    shape = first(backend, name, GOOD[name]).shape
     good = np.zeros(shape, np.float32)
     locked = good.copy()
     locked.flags.writeable = False
@@ -414,4 +454,23 @@ def test_wrong_out_is_refused(backend, name):
     }
     for what, out in wrong.items():
         with pytest.raises(ValueError, match=r"^out must be a writeable, C-contiguous float32 array of shape .*, got"):
-            pytest.fail(f"wrong {what} was accepted: {run(backend, name, {**GOOD[name], 'out': out}).shape}")
+            pytest.fail(f"wrong {what} was accepted: {first(backend, name, {**GOOD[name], 'out': out}).shape}")
+
+
+IN_PLACE = [
+    ("batch_norm", "x"),
+    ("batch_norm_inference", "x"),
+    ("batch_norm_grad", "grad"),
+    ("norm_signs_grad", "grad"),
+]
+
+
+@each_backend
+@pytest.mark.parametrize(("name", "key"), IN_PLACE)
+def test_out_may_be_the_input(backend, name, key):
+    rng = np.random.default_rng(0)
+    good = GOOD[name]
+    arguments = {**good, **{k: rng.standard_normal(good[k].shape).astype(np.float32) for k in ("x", key)}}
+    expected = results(run(backend, name, arguments))
+    for ours, theirs in zip(results(run(backend, name, {**arguments, "out": arguments[key]})), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
