@@ -10,7 +10,7 @@ import numpy as np
 
 from binnet_kernels.checks import Pair, pair
 
-from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
+from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
 from .containers import Named, Residual, Sequential
 from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
 from .module import Module
@@ -173,7 +173,8 @@ class Blocks:
 
     def _activation(self, name: str) -> Named:
         if self.binary_input and not self.norm_first:
-            return f"{name}_sign", Sign(self.options.ste)
+            bits = self.options.act_bits
+            return f"{name}_sign", Sign(self.options.ste) if bits == 1 else Quantise(bits)
         return f"{name}_relu", ReLU()
 
     def _after(self, name: str, relu: bool, activation: bool) -> list[Named]:

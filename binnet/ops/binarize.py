@@ -139,6 +139,9 @@ class Rule:
             scales = grad_alpha(grad_hat, latent)
         if ctx.needs_grad[-2]:
             grad = grad_weight(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
-            if self.center:  # a symmetric projection: its transpose is itself
-                grad = centred(grad)
+            grad = self.through_centring(grad)
         return grad, scales
+
+    def through_centring(self, grad: Float) -> Float:
+        """From the gradient of the latent weight to that of the stored one."""
+        return centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
