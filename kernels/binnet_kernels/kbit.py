@@ -1,6 +1,6 @@
 """Convolutions of k-bit weights with m-bit inputs, as sums of popcounts (arXiv:1603.05279, end of section 3.2).
 
-A level is a sum of signs, L q = sum_i 2^i b_i (see ``levels.py``). So a dot product of levels is one of signs for each
+A level is a sum of signs, L q = sum_i 2^i b_i (see ``kbit_levels.py``). So a dot product of levels is one of signs for each
 pair of planes, weighted with 2^(i + j), and with n taps
 
     L_k L_m (q · r) = L_k L_m n - 2 sum_ij 2^(i + j) popcount(plane i of x ^ plane j of W)
@@ -24,7 +24,7 @@ from .checks import Float, Ints, Pair, Window
 from .finish import NONE, Bits, Finish, Run, bits_map, check_map, outputs
 from .fused import filter_halves, nothing, sizes_of
 from .geometry import Indices, Sliding, border_classes, sliding
-from .levels import pack_levels, pack_planes, quantise_weight, weight_range
+from .kbit_levels import pack_levels, pack_planes, quantise_weight, weight_range
 from .pixels import as_floats, changed, store, times_pixels
 from .scale import scale_map
 from .simd import HALVES, LANES, twin
