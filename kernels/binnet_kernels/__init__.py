@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .bits import pack_signs, sign, unpack_signs
     from .bwn import BwnConv2d, BwnLinear
     from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
+    from .elementwise import add, relu, relu_grad
     from .finish import Finish, bits_map
     from .fused import FusedXnorConv2d
     from .fused_real import FusedConv2d
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+    from .pool import (
+        avg_pool2d,
+        avg_pool2d_grad,
+        max_pool2d,
+        max_pool2d_grad,
+        max_pool2d_grad_winners,
+        max_pool2d_winners,
+    )
     from .scale import scale_map, weight_alpha
     from .sign_grad import sign_grad_input, sign_grad_weight
     from .sign_maps import norm_signs, norm_signs_grad, signs
@@ -40,6 +48,7 @@ _NAMES_IN = {
     "bits": ("pack_signs", "sign", "unpack_signs"),
     "bwn": ("BwnConv2d", "BwnLinear"),
     "conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
+    "elementwise": ("add", "relu", "relu_grad"),
     "finish": ("Finish", "bits_map"),
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
@@ -47,7 +56,10 @@ _NAMES_IN = {
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
+    "pool": (
+        *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
+        *("max_pool2d_grad_winners", "max_pool2d_winners"),
+    ),
     "scale": ("scale_map", "weight_alpha"),
     "sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
@@ -68,6 +80,7 @@ __all__ = [
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
+    "add",
     "avg_pool2d",
     "avg_pool2d_grad",
     "batch_norm",
@@ -85,10 +98,14 @@ __all__ = [
     "grad_alpha",
     "max_pool2d",
     "max_pool2d_grad",
+    "max_pool2d_grad_winners",
+    "max_pool2d_winners",
     "norm_signs",
     "norm_signs_grad",
     "pack_signs",
     "reference",
+    "relu",
+    "relu_grad",
     "scale_map",
     "set_num_threads",
     "sgd_update",

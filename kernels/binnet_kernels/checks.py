@@ -213,6 +213,24 @@ def pool_grad(grad: Any, x_shape: tuple[int, ...], window: Window) -> Float:
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), x_shape[3]))
 
 
+def winners_shape(x_shape: tuple[int, ...], window: Window) -> tuple[int, int, int, int]:
+    """The shape of the numbers of the winning taps of images (N, H, W, C), which must fit 16 bits."""
+    if window.size[0] * window.size[1] > 1 << 16:
+        raise ValueError(f"a pooling window has at most 65,536 taps, got {window.size[0]}x{window.size[1]}")
+    oh, ow = window.output_size(*x_shape[1:3])
+    return x_shape[0], oh, ow, -(-x_shape[3] // 32) * 32
+
+
+def winners(value: Any, x_shape: tuple[int, ...], window: Window) -> npt.NDArray[np.uint16]:
+    """Winners as a max-pooling has given them."""
+    array, shape = np.asarray(value), winners_shape(x_shape, window)
+    if array.dtype != np.uint16:
+        raise TypeError(f"winners must be an array of uint16, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"winners must have shape {shape}, got {array.shape}")
+    return _plain(array, np.dtype(np.uint16))
+
+
 def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
     """``x`` (..., C) and vectors (C,) that belong to its last axis."""
     x = floats(x, "x")
