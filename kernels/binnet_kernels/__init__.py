@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+    from .quantise import QuantisedGradient, quantise_gradient
+    from .quantised_grad import quantised_grad_input, quantised_grad_weight
     from .scale import scale_map, weight_alpha
     from .threads import get_num_threads, set_num_threads
     from .update import adam_update, sgd_update
@@ -44,6 +46,8 @@ _NAMES_IN = {
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
     "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
+    "quantise": ("QuantisedGradient", "quantise_gradient"),
+    "quantised_grad": ("quantised_grad_input", "quantised_grad_weight"),
     "scale": ("scale_map", "weight_alpha"),
     "threads": ("get_num_threads", "set_num_threads"),
     "update": ("adam_update", "sgd_update"),
@@ -59,6 +63,7 @@ __all__ = [
     "Finish",
     "FusedConv2d",
     "FusedXnorConv2d",
+    "QuantisedGradient",
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
@@ -79,6 +84,9 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_grad",
     "pack_signs",
+    "quantise_gradient",
+    "quantised_grad_input",
+    "quantised_grad_weight",
     "reference",
     "scale_map",
     "set_num_threads",

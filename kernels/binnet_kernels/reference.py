@@ -20,7 +20,11 @@ from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
 from .reference_packed import bind_map as bind_map
 from .reference_packed import bind_pack_with_k as bind_pack_with_k
 from .reference_packed import bind_pool_bits as bind_pool_bits
-from .reference_training import (  # one vocabulary, in three files
+from .reference_quantised import QuantisedGradient as QuantisedGradient
+from .reference_quantised import quantise_gradient as quantise_gradient
+from .reference_quantised import quantised_grad_input as quantised_grad_input
+from .reference_quantised import quantised_grad_weight as quantised_grad_weight
+from .reference_training import (  # one vocabulary, in four files
     adam_update as adam_update,
 )
 from .reference_training import (

@@ -151,7 +151,7 @@ def _each_sum(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, weights:
     return total
 
 
-def _weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[Any]:
+def tile_weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[Any]:
     """The vectors of weights at ``w[j:]``, one row of the tile wide."""
     vector: Vector = sig.args[0].vector
     addresses = (
@@ -171,7 +171,7 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         vector = HALVES.llvm_type
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
 
         def combine(total: Any, value: Any, weight: Any) -> Any:
             return builder.add(
@@ -194,7 +194,7 @@ def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
     """``tile[p, o] + x[starts[p] + i] * w[j + o]``, with one rounding where the CPU has fused multiply-adds."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
         return _each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, w, types.intp), build
