@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         max_pool2d_grad_winners,
         max_pool2d_winners,
     )
+    from .quantise import QuantisedGradient, quantise_gradient
+    from .quantised_grad import quantised_grad_input, quantised_grad_weight
     from .scale import scale_map, weight_alpha
     from .sign_grad import sign_grad_input, sign_grad_weight
     from .sign_maps import norm_signs, norm_signs_grad, signs
@@ -60,6 +62,8 @@ _NAMES_IN = {
         *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
         *("max_pool2d_grad_winners", "max_pool2d_winners"),
     ),
+    "quantise": ("QuantisedGradient", "quantise_gradient"),
+    "quantised_grad": ("quantised_grad_input", "quantised_grad_weight"),
     "scale": ("scale_map", "weight_alpha"),
     "sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
@@ -77,6 +81,7 @@ __all__ = [
     "Finish",
     "FusedConv2d",
     "FusedXnorConv2d",
+    "QuantisedGradient",
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
@@ -103,6 +108,9 @@ __all__ = [
     "norm_signs",
     "norm_signs_grad",
     "pack_signs",
+    "quantise_gradient",
+    "quantised_grad_input",
+    "quantised_grad_weight",
     "reference",
     "relu",
     "relu_grad",

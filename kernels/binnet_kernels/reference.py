@@ -39,7 +39,11 @@ from .reference_pool import max_pool2d as max_pool2d
 from .reference_pool import max_pool2d_grad as max_pool2d_grad
 from .reference_pool import max_pool2d_grad_winners as max_pool2d_grad_winners
 from .reference_pool import max_pool2d_winners as max_pool2d_winners
-from .reference_training import (  # one vocabulary, in five files
+from .reference_quantised import QuantisedGradient as QuantisedGradient
+from .reference_quantised import quantise_gradient as quantise_gradient
+from .reference_quantised import quantised_grad_input as quantised_grad_input
+from .reference_quantised import quantised_grad_weight as quantised_grad_weight
+from .reference_training import (  # one vocabulary, in several files
     adam_update as adam_update,
 )
 from .reference_training import (
