@@ -237,6 +237,27 @@ def naive_max_pool2d(x, kernel_size, stride=None, padding=0):
     return y
 
 
+def naive_max_pool2d_winners(x, kernel_size, stride=None, padding=0):
+    """The maxima, and the number of the tap that has won: row by row, on the border or not."""
+    (_, kw), (ph, pw) = pair(kernel_size), pair(padding)
+    (sh, sw), y = pair(kernel_size if stride is None else stride), naive_max_pool2d(x, kernel_size, stride, padding)
+    winners = np.zeros(y.shape, np.uint16)
+    for (b, i, j, k), pixels in _pool_windows(np.shape(x), kernel_size, stride, padding):
+        _, row, col, _ = pixels[first_maximum([float(x[p]) for p in pixels])]
+        winners[b, i, j, k] = (row + ph - i * sh) * kw + (col + pw - j * sw)
+    return y, winners
+
+
+def naive_max_pool2d_grad_winners(grad, winners, x_shape, kernel_size, stride=None, padding=0):
+    """An output's gradient goes to the tap of that number."""
+    (_, kw), (ph, pw), grad_x = pair(kernel_size), pair(padding), np.zeros(x_shape)
+    sh, sw = pair(kernel_size if stride is None else stride)
+    for b, i, j, k in np.ndindex(np.shape(grad)):
+        row, col = divmod(int(winners[b, i, j, k]), kw)
+        grad_x[b, i * sh + row - ph, j * sw + col - pw, k] += float(grad[b, i, j, k])
+    return grad_x
+
+
 def naive_max_pool2d_grad(grad, x, kernel_size, stride=None, padding=0):
     """All of an output's gradient goes to the first maximum of its window."""
     grad_x = np.zeros(np.shape(x))
@@ -260,6 +281,29 @@ def naive_avg_pool2d_grad(grad, x_shape, kernel_size, stride=None, padding=0):
         for p in pixels:
             grad_x[p] += float(grad[index]) / (kh * kw)
     return grad_x
+
+
+# ---------------------------------------------------------------------------------------------- element by element
+
+
+def naive_relu(x):
+    """Zero where x is below it; NaN is not."""
+    y = np.zeros(np.shape(x))
+    for i in np.ndindex(y.shape):
+        y[i] = 0 if x[i] < 0 else x[i]
+    return y
+
+
+def naive_relu_grad(grad, y):
+    """The gradient where the result is positive."""
+    grad_x = np.zeros(np.shape(y))
+    for i in np.ndindex(grad_x.shape):
+        grad_x[i] = grad[i] if y[i] > 0 else 0
+    return grad_x
+
+
+def naive_add(x, y):
+    return np.asarray(x, np.float64) + np.asarray(y, np.float64)
 
 
 # ---------------------------------------------------------------------------------------------- normalisation

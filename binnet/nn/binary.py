@@ -225,16 +225,12 @@ class BinLinear(_Linear):
         return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
-        """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation.
-
-        A dense layer on a flattened map is a convolution whose window is the map: nothing has to be moved.
-        """
+        """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
         self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
         images = x if x.ndim == 4 else ops.as_pixels(x)
-        weight = ops.reshape(self.weight, (len(self.weight), *images.shape[1:]))
         options = {**self.rule(), **self.of_pass()}
         y = ops.norm_xnor_conv2d(
-            images, norm.gamma, norm.beta, norm.statistics(), weight, self.alpha, relu=relu, **options
+            images, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, **options
         )
         return ops.as_rows(y)
 

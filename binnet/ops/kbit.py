@@ -180,7 +180,7 @@ class _KbitConv2d(Function):
             grad_x = ste_gradient(grad_x, x, "clip")
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
-        wide = _bordered(kernels().quantise(x, o.act_bits), o)
+        wide = _bordered(kernels().quantise_input(x, o.act_bits), o)
         grad_hat = kernels().conv2d_grad_weight(wide, grad, latent.shape, o.stride, 0)
         return grad_x, *o.rule.gradients(ctx, grad_hat, latent, scales)
 
@@ -189,7 +189,7 @@ class _Quantise(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, bits: int) -> Float:
         ctx.save(x)
-        y: Float = kernels().quantise(x, bits)
+        y: Float = kernels().quantise_input(x, bits)
         return y
 
     @staticmethod

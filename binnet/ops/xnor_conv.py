@@ -106,9 +106,11 @@ def norm_xnor_conv2d(
     gamma, beta : (C,)
     statistics
         For the normalisation.
+    weight : (O, KH, KW, C), or (O, H W C)
+        A dense layer's is a convolution whose window is the whole image, so that no image has to be flattened.
     relu
         Whether negative results become 0.
-    weight, alpha_param, stride, padding, pad_value, scale, weight_gradient, center, rounding
+    alpha_param, stride, padding, pad_value, scale, weight_gradient, center, rounding
         As for :func:`xnor_conv2d`, whose ``ste`` is "clip" here.
 
     Returns
@@ -157,20 +159,22 @@ class _Options:
 class _SignProduct:
     """The product of signs with signs, times α, of one call: binarised once, for both passes."""
 
-    def __init__(self, options: _Options, weight: Float, alpha: Float | None) -> None:
-        self.options = options
+    def __init__(self, options: _Options, x_shape: tuple[int, ...], weight: Float, alpha: Float | None) -> None:
+        self.options, self.x_shape = options, x_shape
         self.latent, scales = options.rule.binary_weight(weight, alpha)
-        self.plan = kernels().XnorConv2d(self.latent, options.stride, options.padding, options.pad_value, scales)
+        filters = self.latent if weight.ndim == 4 else self.latent.reshape(-1, *x_shape[1:])
+        self.plan = kernels().XnorConv2d(filters, options.stride, *self.border, scales)
+        self.shape = filters.shape
 
     @property
     def border(self) -> tuple[Pair, int]:
         """Padding and its value, as the kernels that write bits take them."""
         return self.options.padding, self.options.pad_value
 
-    def forward(self, bits: Any, shape: tuple[int, ...], relu: bool) -> Float:
-        """Convolve ``bits``, the signs of images of that shape."""
-        self.bits, self.shape = bits, shape
-        y: Float = self.plan.convolve_bits(bits, shape, relu)
+    def forward(self, bits: Any, relu: bool) -> Float:
+        """Convolve ``bits``, the signs of the images."""
+        self.bits = bits
+        y: Float = self.plan.convolve_bits(bits, self.x_shape, relu)
         return y
 
     def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, ...]:
@@ -183,6 +187,7 @@ class _SignProduct:
         grad_hat, grad_sign = gradients(ctx, grad, y, for_weight, for_signs)
         if grad_hat is None:
             return grad_sign, None, None
+        grad_hat = grad_hat.reshape(self.latent.shape)
         return grad_sign, *self.options.rule.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
 
     def _exact(self, ctx: Context, grad: Float, y: Float | None, for_weight: bool, for_signs: bool) -> _Two:
@@ -190,12 +195,10 @@ class _SignProduct:
         if y is not None:
             grad = kernels().relu_grad(grad, y, out=ctx.room(grad))
         if for_weight:
-            grad_hat = kernels().sign_grad_weight(
-                self.bits, grad, self.latent.shape, self.shape, o.stride, *self.border
-            )
+            grad_hat = kernels().sign_grad_weight(self.bits, grad, self.shape, self.x_shape, o.stride, *self.border)
         if for_signs:
             signs = self.plan.weight_signs, self.plan.alpha
-            grad_sign = kernels().sign_grad_input(grad, *signs, self.shape, o.stride, o.padding)
+            grad_sign = kernels().sign_grad_input(grad, *signs, self.x_shape, o.stride, o.padding)
         return grad_hat, grad_sign
 
     def _rounded(self, ctx: Context, grad: Float, y: Float | None, for_weight: bool, for_signs: bool) -> _Two:
@@ -204,9 +207,11 @@ class _SignProduct:
         rounding = {"how": o.rounding.how, "bits": o.rounding.bits, "seed": o.rounding.seed}
         levels = kernels().quantise_gradient(grad, self.plan.alpha, y, **rounding)
         if for_weight:
-            grad_hat = kernels().quantised_grad_weight(self.bits, levels, self.latent.shape, o.stride, *self.border)
+            grad_hat = kernels().quantised_grad_weight(self.bits, levels, self.shape, o.stride, *self.border)
         if for_signs:
-            grad_sign = kernels().quantised_grad_input(levels, self.plan.weight_signs, self.shape, o.stride, o.padding)
+            grad_sign = kernels().quantised_grad_input(
+                levels, self.plan.weight_signs, self.x_shape, o.stride, o.padding
+            )
         return grad_hat, grad_sign
 
 
@@ -215,9 +220,9 @@ class _XnorConv2d(Function):
     def forward(
         ctx: Context, x: Float, weight: Float, alpha: Float | None, *, options: _Options, use_k: bool, ste: str
     ) -> Float:
-        product = _SignProduct(options, weight, alpha)
+        product = _SignProduct(options, x.shape, weight, alpha)
         bits, within = kernels().signs(x, *product.border)
-        y = product.forward(bits, x.shape, False)
+        y = product.forward(bits, False)
         K = None
         if use_k:
             K = kernels().scale_map(x, weight.shape[1:3], options.stride, options.padding)
@@ -253,10 +258,10 @@ class _NormXnorConv2d(Function):
         options: _Options,
         relu: bool,
     ) -> Float:
-        product = _SignProduct(options, weight, alpha)
+        product = _SignProduct(options, x.shape, weight, alpha)
         norm = (gamma, *statistics.of(x), statistics.eps)
         bits, within = kernels().norm_signs(x, gamma, beta, *norm[1:], *product.border)
-        y = product.forward(bits, x.shape, relu)
+        y = product.forward(bits, relu)
         ctx.save(product, x, norm, statistics.training, within, y if relu else None)
         return y
 

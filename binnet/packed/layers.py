@@ -125,7 +125,7 @@ def _levels(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
 def _quantise(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
     step, x, out = node.step, arrays.map(node.inputs[0]), arrays.map(node)
     assert isinstance(step, Quantise)
-    return [lambda: np.copyto(out, bk.quantise(x, step.bits))]
+    return [lambda: np.copyto(out, bk.quantise_input(x, step.bits))]
 
 
 def _largest(node: Node, layer: Any, arrays: Arrays) -> list[Run]:

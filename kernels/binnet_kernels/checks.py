@@ -215,6 +215,51 @@ def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...]
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), weight_shape[0]))
 
 
+def quantised(grad: Any, alpha: Any, y: Any) -> tuple[Float, Float, Float | None]:
+    """A gradient (N, OH, OW, O) to round, the scales (O,) of the filters (1 by default), and what a ReLU returned."""
+    grad = floats(grad, "grad", 4)
+    scales = floats(np.ones(grad.shape[3], np.float32) if alpha is None else alpha, "alpha", shape=grad.shape[3:])
+    return grad, scales, None if y is None else floats(y, "y", shape=grad.shape)
+
+
+def quantised_input(
+    shape: tuple[int, ...], signs: Any, x_shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> tuple[npt.NDArray[np.uint32], Window]:
+    """Signs of filters (O, KH, KW, words) as half words (O, KH KW, 2 words), and the window."""
+    signs = words(signs, "weight_signs", 4)
+    window = Window.of(signs.shape[1:3], stride, padding)
+    if len(x_shape) != 4 or signs.shape[3] != -(-x_shape[3] // 64):
+        raise ValueError(
+            f"x {tuple(x_shape)} must be (N, H, W, C), and weight_signs end in ceil(C/64), got {signs.shape}"
+        )
+    _same_gradient(shape, (x_shape[0], *window.output_size(*x_shape[1:3]), len(signs)))
+    return signs.view(np.uint32).reshape(len(signs), -1, 2 * signs.shape[3]), window
+
+
+def quantised_weight(
+    bits: Any, shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> tuple[npt.NDArray[np.uint32], Window]:
+    """The map of bits (N, H + 2 ph, W + 2 pw, ceil(C / 32)), and the window."""
+    bits = np.asarray(bits)
+    if bits.dtype != np.uint32:
+        raise TypeError(f"bits must be an array of uint32 half words, got dtype {bits.dtype}")
+    if len(weight_shape) != 4 or bits.ndim != 4 or bits.shape[3] != -(-weight_shape[3] // 32):
+        raise ValueError(
+            f"weight {tuple(weight_shape)} must be (O, KH, KW, C), bits (N, H, W, ceil(C/32)), got {bits.shape}"
+        )
+    window = Window.of(weight_shape[1:3], stride, padding)
+    (h, w), (ph, pw) = bits.shape[1:3], window.padding
+    if h <= 2 * ph or w <= 2 * pw:
+        raise ValueError(f"bits {bits.shape} must hold a border of {ph, pw} and an image within")
+    _same_gradient(shape, (len(bits), *window.output_size(h - 2 * ph, w - 2 * pw), weight_shape[0]))
+    return np.ascontiguousarray(bits), window
+
+
+def _same_gradient(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if tuple(shape) != expected:
+        raise ValueError(f"the gradient must have shape {expected}, got {tuple(shape)}")
+
+
 def pool_window(kernel_size: Pair, stride: Pair | None, padding: Pair) -> Window:
     """A pooling window; the stride is the window itself unless given, the padding less than the window."""
     window = Window.of(kernel_size, kernel_size if stride is None else stride, padding)
@@ -228,6 +273,24 @@ def pool_grad(grad: Any, x_shape: tuple[int, ...], window: Window) -> Float:
     if len(x_shape) != 4:
         raise ValueError(f"x must be (N, H, W, C), got {tuple(x_shape)}")
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), x_shape[3]))
+
+
+def winners_shape(x_shape: tuple[int, ...], window: Window) -> tuple[int, int, int, int]:
+    """The shape of the numbers of the winning taps of images (N, H, W, C), which must fit 16 bits."""
+    if window.size[0] * window.size[1] > 1 << 16:
+        raise ValueError(f"a pooling window has at most 65,536 taps, got {window.size[0]}x{window.size[1]}")
+    oh, ow = window.output_size(*x_shape[1:3])
+    return x_shape[0], oh, ow, -(-x_shape[3] // 32) * 32
+
+
+def winners(value: Any, x_shape: tuple[int, ...], window: Window) -> npt.NDArray[np.uint16]:
+    """Winners as a max-pooling has given them."""
+    array, shape = np.asarray(value), winners_shape(x_shape, window)
+    if array.dtype != np.uint16:
+        raise TypeError(f"winners must be an array of uint16, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"winners must have shape {shape}, got {array.shape}")
+    return _plain(array, np.dtype(np.uint16))
 
 
 def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:

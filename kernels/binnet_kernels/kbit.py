@@ -1,7 +1,7 @@
 """Convolutions of k-bit weights with m-bit inputs, as sums of popcounts (arXiv:1603.05279, end of section 3.2).
 
-A level is a sum of signs, L q = sum_i 2^i b_i (see ``kbit_levels.py``). So a dot product of levels is one of signs for each
-pair of planes, weighted with 2^(i + j), and with n taps
+A level is a sum of signs, L q = sum_i 2^i b_i (see ``kbit_levels.py``). So a dot product of levels is one of signs for
+each pair of planes, weighted with 2^(i + j), and with n taps
 
     L_k L_m (q · r) = L_k L_m n - 2 sum_ij 2^(i + j) popcount(plane i of x ^ plane j of W)
 

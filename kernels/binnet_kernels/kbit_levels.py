@@ -29,7 +29,7 @@ _HALF = Vector(types.uint32, 32)  # codes of as many values as a half word has b
 _RUN = 4096  # values that one thread takes at a time
 
 
-def quantise(x: Any, bits: int) -> Float:
+def quantise_input(x: Any, bits: int) -> Float:
     """The level of each value, q_k of arXiv:1603.05279, section 3.2, rounding halves up; q_1 is :func:`sign`.
 
     (2^k - 1) x is rounded to float32 before it is compared with the borders between levels, which are whole numbers, so
@@ -134,7 +134,7 @@ def pack_planes(x: Any, bits: int) -> Words:
     Raises
     ------
     TypeError, ValueError
-        As :func:`quantise`.
+        As :func:`quantise_input`.
     """
     x, levels = checks.floats(np.atleast_1d(x), "x"), checks.levels(bits, "bits")
     n = x.shape[-1]

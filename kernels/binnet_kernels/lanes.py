@@ -22,6 +22,7 @@ from .simd import JIT, Vector, call, pointer, spread, suffix, twin
 
 WIDTH = 32
 SINGLES, DOUBLES = Vector(types.float32, WIDTH), Vector(types.float64, WIDTH)
+NUMBERS = Vector(types.uint16, WIDTH)  # of a tap in its window
 ALL = np.uint32(0xFFFFFFFF)
 _ONE_EACH = ir.VectorType(ir.IntType(1), WIDTH)
 
@@ -71,7 +72,7 @@ def multiply_add(context: Any, a: Any, b: Any, c: Any) -> Any:
 
 @twin(lambda scalar: np.full(WIDTH, scalar))
 def all_lanes(context: Any, scalar: Any) -> Any:
-    """A float32 or float64 in every lane."""
+    """A number in every lane."""
     vector = Vector(scalar, WIDTH)
     return vector(scalar), lambda context, builder, sig, args: spread(builder, args[0], WIDTH)
 
@@ -132,6 +133,34 @@ def store_lanes(context: Any, array: Any, index: Any, value: Any, lanes: Any) ->
     return types.void(array, types.intp, value, types.uint32), build
 
 
+@twin(lambda array, index: array[index : index + WIDTH].copy())
+def load_all(context: Any, array: Any, index: Any) -> Any:
+    """The 32 values at ``index``: for arrays that are long enough, in the place of a mask that costs."""
+    vector = Vector(array.dtype, WIDTH)
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        address = pointer(context, builder, sig.args[0], args[0], args[1], vector.llvm_type)
+        return builder.load(address, align=vector.scalar.bitwidth // 8)
+
+    return vector(array, types.intp), build
+
+
+def _store_all(array: Any, index: int, value: Any) -> None:
+    array[index : index + WIDTH] = value
+
+
+@twin(_store_all)
+def store_all(context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write all 32 lanes at ``index``."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        address = pointer(context, builder, sig.args[0], args[0], args[1], args[2].type)
+        builder.store(args[2], address, align=sig.args[2].scalar.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), build
+
+
 # ------------------------------------------------------------------ questions, and lanes that are chosen
 
 
@@ -171,3 +200,36 @@ def zero_unless(context: Any, a: Any, chosen: Any) -> Any:
         return builder.select(builder.bitcast(args[1], _ONE_EACH), args[0], _constant(args[0].type, 0.0))
 
     return a(a, types.uint32), build
+
+
+@twin(lambda a, b, chosen: np.where(_truth(chosen), a, b))
+def either(context: Any, a: Any, b: Any, chosen: Any) -> Any:
+    """``a`` in the lanes whose bit is 1, ``b`` in the others."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return builder.select(builder.bitcast(args[2], _ONE_EACH), args[0], args[1])
+
+    return a(a, a, types.uint32), build
+
+
+@twin(lambda a, b: _bits((a > b) | (np.isnan(a) & ~np.isnan(b))))
+def beats(context: Any, a: Any, b: Any) -> Any:
+    """Where ``a`` is larger than ``b``, or the first NaN."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        a, b = args
+        first = builder.and_(builder.fcmp_unordered("uno", a, a), builder.fcmp_ordered("ord", b, b))
+        return builder.bitcast(builder.or_(builder.fcmp_ordered(">", a, b), first), ir.IntType(WIDTH))
+
+    return types.uint32(SINGLES, SINGLES), build
+
+
+@twin(lambda a, number: _bits(a == number))
+def equal(context: Any, a: Any, number: Any) -> Any:
+    """Where a vector of numbers is ``number``."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        same = builder.icmp_unsigned("==", args[0], spread(builder, args[1], WIDTH))
+        return builder.bitcast(same, ir.IntType(WIDTH))
+
+    return types.uint32(NUMBERS, types.uint16), build

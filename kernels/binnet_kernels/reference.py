@@ -16,20 +16,23 @@ from .checks import Float, Ints, Pair, Window, Words
 from .finish import Finish as Finish
 from .finish import bits_map as bits_map
 from .reference_conv import Conv2d as Conv2d
-from .reference_conv import bordered, patches_of, signs_of_map
+from .reference_conv import bordered, signs_of_map
 from .reference_conv import conv2d as conv2d
 from .reference_conv import conv2d_grad_input as conv2d_grad_input
 from .reference_conv import conv2d_grad_weight as conv2d_grad_weight
 from .reference_conv import sign_grad_input as sign_grad_input
 from .reference_conv import sign_grad_weight as sign_grad_weight
+from .reference_elementwise import add as add
 from .reference_elementwise import norm_signs as norm_signs
 from .reference_elementwise import norm_signs_grad as norm_signs_grad
+from .reference_elementwise import relu as relu
+from .reference_elementwise import relu_grad as relu_grad
 from .reference_elementwise import signs as signs
 from .reference_kbit import FusedKbitConv2d as FusedKbitConv2d
 from .reference_kbit import KbitConv2d as KbitConv2d
 from .reference_kbit import KbitLinear as KbitLinear
 from .reference_kbit import pack_planes as pack_planes
-from .reference_kbit import quantise as quantise
+from .reference_kbit import quantise_input as quantise_input
 from .reference_kbit import quantise_weight as quantise_weight
 from .reference_kbit import weight_range as weight_range
 from .reference_packed import FusedConv2d as FusedConv2d
@@ -37,7 +40,17 @@ from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
 from .reference_packed import bind_map as bind_map
 from .reference_packed import bind_pack_with_k as bind_pack_with_k
 from .reference_packed import bind_pool_bits as bind_pool_bits
-from .reference_training import (  # one vocabulary, in four files
+from .reference_pool import avg_pool2d as avg_pool2d
+from .reference_pool import avg_pool2d_grad as avg_pool2d_grad
+from .reference_pool import max_pool2d as max_pool2d
+from .reference_pool import max_pool2d_grad as max_pool2d_grad
+from .reference_pool import max_pool2d_grad_winners as max_pool2d_grad_winners
+from .reference_pool import max_pool2d_winners as max_pool2d_winners
+from .reference_quantised import QuantisedGradient as QuantisedGradient
+from .reference_quantised import quantise_gradient as quantise_gradient
+from .reference_quantised import quantised_grad_input as quantised_grad_input
+from .reference_quantised import quantised_grad_weight as quantised_grad_weight
+from .reference_training import (  # one vocabulary, in several files
     adam_update as adam_update,
 )
 from .reference_training import (
@@ -223,50 +236,3 @@ def _as_pixels(conv: Any, x: Any, out: Any, o: int) -> Float:
     y = checks.output(out, (len(x), o))
     conv(x[:, None, None], out=y[:, None, None])
     return y
-
-
-# ---------------------------------------------------------------------------------------------- pooling
-
-
-def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.max_pool2d`."""
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    window.output_size(*x.shape[1:3])
-    return np.ascontiguousarray(patches_of(bordered(x, window, -np.inf), window).max(axis=(4, 5)))
-
-
-def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.max_pool2d_grad`."""
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x.shape, window)
-    (_, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
-    padded, inside = bordered(x, window, -np.inf), bordered(np.ones_like(x), window)
-    taps, real = (patches_of(p, window).reshape(*grad.shape, window.size[0] * kw) for p in (padded, inside))
-    best = taps.max(axis=-1, keepdims=True)
-    candidates = ((taps == best) | (np.isnan(taps) & np.isnan(best))) & (real == 1)
-    winner = candidates.argmax(axis=-1)  # the first one, row by row
-    n, oh, ow, c = np.indices(grad.shape, sparse=True)
-    grad_padded = np.zeros_like(padded)
-    np.add.at(grad_padded, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad)
-    return np.ascontiguousarray(grad_padded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]])
-
-
-def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.avg_pool2d`."""
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    window.output_size(*x.shape[1:3])
-    return np.ascontiguousarray(patches_of(bordered(x, window), window).mean(axis=(4, 5)))
-
-
-def avg_pool2d_grad(
-    grad: Any, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> Float:
-    """See :func:`binnet_kernels.avg_pool2d_grad`."""
-    window = checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x_shape, window)
-    (kh, kw), (sh, sw), (ph, pw), (oh, ow) = window.size, window.stride, window.padding, grad.shape[1:3]
-    padded = np.zeros((x_shape[0], x_shape[1] + 2 * ph, x_shape[2] + 2 * pw, x_shape[3]), np.float32)
-    for r in range(kh):
-        for s in range(kw):
-            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad / np.float32(kh * kw)
-    return np.ascontiguousarray(padded[:, ph : ph + x_shape[1], pw : pw + x_shape[2]])

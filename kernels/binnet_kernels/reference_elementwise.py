@@ -12,6 +12,31 @@ from .checks import Float, Pair
 from .finish import Bits, bits_map, bits_shape, interior
 from .reference_training import batch_norm_grad, batch_norm_inference
 
+
+def relu(x: Any, out: Any = None) -> Float:
+    """See :func:`binnet_kernels.relu`."""
+    x = checks.floats(x, "x")
+    y = checks.output(out, x.shape)
+    y[...] = np.where(x < 0, np.float32(0), x)
+    return y
+
+
+def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
+    """See :func:`binnet_kernels.relu_grad`."""
+    y = checks.floats(y, "y")
+    grad, grad_x = checks.floats(grad, "grad", shape=y.shape), checks.output(out, y.shape)
+    grad_x[...] = np.where(y > 0, grad, np.float32(0))
+    return grad_x
+
+
+def add(x: Any, y: Any, out: Any = None) -> Float:
+    """See :func:`binnet_kernels.add`."""
+    x = checks.floats(x, "x")
+    total = checks.output(out, x.shape)
+    total[...] = x + checks.floats(y, "y", shape=x.shape)
+    return total
+
+
 # ---------------------------------------------------------------------------------------------- signs as bits
 
 

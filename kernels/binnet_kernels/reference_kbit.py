@@ -13,8 +13,8 @@ from .kbit_levels import RANGES, stretch
 from .reference_packed import patches, run_finish, signs_of
 
 
-def quantise(x: Any, bits: int) -> Float:
-    """See :func:`binnet_kernels.quantise`."""
+def quantise_input(x: Any, bits: int) -> Float:
+    """See :func:`binnet_kernels.quantise_input`."""
     x, levels = checks.floats(x, "x"), np.float32(checks.levels(bits, "bits"))
     within = np.where(np.isnan(x), np.float32(1), np.clip(x, np.float32(-1), np.float32(1)))
     between = np.floor(np.floor(within * levels) / 2)  # L x / 2 rounded down: half of L is added to round halves up
@@ -34,7 +34,7 @@ def quantise_weight(weight: Any, bits: int) -> Float:
     weight = checks.filters(weight)
     factor = stretch(weight_range(weight, bits), bits).reshape(-1, *(1,) * (weight.ndim - 1))
     with np.errstate(invalid="ignore"):
-        return quantise(weight * factor, bits)
+        return quantise_input(weight * factor, bits)
 
 
 def pack_planes(x: Any, bits: int) -> Words:
@@ -42,7 +42,7 @@ def pack_planes(x: Any, bits: int) -> Words:
     from .reference import pack_signs
 
     levels = checks.levels(bits, "bits")
-    codes = np.rint((1 - quantise(np.atleast_1d(x), bits)) * levels / 2).astype(np.int64)
+    codes = np.rint((1 - quantise_input(np.atleast_1d(x), bits)) * levels / 2).astype(np.int64)
     return np.stack([pack_signs(-(codes >> i & 1)) for i in range(bits)])
 
 
@@ -79,7 +79,7 @@ class FusedKbitConv2d:
         from .reference import scale_map
 
         (ph, pw), (lm, lk), window = self.window.padding, self.levels, self.window
-        whole = np.rint(quantise(x, self.act_bits).astype(np.float64) * lm)
+        whole = np.rint(quantise_input(x, self.act_bits).astype(np.float64) * lm)
         wide = np.pad(whole, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=self.pad_value * lm)
         sums = np.tensordot(patches(wide, window), self._weight, axes=([4, 5, 3], [1, 2, 3]))  # exact in float64
         y = sums.astype(np.float32) * (self.alpha / np.float32(lm * lk))

@@ -158,11 +158,17 @@ def _combined(
     return total
 
 
-def _weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[Any]:
-    """The vectors of weights at ``w[j:]``, the last two arguments, one row of the tile wide."""
+def tile_weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, at: int = -2) -> list[Any]:
+    """The vectors of weights at ``w[j:]``, one row of the tile wide; w and j are the arguments from number ``at`` on."""
     vector: Vector = sig.args[0].vector
     addresses = (
-        pointer(context, builder, sig.args[-2], args[-2], builder.add(args[-1], at_vector(args[-1], v, vector.lanes)))
+        pointer(
+            context,
+            builder,
+            sig.args[at],
+            args[at],
+            builder.add(args[at + 1], at_vector(args[at + 1], v, vector.lanes)),
+        )
         for v in range(VECTORS)
     )
     return [builder.load(a, align=vector.scalar.bitwidth // 8, typ=vector.llvm_type) for a in addresses]
@@ -178,7 +184,7 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         vector = HALVES.llvm_type
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
 
         def combine(total: Any, value: Any, weight: Any) -> Any:
             return builder.add(
@@ -201,7 +207,7 @@ def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
     """``tile[p, o] + x[starts[p] + i] * w[j + o]``, with one rounding where the CPU has fused multiply-adds."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
         return _each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, w, types.intp), build
@@ -216,7 +222,7 @@ def add_outer(context: Any, tile: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     """``tile[p, o] + a[i + p] * b[j + o]``: :func:`multiply_add` for rows that lie side by side."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
         rows = [builder.add(args[2], ir.Constant(args[2].type, row)) for row in range(sig.args[0].rows)]
         return _combined(context, builder, sig, args, rows, weights, _fma(builder))
 

@@ -228,6 +228,19 @@ def norm_arrays(rng, g, least_rows=0):
     return x.astype(np.float32), gamma, beta, mean, var
 
 
+def max_pool_arguments(rng, g):
+    return (values(rng, g.x_shape, [*POOL_VALUES, np.nan, np.inf, -np.inf], 0.7),), pool_window(g)
+
+
+def max_pool_grad_winners_arguments(rng, g):
+    """The winners of some image; those past the last channel are anything."""
+    (x,), options = max_pool_arguments(rng, g)
+    winners = naive.naive_max_pool2d_winners(x, **options)[1]
+    whole = rng.integers(0, 1 << 16, (*winners.shape[:3], -(-g.c // 32) * 32), np.uint16)
+    whole[..., : g.c] = winners
+    return (pool_output_grad(rng, g), whole), {"x_shape": g.x_shape, **options}
+
+
 def batch_norm_arguments(rng, g):
     return norm_arrays(rng, g, 1)[:3], {"eps": float(rng.choice([1e-5, 1e-3]))}
 
@@ -359,6 +372,12 @@ def in_place(name):
         return weight, *moments
 
     return call
+
+
+def winners_without_rest(backend, x, **options):
+    """Winners past the last channel mean nothing."""
+    y, winners = backend.max_pool2d_winners(x, **options)
+    return y, np.ascontiguousarray(winners[..., : y.shape[-1]])
 
 
 def with_alpha(oracle):
@@ -530,7 +549,7 @@ CASES = [
     ),
     # ---- levels of k bits
     Case(
-        "quantise",
+        "quantise_input",
         with_bits(lambda rng, g: ((values(rng, g.x_shape, [*SIGN_SPECIALS, 1.0, -1.0]),), {}), "bits"),
         exactly(naive_kbit.naive_quantise),
         same_bits=True,
@@ -603,9 +622,28 @@ CASES = [
     # ---- pooling
     Case(
         "max_pool2d",
-        lambda rng, g: ((values(rng, g.x_shape, [*POOL_VALUES, np.nan, np.inf, -np.inf], 0.7),), pool_window(g)),
+        max_pool_arguments,
         exactly(naive.naive_max_pool2d),
         same_bits=True,
+        geometry=pool_geometries(),
+    ),
+    Case(
+        "max_pool2d_winners",
+        max_pool_arguments,
+        exactly_each(naive.naive_max_pool2d_winners),
+        winners_without_rest,
+        same_bits=True,
+        geometry=pool_geometries(),
+    ),
+    Case(
+        "max_pool2d_grad_winners",
+        max_pool_grad_winners_arguments,
+        lambda grad, winners, **options: [
+            (
+                naive.naive_max_pool2d_grad_winners(grad, winners, **options),
+                rounding(26) * naive.naive_max_pool2d_grad_winners(np.abs(grad), winners, **options),
+            )
+        ],
         geometry=pool_geometries(),
     ),
     Case(
@@ -633,6 +671,25 @@ CASES = [
         lambda rng, g: ((pool_output_grad(rng, g),), {"x_shape": g.x_shape, **pool_window(g)}),
         linear(naive.naive_avg_pool2d_grad, pool_terms),
         geometry=pool_geometries(),
+    ),
+    # ---- element by element
+    Case(
+        "relu",
+        lambda rng, g: ((values(rng, g.x_shape, SIGN_SPECIALS),), {}),
+        exactly(naive.naive_relu),
+        same_bits=True,
+    ),
+    Case(
+        "relu_grad",
+        lambda rng, g: ((values(rng, g.x_shape, [np.nan, np.inf]), values(rng, g.x_shape, SIGN_SPECIALS)), {}),
+        exactly(naive.naive_relu_grad),
+        same_bits=True,
+    ),
+    Case(
+        "add",
+        lambda rng, g: ((values(rng, g.x_shape, ZEROS), values(rng, g.x_shape, ZEROS)), {}),
+        relative(naive.naive_add, one_rounding),
+        same_bits=True,
     ),
     # ---- normalisation
     Case("batch_norm", batch_norm_arguments, expect_batch_norm),

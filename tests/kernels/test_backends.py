@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from .cases import CASES
 from .strategies import BACKENDS, PURE_PYTHON, Geometry, check_within, each_backend, seeds
 
-POOLS = {"max_pool2d", "max_pool2d_grad", "avg_pool2d", "avg_pool2d_grad"}
+POOLS = {
+    *("max_pool2d", "max_pool2d_winners", "max_pool2d_grad", "max_pool2d_grad_winners"),
+    *("avg_pool2d", "avg_pool2d_grad"),
+}
+NATIVE = {"unpack_signs", "xnor_gemm", "norm_signs_grad", "max_pool2d_grad_winners"}  # take words, which are
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 

@@ -23,7 +23,7 @@ NAMES = [
     "Conv2d",
     "XnorConv2d",
     "XnorLinear",
-    "quantise",
+    "quantise_input",
     "quantise_weight",
     "weight_range",
     "pack_planes",
@@ -33,8 +33,13 @@ NAMES = [
     "BwnLinear",
     "max_pool2d",
     "max_pool2d_grad",
+    "max_pool2d_winners",
+    "max_pool2d_grad_winners",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "relu",
+    "relu_grad",
+    "add",
     "batch_norm",
     "batch_norm_inference",
     "batch_norm_grad",
@@ -88,7 +93,7 @@ GOOD = {
     "Conv2d": {**IMAGE, **FILTERS, **STEPS},
     "XnorConv2d": {**IMAGE, **FILTERS, **STEPS, "pad_value": 0, "alpha": ones(7)},
     "XnorLinear": {**ROWS, "alpha": ones(7)},
-    "quantise": {"x": ones(4, 65), "bits": 3},
+    "quantise_input": {"x": ones(4, 65), "bits": 3},
     "quantise_weight": {**FILTERS, "bits": 3},
     "weight_range": {**FILTERS, "bits": 3},
     "pack_planes": {"x": ones(4, 65), "bits": 3},
@@ -98,6 +103,16 @@ GOOD = {
     "BwnLinear": {**ROWS, "alpha": ones(7)},
     "max_pool2d": {**IMAGE, **POOL},
     "max_pool2d_grad": {"grad": ones(2, 3, 3, 3), **IMAGE, **POOL},
+    "max_pool2d_winners": {**IMAGE, **POOL},
+    "max_pool2d_grad_winners": {
+        "grad": ones(2, 3, 3, 3),
+        "winners": np.zeros((2, 3, 3, 32), np.uint16),
+        "x_shape": (2, 5, 5, 3),
+        **POOL,
+    },
+    "relu": IMAGE,
+    "relu_grad": {"grad": ones(2, 5, 5, 3), "y": ones(2, 5, 5, 3)},
+    "add": {**IMAGE, "y": ones(2, 5, 5, 3)},
     "avg_pool2d": {**IMAGE, **POOL},
     "avg_pool2d_grad": {"grad": ones(2, 3, 3, 3), "x_shape": (2, 5, 5, 3), **POOL},
     "batch_norm": {**IMAGE, "gamma": ones(3), "beta": ones(3)},
@@ -116,14 +131,16 @@ GOOD = {
     "softmax_cross_entropy_grad": {"probabilities": ones(4, 10), **LABELS},
 }
 BATCH_NORMS = ["batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"]
-ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "norm_signs_grad"}
+ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "norm_signs_grad", "relu", "relu_grad", "add"}
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
+POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
-    *((name, "x") for name in ("pack_signs", "quantise", "pack_planes")),
+    *((name, "x") for name in ("pack_signs", "quantise_input", "pack_planes")),
     ("unpack_signs", "words"),
     *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "straight_through")),
     *((name, "weight") for name in ("quantise_weight", "weight_range")),
-    *((name, "x") for name in BATCH_NORMS),
+    *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
+    ("relu_grad", "y"),
 }
 
 
@@ -304,7 +321,7 @@ def test_padding_makes_an_image_large_enough(backend, name):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["conv2d_grad_input", "avg_pool2d_grad"])
+@pytest.mark.parametrize("name", ["conv2d_grad_input", "avg_pool2d_grad", "max_pool2d_grad_winners"])
 def test_x_shape_has_four_axes(backend, name):
     refused(backend, name, ValueError, r"^x .*must be .*\(N, H, W, C\)", x_shape=(5, 5, 3))
 
@@ -317,7 +334,7 @@ def test_shapes_of_gradients_agree_on_the_channels(backend):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["max_pool2d", "max_pool2d_grad", "avg_pool2d", "avg_pool2d_grad"])
+@pytest.mark.parametrize("name", POOLS)
 @pytest.mark.parametrize("padding", [3, (3, 0), (0, 4)])
 def test_padding_is_smaller_than_the_pooling_window(backend, name, padding):
     """A window that lies on the border alone has no maximum."""
@@ -339,6 +356,24 @@ def test_bits(backend, name, key, value):
 def test_pad_value(backend, name, value):
     message = rf"^pad_value must be 0, \+1 or -1, got {re.escape(repr(value))}"
     refused(backend, name, ValueError, message, pad_value=value)
+
+
+@each_backend
+def test_winners_of_a_gradient(backend):
+    message = r"^winners must be an array of uint16, got dtype int64"
+    refused(backend, "max_pool2d_grad_winners", TypeError, message, winners=np.zeros((2, 3, 3, 32), np.int64))
+    message = r"^winners must have shape \(2, 3, 3, 32\), got \(2, 3, 3, 3\)"
+    refused(backend, "max_pool2d_grad_winners", ValueError, message, winners=np.zeros((2, 3, 3, 3), np.uint16))
+
+
+@each_backend
+@pytest.mark.parametrize("name", ["max_pool2d_winners", "max_pool2d_grad", "max_pool2d_grad_winners"])
+def test_taps_that_winners_can_count(backend, name):
+    size = (1, (1 << 16) + 1)
+    image = (1, *size, 1)
+    spoilt = {"x": ones(*image), "grad": ones(1, 1, 1, 1), "x_shape": image, "kernel_size": size}
+    spoilt = {key: value for key, value in spoilt.items() if key in GOOD[name]}
+    refused(backend, name, ValueError, "^a pooling window has at most 65,536 taps, got 1x65537", **spoilt)
 
 
 @each_backend
@@ -391,7 +426,7 @@ def test_label_smoothing(backend, name, value):
 
 WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
-    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad"),
+    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad", "relu", "relu_grad", "add"),
 ]
 
 
@@ -404,7 +439,8 @@ def first(backend, name, arguments):
 @pytest.mark.parametrize("name", WRITERS)
 def test_out_is_filled_and_returned(backend, name):
     rng = np.random.default_rng(0)
-    arguments = {**GOOD[name], "x": rng.standard_normal(GOOD[name]["x"].shape).astype(np.float32)}
+    drawn = {k: rng.standard_normal(GOOD[name][k].shape).astype(np.float32) for k in ("x", "y") if k in GOOD[name]}
+    arguments = {**GOOD[name], **drawn}
     expected = first(backend, name, arguments)
     out = np.full(expected.shape, np.nan, np.float32)
     assert first(backend, name, {**arguments, "out": out}) is out
@@ -470,7 +506,10 @@ IN_PLACE = [
 def test_out_may_be_the_input(backend, name, key):
     rng = np.random.default_rng(0)
     good = GOOD[name]
-    arguments = {**good, **{k: rng.standard_normal(good[k].shape).astype(np.float32) for k in ("x", key)}}
+    arguments = {
+        **good,
+        **{k: rng.standard_normal(good[k].shape).astype(np.float32) for k in good if k in ("x", "y", key)},
+    }
     expected = results(run(backend, name, arguments))
     for ours, theirs in zip(results(run(backend, name, {**arguments, "out": arguments[key]})), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -43,17 +43,17 @@ def test_levels_are_the_nearest_to_halves_up(backend, k):
     most = 2**k - 1
     borders = np.array([2 * m / most for m in range(-(most // 2), most // 2 + 1)], np.float32)
     beside = [np.nextafter(np.nextafter(borders, end), end) for end in np.float32([-9, 9])]
-    below, above = (backend.quantise(x, k) for x in beside)
+    below, above = (backend.quantise_input(x, k) for x in beside)
     np.testing.assert_array_equal(below, naive_kbit.naive_quantise(borders - 0.5 / most, k))
     np.testing.assert_array_equal(above, naive_kbit.naive_quantise(borders + 0.5 / most, k))
-    assert backend.quantise([0.0, -0.0], k).tolist() == [np.float32(1 / most)] * 2
+    assert backend.quantise_input([0.0, -0.0], k).tolist() == [np.float32(1 / most)] * 2
 
 
 @each_backend
 @given(seeds, bits)
 def test_it_is_the_formula_of_the_paper(backend, seed, k):
     x, most = np.random.default_rng(seed).uniform(-1.2, 1.2, 50).astype(np.float32), 2**k - 1
-    for value, level in zip(x, backend.quantise(x, k), strict=True):
+    for value, level in zip(x, backend.quantise_input(x, k), strict=True):
         inside = min(max(Fraction(float(value)), Fraction(-1)), Fraction(1))
         exact = (most * (inside + 1) / 2 + Fraction(1, 2)).__floor__()
         assert level == np.float32(2 * (Fraction(exact, most) - Fraction(1, 2)))
@@ -63,8 +63,8 @@ def test_it_is_the_formula_of_the_paper(backend, seed, k):
 @given(seeds, bits)
 def test_levels_stay_where_they_are(backend, seed, k):
     x = values(np.random.default_rng(seed), (3, 65), SIGN_SPECIALS)
-    once = backend.quantise(x, k)
-    np.testing.assert_array_equal(backend.quantise(once, k), once)
+    once = backend.quantise_input(x, k)
+    np.testing.assert_array_equal(backend.quantise_input(once, k), once)
     np.testing.assert_array_equal(backend.pack_planes(once, k), backend.pack_planes(x, k))
 
 
@@ -72,7 +72,7 @@ def test_levels_stay_where_they_are(backend, seed, k):
 @given(seeds)
 def test_one_bit_is_the_sign(backend, seed):
     x = values(np.random.default_rng(seed), (3, 65), SIGN_SPECIALS)
-    np.testing.assert_array_equal(backend.quantise(x, 1), backend.sign(x))
+    np.testing.assert_array_equal(backend.quantise_input(x, 1), backend.sign(x))
     np.testing.assert_array_equal(backend.pack_planes(x, 1), backend.pack_signs(x)[None])
     np.testing.assert_array_equal(backend.quantise_weight(x[:, None] * 1e-44, 1), backend.sign(x * 1e-44)[:, None])
 
@@ -121,7 +121,7 @@ def test_sums_are_the_whole_numbers_of_the_float_convolution(backend, g, seed, k
     x, weight = draw(g, seed)
     most = (2**k - 1) * (2**m - 1)
     y = backend.KbitConv2d(weight, k, m, g.stride, g.padding, pad_value, np.full(g.o, most))(x)
-    levels = backend.quantise(x, m), backend.quantise_weight(weight, k)
+    levels = backend.quantise_input(x, m), backend.quantise_weight(weight, k)
     inputs, weights = (np.rint(q.astype(np.float64) * (2**b - 1)) for q, b in zip(levels, (m, k), strict=True))
     sums = naive_kbit.naive_conv2d(inputs, weights, g.stride, g.padding, pad_value * (2**m - 1))
     np.testing.assert_array_equal(y, sums.astype(np.float32))

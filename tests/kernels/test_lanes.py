@@ -35,6 +35,16 @@ def _zero_unless(x, out, chosen):
     lanes.store_lanes(out, 0, lanes.zero_unless(lanes.load_lanes(x, 0, lanes.ALL), chosen), lanes.ALL)
 
 
+@helper
+def _compare(x, out, numbers):
+    a, b = lanes.load_all(x, 0), lanes.load_all(x, 32)
+    better = lanes.beats(a, b)
+    lanes.store_all(out, 1, lanes.either(a, b, better))
+    chosen = lanes.either(lanes.all_lanes(np.uint16(40000)), lanes.load_all(numbers, 3), better)
+    lanes.store_all(numbers, 3, chosen)
+    return better, lanes.equal(chosen, np.uint16(40000))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("keep", KEEP)
 def test_only_the_chosen_lanes_are_copied(keep, dtype):
@@ -65,3 +75,18 @@ def test_zero_unless(chosen):
     _zero_unless(X, out, np.uint32(chosen))
     kept = np.array([chosen >> i & 1 for i in range(32)], bool)
     np.testing.assert_array_equal(out, np.where(kept, X[:32], 0))
+
+
+def test_the_first_nan_beats_all():
+    """And nothing beats it; a zero does not beat a zero of the other sign."""
+    x, out, numbers = X[:64].copy(), np.full(34, 9, np.float32), np.arange(38, dtype=np.uint16)
+    x[5:8], x[37:40] = [np.nan, np.nan, 1], [1, np.nan, np.nan]
+    better, again = _compare(x, out, numbers)
+    a, b = x[:32], x[32:]
+    truth = (a > b) | (np.isnan(a) & ~np.isnan(b))
+    assert truth[5:8].tolist() == [True, False, False]
+    assert int(better) == int(again) == sum(1 << i for i in np.flatnonzero(truth).tolist())
+    assert out.tobytes() == np.concatenate([[9], np.where(truth, a, b), [9]]).astype(np.float32).tobytes()
+    expected = np.arange(38)
+    expected[3:35][truth] = 40000
+    np.testing.assert_array_equal(numbers, expected)

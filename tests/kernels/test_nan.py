@@ -29,7 +29,7 @@ CALLS = {
     "conv2d_grad_weight": lambda k: k.conv2d_grad_weight(np.ones(SHAPE), GRAD, WEIGHT_SHAPE, 1, 1),
     "XnorConv2d": lambda k: k.XnorConv2d(SOUND, 1, 1)(X),
     "XnorConv2d, use_k": lambda k: k.XnorConv2d(SOUND, 1, 1, use_k=True)(X),
-    "quantise": lambda k: k.quantise(X, 3),
+    "quantise_input": lambda k: k.quantise_input(X, 3),
     "weight_range": lambda k: k.weight_range(WEIGHT, 3),
     "quantise_weight": lambda k: k.quantise_weight(WEIGHT, 3),
     "pack_planes": lambda k: k.pack_planes(X, 3),
@@ -42,7 +42,7 @@ CALLS = {
     "softmax_cross_entropy": lambda k: k.softmax_cross_entropy(LOGITS, np.arange(4))[0],
 }
 # Only the sign or the level matters there: NaN is not below zero, and counts as the highest level.
-WITHOUT_NAN = {"sign", "pack_signs", "XnorConv2d", "quantise", "quantise_weight", "pack_planes", "KbitConv2d"}
+WITHOUT_NAN = {"sign", "pack_signs", "XnorConv2d", "quantise_input", "quantise_weight", "pack_planes", "KbitConv2d"}
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
