@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .graph import Graph, Map, Node
-from .steps import Add, BatchNorm, BwnConv, Conv, ElementWise, Flatten, MaxPool, Sign, Step, XnorConv
+from .steps import Add, BatchNorm, BwnConv, Conv, ElementWise, Flatten, KbitConv, MaxPool, Sign, Step, XnorConv
 from .thresholds import Apply, cut, is_rising, limits
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
@@ -140,7 +140,7 @@ def _takes_bits(node: Node) -> bool:
 
 
 def _has_tail(node: Node) -> bool:
-    return isinstance(node.step, (Conv, BwnConv, XnorConv, MaxPool, Map)) and node.bits_for is None
+    return isinstance(node.step, (Conv, BwnConv, XnorConv, KbitConv, MaxPool, Map)) and node.bits_for is None
 
 
 def _is_dense(node: Node) -> bool:
@@ -152,7 +152,7 @@ def _channels(node: Node) -> int | None:
     for step in (*reversed(node.tail), node.step):
         if isinstance(step, BatchNorm):
             return len(step.mean)
-        if isinstance(step, (Conv, BwnConv, XnorConv)):
+        if isinstance(step, (Conv, BwnConv, XnorConv, KbitConv)):
             return step.shape[0]
     return _channels(node.inputs[0]) if node.inputs and not isinstance(node.step, Flatten) else None
 

@@ -25,7 +25,7 @@ class Step:
 
     name: str
 
-    binary: ClassVar[bool] = False  # whether its multiply-adds are on one-bit weights
+    binary: ClassVar[bool] = False  # whether its multiply-adds are on weights of one bit, or a few
 
     def output(self, shape: Shape) -> Shape:
         """The shape of the result for an input of this shape, both without the batch; ValueError when it cannot be."""
@@ -115,6 +115,20 @@ class XnorConv(_OneBit):
 
 
 @dataclass(frozen=True, eq=False)
+class KbitConv(Filters):
+    """Levels by levels, on sums of popcounts (section 3.2): inputs of ``act_bits`` bits, weights of a bit a plane."""
+
+    planes: Words  # (bits, ceil(number of weights / 64)); plane i has the signs that count 2^i
+    alpha: Float | None  # (O,), None for 1
+    pad_value: int
+    use_k: bool
+    act_bits: int
+
+    binary: ClassVar[bool] = True
+    weights: ClassVar[str] = "planes"
+
+
+@dataclass(frozen=True, eq=False)
 class BwnConv(_OneBit):
     """Real input, binary weights (Eq. 1)."""
 
@@ -156,6 +170,13 @@ class Sign(ElementWise):
 
     def apply(self, x: Float) -> Float:
         return np.where(x < 0, np.float32(-1), np.float32(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Quantise(Step):
+    """The nearest of the levels of ``bits`` bits, from -1 to +1."""
+
+    bits: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,5 +251,8 @@ def with_weights(step: Step, weights: Callable[[Filters], Array]) -> Step:
 
 KINDS: dict[str, type[Step]] = {
     kind.__name__: kind
-    for kind in (Conv, XnorConv, BwnConv, BatchNorm, Relu, Sign, MaxPool, AvgPool, GlobalAverage, Flatten, Add)
+    for kind in (
+        *(Conv, XnorConv, KbitConv, BwnConv, BatchNorm, Relu, Sign, Quantise),
+        *(MaxPool, AvgPool, GlobalAverage, Flatten, Add),
+    )
 }

@@ -30,17 +30,24 @@ from .xnor import count_tile, in_rows, interleaved, tap_sums, whole_blocks
 def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
     """Signs of filters (O, ..., C), packed in one row, as half words (O, taps · ceil(C / 32))."""
     o, c, n = shape[0], shape[-1], int(np.prod(shape))
+    depth = int(np.prod(shape[1:-1])) * -(-c // 32)
     if c % 32 == 0:
-        return signs.view(np.uint32)[: n // 32].reshape(o, -1)
+        return signs.view(np.uint32)[: n // 32].reshape(o, depth)
     bits = np.unpackbits(signs.view(np.uint8), count=n, bitorder="little").reshape(-1, c)
     bits = np.pad(bits, ((0, 0), (0, -c % 32)))
-    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32).reshape(o, -1)
+    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32).reshape(o, depth)
 
 
 def words_of(bits: npt.NDArray[np.uint8]) -> Words:
     """Bits in a row as words, the lowest first; those that are left in the last word are 0."""
     words: Words = np.packbits(np.pad(bits, (0, -len(bits) % 64)), bitorder="little").view(np.uint64)
     return words
+
+
+def signs_of_halves(halves: Bits, c: int) -> Words:
+    """The inverse of :func:`filter_halves` for filters of ``c`` channels."""
+    bits = np.unpackbits(halves.view(np.uint8).reshape(-1), bitorder="little").reshape(-1, -(-c // 32) * 32)
+    return words_of(bits[:, :c].reshape(-1))
 
 
 class FusedXnorConv2d:
@@ -82,10 +89,8 @@ class FusedXnorConv2d:
 
     def stored(self) -> Words:
         """The signs as they were given, which are not kept besides."""
-        (o, *_, c), n = self.shape, int(np.prod(self.shape))
-        halves = in_rows(self._weight, o, self._weight.size // max(self.columns, 1))
-        bits = np.unpackbits(halves.view(np.uint8).reshape(-1), bitorder="little").reshape(-1, -(-c // 32) * 32)
-        return words_of(bits[:, :c].reshape(n))
+        o, kh, kw, c = self.shape
+        return signs_of_halves(in_rows(self._weight, o, kh * kw * -(-c // 32)), c)
 
     def bind(
         self,

@@ -133,7 +133,9 @@ def test_weights_come_back_as_they_were_given(backend, g, seed):
     rng = np.random.default_rng(seed)
     weight = values(rng, g.weight_shape)
     signs = naive.naive_pack_signs(weight.ravel())
+    planes = np.stack([signs, naive.naive_pack_signs(values(rng, weight.size))])
     for layer, given_weights in (
+        (backend.FusedKbitConv2d(planes, weight.shape, 2), planes),
         (backend.FusedXnorConv2d(signs, weight.shape), signs),
         (backend.FusedConv2d(signs, weight.shape), signs),
         (backend.FusedConv2d(weight, weight.shape), weight),
