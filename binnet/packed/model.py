@@ -186,7 +186,7 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
             raise ValueError(f"unknown array {min(unknown)}")
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
-    return PackedModel(spec, info, steps, blank.fixed_size, real)
+    return PackedModel(blank.spec, info, steps, blank.fixed_size, real)  # which has all options, also later ones
 
 
 def _filled(step: Step, arrays: dict[str, Array], real: str) -> Step:
