@@ -129,6 +129,8 @@ class TrainConfig:
             )
         if self.grad_bits > 1 and self.binary_gradient not in ("ternary", "even"):
             raise ConfigError(f"--grad-bits needs --binary-gradient ternary or even, got {self.binary_gradient}")
+        if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
+            raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
         if self.mixup and self.loss != "cross_entropy":
             raise ConfigError(f"--mixup needs --loss cross_entropy, got {self.loss}")
         try:
