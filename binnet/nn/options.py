@@ -58,13 +58,13 @@ class BinaryOptions:
         on average. ``"even"``: at random to evenly spaced levels, none of them 0. ``"paper"``: sign(g) max|g|
         (section 3.2), with which networks hardly learn. See :func:`binnet_kernels.quantise_gradient`.
     grad_bits
-        Bits of the magnitudes of a ternary gradient (1: the three values above), or of the even levels; 1 to 8.
+        Bits of the magnitudes of a ternary gradient (1: the three values above), or of the even levels; 1 to 8. Without
+        meaning for the others.
 
     Raises
     ------
     ValueError
-        On construction, for a value that is not among those listed in ``CHOICES``, and for ``grad_bits`` above 1 with a
-        gradient that has no levels.
+        On construction, for a value that is not among those listed in ``CHOICES``.
     """
 
     weight_gradient: str = "exact"
@@ -82,10 +82,6 @@ class BinaryOptions:
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():
             check_word(name, getattr(self, name), words)
-        if self.grad_bits > 1 and self.binary_gradient not in ("ternary", "even"):
-            raise ValueError(
-                f"grad_bits = {self.grad_bits} needs binary_gradient ternary or even, got {self.binary_gradient}"
-            )
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> BinaryOptions:
