@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from binnet_kernels.checks import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 from binnet_kernels.checks import Float
 
 from ..autograd import Context
 from ..backend import kernels
 
-WEIGHT_GRADIENTS = ("exact", "paper", "plain")
 SCALES = ("mean", "learned", "none")
 
 
@@ -65,13 +65,7 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) 
 def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True) -> Float:
     """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
-    With m = 1[|W| <= 1] and n weights in a filter:
-
-    ========= ========================== ==========================================================
-    ``exact`` (s/n) Σⱼ gⱼ sⱼ + α m g     chain rule through α (Eq. 6), straight-through sign
-    ``paper`` g (1/n + α m)              as printed in section 3.1
-    ``plain`` g                          Algorithm 1 as printed
-    ========= ========================== ==========================================================
+    See :func:`binnet_kernels.weight_gradient`, which says what they are.
 
     Parameters
     ----------
@@ -85,16 +79,9 @@ def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_al
     ValueError
         For any other rule.
     """
-    if rule not in WEIGHT_GRADIENTS:
-        raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
     if rule == "plain":
         return grad_hat
-    inverse_n, factor, through_alpha = np.float32(len(weight) / weight.size), 0.0, np.zeros_like(alpha)
-    if mean_alpha and rule == "paper":
-        factor = float(inverse_n)
-    elif mean_alpha:
-        through_alpha = grad_alpha(grad_hat, weight) * inverse_n
-    grad: Float = kernels().straight_through(grad_hat, weight, alpha, through_alpha, factor)
+    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha)
     return grad
 
 

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from .sign_grad import sign_grad_input, sign_grad_weight
     from .sign_maps import norm_signs, norm_signs_grad, signs
     from .threads import get_num_threads, set_num_threads
-    from .update import adam_update, sgd_update
-    from .weights import grad_alpha, straight_through, weight_hat
+    from .update import adam_update, adam_update_filters, sgd_update, sgd_update_filters
+    from .weights import grad_alpha, weight_gradient, weight_hat
     from .xnor import XnorConv2d, XnorLinear
 
 _NAMES_IN = {
@@ -68,8 +68,8 @@ _NAMES_IN = {
     "sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
     "threads": ("get_num_threads", "set_num_threads"),
-    "update": ("adam_update", "sgd_update"),
-    "weights": ("grad_alpha", "straight_through", "weight_hat"),
+    "update": ("adam_update", "adam_update_filters", "sgd_update", "sgd_update_filters"),
+    "weights": ("grad_alpha", "weight_gradient", "weight_hat"),
     "xnor": ("XnorConv2d", "XnorLinear"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
@@ -85,6 +85,7 @@ __all__ = [
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
+    "adam_update_filters",
     "add",
     "avg_pool2d",
     "avg_pool2d_grad",
@@ -117,15 +118,16 @@ __all__ = [
     "scale_map",
     "set_num_threads",
     "sgd_update",
+    "sgd_update_filters",
     "sign",
     "sign_grad_input",
     "sign_grad_weight",
     "signs",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
-    "straight_through",
     "unpack_signs",
     "weight_alpha",
+    "weight_gradient",
     "weight_hat",
     "xnor_gemm",
 ]

@@ -18,6 +18,8 @@ Halves = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
 Pair = int | Sequence[int]
 
+WEIGHT_GRADIENTS = ("exact", "paper", "plain")
+
 
 def floats(value: Any, name: str, ndim: int | None = None, shape: tuple[int, ...] | None = None) -> Float:
     """``value`` as a C-contiguous, writeable float32 array, copied only when it is something else.
@@ -184,6 +186,13 @@ def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float
     if isinstance(value, (bool, np.bool_)):
         return optimal(weight) if value else np.ones(len(weight), np.float32)
     return floats(value, "alpha", shape=(len(weight),)).copy()
+
+
+def rule(value: str) -> str:
+    """The name of a rule for the gradient of a binary weight."""
+    if value not in WEIGHT_GRADIENTS:
+        raise ValueError(f"unknown weight_gradient {value!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
+    return value
 
 
 def bias(value: Any, o: int) -> Float | None:
