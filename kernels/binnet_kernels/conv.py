@@ -121,7 +121,7 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     weight = checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    out = np.empty(x_shape, np.float32)
+    out = checks.fresh(tuple(x_shape))
     grad_input(grad, weight, window, out)
     return out
 
@@ -151,7 +151,7 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
     x = checks.floats(x, "x", 4)
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    out = np.empty(weight_shape, np.float32)
+    out = checks.fresh(tuple(weight_shape))
     grad_weight(x, grad, window, out)
     return out
 
