@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
     from .quantise import QuantisedGradient, quantise_gradient
-    from .quantised_grad import quantised_grad_input, quantised_grad_weight
+    from .quantised_input import quantised_grad_input
+    from .quantised_weight import quantised_grad_weight
     from .scale import scale_map, weight_alpha
     from .threads import get_num_threads, set_num_threads
     from .update import adam_update, sgd_update
@@ -47,7 +48,8 @@ _NAMES_IN = {
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
     "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
     "quantise": ("QuantisedGradient", "quantise_gradient"),
-    "quantised_grad": ("quantised_grad_input", "quantised_grad_weight"),
+    "quantised_input": ("quantised_grad_input",),
+    "quantised_weight": ("quantised_grad_weight",),
     "scale": ("scale_map", "weight_alpha"),
     "threads": ("get_num_threads", "set_num_threads"),
     "update": ("adam_update", "sgd_update"),
