@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         max_pool2d_winners,
     )
     from .quantise import QuantisedGradient, quantise_gradient
-    from .quantised_grad import quantised_grad_input, quantised_grad_weight
+    from .quantised_input import quantised_grad_input
+    from .quantised_weight import quantised_grad_weight
     from .scale import scale_map, weight_alpha
     from .sign_grad import sign_grad_input, sign_grad_weight
     from .sign_maps import norm_signs, norm_signs_grad, signs
@@ -63,7 +64,8 @@ _NAMES_IN = {
         *("max_pool2d_grad_winners", "max_pool2d_winners"),
     ),
     "quantise": ("QuantisedGradient", "quantise_gradient"),
-    "quantised_grad": ("quantised_grad_input", "quantised_grad_weight"),
+    "quantised_input": ("quantised_grad_input",),
+    "quantised_weight": ("quantised_grad_weight",),
     "scale": ("scale_map", "weight_alpha"),
     "sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
