@@ -16,6 +16,7 @@ from binnet_kernels.checks import Float
 
 from ..autograd import Context
 from ..backend import kernels
+from ..tensor import LateGradient
 
 SCALES = ("mean", "learned", "none")
 
@@ -62,7 +63,9 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) 
     return latent, alpha
 
 
-def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True) -> Float:
+def grad_weight(
+    grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True, out: Float | None = None
+) -> Float:
     """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
     See :func:`binnet_kernels.weight_gradient`, which says what they are.
@@ -73,15 +76,17 @@ def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_al
     alpha : (O,)
     mean_alpha
         False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
+    out : (O, ...), optional
+        Where to write; it may be ``grad_hat``.
 
     Raises
     ------
     ValueError
         For any other rule.
     """
-    if rule == "plain":
-        return grad_hat
-    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha)
+    if rule not in WEIGHT_GRADIENTS:
+        raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
+    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out)
     return grad
 
 
@@ -119,13 +124,35 @@ class Rule:
 
     def gradients(
         self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
-    ) -> tuple[Float | None, Float | None]:
-        """Gradients of the stored weight, through the centring, and of the learned scales, the last two inputs."""
-        grad = scales = None
+    ) -> tuple[Float | LateGradient | None, Float | None]:
+        """Gradients of the stored weight and of the learned scales, the last two inputs; takes ``grad_hat`` over."""
+        grad: Float | LateGradient | None = None
+        scales = None
         if ctx.needs_grad[-1] and self.scale == "learned":
             scales = grad_alpha(grad_hat, latent)
         if ctx.needs_grad[-2]:
-            grad = grad_weight(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
-            if self.center:  # a symmetric projection: its transpose is itself
-                grad = centred(grad)
+            late = LateWeightGradient(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
+            grad = centred(late.finish()) if self.center else late  # a symmetric projection: its transpose is itself
         return grad, scales
+
+
+@dataclass(frozen=True, eq=False)
+class LateWeightGradient(LateGradient):
+    """∂C/∂W as long as nobody has looked at it: what :func:`grad_weight` asks for.
+
+    An optimiser that takes it does the same within its own pass, so that weights and gradients are read once.
+    """
+
+    grad_hat: Float
+    weight: Float
+    alpha: Float
+    rule: str
+    mean_alpha: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the weights."""
+        return self.weight.shape
+
+    def finish(self) -> Float:
+        return grad_weight(self.grad_hat, self.weight, self.alpha, self.rule, self.mean_alpha, out=self.grad_hat)

@@ -14,7 +14,7 @@ import numpy as np
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grad, Grads
 from ..backend import kernels
 from ..tensor import Tensor
 from .binarize import Rule
@@ -177,7 +177,7 @@ class _SignProduct:
         y: Float = self.plan.convolve_bits(bits, self.x_shape, relu)
         return y
 
-    def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, ...]:
+    def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, Grad, Grad]:
         """Gradients of the signs, the weights and the learned scales, where ``ctx`` needs them.
 
         ``y`` is the result when it has gone through a ReLU. The last two inputs of ``ctx`` are weights and scales.
