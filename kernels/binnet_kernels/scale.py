@@ -11,7 +11,7 @@ from . import checks
 from ._jit import helper, kernel
 from .bits import mean_magnitude
 from .checks import Float, Pair, Window
-from .lanes import WIDTH, all_lanes, first_lanes, load_lanes, magnitude, widened
+from .lanes import WIDTH, all_lanes, fetch_ahead, first_lanes, load_lanes, magnitude, widened
 from .simd import LANES, add, load, store_first, sum_lanes, times, zeros
 
 _WORTH_SHARING = 1 << 16  # additions of a box filter, some 4 µs: as long as it takes to wake the other threads
@@ -105,6 +105,7 @@ def filter_alpha(weight, start, n):
     """The mean of |W| over a filter, summed in float64, so that both backends and all orders round to one value."""
     total = all_lanes(np.float64(0))
     for i in range(start, start + n, WIDTH):
+        fetch_ahead(weight, i)
         total = total + widened(magnitude(load_lanes(weight, i, first_lanes(start + n - i))))
     return np.float32(sum_lanes(total) / n)
 
