@@ -36,6 +36,7 @@ from .wide import (
     set_bit,
     store_halves,
     where_positive,
+    will_load,
 )
 
 Halves = npt.NDArray[np.uint32]
@@ -183,8 +184,10 @@ def _quantise(
                 store_halves(scratch, i, no_bits())
             for q in range(block * BITS, min((block + 1) * BITS, pixels)):
                 g, u = load_wide(grad, q * o + channel, keep), in_all_lanes(np.float32(0.5))
+                will_load(grad, (q + BITS) * o + channel)
                 if masked:
                     g = where_positive(g, load_wide(y, q * o + channel, keep))
+                    will_load(y, (q + BITS) * o + channel)
                 if stochastic:
                     u = draw(q * o + channel, key, second_key)
                 scaled = product(g, scale)

@@ -67,7 +67,7 @@ def quantised_grad_weight(
     bits, window = checks.quantised_weight(bits, gradient.shape, weight_shape, stride, padding)
     of_zeros = checks.pad_value(pad_value) == 0
     (o, kh, kw, c), grad_weight = weight_shape, checks.output(out, tuple(weight_shape))
-    if not (grad_weight.size and gradient.columns.size):
+    if not (grad_weight.size and len(bits)):
         grad_weight[...] = 0
         return grad_weight
     halves, (n, *padded) = bits.shape[3], bits.shape[:3]
