@@ -24,8 +24,7 @@ class Optimizer:
 
     A parameter without a gradient is passed over. Weight decay is the L2 kind, added to the gradient, and spares
     parameters with ``decay = False`` (binary weights, batch normalisation, biases). After the update, parameters with a
-    ``clip`` are clamped to ±clip. A gradient of binary weights that nobody has looked at is finished and used up in
-    the same pass; ``grad`` is None afterwards.
+    ``clip`` are clamped to ±clip.
 
     Parameters
     ----------
@@ -58,11 +57,10 @@ class Optimizer:
             decay = self.weight_decay if getattr(param, "decay", True) else 0.0
             clip = getattr(param, "clip", None)
             limits = (decay, math.inf if clip is None else clip)
-            late = param.take_late_grad()
+            late = param.late_grad
             if isinstance(late, LateWeightGradient) and late.weight is param.data:
                 self.update_filters(late, state, *limits)
-            elif late is not None:
-                self.update(param.data, late.finish(), state, *limits)
+                param.grad = late.grad_hat
             elif param.grad is not None:
                 self.update(param.data, param.grad, state, *limits)
 
@@ -71,7 +69,7 @@ class Optimizer:
         raise NotImplementedError
 
     def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        """The same for binary weights whose gradient is still to be finished, in one pass."""
+        """The same for binary weights whose gradient is still to be finished, in place and in the same pass."""
         self.update(late.weight, late.finish(), state, decay, clip)
 
     def zero_grad(self) -> None:
@@ -133,7 +131,7 @@ class SGD(Optimizer):
         kernels().sgd_update(data, grad, state["momentum"], *rule)
 
     def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (self.lr, self.momentum, self.nesterov, decay, clip, late.rule, late.mean_alpha)
+        rule = (self.lr, self.momentum, self.nesterov, decay, clip, late.rule, late.mean_alpha, True)
         kernels().sgd_update_filters(late.weight, late.grad_hat, late.alpha, state["momentum"], *rule)
 
 
@@ -166,7 +164,7 @@ class Adam(Optimizer):
         kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
 
     def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip, late.rule, late.mean_alpha)
+        rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip, late.rule, late.mean_alpha, True)
         kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, state["mean"], state["square"], *rule)
 
 

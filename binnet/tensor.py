@@ -42,8 +42,7 @@ class Tensor:
     ----------
     data : float32 array
     grad : float32 array of the same shape, or None
-        Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one. That of binary weights is
-        finished when it is first looked at, and used up by an optimiser that updates them without looking.
+        Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
 
     Raises
     ------
@@ -73,12 +72,10 @@ class Tensor:
     def grad(self, value: Float | None) -> None:
         self._grad = value
 
-    def take_late_grad(self) -> LateGradient | None:
-        """The gradient if nobody has looked at it yet; it is then forgotten here."""
-        late = self._grad if isinstance(self._grad, LateGradient) else None
-        if late is not None:
-            self._grad = None
-        return late
+    @property
+    def late_grad(self) -> LateGradient | None:
+        """The gradient if nobody has looked at it yet."""
+        return self._grad if isinstance(self._grad, LateGradient) else None
 
     def receive(self, grad: Float | LateGradient, owned: bool) -> None:
         """Add a gradient to ``grad``; an array is kept as it is when it is ``owned``, nobody else's."""

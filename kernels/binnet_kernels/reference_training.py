@@ -184,9 +184,10 @@ def adam_update_filters(
     clip: float = np.inf,
     rule: str = "exact",
     mean_alpha: bool = True,
+    keep: bool = False,
 ) -> tuple[Float, Words]:
     """See :func:`binnet_kernels.adam_update_filters`."""
-    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha)
+    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep)
     adam_update(weight, grad, mean, square, step, lr, betas, eps, decay, clip)
     return _binarised(weight)
 
@@ -203,17 +204,19 @@ def sgd_update_filters(
     clip: float = np.inf,
     rule: str = "exact",
     mean_alpha: bool = True,
+    keep: bool = False,
 ) -> tuple[Float, Words]:
     """See :func:`binnet_kernels.sgd_update_filters`."""
-    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha)
+    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep)
     sgd_update(weight, grad, velocity, lr, momentum, nesterov, decay, clip)
     return _binarised(weight)
 
 
-def _grad_of_filters(grad_hat: Any, weight: Any, alpha: Any, rule: str, mean_alpha: bool) -> Float:
+def _grad_of_filters(grad_hat: Any, weight: Any, alpha: Any, rule: str, mean_alpha: bool, keep: bool) -> Float:
+    grad_hat = checks.in_place(grad_hat, "grad_hat", np.shape(weight)) if keep else grad_hat
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=np.shape(weight))
     checks.in_place(weight, "weight", grad_hat.shape)
-    return weight_gradient(grad_hat, weight, alpha, rule, mean_alpha)
+    return weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=grad_hat if keep else None)
 
 
 def _binarised(weight: Float) -> tuple[Float, Words]:

@@ -101,6 +101,7 @@ def adam_update_filters(
     clip: float = np.inf,
     rule: str = "exact",
     mean_alpha: bool = True,
+    keep: bool = False,
 ) -> tuple[Float, Words]:
     """:func:`adam_update` of binary filters from the gradient of α·sign(W), and what the next forward pass needs.
 
@@ -119,6 +120,8 @@ def adam_update_filters(
         As in :func:`adam_update`.
     rule, mean_alpha
         As in :func:`weight_gradient`; "plain" when ``grad_hat`` is the gradient of the real weights already.
+    keep : bool
+        Whether to write the gradient of the real weights over ``grad_hat``, which is changed in place then.
 
     Returns
     -------
@@ -133,7 +136,8 @@ def adam_update_filters(
         When an argument has the wrong type, shape or range.
     """
     numbers = _adam_numbers(step, lr, betas, eps, decay, clip)
-    return _update_filters(_adam_filters, weight, grad_hat, alpha, rule, mean_alpha, numbers, mean=mean, square=square)
+    how = (rule, mean_alpha, keep, numbers)
+    return _update_filters(_adam_filters, weight, grad_hat, alpha, *how, mean=mean, square=square)
 
 
 def sgd_update_filters(
@@ -148,10 +152,11 @@ def sgd_update_filters(
     clip: float = np.inf,
     rule: str = "exact",
     mean_alpha: bool = True,
+    keep: bool = False,
 ) -> tuple[Float, Words]:
     """:func:`sgd_update` in the place of :func:`adam_update` in :func:`adam_update_filters`; all else is as there."""
     numbers = _sgd_numbers(lr, momentum, nesterov, decay, clip)
-    return _update_filters(_sgd_filters, weight, grad_hat, alpha, rule, mean_alpha, numbers, velocity=velocity)
+    return _update_filters(_sgd_filters, weight, grad_hat, alpha, rule, mean_alpha, keep, numbers, velocity=velocity)
 
 
 def _adam_numbers(step: int, lr: float, betas: tuple[float, float], eps: float, decay: float, clip: float) -> Float:
@@ -179,9 +184,11 @@ def _update_filters(
     alpha: Any,
     rule: str,
     mean_alpha: bool,
+    keep: bool,
     numbers: Float,
     **moments: Float,
 ) -> tuple[Float, Words]:
+    grad_hat = checks.in_place(grad_hat, "grad_hat", np.shape(weight)) if keep else grad_hat
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=np.shape(weight))
     arrays = [checks.in_place(a, name, grad_hat.shape) for name, a in (("weight", weight), *moments.items())]
     o, c, n = len(checks.filters(weight)), weight.shape[-1], weight[:1].size
@@ -191,7 +198,7 @@ def _update_filters(
     if n:
         flat = [a.ravel() for a in (arrays[0], grad_hat, *arrays[1:])]
         run = work if weight.size > _WORTH_SHARING else work.alone
-        run(*flat, numbers, old, factors, new, signs.ravel().view(np.uint32), o, n, c)
+        run(*flat, numbers, old, factors, bool(keep), new, signs.ravel().view(np.uint32), o, n, c)
     return new, signs
 
 
@@ -256,17 +263,30 @@ def _sgd(weight, grad, velocity, numbers, runs, n):
         _sgd_weights(weight, grad, velocity, numbers, _REAL, run * _RUN, min((run + 1) * _RUN, n))
 
 
+@helper
+def _kept(grad, weight, rule, start, end):
+    """Write down the gradient that follows by a rule; the rule for what then stands there."""
+    for i in range(start, end, WIDTH):
+        lanes = first_lanes(end - i)
+        store_lanes(grad, i, by_rule(load_lanes(grad, i, lanes), load_lanes(weight, i, lanes), rule), lanes)
+    return _REAL
+
+
 @kernel
-def _adam_filters(weight, grad, mean, square, numbers, alpha, factors, new_alpha, halves, filters, n, c):
+def _adam_filters(weight, grad, mean, square, numbers, alpha, factors, keep, new_alpha, halves, filters, n, c):
     for o in prange(filters):
         rule = filter_rule(grad, weight, alpha[o], factors, o * n, n)
+        if keep:
+            rule = _kept(grad, weight, rule, o * n, (o + 1) * n)
         _adam_weights(weight, grad, mean, square, numbers, rule, o * n, (o + 1) * n)
         new_alpha[o] = _binarise(weight, o * n, n, c, halves)
 
 
 @kernel
-def _sgd_filters(weight, grad, velocity, numbers, alpha, factors, new_alpha, halves, filters, n, c):
+def _sgd_filters(weight, grad, velocity, numbers, alpha, factors, keep, new_alpha, halves, filters, n, c):
     for o in prange(filters):
         rule = filter_rule(grad, weight, alpha[o], factors, o * n, n)
+        if keep:
+            rule = _kept(grad, weight, rule, o * n, (o + 1) * n)
         _sgd_weights(weight, grad, velocity, numbers, rule, o * n, (o + 1) * n)
         new_alpha[o] = _binarise(weight, o * n, n, c, halves)

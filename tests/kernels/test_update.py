@@ -134,3 +134,24 @@ def test_what_filters_are_asked(backend, name):
         call(backend, name, alpha=np.ones(5))
     with pytest.raises(ValueError, match=r"^unknown weight_gradient 'best';"):
         call(backend, name, rule="best")
+
+
+@each_backend
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("rule", ["exact", "paper", "plain"])
+def test_the_gradient_of_the_real_weights_can_be_kept(backend, name, rule):
+    rng = np.random.default_rng(4)
+    arrays, numbers = RULES[name]
+    arguments = {key: np.abs(values(rng, (5, 3, 2, 33), [0.0])) for key in arrays}
+    arguments |= {"weight": values(rng, (5, 3, 2, 33), [0.0, -0.0, 1.5]), **numbers, "rule": rule}
+    arguments["alpha"] = values(rng, 5)
+    both = [{k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()} for _ in range(2)]
+    results = [getattr(backend, name)(**one, keep=keep) for one, keep in zip(both, (False, True), strict=True)]
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(both[0]["weight"], both[1]["weight"])
+    np.testing.assert_array_equal(both[0]["grad_hat"], arguments["grad_hat"])
+    expected = backend.weight_gradient(*(arguments[key] for key in ("grad_hat", "weight", "alpha", "rule")))
+    np.testing.assert_array_equal(both[1]["grad_hat"], expected)
+    with pytest.raises(TypeError, match="^grad_hat is changed in place"):
+        getattr(backend, name)(**{**arguments, "grad_hat": np.ones((5, 3, 2, 33))}, keep=True)
