@@ -98,6 +98,8 @@ class TrainConfig:
     classifier: str = _binary("classifier", "weights of the last layer")
     binary_gradient: str = _binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
     grad_bits: int = _binary("grad_bits", "bits of a ternary or even binary gradient")
+    weight_bits: int = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
+    act_bits: int = _binary("act_bits", "bits of an input of a binary layer")
     seed: int = _option(0, "of all chance: weights, order of images, augmentation", least=0)
     workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
     checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)

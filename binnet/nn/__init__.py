@@ -1,7 +1,7 @@
 """Modules, layers, binary layers, and the blocks that networks are built from."""
 
 from . import init
-from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
+from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
 from .blocks import Blocks
 from .containers import Named, Residual, Sequential
 from .layers import (
@@ -39,6 +39,7 @@ __all__ = [
     "Module",
     "Named",
     "Parameter",
+    "Quantise",
     "ReLU",
     "Residual",
     "Sequential",

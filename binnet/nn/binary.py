@@ -31,6 +31,17 @@ class Sign(Module):
         return ops.sign(x, self.ste)
 
 
+class Quantise(Module):
+    """The activation of ``bits`` bits: levels from −1 to +1, with a clipped straight-through gradient."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.quantise(x, self.bits)
+
+
 class GradientRounding(Module):
     """Rounds what comes back to a binary layer, so that its backward pass is binary too.
 
@@ -95,18 +106,27 @@ class BinaryLayer(Module):
     def _first_scales(self) -> Float:
         if init.is_outline(self.weight.data):
             return np.zeros(len(self.weight.data), np.float32)
-        return ops.weight_alpha(ops.centred(self.weight.data) if self.center else self.weight.data)
+        return ops.KbitRule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.data, None)[1]
 
     def binary_weight(self) -> tuple[Float, Float]:
-        """The array whose signs the layer computes with, and the scales α (O,); to pack the layer."""
-        return ops.binary_weight(
-            self.weight.data, None if self.alpha is None else self.alpha.data, self.scale, self.center
-        )
+        """The array whose signs (levels) the layer computes with, and the scales α (O,); to pack the layer."""
+        rule = ops.KbitRule(self.scale, center=self.center, bits=self.weight_bits)
+        return rule.binary_weight(self.weight.data, None if self.alpha is None else self.alpha.data)
+
+    @property
+    def weight_bits(self) -> int:
+        """Of each weight: those of the options where inputs are binary, else 1."""
+        return self.options.weight_bits if self.binary_input else 1
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Of weights and inputs, as :mod:`binnet.ops` takes them where they are more than one each."""
+        return {"weight_bits": self.weight_bits, "act_bits": self.options.act_bits}
 
     @property
     def needs_signs_only(self) -> bool:
         """Whether signs are all that both passes need of a binary input: K and the polynomial need the values."""
-        return self.options.ste == "clip" and not self.use_k
+        return self.options.ste == "clip" and not self.use_k and not self.options.levels
 
     def rule(self) -> dict[str, Any]:
         """How the weights are binarised and differentiated, as :mod:`binnet.ops` takes it."""
@@ -174,6 +194,9 @@ class BinConv2d(_Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        if self.options.levels:
+            options = {**self._window(), **self.rule(), **self.bits}
+            return ops.kbit_conv2d(x, self.weight, self.alpha, use_k=self.use_k, **options)
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
 
@@ -196,6 +219,8 @@ class BinLinear(_Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", self.weight.shape[1])
+        if self.options.levels:
+            return ops.kbit_linear(x, self.weight, self.alpha, use_k=self.use_k, **self.rule(), **self.bits)
         options = {**self.rule(), **self.of_pass()}
         return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
 

@@ -4,6 +4,7 @@ from .binarize import LateWeightGradient, binary_weight, centred, grad_alpha, gr
 from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, linear
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
+from .kbit import KbitRule, kbit_conv2d, kbit_linear, quantise
 from .loss import cross_entropy, squared_hinge
 from .norm import Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
@@ -11,6 +12,7 @@ from .reduce import global_average, mean, sum
 from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
+    "KbitRule",
     "LateWeightGradient",
     "Rounding",
     "Statistics",
@@ -30,11 +32,14 @@ __all__ = [
     "global_average",
     "grad_alpha",
     "grad_weight",
+    "kbit_conv2d",
+    "kbit_linear",
     "linear",
     "max_pool2d",
     "mean",
     "mul",
     "norm_xnor_conv2d",
+    "quantise",
     "relu",
     "reshape",
     "sign",

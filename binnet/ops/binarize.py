@@ -132,8 +132,12 @@ class Rule:
             scales = grad_alpha(grad_hat, latent)
         if ctx.needs_grad[-2]:
             late = LateWeightGradient(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
-            grad = centred(late.finish()) if self.center else late  # a symmetric projection: its transpose is itself
+            grad = self.through_centring(late.finish()) if self.center else late
         return grad, scales
+
+    def through_centring(self, grad: Float) -> Float:
+        """From the gradient of the latent weight to that of the stored one."""
+        return centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
 
 
 @dataclass(frozen=True, eq=False)

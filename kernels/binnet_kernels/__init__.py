@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .fused import FusedXnorConv2d
     from .fused_real import FusedConv2d
     from .gemm import xnor_gemm
+    from .kbit import FusedKbitConv2d, KbitConv2d, KbitLinear
+    from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
@@ -56,6 +58,8 @@ _NAMES_IN = {
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
     "gemm": ("xnor_gemm",),
+    "kbit": ("FusedKbitConv2d", "KbitConv2d", "KbitLinear"),
+    "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_range"),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
@@ -82,7 +86,10 @@ __all__ = [
     "Conv2d",
     "Finish",
     "FusedConv2d",
+    "FusedKbitConv2d",
     "FusedXnorConv2d",
+    "KbitConv2d",
+    "KbitLinear",
     "QuantisedGradient",
     "XnorConv2d",
     "XnorLinear",
@@ -110,8 +117,11 @@ __all__ = [
     "max_pool2d_winners",
     "norm_signs",
     "norm_signs_grad",
+    "pack_planes",
     "pack_signs",
     "quantise_gradient",
+    "quantise_input",
+    "quantise_weight",
     "quantised_grad_input",
     "quantised_grad_weight",
     "reference",
@@ -131,6 +141,7 @@ __all__ = [
     "weight_alpha",
     "weight_gradient",
     "weight_hat",
+    "weight_range",
     "xnor_gemm",
 ]
 

@@ -120,6 +120,23 @@ def pad_value(value: float) -> int:
     return int(value)
 
 
+def levels(bits: Any, name: str) -> int:
+    """L = 2^k - 1 of a number of bits k, from 1 to 8: steps between the lowest and the highest level."""
+    whole = isinstance(bits, (int, np.integer)) and not isinstance(bits, bool)
+    if not (whole and 1 <= bits <= 8):
+        raise ValueError(f"{name} must be a whole number from 1 to 8, got {bits!r}")
+    return int((1 << int(bits)) - 1)
+
+
+def levels_of_both(act_bits: Any, weight_bits: Any, n: int) -> tuple[int, int]:
+    """The levels of inputs and weights; ValueError when a sum of n products might not fit 32 bits."""
+    inputs, weights = levels(act_bits, "act_bits"), levels(weight_bits, "weight_bits")
+    if n * inputs * weights >= 1 << 31:
+        most = ((1 << 31) - 1) // (inputs * weights)
+        raise ValueError(f"{weight_bits}-bit weights and {act_bits}-bit inputs allow {most} taps a filter, got {n}")
+    return inputs, weights
+
+
 @dataclass(frozen=True)
 class Window:
     """A filter that slides over an image: its size, stride and zero padding, each (vertical, horizontal)."""

@@ -31,6 +31,13 @@ from .reference_elementwise import norm_signs_grad as norm_signs_grad
 from .reference_elementwise import relu as relu
 from .reference_elementwise import relu_grad as relu_grad
 from .reference_elementwise import signs as signs
+from .reference_kbit import FusedKbitConv2d as FusedKbitConv2d
+from .reference_kbit import KbitConv2d as KbitConv2d
+from .reference_kbit import KbitLinear as KbitLinear
+from .reference_kbit import pack_planes as pack_planes
+from .reference_kbit import quantise_input as quantise_input
+from .reference_kbit import quantise_weight as quantise_weight
+from .reference_kbit import weight_range as weight_range
 from .reference_packed import FusedConv2d as FusedConv2d
 from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
 from .reference_packed import bind_map as bind_map

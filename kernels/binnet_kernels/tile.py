@@ -89,20 +89,6 @@ def no_row(context: Any) -> Any:
     return _empty(ROW)
 
 
-@twin(lambda a, b: a + b)
-def add_tiles(context: Any, a: Any, b: Any) -> Any:
-    """The sums of two tiles."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, other = args
-        for place in range(sig.args[0].rows * VECTORS):
-            value = builder.fadd(builder.extract_value(total, place), builder.extract_value(other, place))
-            total = builder.insert_value(total, value, place)
-        return total
-
-    return a(a, b), build
-
-
 # ------------------------------------------------------------------ where the rows start
 
 

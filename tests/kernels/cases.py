@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import naive
+import naive_kbit
 from binnet_kernels import checks
 
 from .strategies import SIGN_SPECIALS, Geometry, geometries, pool_geometries, rounding, values
@@ -181,13 +182,26 @@ def image_weight_alpha(rng, g):
     return (x, weight, values(rng, g.o)), options
 
 
-def image_weight_bias(rng, g):
-    arrays, options = image_and_weight(SIGN_SPECIALS, SIGN_SPECIALS, alpha=False)(rng, g)
-    return arrays, {**options, "bias": rng.integers(-9, 10, g.o)}
+def image_weight_bias(weight_specials=SIGN_SPECIALS):
+    def arguments(rng, g):
+        arrays, options = image_and_weight(SIGN_SPECIALS, weight_specials, alpha=False)(rng, g)
+        return arrays, {**options, "bias": rng.integers(-9, 10, g.o)}
+
+    return arguments
 
 
 def rows_and_weight(x_specials=(), **more):
     return lambda rng, g: ((values(rng, (g.n * g.h, g.c), x_specials), values(rng, (g.o, g.c), ZEROS)), more)
+
+
+def with_bits(arguments, *names):
+    """The same arguments, and a random number of bits for each name."""
+
+    def more(rng, g):
+        arrays, options = arguments(rng, g)
+        return arrays, {**options, **{name: int(rng.integers(1, 9)) for name in names}}
+
+    return more
 
 
 def output_grad(rng, g):
@@ -527,7 +541,7 @@ CASES = [
     ),
     Case(
         "XnorConv2d, bias",
-        image_weight_bias,
+        image_weight_bias(),
         exactly(naive.naive_xnor_conv2d),
         plan("XnorConv2d"),
         same_bits=True,
@@ -551,6 +565,63 @@ CASES = [
         rows_and_weight(ZEROS, use_k=True),
         relative(naive.naive_xnor_linear, k_terms),
         plan("XnorLinear"),
+    ),
+    # ---- levels of k bits
+    Case(
+        "quantise_input",
+        with_bits(lambda rng, g: ((values(rng, g.x_shape, [*SIGN_SPECIALS, 1.0, -1.0]),), {}), "bits"),
+        exactly(naive_kbit.naive_quantise),
+        same_bits=True,
+    ),
+    Case(
+        "pack_planes",
+        with_bits(lambda rng, g: ((values(rng, g.x_shape, SIGN_SPECIALS),), {}), "bits"),
+        exactly(naive_kbit.naive_pack_planes),
+        same_bits=True,
+    ),
+    Case(
+        "weight_range",
+        with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}), "bits"),
+        relative(naive_kbit.naive_weight_range, one_rounding),
+        same_bits=True,
+    ),
+    Case(
+        "quantise_weight",
+        with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}), "bits"),
+        exactly(naive_kbit.naive_quantise_weight),
+        same_bits=True,
+    ),
+    *(
+        Case(
+            f"KbitConv2d, pad_value={pad_value}",
+            with_bits(image_and_weight(SIGN_SPECIALS, pad_value=pad_value), "weight_bits", "act_bits"),
+            relative(naive_kbit.naive_kbit_conv2d, lambda *_: 4),
+            plan("KbitConv2d"),
+            same_bits=True,
+        )
+        for pad_value in (0, 1, -1)
+    ),
+    Case(
+        "KbitConv2d, use_k",
+        with_bits(image_and_weight(ZEROS, use_k=True), "weight_bits", "act_bits"),
+        relative(naive_kbit.naive_kbit_conv2d, k_terms),
+        plan("KbitConv2d"),
+    ),
+    Case(
+        "KbitConv2d, bias",
+        with_bits(image_weight_bias(ZEROS), "weight_bits", "act_bits"),
+        lambda x, weight, **options: [
+            (naive_kbit.naive_kbit_conv2d(x, weight, **options), rounding(4) * (weight[:1].size + 9))
+        ],
+        plan("KbitConv2d"),
+        same_bits=True,
+    ),
+    Case(
+        "KbitLinear",
+        with_bits(rows_and_weight(SIGN_SPECIALS), "weight_bits", "act_bits"),
+        relative(naive_kbit.naive_kbit_linear, lambda *_: 4),
+        plan("KbitLinear"),
+        same_bits=True,
     ),
     # ---- binary weights
     Case("BwnConv2d", image_and_weight(ZEROS), linear(naive.naive_bwn_conv2d, taps), plan("BwnConv2d")),

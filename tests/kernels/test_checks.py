@@ -23,6 +23,12 @@ NAMES = [
     "Conv2d",
     "XnorConv2d",
     "XnorLinear",
+    "quantise_input",
+    "quantise_weight",
+    "weight_range",
+    "pack_planes",
+    "KbitConv2d",
+    "KbitLinear",
     "BwnConv2d",
     "BwnLinear",
     "max_pool2d",
@@ -87,6 +93,12 @@ GOOD = {
     "Conv2d": {**IMAGE, **FILTERS, **STEPS},
     "XnorConv2d": {**IMAGE, **FILTERS, **STEPS, "pad_value": 0, "alpha": ones(7)},
     "XnorLinear": {**ROWS, "alpha": ones(7)},
+    "quantise_input": {"x": ones(4, 65), "bits": 3},
+    "quantise_weight": {**FILTERS, "bits": 3},
+    "weight_range": {**FILTERS, "bits": 3},
+    "pack_planes": {"x": ones(4, 65), "bits": 3},
+    "KbitConv2d": {**IMAGE, **FILTERS, "weight_bits": 3, "act_bits": 2, **STEPS, "pad_value": 0, "alpha": ones(7)},
+    "KbitLinear": {**ROWS, "weight_bits": 3, "act_bits": 2, "alpha": ones(7)},
     "BwnConv2d": {**IMAGE, **FILTERS, **STEPS, "alpha": ones(7)},
     "BwnLinear": {**ROWS, "alpha": ones(7)},
     "max_pool2d": {**IMAGE, **POOL},
@@ -123,9 +135,10 @@ ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "norm_signs_grad", "relu", "
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
 POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
-    ("pack_signs", "x"),
+    *((name, "x") for name in ("pack_signs", "quantise_input", "pack_planes")),
     ("unpack_signs", "words"),
     *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "weight_gradient")),
+    *((name, "weight") for name in ("quantise_weight", "weight_range")),
     *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
     ("relu_grad", "y"),
 }
@@ -202,7 +215,9 @@ def test_arrays_that_must_fit_others(backend, name, key, cut):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "BwnConv2d", "BwnLinear"])
+@pytest.mark.parametrize(
+    "name", ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"]
+)
 def test_channels_must_be_those_of_the_weights(backend, name):
     x = GOOD[name]["x"]
     for value, got in ((x[..., :-1], x.shape[-1] - 1), (np.repeat(x, 2, axis=-1), 2 * x.shape[-1])):
@@ -327,6 +342,13 @@ def test_padding_is_smaller_than_the_pooling_window(backend, name, padding):
 
 
 @each_backend
+@pytest.mark.parametrize(("name", "key"), kernels_with("bits", "weight_bits", "act_bits"))
+@pytest.mark.parametrize("value", [0, 9, -1, 2.0, True, None, "2"])
+def test_bits(backend, name, key, value):
+    refused(backend, name, ValueError, f"^{key} must be a whole number from 1 to 8, got {value!r}$", **{key: value})
+
+
+@each_backend
 @pytest.mark.parametrize("name", ["XnorConv2d", "signs", "norm_signs"])
 @pytest.mark.parametrize("value", [2, -2, 0.5, None, "zero", float("nan")])
 def test_pad_value(backend, name, value):
@@ -401,7 +423,7 @@ def test_label_smoothing(backend, name, value):
 # ---------------------------------------------------------------------------------------------- out=
 
 WRITERS = [
-    *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "BwnConv2d", "BwnLinear"),
+    *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad", "relu", "relu_grad", "add"),
     "weight_gradient",
 ]
