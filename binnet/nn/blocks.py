@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from binnet_kernels.checks import Pair, pair
 
 from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
 from .containers import Named, Residual, Sequential
+from .init import chance
 from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
 from .module import Module
 from .options import MODES, BinaryOptions, check_word
@@ -47,7 +46,7 @@ class Blocks:
     def __init__(self, mode: str, options: BinaryOptions, seed: int = 0) -> None:
         check_word("binarize", mode, MODES)
         self.mode, self.options, self.seed = mode, options, seed
-        self.rng = np.random.default_rng(seed)
+        self.rng = chance(seed)
         self.scaled = mode in ("xnor", "bwn")
         self.binary_input = mode in ("xnor", "bnn")
         self.norm_first = self.binary_input and options.order == "bacp"

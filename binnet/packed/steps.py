@@ -121,7 +121,16 @@ class BwnConv(_OneBit):
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm(Step):
+class ElementWise(Step):
+    """A function of each value alone, monotone in each channel."""
+
+    def apply(self, x: Float) -> Float:
+        """On float32 (..., C), with the roundings of the kernels."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(ElementWise):
     """``(x - mean) * factor + shift`` for each channel; ``factor`` is gamma / sqrt(var + eps)."""
 
     mean: Float
@@ -129,27 +138,24 @@ class BatchNorm(Step):
     shift: Float
 
     def apply(self, x: Float) -> Float:
-        """On float32 (..., C), with the roundings of the kernels."""
         y: Float = (x - self.mean) * self.factor + self.shift
         return y
 
 
 @dataclass(frozen=True, eq=False)
-class Relu(Step):
+class Relu(ElementWise):
     """max(x, 0)."""
 
     def apply(self, x: Float) -> Float:
-        """On float32 of any shape."""
         y: Float = np.maximum(x, np.float32(0))
         return y
 
 
 @dataclass(frozen=True, eq=False)
-class Sign(Step):
+class Sign(ElementWise):
     """+1 or -1."""
 
     def apply(self, x: Float) -> Float:
-        """On float32 of any shape."""
         return np.where(x < 0, np.float32(-1), np.float32(1))
 
 

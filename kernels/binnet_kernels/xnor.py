@@ -240,14 +240,19 @@ def half_words(words: Words, n: int) -> Halves:
     return np.ascontiguousarray(halves).reshape(len(words), int(np.prod(halves.shape[1:])))
 
 
-def interleaved(halves: Halves) -> Halves:
-    """Rows (O, depth) in the order a tile reads them: block by block, half by half, all channels of the block."""
-    o, depth = halves.shape
-    blocks = np.zeros((whole_blocks(o), depth), np.uint32)
-    blocks[:o] = halves
-    by_tap = blocks.reshape(len(blocks) // CHANNELS, CHANNELS, depth).transpose(0, 2, 1)
-    result = aligned(blocks.size).view(np.uint32)
-    result.reshape(by_tap.shape)[...] = by_tap
+def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows (O, depth) of four bytes each value in the order a tile reads them: block by block, all channels of a tap.
+
+    Straight from one array to the other, as both may be large; channels past O are 0.
+    """
+    o, depth = rows.shape
+    result = aligned(whole_blocks(o) * depth).view(rows.dtype)
+    blocks, whole = result.reshape(-1, depth, CHANNELS), o // CHANNELS
+    for number in range(whole):
+        blocks[number] = rows[number * CHANNELS : (number + 1) * CHANNELS].T
+    if whole < len(blocks):
+        blocks[whole] = 0
+        blocks[whole, :, : o % CHANNELS] = rows[whole * CHANNELS :].T
     return result
 
 

@@ -49,7 +49,7 @@ OTHERS = {
     "pad_value": -1,
     "classifier": "one-bit",
     "binary_gradient": "off",
-    "grad_bits": 1,
+    "grad_bits": 4,
     "weight_bits": 2,
     "act_bits": 3,
     "seed": 123456789012345678901234567890,
@@ -80,7 +80,7 @@ def test_all_options_are_covered_here():
     default = TrainConfig().to_dict()
     same = [name for name in NAMES if OTHERS[name] == default[name]]
     # a mixture does not go with a hinge, a binary gradient not with weights and inputs of several bits
-    assert same == ["mixup", "binary_gradient", "grad_bits"]
+    assert same == ["mixup", "binary_gradient"]
 
 
 def test_every_flag_is_in_the_help_with_its_default(capsys):
@@ -132,7 +132,6 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
     ("values", "message"),
     [
         ({"epoch": 3}, "unknown option 'epoch'; there are: act_bits, batch_size, binarize, .*, weight_gradient"),
-        ({"grad_bits": 2}, "--grad-bits needs --binary-gradient ternary or even, got off"),
         ({"act_bits": 2, "binary_gradient": "ternary"}, "--binary-gradient needs --weight-bits and --act-bits 1"),
         ({"weight_bits": 9}, "unknown --weight-bits 9; there are: 1, 2, 3, 4, 5, 6, 7, 8"),
         ({"epochs": 2.0}, "--epochs must be a whole number, got 2.0"),
@@ -213,8 +212,7 @@ def test_binary_options_are_those_that_models_take():
 def test_every_word_that_can_be_chosen_is_taken():
     for option in fields(TrainConfig):
         for word in option.metadata["choices"]:
-            needed = {"binary_gradient": "ternary"} if option.name == "grad_bits" else {}
-            TrainConfig(**needed, **{option.name: word})
+            TrainConfig(**{option.name: word})
             if type_of(option) is not bool:
                 assert given(f"--{option.name.replace('_', '-')}={word}") == {option.name: word}
 

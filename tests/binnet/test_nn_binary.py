@@ -16,8 +16,7 @@ def generator():
 def test_every_word_is_taken_and_others_are_listed():
     for name, words in CHOICES.items():
         for word in words:
-            needed = {"binary_gradient": "ternary"} if name == "grad_bits" else {}
-            assert getattr(nn.BinaryOptions(**needed, **{name: word}), name) == word
+            assert getattr(nn.BinaryOptions(**{name: word}), name) == word
         with pytest.raises(ValueError, match=f"unknown {name} 'no'; there are: {words[0]}, {words[1]}"):
             nn.BinaryOptions(**{name: "no"})
     assert set(CHOICES) == set(nn.BinaryOptions().to_dict())
