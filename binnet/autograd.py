@@ -12,9 +12,10 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .tensor import Tensor
+from .tensor import LateGradient, Tensor
 
-Grads = Float | None | tuple[Float | None, ...]
+Grad = Float | LateGradient | None
+Grads = Grad | tuple[Grad, ...]
 
 _clock = itertools.count()
 _state = threading.local()
@@ -84,7 +85,7 @@ class Node:
         self.order = next(_clock)  # an input is always older than what is made from it
         self.freed = False
 
-    def backward(self, grad: Float, owned: bool) -> tuple[Float | None, ...]:
+    def backward(self, grad: Float, owned: bool) -> tuple[Grad, ...]:
         """Gradients of the inputs, checked for number and shape; ``owned``: nobody else reads ``grad``."""
         self.ctx.owns_grad = owned
         grads = self.function.backward(self.ctx, grad)
@@ -108,9 +109,9 @@ class Function:
     """A differentiable operation: a pair of static methods on raw arrays.
 
     ``forward(ctx, *arrays, **options)`` returns an array; ``backward(ctx, grad)`` takes the derivative with respect to
-    that array and returns one gradient (or None) for each positional input, as a tuple when there are several.
-    Neither writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` says that it may. What it
-    returns, it gives away: fresh arrays, or ``grad`` and views of it, never anything saved.
+    that array and returns one gradient (or None, or a LateGradient) for each positional input, as a tuple when there
+    are several. Neither writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` says that it
+    may. What it returns, it gives away: fresh arrays, or ``grad`` and views of it, never anything saved.
     """
 
     @staticmethod
@@ -196,23 +197,27 @@ class _Sweep:
         if node in self._pending:
             grad, owned = self._pending.pop(node)
             grads = node.backward(grad, owned)
-            for number, (source, value) in enumerate(zip(node.inputs, grads, strict=True)):
+            arrays = [g for g in grads if isinstance(g, np.ndarray)] + ([] if owned else [grad])
+            for source, value in zip(node.inputs, grads, strict=True):
                 if source is not None and value is not None:
-                    others = [g for i, g in enumerate(grads) if g is not None and i != number]
-                    others += [] if owned else [grad]
-                    fresh = value.flags.writeable and not any(np.may_share_memory(value, other) for other in others)
-                    self.deliver(source, value, fresh)
+                    self.deliver(source, value, _is_alone(value, arrays))
         node.free()
 
-    def deliver(self, source: Tensor | Node, value: Float, owned: bool) -> None:
+    def deliver(self, source: Tensor | Node, value: Float | LateGradient, owned: bool) -> None:
         """Add ``value`` to what has come for ``source``: to ``grad`` of a leaf, to what waits for a node."""
-        if isinstance(source, Node):
-            known = self._pending.get(source)
-            self._pending[source] = (value, owned) if known is None else (_sum(known, (value, owned)), True)
-        elif source.grad is None:
-            source.grad = value.astype(np.float32, copy=not owned)  # whoever scales it must not touch another's
-        else:
-            source.grad += value
+        if isinstance(source, Tensor):
+            source.receive(value, owned)
+            return
+        value = value.finish() if isinstance(value, LateGradient) else value
+        known = self._pending.get(source)
+        self._pending[source] = (value, owned) if known is None else (_sum(known, (value, owned)), True)
+
+
+def _is_alone(value: Float | LateGradient, arrays: list[Float]) -> bool:
+    """Whether an array may be written to, and none of the other ``arrays`` lies in the same memory."""
+    if isinstance(value, LateGradient):
+        return True
+    return value.flags.writeable and sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
 
 
 def _sum(one: tuple[Float, bool], other: tuple[Float, bool]) -> Float:

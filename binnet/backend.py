@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
+from typing import Any, Protocol
 
 import binnet_kernels
 from binnet_kernels import reference
@@ -13,11 +14,30 @@ from binnet_kernels import reference
 BACKENDS: dict[str, ModuleType] = {"fast": binnet_kernels, "reference": reference}
 
 _active: ContextVar[str] = ContextVar("binnet_backend", default="fast")
+_watcher: ContextVar[Watcher | None] = ContextVar("binnet_watcher", default=None)
 
 
-def kernels() -> ModuleType:
+class Watcher(Protocol):
+    """Somebody who looks at every use of a kernel."""
+
+    def watched(self, module: ModuleType) -> Any:
+        """What stands in for the module of kernels."""
+
+
+def kernels() -> Any:
     """The module that computes: ``binnet_kernels``, or ``binnet_kernels.reference`` inside ``use_backend``."""
-    return BACKENDS[_active.get()]
+    module, watcher = BACKENDS[_active.get()], _watcher.get()
+    return module if watcher is None else watcher.watched(module)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Within this block (and this thread or task) ``watcher`` stands between operations and kernels."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 @contextmanager

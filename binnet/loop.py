@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -26,6 +26,7 @@ from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
 from .info import DataInfo
+from .profiler import Profile
 from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
 from .step import Ints, Mix, training_step
@@ -84,6 +85,7 @@ class Training:
         progress = Progress(config.epochs * self.steps_per_epoch)
         self.state = State(network, build_optimizer(config, network), progress, health.signs(network))
         self.reports: list[Report] = []
+        self.profile: Profile | None = None
         self._saved = self._since = time.perf_counter()
         self._step_seconds = self._save_seconds = 0.0  # as measured, the former smoothed over epochs
 
@@ -140,7 +142,8 @@ class Training:
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
         mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
-        loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix)
+        with nullcontext() if self.profile is None else self.profile.step():
+            loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix)
         self._judge(loss, lr)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)

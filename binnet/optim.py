@@ -13,6 +13,7 @@ from binnet_kernels.checks import Float
 
 from .backend import kernels
 from .memory import keep_freed_memory
+from .ops import LateWeightGradient
 from .tensor import Tensor
 
 Array = npt.NDArray[Any]
@@ -53,14 +54,23 @@ class Optimizer:
         """Update all parameters once from their gradients."""
         self.steps += 1
         for param, state in zip(self.params, self.state, strict=True):
-            if param.grad is not None:
-                decay = self.weight_decay if getattr(param, "decay", True) else 0.0
-                clip = getattr(param, "clip", None)
-                self.update(param.data, param.grad, state, decay, math.inf if clip is None else clip)
+            decay = self.weight_decay if getattr(param, "decay", True) else 0.0
+            clip = getattr(param, "clip", None)
+            limits = (decay, math.inf if clip is None else clip)
+            late = param.late_grad
+            if isinstance(late, LateWeightGradient) and late.weight is param.data:
+                self.update_filters(late, state, *limits)
+                param.grad = late.grad_hat
+            elif param.grad is not None:
+                self.update(param.data, param.grad, state, *limits)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
         """Change ``data`` and ``state`` by the rule; ``decay · data`` joins the gradient, ±clip bounds the result."""
         raise NotImplementedError
+
+    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
+        """The same for binary weights whose gradient is still to be finished, in place and in the same pass."""
+        self.update(late.weight, late.finish(), state, decay, clip)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -120,6 +130,10 @@ class SGD(Optimizer):
         rule = (self.lr, self.momentum, self.nesterov, decay, clip)
         kernels().sgd_update(data, grad, state["momentum"], *rule)
 
+    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
+        rule = (self.lr, self.momentum, self.nesterov, decay, clip, late.rule, late.mean_alpha, True)
+        kernels().sgd_update_filters(late.weight, late.grad_hat, late.alpha, state["momentum"], *rule)
+
 
 class Adam(Optimizer):
     """Adam (arXiv:1412.6980) with bias correction: ``w ← w − lr m̂ / (√v̂ + ε)``.
@@ -148,6 +162,10 @@ class Adam(Optimizer):
     def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
         rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip)
         kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
+
+    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
+        rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip, late.rule, late.mean_alpha, True)
+        kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, state["mean"], state["square"], *rule)
 
 
 def _number(name: str, value: float, below: float = math.inf) -> float:

@@ -13,6 +13,7 @@ from . import ops
 from .config import TrainConfig
 from .models import Network
 from .optim import Optimizer, clip_gradients
+from .profiler import phase
 from .tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
@@ -73,13 +74,16 @@ def training_step(
         Images whose most probable class was right; of mixed ones, that of the larger part.
     """
     optimizer.zero_grad()
-    logits = network(Tensor(images if mix is None else mix.images(images)))
-    loss = _loss(logits, labels, config, mix)
-    loss.backward()
-    if config.clip_norm:
-        clip_gradients(optimizer.params, config.clip_norm)
-    optimizer.lr = lr
-    optimizer.step()
+    with phase("forward"):
+        logits = network(Tensor(images if mix is None else mix.images(images)))
+        loss = _loss(logits, labels, config, mix)
+    with phase("backward"):
+        loss.backward()
+    with phase("update"):
+        if config.clip_norm:
+            clip_gradients(optimizer.params, config.clip_norm)
+        optimizer.lr = lr
+        optimizer.step()
     if mix is not None and mix.share < 0.5:
         labels = labels[mix.partner]
     return float(loss.item()), int((logits.numpy().argmax(axis=1) == labels).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,19 @@ from binnet_kernels.checks import Float
 
 if TYPE_CHECKING:
     from .autograd import Node
+
+
+class LateGradient(ABC):
+    """A gradient that is still to be finished: when somebody looks at it, or by an optimiser within its own pass."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """That of the tensor."""
+
+    @abstractmethod
+    def finish(self) -> Float:
+        """The gradient; to be called once."""
 
 
 class Tensor:
@@ -43,9 +57,34 @@ class Tensor:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"data must be real numbers, got dtype {array.dtype}")
         self.data: Float = array.astype(np.float32, copy=False)
-        self.grad: Float | None = None
+        self._grad: Float | LateGradient | None = None
         self.requires_grad = bool(requires_grad)
         self.node: Node | None = None
+
+    @property
+    def grad(self) -> Float | None:
+        """See the class."""
+        if isinstance(self._grad, LateGradient):
+            self._grad = self._grad.finish()
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Float | None) -> None:
+        self._grad = value
+
+    @property
+    def late_grad(self) -> LateGradient | None:
+        """The gradient if nobody has looked at it yet."""
+        return self._grad if isinstance(self._grad, LateGradient) else None
+
+    def receive(self, grad: Float | LateGradient, owned: bool) -> None:
+        """Add a gradient to ``grad``; an array is kept as it is when it is ``owned``, nobody else's."""
+        if self._grad is None:
+            self._grad = grad if isinstance(grad, LateGradient) else grad.astype(np.float32, copy=not owned)
+        else:
+            total = self.grad
+            assert total is not None
+            total += grad.finish() if isinstance(grad, LateGradient) else grad
 
     @property
     def shape(self) -> tuple[int, ...]:

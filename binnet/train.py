@@ -14,6 +14,7 @@ from .curves import Curves
 from .evaluate import evaluate, open_model
 from .loop import Training, TrainingError, TrainingInterruptedError
 from .pace import fit_budget
+from .profiler import Profile
 from .run_folder import RunFolder
 from .tensorboard import Board
 
@@ -48,7 +49,14 @@ class Result:
         return self.float32_bytes / self.packed_bytes
 
 
-def fit(config: TrainConfig, out: str | Path, *, resume: bool = False, console: Console | None = None) -> Result:
+def fit(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    profile: Profile | None = None,
+) -> Result:
     """Train a network, keep the best one and pack it.
 
     Parameters
@@ -62,6 +70,8 @@ def fit(config: TrainConfig, out: str | Path, *, resume: bool = False, console: 
         Go on from ``last.h5``; the weights end up the same bits as if training had never stopped.
     console
         Where to report; quiet when not given.
+    profile
+        Watches some of the first steps.
 
     Returns
     -------
@@ -86,6 +96,7 @@ def fit(config: TrainConfig, out: str | Path, *, resume: bool = False, console: 
     config = config.resolved(dataset.channels, dataset.image_size)
     folder = RunFolder(Path(out))
     training = Training(config, dataset, folder, console)
+    training.profile = profile
     if resume:
         checkpoint.restore(folder.last, training.state)
         folder.resume(training.state.progress.epoch)

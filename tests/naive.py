@@ -429,21 +429,33 @@ def naive_grad_alpha(grad_hat, weight):
     return grad
 
 
-def naive_straight_through(grad_hat, weight, alpha, through_alpha, factor):
+def naive_weight_gradient(grad_hat, weight, alpha, rule="exact", mean_alpha=True):
     """The gradient, and the size of the terms that were added: a list of one pair."""
     grad, size = np.zeros(weight.shape), np.zeros(weight.shape)
+    through_alpha, n = naive_grad_alpha(grad_hat, weight), weight[:1].size
     for i in np.ndindex(weight.shape):
-        g, shared = float(grad_hat[i]), float(through_alpha[i[0]])
-        terms = [g * float(alpha[i[0]]) if abs(weight[i]) <= 1 else 0.0, g * factor]
-        terms.append(-shared if weight[i] < 0 else shared)
+        g, s = float(grad_hat[i]), -1 if weight[i] < 0 else 1
+        straight = g * float(alpha[i[0]]) if abs(weight[i]) <= 1 else 0.0
+        of_alpha = {"exact": s * through_alpha[i[0]], "paper": g}.get(rule, 0.0) / n if mean_alpha else 0.0
+        terms = (g,) if rule == "plain" else (straight, of_alpha)
         grad[i], size[i] = sum(terms), sum(map(abs, terms))
     return [(grad, size)]
 
 
-def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.999), eps=1e-8):
-    """New weights and moments, each with the size of the terms that were added."""
+def naive_filters(update):
+    """Of the gradient that a rule gives: new weights and moments, with the size of what was added."""
+
+    def oracle(weight, grad_hat, alpha, *moments, rule, mean_alpha, **options):
+        ((grad, size),) = naive_weight_gradient(grad_hat, weight, alpha, rule, mean_alpha)
+        return update(weight, grad, *moments, size=size, **options)
+
+    return oracle
+
+
+def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.999), eps=1e-8, size=None):
+    """New weights and moments, each with the size of the terms that were added (``size``: of the gradient's)."""
     w, g, m, v = (a.astype(np.float64) for a in (weight, grad, mean, square))
-    g_size = np.abs(g) + np.abs(w) * decay
+    g_size = (np.abs(g) if size is None else size) + np.abs(w) * decay
     g = g + w * decay
     m_size, v_size = betas[0] * np.abs(m) + (1 - betas[0]) * g_size, betas[1] * v + (1 - betas[1]) * g_size**2
     m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
@@ -454,10 +466,10 @@ def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.
     return [(np.clip(w - rate * m / root, -clip, clip), w_size), (m, m_size), (v, v_size)]
 
 
-def naive_sgd(weight, grad, velocity, lr, momentum, nesterov, decay, clip):
-    """New weights and velocity, each with the size of the terms that were added."""
+def naive_sgd(weight, grad, velocity, lr, momentum, nesterov, decay, clip, size=None):
+    """New weights and velocity, each with the size of the terms that were added (``size``: of the gradient's)."""
     w, g, v = (a.astype(np.float64) for a in (weight, grad, velocity))
-    g_size = np.abs(g) + np.abs(w) * decay
+    g_size = (np.abs(g) if size is None else size) + np.abs(w) * decay
     g = g + w * decay
     v_size = momentum * np.abs(v) + g_size
     v = momentum * v + g

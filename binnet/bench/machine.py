@@ -107,6 +107,13 @@ def measure_peak(seconds: float, steps: int = 200_000) -> Peak:
     return Peak(baseline.popcount_peak(1) * steps / times["popcount"], baseline.fma_peak(1) * steps / times["fma"])
 
 
+def measure_bandwidth(seconds: float, size: int = 1 << 24) -> float:
+    """Bytes a second that kernels read and write, in arrays of ``size`` float32, which no cache holds."""
+    x, y = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    times = medians({"copy": lambda: bk.relu(x, out=y)}, seconds)
+    return (x.nbytes + y.nbytes) / times["copy"]
+
+
 def _threading_layer(threads: int) -> str:
     if threads == 1 or config.DISABLE_JIT:
         return "none, one thread uses the serial kernels"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .. import checkpoint
 from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
+from ..profiler import Profile
 from . import options
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/<dataset>-<model>-<binarize>-<time>)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the training in this run folder, bit for bit")
     options.add_threads(parser)
+    parser.add_argument(
+        "--profile", action="store_true", help="say where the time of a step goes, and write profile.txt"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options.add_json(parser)
 
@@ -41,14 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
     options.set_threads(arguments)
     config, folder = _fresh(arguments) if arguments.resume is None else _resumed(arguments)
     console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
+    profile = Profile(done=lambda seen: _report(seen, folder, console)) if arguments.profile else None
     try:
-        result = fit(config, folder, resume=arguments.resume is not None, console=console)
+        result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
     except TrainingInterruptedError:
         command = f"binnet train --resume {shlex.quote(str(folder))}"
         print(f"binnet: stopped, everything is saved; go on with: {command}", file=sys.stderr)
         return 130
     if arguments.json:
         print(json.dumps({**asdict(result), "factor": result.factor}))
+    if profile is not None and not profile.total:
+        console.say(f"no profile: it takes {profile.skip + profile.steps} steps")
     console.say("")
     console.table(("accuracy", "size in float32", "size packed", "factor", "time"), [_row(result)])
     console.say(f"\npacked model: {folder / 'packed.h5'}")
@@ -82,6 +89,18 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
         raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
     config = checkpoint.read_config(folder / "last.h5")
     return TrainConfig.from_dict({**config.to_dict(), **free}), folder
+
+
+def _report(profile: Profile, folder: Path, console: Console) -> None:
+    """Print the profile beside the limits of this machine, and write it into the run folder."""
+    from ..bench import machine, steps
+    from ..bench.report import header
+
+    rows, total = steps.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
+    console.say(f"where the time of {profile.steps} steps went:")
+    console.table(steps.HEADS, rows, total)
+    text = "\n".join([*header(machine.this_machine().to_dict()), "", *steps.lines(rows, total), ""])
+    (folder / "profile.txt").write_text(text, "utf-8")
 
 
 def _row(r: Result) -> tuple[str, ...]:

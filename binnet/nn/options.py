@@ -60,7 +60,8 @@ class BinaryOptions:
         on average. ``"even"``: at random to evenly spaced levels, none of them 0. ``"paper"``: sign(g) max|g|
         (section 3.2), with which networks hardly learn. See :func:`binnet_kernels.quantise_gradient`.
     grad_bits
-        Bits of the magnitudes of a ternary gradient (1: the three values above), or of the even levels; 1 to 8.
+        Bits of the magnitudes of a ternary gradient (1: the three values above), or of the even levels; 1 to 8. Without
+        meaning for the others.
     weight_bits, act_bits
         Bits of the weights and of the inputs of layers with binary inputs, 1 to 8: levels between −1 and +1 in place
         of signs, the q_k of section 3.2 (ADR 0019). The cost is that of weight_bits · act_bits layers of signs. When
@@ -69,8 +70,8 @@ class BinaryOptions:
     Raises
     ------
     ValueError
-        On construction, for a value that is not among those listed in ``CHOICES``, for ``grad_bits`` above 1 with a
-        gradient that has no levels, and for a ``binary_gradient`` where weights or inputs have more than one bit.
+        On construction, for a value that is not among those listed in ``CHOICES``, and for a ``binary_gradient`` where
+        weights or inputs have more than one bit.
     """
 
     weight_gradient: str = "exact"
@@ -90,10 +91,6 @@ class BinaryOptions:
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():
             check_word(name, getattr(self, name), words)
-        if self.grad_bits > 1 and self.binary_gradient not in ("ternary", "even"):
-            raise ValueError(
-                f"grad_bits = {self.grad_bits} needs binary_gradient ternary or even, got {self.binary_gradient}"
-            )
         if self.levels and self.binary_gradient != "off":
             raise ValueError(
                 f"binary_gradient {self.binary_gradient} needs weight_bits and act_bits 1, "

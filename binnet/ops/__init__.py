@@ -1,6 +1,6 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
-from .binarize import binary_weight, centred, grad_alpha, grad_weight, weight_alpha
+from .binarize import LateWeightGradient, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
 from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, linear
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
@@ -13,6 +13,7 @@ from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
     "KbitRule",
+    "LateWeightGradient",
     "Rounding",
     "Statistics",
     "add",

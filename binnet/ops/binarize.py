@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from binnet_kernels.checks import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 from binnet_kernels.checks import Float
 
 from ..autograd import Context
 from ..backend import kernels
+from ..tensor import LateGradient
 
-WEIGHT_GRADIENTS = ("exact", "paper", "plain")
 SCALES = ("mean", "learned", "none")
 
 
@@ -62,16 +63,12 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) 
     return latent, alpha
 
 
-def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True) -> Float:
+def grad_weight(
+    grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True, out: Float | None = None
+) -> Float:
     """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
-    With m = 1[|W| <= 1] and n weights in a filter:
-
-    ========= ========================== ==========================================================
-    ``exact`` (s/n) Σⱼ gⱼ sⱼ + α m g     chain rule through α (Eq. 6), straight-through sign
-    ``paper`` g (1/n + α m)              as printed in section 3.1
-    ``plain`` g                          Algorithm 1 as printed
-    ========= ========================== ==========================================================
+    See :func:`binnet_kernels.weight_gradient`, which says what they are.
 
     Parameters
     ----------
@@ -79,6 +76,8 @@ def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_al
     alpha : (O,)
     mean_alpha
         False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
+    out : (O, ...), optional
+        Where to write; it may be ``grad_hat``.
 
     Raises
     ------
@@ -87,14 +86,7 @@ def grad_weight(grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_al
     """
     if rule not in WEIGHT_GRADIENTS:
         raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
-    if rule == "plain":
-        return grad_hat
-    inverse_n, factor, through_alpha = np.float32(len(weight) / weight.size), 0.0, np.zeros_like(alpha)
-    if mean_alpha and rule == "paper":
-        factor = float(inverse_n)
-    elif mean_alpha:
-        through_alpha = grad_alpha(grad_hat, weight) * inverse_n
-    grad: Float = kernels().straight_through(grad_hat, weight, alpha, through_alpha, factor)
+    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out)
     return grad
 
 
@@ -132,16 +124,39 @@ class Rule:
 
     def gradients(
         self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
-    ) -> tuple[Float | None, Float | None]:
-        """Gradients of the stored weight, through the centring, and of the learned scales, the last two inputs."""
-        grad = scales = None
+    ) -> tuple[Float | LateGradient | None, Float | None]:
+        """Gradients of the stored weight and of the learned scales, the last two inputs; takes ``grad_hat`` over."""
+        grad: Float | LateGradient | None = None
+        scales = None
         if ctx.needs_grad[-1] and self.scale == "learned":
             scales = grad_alpha(grad_hat, latent)
         if ctx.needs_grad[-2]:
-            grad = grad_weight(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
-            grad = self.through_centring(grad)
+            late = LateWeightGradient(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
+            grad = self.through_centring(late.finish()) if self.center else late
         return grad, scales
 
     def through_centring(self, grad: Float) -> Float:
         """From the gradient of the latent weight to that of the stored one."""
         return centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
+
+
+@dataclass(frozen=True, eq=False)
+class LateWeightGradient(LateGradient):
+    """∂C/∂W as long as nobody has looked at it: what :func:`grad_weight` asks for.
+
+    An optimiser that takes it does the same within its own pass, so that weights and gradients are read once.
+    """
+
+    grad_hat: Float
+    weight: Float
+    alpha: Float
+    rule: str
+    mean_alpha: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the weights."""
+        return self.weight.shape
+
+    def finish(self) -> Float:
+        return grad_weight(self.grad_hat, self.weight, self.alpha, self.rule, self.mean_alpha, out=self.grad_hat)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from binnet_kernels.checks import Float
@@ -74,16 +77,13 @@ def sign(x: Tensor, ste: str = "clip") -> Tensor:
     return _Sign.apply(x, ste=ste)
 
 
-def sign_of(x: Float) -> Float:
-    """The signs of an array as float32 ±1, with sign(±0) = +1 (Eq. 4)."""
-    signs: Float = kernels().sign(x)
-    return signs
+def truth(words: Any, c: int) -> Any:
+    """Half words (..., ceil(c / 32)) as booleans (..., c)."""
+    return np.unpackbits(words.astype("<u4", copy=False).view(np.uint8), axis=-1, count=c, bitorder="little") == 1
 
 
-def ste_gradient(grad: Float, x: Float, ste: str) -> Float:
-    """``grad`` times what stands for the derivative of the sign at ``x``; a new array."""
-    if ste == "clip":
-        return np.multiply(grad, np.abs(x) <= 1, dtype=np.float32)
+def through_polynomial(grad: Float, x: Float) -> Float:
+    """``grad`` times the slope of the polynomial that stands for the sign; a new array."""
     slope = np.abs(x, out=np.empty_like(x))  # 2 − 2|x| within (−1, 1), 0 outside
     np.subtract(1, slope, out=slope)
     np.maximum(slope, 0, out=slope)
@@ -166,10 +166,19 @@ class _Reshape(Function):
 class _Sign(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, ste: str) -> Float:
-        ctx.save(x, check_ste(ste))
-        return sign_of(x)
+        if check_ste(ste) == "clip" and ctx.needs_grad[0]:
+            rows = (*x.shape[:1], 1, 1, math.prod(x.shape[1:])) if x.ndim else (1, 1, 1, 1)
+            ctx.save(None, kernels().signs(x.reshape(rows))[1])
+        else:
+            ctx.save(x, None)
+        y: Float = kernels().sign(x)
+        return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, ste = ctx.saved
-        return ste_gradient(grad, x, ste)
+        x, within = ctx.saved
+        if x is not None:
+            return through_polynomial(grad, x)
+        passed = truth(within, grad.size // max(len(within), 1)).reshape(grad.shape)
+        grad_x: Float = np.multiply(grad, passed, out=ctx.room(grad), dtype=np.float32)
+        return grad_x

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from binnet_kernels import checks
 from binnet_kernels.checks import Float, Pair, pair
 
 from ..autograd import Context, Function, Grads
@@ -19,7 +20,6 @@ from ..backend import kernels
 from ..tensor import Tensor
 from .binarize import Rule, centred
 from .conv import as_pixels, as_rows
-from .elementwise import ste_gradient
 
 
 def kbit_conv2d(
@@ -103,6 +103,10 @@ class KbitRule(Rule):
 
     bits: int = 1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.levels(self.bits, "weight_bits")
+
     def binary_weight(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
         """The array whose levels are taken, and the scales of the result."""
         if self.scale != "mean":
@@ -136,7 +140,10 @@ class KbitRule(Rule):
                 factor = share
             else:
                 through_alpha = (along * share).astype(np.float32)
-            grad = kernels().straight_through(grad_hat, latent, alpha, through_alpha, factor)
+            scales, through = (per_filter[:, None] for per_filter in (alpha, through_alpha))
+            g, w = _rows(grad_hat), _rows(latent)
+            grad = np.where(np.abs(w) <= 1, g * scales, np.float32(0)) + g * np.float32(factor)
+            grad = (grad + np.where(w < 0, -through, through)).reshape(latent.shape)
         return self.through_centring(grad)
 
     def _derivative(self, latent: Float) -> float:
@@ -177,7 +184,7 @@ class _KbitConv2d(Function):
         if ctx.needs_grad[0]:
             hat = o.rule.levels(latent) * scales[:, None, None, None]
             grad_x = kernels().conv2d_grad_input(grad, hat, x.shape, o.stride, o.padding)
-            grad_x = ste_gradient(grad_x, x, "clip")
+            grad_x = _clipped(grad_x, x)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
         wide = _bordered(kernels().quantise_input(x, o.act_bits), o)
@@ -194,7 +201,12 @@ class _Quantise(Function):
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        return ste_gradient(grad, ctx.saved[0], "clip")
+        return _clipped(grad, ctx.saved[0])
+
+
+def _clipped(grad: Float, x: Float) -> Float:
+    """The straight-through gradient of levels: ``grad`` where |x| <= 1, else 0."""
+    return np.multiply(grad, np.abs(x) <= 1, dtype=np.float32)
 
 
 def _rows(array: Float) -> Float:

@@ -26,13 +26,17 @@ def avg_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding
 class _MaxPool2d(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
-        ctx.save(x, kernel_size, stride, padding)
-        y: Float = kernels().max_pool2d(x, kernel_size, stride, padding)
+        y: Float
+        if not ctx.needs_grad[0]:
+            y = kernels().max_pool2d(x, kernel_size, stride, padding)
+            return y
+        y, winners = kernels().max_pool2d_winners(x, kernel_size, stride, padding)
+        ctx.save(winners, x.shape, kernel_size, stride, padding)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        grad_x: Float = kernels().max_pool2d_grad(grad, *ctx.saved)
+        grad_x: Float = kernels().max_pool2d_grad_winners(grad, *ctx.saved)
         return grad_x
 
 

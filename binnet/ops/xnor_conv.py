@@ -14,12 +14,12 @@ import numpy as np
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grad, Grads
 from ..backend import kernels
 from ..tensor import Tensor
 from .binarize import Rule
 from .conv import as_pixels, as_rows
-from .elementwise import check_ste, ste_gradient
+from .elementwise import check_ste, through_polynomial, truth
 from .norm import Statistics, grad_of_fixed_norm
 
 _Two = tuple[Float | None, Float | None]
@@ -177,7 +177,7 @@ class _SignProduct:
         y: Float = self.plan.convolve_bits(bits, self.x_shape, relu)
         return y
 
-    def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, ...]:
+    def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, Grad, Grad]:
         """Gradients of the signs, the weights and the learned scales, where ``ctx`` needs them.
 
         ``y`` is the result when it has gone through a ReLU. The last two inputs of ``ctx`` are weights and scales.
@@ -239,8 +239,8 @@ class _XnorConv2d(Function):
         if grad_sign is None:
             return None, *grads
         if passes.dtype == np.float32:  # the input itself, for the polynomial
-            return ste_gradient(grad_sign, passes, "polynomial"), *grads
-        grad_sign *= _truth(passes, grad_sign.shape[3])
+            return through_polynomial(grad_sign, passes), *grads
+        grad_sign *= truth(passes, grad_sign.shape[3])
         return grad_sign, *grads
 
 
@@ -273,10 +273,5 @@ class _NormXnorConv2d(Function):
             return None, None, None, *grads
         if training:
             return *kernels().norm_signs_grad(grad_sign, within, x, *norm, out=grad_sign), *grads
-        grad_sign *= _truth(within, x.shape[3])
+        grad_sign *= truth(within, x.shape[3])
         return *grad_of_fixed_norm(grad_sign, x, *norm), *grads
-
-
-def _truth(words: Any, c: int) -> Any:
-    """Half words (..., ceil(c / 32)) as booleans (..., c)."""
-    return np.unpackbits(words.astype("<u4", copy=False).view(np.uint8), axis=-1, count=c, bitorder="little") == 1

@@ -39,13 +39,14 @@ if TYPE_CHECKING:
         max_pool2d_winners,
     )
     from .quantise import QuantisedGradient, quantise_gradient
-    from .quantised_grad import quantised_grad_input, quantised_grad_weight
+    from .quantised_input import quantised_grad_input
+    from .quantised_weight import quantised_grad_weight
     from .scale import scale_map, weight_alpha
     from .sign_grad import sign_grad_input, sign_grad_weight
     from .sign_maps import norm_signs, norm_signs_grad, signs
     from .threads import get_num_threads, set_num_threads
-    from .update import adam_update, sgd_update
-    from .weights import grad_alpha, straight_through, weight_hat
+    from .update import adam_update, adam_update_filters, sgd_update, sgd_update_filters
+    from .weights import grad_alpha, weight_gradient, weight_hat
     from .xnor import XnorConv2d, XnorLinear
 
 _NAMES_IN = {
@@ -67,13 +68,14 @@ _NAMES_IN = {
         *("max_pool2d_grad_winners", "max_pool2d_winners"),
     ),
     "quantise": ("QuantisedGradient", "quantise_gradient"),
-    "quantised_grad": ("quantised_grad_input", "quantised_grad_weight"),
+    "quantised_input": ("quantised_grad_input",),
+    "quantised_weight": ("quantised_grad_weight",),
     "scale": ("scale_map", "weight_alpha"),
     "sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
     "threads": ("get_num_threads", "set_num_threads"),
-    "update": ("adam_update", "sgd_update"),
-    "weights": ("grad_alpha", "straight_through", "weight_hat"),
+    "update": ("adam_update", "adam_update_filters", "sgd_update", "sgd_update_filters"),
+    "weights": ("grad_alpha", "weight_gradient", "weight_hat"),
     "xnor": ("XnorConv2d", "XnorLinear"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
@@ -92,6 +94,7 @@ __all__ = [
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
+    "adam_update_filters",
     "add",
     "avg_pool2d",
     "avg_pool2d_grad",
@@ -127,15 +130,16 @@ __all__ = [
     "scale_map",
     "set_num_threads",
     "sgd_update",
+    "sgd_update_filters",
     "sign",
     "sign_grad_input",
     "sign_grad_weight",
     "signs",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
-    "straight_through",
     "unpack_signs",
     "weight_alpha",
+    "weight_gradient",
     "weight_hat",
     "weight_range",
     "xnor_gemm",

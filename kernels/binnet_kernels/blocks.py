@@ -20,6 +20,8 @@ from .tile import CHANNELS, FLOAT_ROWS, expand_signs, float_starts, multiply_add
 from .transpose import transpose
 
 SLAB = 576  # taps, all of a 3x3 filter of 64 channels: 72 KB with vectors of 512 bits
+NO_FLOATS = np.zeros(0, np.float32)  # in the place of the one of two forms that an array does not have
+NO_BITS = np.zeros(0, np.uint8)
 CHUNK = 48  # at most so many tiles go over a slab before the next chunk: x stays in the second-level cache
 
 
@@ -107,8 +109,9 @@ def turn_signs(bits, alpha, slab, block, filters, places, taps):
     """The same for filters that are alpha times a sign: (O, size, blocks), of which each block is CHANNELS bits."""
     (values, target), (o, size, blocks), (first, end) = slab, filters, taps
     for i in range(first // o, (end - 1) // o + 1):
+        source = places[i] * blocks + block
         for f in range(max(first - i * o, 0), min(end - i * o, o)):
-            expand_signs(values, target, bits, (f * size + places[i]) * blocks + block, alpha[f])
+            expand_signs(values, target, bits, f * size * blocks + source, alpha[f])
             target += CHANNELS
 
 

@@ -5,6 +5,7 @@ Both backends call these, so they accept and refuse the same input. Compiled cod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ Words = npt.NDArray[np.uint64]
 Halves = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
 Pair = int | Sequence[int]
+
+WEIGHT_GRADIENTS = ("exact", "paper", "plain")
 
 
 def floats(value: Any, name: str, ndim: int | None = None, shape: tuple[int, ...] | None = None) -> Float:
@@ -70,12 +73,20 @@ def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:
 def output(out: Any, shape: tuple[int, ...]) -> Float:
     """The array to write to: a new one, or the caller's when it is exactly what is needed."""
     if out is None:
-        return np.empty(shape, np.float32)
+        return fresh(shape)
     fits = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == np.float32
     if not (fits and out.flags.c_contiguous and out.flags.writeable):
         raise ValueError(f"out must be a writeable, C-contiguous float32 array of shape {shape}, got {_kind(out)}")
     fitting: Float = out
     return fitting
+
+
+def fresh(shape: tuple[int, ...]) -> Float:
+    """A new array from the start of a cache line on, so that no vector lies in two of them."""
+    size = math.prod(shape)
+    buffer = np.empty(size + 16, np.float32)
+    first = -buffer.ctypes.data % 64 // 4
+    return buffer[first : first + size].reshape(shape)
 
 
 def in_place(array: Any, name: str, shape: tuple[int, ...]) -> Float:
@@ -201,6 +212,13 @@ def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float
     if isinstance(value, (bool, np.bool_)):
         return optimal(weight) if value else np.ones(len(weight), np.float32)
     return floats(value, "alpha", shape=(len(weight),)).copy()
+
+
+def rule(value: str) -> str:
+    """The name of a rule for the gradient of a binary weight."""
+    if value not in WEIGHT_GRADIENTS:
+        raise ValueError(f"unknown weight_gradient {value!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
+    return value
 
 
 def bias(value: Any, o: int) -> Float | None:

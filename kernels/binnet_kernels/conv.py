@@ -97,7 +97,9 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = 
     return y
 
 
-def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
+def conv2d_grad_input(
+    grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
+) -> Float:
     """Gradient of :func:`conv2d` with respect to its input.
 
     Parameters
@@ -108,6 +110,8 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     x_shape : (N, H, W, C)
     stride, padding : int or pair of ints
         Those of the convolution.
+    out : float32 (N, H, W, C), C-contiguous, optional
+        Where to write.
 
     Returns
     -------
@@ -121,12 +125,14 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     weight = checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    out = np.empty(x_shape, np.float32)
-    grad_input(grad, weight, window, out)
-    return out
+    grad_x = checks.output(out, tuple(x_shape))
+    grad_input(grad, weight, window, grad_x)
+    return grad_x
 
 
-def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
+def conv2d_grad_weight(
+    x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
+) -> Float:
     """Gradient of :func:`conv2d` with respect to its weights.
 
     Parameters
@@ -137,11 +143,14 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
     weight_shape : (O, KH, KW, C)
     stride, padding : int or pair of ints
         Those of the convolution.
+    out : float32 (O, KH, KW, C), C-contiguous, optional
+        Where to write.
 
     Returns
     -------
     float32 (O, KH, KW, C)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads.
+        Summed in an order that depends on the shapes alone: the same bits for any number of threads. A gradient that
+        is not finite spreads through its filter; places on a border of 0 are left out there, or not.
 
     Raises
     ------
@@ -151,9 +160,9 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
     x = checks.floats(x, "x", 4)
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    out = np.empty(weight_shape, np.float32)
-    grad_weight(x, grad, window, out)
-    return out
+    gradient = checks.output(out, tuple(weight_shape))
+    grad_weight(x, grad, window, gradient)
+    return gradient
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -161,6 +161,22 @@ def store_block(context: Any, tile: Any, out: Any, first: Any, end: Any, step: A
     return types.void(SHORT, out, *(types.intp,) * 5), build
 
 
+@twin(_store_block)
+def stream_block(context: Any, tile: Any, out: Any, first: Any, end: Any, step: Any, column: Any, keep: Any) -> Any:
+    """:func:`store_block` past the caches, for whole vectors that start where cache lines do."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        past = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        for place, index, left in _addresses(builder, *args[2:]):
+            with builder.if_then(builder.icmp_signed(">", left, ir.Constant(left.type, 0))):
+                address = pointer(context, builder, sig.args[1], args[1], index, FLOATS.llvm_type)
+                store = builder.store(builder.extract_value(args[0], place), address, align=4 * LANES)
+                store.set_metadata("nontemporal", past)
+        return context.get_dummy_value()
+
+    return types.void(SHORT, out, *(types.intp,) * 5), build
+
+
 def _dots(tile: Any, row: int, base: Any, place: int, keep: int) -> Any:
     return base[place : place + keep] - 2 * tile[row, :keep].astype(np.int32)
 

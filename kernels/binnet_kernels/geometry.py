@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Float, Window
+from .checks import Float, Window, fresh
 from .tile import FLOAT_ROWS, XNOR_ROWS
 
 Indices = npt.NDArray[np.int64]
@@ -69,9 +69,7 @@ def filled(table: Indices) -> Indices:
 
 def aligned(size: int) -> Float:
     """Room for floats, from the start of a cache line on, so that no vector lies in two of them."""
-    buffer = np.empty(size + 16, np.float32)
-    first = -buffer.ctypes.data % 64 // 4
-    return buffer[first : first + size]
+    return fresh((size,))
 
 
 def padded(x: Float, window: Window) -> Float:

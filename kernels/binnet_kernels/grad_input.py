@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from ._jit import kernel
-from .blocks import CHUNK, SLAB, add_taps, room, share, turn, turn_signs
+from .blocks import CHUNK, NO_BITS, NO_FLOATS, SLAB, add_taps, room, share, turn, turn_signs
 from .checks import Float, Window, Words
+from .epilogue import load_block, store_block
 from .geometry import Indices
 from .threads import get_num_threads
-from .tile import CHANNELS, FLOAT_ROWS
+from .tile import CHANNELS, FLOAT_ROWS, SHORT_ROWS, add_signed, no_short_sums, short_starts
 
 _FIELDS = 6  # of a piece
 
@@ -67,7 +69,10 @@ def _parts(x_shape: tuple[int, ...], o: int, window: Window) -> _Parts:
     n, h, w, _ = x_shape
     (oh, ow), images = window.output_size(h, w), np.arange(n)[:, None, None]
     rows, cols = (_axis(*axis) for axis in zip((h, w), (oh, ow), window.size, window.stride, window.padding))
-    starts, targets, places, pieces = [], [], [], []
+    starts: list[Indices] = []
+    targets: list[Indices] = []
+    places: list[Indices] = []
+    pieces: list[tuple[int, ...]] = []
     tiles = met = pixels = 0
     for ys, i, r in rows:
         for xs, j, s in cols:
@@ -81,72 +86,84 @@ def _parts(x_shape: tuple[int, ...], o: int, window: Window) -> _Parts:
                 last, taps = min(first + CHUNK, end), len(r) * len(s)
                 pieces.append((first, last, met, len(r), len(s), (last - first + 1) * taps))
             tiles, met, pixels = end, met + len(places[-1]), pixels + len(numbers)
-    joined = (np.concatenate([np.zeros(0, np.int64), *tables]) for tables in (starts, targets, places))
-    return _Parts(*joined, np.array(pieces, np.int64).ravel(), pixels == n * h * w)
+    begin, to, met_there = (np.concatenate([np.zeros(0, np.int64), *t]) for t in (starts, targets, places))
+    return _Parts(begin, to, met_there, np.array(pieces, np.int64).ravel(), pixels == n * h * w)
 
 
 def grad_input(grad: Float, weight: Float, window: Window, out: Float) -> None:
     """Write the gradient (N, H, W, C) for a gradient (N, OH, OW, O) of the output."""
-    o, kh, kw, c = weight.shape
-    parts = _parts(out.shape, o, window)
-    if not (parts.complete and weight.size):
-        out[...] = 0  # some of x, or all, meets no place of the filter
-    if grad.size and weight.size:
-        workers, ones = get_num_threads(), np.ones(c + CHANNELS, np.float32)
-        tables = grad.ravel(), parts.starts, parts.targets, parts.places, parts.pieces
-        sizes = o, kh * kw, c, grad.shape[2] * o
-        _convolve_turned(*tables, weight.ravel(), ones, room(workers), out.ravel(), *sizes, workers)
+    if _some_to_do(grad, weight, window, out):
+        _convolve(grad, weight.ravel(), NO_BITS, NO_FLOATS, out.shape[3], window, out)
 
 
 def grad_input_signs(grad: Float, signs: Words, alpha: Float, window: Window, out: Float) -> None:
     """The same for filters alpha times a sign, packed as (O, KH, KW, ceil(C / 64))."""
-    (o, kh, kw, words), c = signs.shape, out.shape[3]
-    parts = _parts(out.shape, o, window)
-    if not (parts.complete and signs.size):
+    if not _some_to_do(grad, signs, window, out):
+        return
+    bits, groups, pixels = signs.view(np.uint8).ravel(), signs.shape[3] * 64 // CHANNELS, out.size // out.shape[3]
+    if pixels <= SHORT_ROWS and out.shape[:3] == grad.shape[:3] and window.size == (1, 1):
+        by_filter = np.zeros((len(alpha), SHORT_ROWS), np.float32)
+        by_filter[:, :pixels] = grad.reshape(pixels, -1).T * alpha[:, None]
+        sizes = pixels, len(alpha), groups, out.shape[3], get_num_threads()
+        _multiply_few(by_filter.ravel(), np.arange(SHORT_ROWS), bits, out.ravel(), *sizes)
+    else:
+        _convolve(grad, NO_FLOATS, bits, alpha, groups, window, out)
+
+
+def _some_to_do(grad: Float, weight: Float | Words, window: Window, out: Float) -> bool:
+    """Whether any pixel of x meets a place of a filter; those that do not are set to 0."""
+    there = bool(out.size and grad.size and weight.size)
+    if not (there and _parts(out.shape, grad.shape[3], window).complete):
         out[...] = 0
-    if grad.size and signs.size:
-        workers, ones = get_num_threads(), np.ones(c + CHANNELS, np.float32)
-        tables = grad.ravel(), parts.starts, parts.targets, parts.places, parts.pieces
-        sizes = o, kh * kw, words * 64 // CHANNELS, c, grad.shape[2] * o
-        bits = signs.view(np.uint8).ravel()
-        _convolve_signs_turned(*tables, bits, alpha, ones, room(workers), out.ravel(), *sizes, workers)
+    return there
+
+
+def _convolve(
+    grad: Float, weight: Float, bits: npt.NDArray[np.uint8], alpha: Float, step: int, window: Window, out: Float
+) -> None:
+    parts, workers, c = _parts(out.shape, grad.shape[3], window), get_num_threads(), out.shape[3]
+    tables = parts.starts, parts.targets, parts.places, parts.pieces
+    filters = weight, bits, alpha, np.ones(c + CHANNELS, np.float32), room(workers)
+    sizes = (grad.shape[3], window.size[0] * window.size[1], step), c, grad.shape[2] * grad.shape[3]
+    _convolve_turned(grad.ravel(), *tables, *filters, out.ravel(), *sizes, workers)
 
 
 @kernel
 def _convolve_turned(
-    grad, starts, targets, places, pieces, weight, ones, scratch, out, o, size, c, pitch, workers
+    grad, starts, targets, places, pieces, weight, bits, alpha, ones, scratch, out, filters, c, pitch, workers
 ):
-    blocks = (c + CHANNELS - 1) // CHANNELS
+    o, blocks, cost = filters[0], (c + CHANNELS - 1) // CHANNELS, 0
+    for piece in range(0, len(pieces), _FIELDS):
+        cost += pieces[piece + 5]
     for worker in prange(workers):
-        slab, done = (scratch, worker * SLAB * CHANNELS), 0
-        begin, end = share(worker, workers, pieces[_FIELDS - 1 :: _FIELDS].sum() * blocks)
+        slab, (begin, end), done = (scratch, worker * SLAB * CHANNELS), share(worker, workers, cost * blocks), 0
         for piece in range(0, len(pieces), _FIELDS):
-            at, rows, cols = pieces[piece + 2], pieces[piece + 3], pieces[piece + 4]
+            met, span = places[pieces[piece + 2] :], pieces[piece + 4] * o
+            depth, image = pieces[piece + 3] * span, (grad, starts, span, pitch)
             for block in range(blocks):
                 if begin <= done < end:
                     target = out, targets, c, block * CHANNELS, ones
-                    for first in range(0, rows * cols * o, SLAB):
-                        taps = first, min(first + SLAB, rows * cols * o)
-                        turn(weight, slab, block * CHANNELS, (o, size, c), places[at : at + rows * cols], taps)
-                        add_taps((grad, starts, cols * o, pitch), slab, target, taps, (pieces[piece], pieces[piece + 1]))
+                    for first in range(0, depth, SLAB):
+                        taps = first, min(first + SLAB, depth)
+                        if len(bits) > 0:
+                            turn_signs(bits, alpha, slab, block, filters, met, taps)
+                        else:
+                            turn(weight, slab, block * CHANNELS, filters, met, taps)
+                        add_taps(image, slab, target, taps, (pieces[piece], pieces[piece + 1]))
                 done += pieces[piece + 5]
 
 
 @kernel
-def _convolve_signs_turned(
-    grad, starts, targets, places, pieces, bits, alpha, ones, scratch, out, o, size, groups, c, pitch, workers
-):
-    blocks = (c + CHANNELS - 1) // CHANNELS
+def _multiply_few(grad, channels, bits, out, pixels, o, groups, c, workers):
+    """For a dense layer and few pixels: gradients (O, SHORT_ROWS) times signs (O, C) that expand in registers."""
+    row = short_starts(channels, 0)
     for worker in prange(workers):
-        slab, done = (scratch, worker * SLAB * CHANNELS), 0
-        begin, end = share(worker, workers, pieces[_FIELDS - 1 :: _FIELDS].sum() * blocks)
-        for piece in range(0, len(pieces), _FIELDS):
-            at, rows, cols = pieces[piece + 2], pieces[piece + 3], pieces[piece + 4]
-            for block in range(blocks):
-                if begin <= done < end:
-                    target = out, targets, c, block * CHANNELS, ones
-                    for first in range(0, rows * cols * o, SLAB):
-                        taps = first, min(first + SLAB, rows * cols * o)
-                        turn_signs(bits, alpha, slab, block, (o, size, groups), places[at : at + rows * cols], taps)
-                        add_taps((grad, starts, cols * o, pitch), slab, target, taps, (pieces[piece], pieces[piece + 1]))
-                done += pieces[piece + 5]
+        blocks = share(worker, workers, (c + CHANNELS - 1) // CHANNELS)
+        for first in range(0, o, SLAB):  # filters whose signs stay in the cache while all blocks read theirs
+            for block in range(blocks[0], blocks[1]):
+                sums = no_short_sums()
+                if first > 0:
+                    sums = load_block(out, 0, pixels, c, block * CHANNELS, c - block * CHANNELS)
+                for f in range(first, min(first + SLAB, o)):
+                    sums = add_signed(sums, grad, row, f * SHORT_ROWS, bits, f * groups + block)
+                store_block(sums, out, 0, pixels, c, block * CHANNELS, c - block * CHANNELS)

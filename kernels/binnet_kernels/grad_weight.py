@@ -7,71 +7,95 @@ all channels in the second-level one, CHANNELS taps in the first-level one while
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from ._jit import helper, kernel
-from .blocks import share
+from .blocks import NO_BITS, NO_FLOATS, share
 from .checks import Float, Halves, Window
-from .epilogue import load_block, store_block
+from .epilogue import load_block, store_block, stream_block
 from .geometry import Indices, aligned, padded
-from .panels import FIELDS, PIXELS, find_pixels, gather_gradients, gather_signs, gather_taps, strips
+from .panels import FIELDS, PIXELS, find_pixels, gather, gather_gradients, strips
 from .simd import LANES
 from .threads import get_num_threads
 from .tile import CHANNELS, SHORT_ROWS, add_outer, no_short_sums
 
+_FEW = 32  # pixels
 _TAPS = 512  # as many suffice for all threads to have some
 _PARTIAL = 2**18  # numbers that it costs little to write and to add up
+_STREAM = 2**22  # bytes, more than a second-level cache holds
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What lies under the windows: floats, or the bits of signs.
+
+    Attributes
+    ----------
+    steps
+        From an image, a row and a pixel to the next: floats, or blocks of CHANNELS bits.
+    walk : rows, span, pitch
+        The taps of a strip lie side by side in rows of ``span``, the rows ``pitch`` apart.
+    """
+
+    floats: Float
+    bits: npt.NDArray[np.uint8]
+    strips: Indices
+    steps: tuple[int, int, int]
+    walk: tuple[int, int, int]
+
+    @property
+    def taps(self) -> int:
+        """In a strip."""
+        return self.walk[0] * self.walk[1]
 
 
 def grad_weight(x: Float, grad: Float, window: Window, out: Float) -> None:
     """Write the gradient (O, KH, KW, C) for images (N, H, W, C) and a gradient (N, OH, OW, O) of the output."""
     (_, h, w, c), (kh, kw), (ph, pw) = x.shape, window.size, window.padding
-    if kh * kw * -(-c // CHANNELS) * 4 <= -(-kh * kw * c // CHANNELS) * 5:
-        table, image = strips(h, w, window, (-ph, -pw), True), x.ravel()
-        steps, walk = (h * w * c, w * c, c), (1, c, c)
-    else:  # so few channels that a strip would leave lanes empty: one strip of all taps, over images with their border
+    if not (out.size and grad.size):
+        out[...] = 0
+    elif kh * kw * -(-c // CHANNELS) * 4 <= -(-kh * kw * c // CHANNELS) * 5:
+        table = strips(h, w, window, (-ph, -pw), True)
+        _add_up(_Source(x.ravel(), NO_BITS, table, (h * w * c, w * c, c), (1, c, c)), grad, window, out)
+    else:  # so few channels that strips would leave lanes empty: one strip of all taps, over images with their border
         high, wide = h + 2 * ph, w + 2 * pw
-        table, image = strips(h, w, window, (0, 0), False)[:FIELDS], padded(x, window)
-        steps, walk = (high * wide * c, wide * c, c), (kh, kw * c, wide * c)
-    _add_up(_sum_products, image, table, grad, window, steps, walk, out)
+        table, steps = strips(h, w, window, (0, 0), False)[:FIELDS], (high * wide * c, wide * c, c)
+        _add_up(_Source(padded(x, window), NO_BITS, table, steps, (kh, kw * c, wide * c)), grad, window, out)
 
 
 def grad_weight_signs(
     bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
 ) -> None:
     """The same for a map of bits with its border; when that is 0, its bits are not read."""
-    (_, h, w, c), (high, wide, halves) = x_shape, bits.shape[1:]
+    (_, h, w, c), (_, high, wide, halves) = x_shape, bits.shape
     table, blocks = strips(h, w, window, (0, 0), pad_value == 0), halves * 32 // CHANNELS
-    steps = high * wide * blocks, wide * blocks, blocks
-    _add_up(_sum_signed, bits.view(np.uint8).ravel(), table, grad, window, steps, (1, c, c), out)
-
-
-def _add_up(
-    products: Any,
-    image: Any,
-    table: Indices,
-    grad: Float,
-    window: Window,
-    steps: tuple[int, int, int],
-    walk: tuple[int, int, int],
-    out: Float,
-) -> None:
-    (n, oh, ow, o), workers = grad.shape, get_num_threads()
     if not (out.size and grad.size):
         out[...] = 0
-        return
-    slices = _slices(out.size // o, o, n * oh * ow)
+    else:
+        steps = high * wide * blocks, wide * blocks, blocks
+        _add_up(_Source(NO_FLOATS, bits.view(np.uint8).ravel(), table, steps, (1, c, c)), grad, window, out)
+
+
+def _add_up(source: _Source, grad: Float, window: Window, out: Float) -> None:
+    (n, oh, ow, o), workers, taps = grad.shape, get_num_threads(), source.taps
+    pixels = n * oh * ow
+    few = pixels <= _FEW and pixels * taps <= _PARTIAL
+    columns = -(-taps // CHANNELS) * CHANNELS if few else CHANNELS
+    room = min(PIXELS, pixels) * (columns + -(-o // LANES) * LANES)
+    stream = pixels <= PIXELS and out.nbytes >= _STREAM and out.ctypes.data % 64 == taps % CHANNELS == 0
+    slices = _slices(out.size // o, o, pixels)
     groups = workers if slices % workers else 1  # of taps
-    partial = np.empty((slices, out.size), np.float32) if slices > 1 else out
-    room = min(PIXELS, n * oh * ow) * (CHANNELS + -(-o // LANES) * LANES)
-    scratch = aligned(workers * room), np.empty(workers * 2 * PIXELS, np.int64)
-    shape, output = (*steps, *walk), (n, oh, ow, o, *window.stride)
-    products(image, table, grad.ravel(), *scratch, partial.ravel(), shape, output, slices, groups, room, workers)
+    partial = aligned(slices * out.size) if slices > 1 else out.ravel()
+    tables = source.strips, aligned(workers * room), np.empty(workers * 2 * PIXELS, np.int64)
+    sizes = (*source.steps, n, *window.stride, oh, ow, o), source.walk, (slices, groups, stream, room)
+    sum_products = _sum_few_products if few else _sum_products
+    sum_products(source.floats, source.bits, grad.ravel(), *tables, partial, *sizes, workers)
     if slices > 1:
-        _add_slices(partial.ravel(), out.ravel(), slices, out.size, workers)
+        _add_slices(partial, out.ravel(), slices, out.size, workers)
 
 
 def _slices(depth: int, o: int, pixels: int) -> int:
@@ -83,67 +107,70 @@ def _slices(depth: int, o: int, pixels: int) -> int:
 
 
 @helper
-def _multiply(panels, count, taps, out, o, depth, tap, left, fresh):
-    """``out[channel, tap + lane] += sum over pixels k of gradient[k, channel] * taps[k, lane]``.
+def _add_tile(panels, count, gradients, taps, target, channel, tap, left, fresh):
+    """``out[channel, tap + lane] += sum over pixels k of gradient[k, channel] * taps[k, lane]``, SHORT_ROWS channels.
 
     Overwrites what is in ``out`` when ``fresh``; ``left`` taps are left from ``tap`` on.
     """
-    for channel in range(0, o, SHORT_ROWS):
-        gradients = taps + count * (CHANNELS + channel // LANES * LANES) + channel % LANES
-        sums = no_short_sums()
-        if not fresh:
-            sums = load_block(out, channel, o, depth, tap, left)
-        for k in range(count):
-            sums = add_outer(sums, panels, gradients + k * LANES, panels, taps + k * CHANNELS)
+    (out, o, depth, stream), sums = target, no_short_sums()
+    gradients += channel // LANES * LANES * count + channel % LANES
+    if not fresh:
+        sums = load_block(out, channel, o, depth, tap, left)
+    for k in range(count):
+        sums = add_outer(sums, panels, gradients + k * LANES, panels, taps + k * CHANNELS)
+    if stream:
+        stream_block(sums, out, channel, o, depth, tap, left)
+    else:
         store_block(sums, out, channel, o, depth, tap, left)
 
 
 @kernel
-def _sum_products(x, strips, grad, panels, places, out, shape, output, slices, groups, room, workers):
-    image, row, pixel, rows, span, pitch = shape
-    n, oh, ow, o, sh, sw = output
-    blocks = (rows * span + CHANNELS - 1) // CHANNELS
-    depth = len(strips) // FIELDS * rows * span
+def _sum_products(x, bits, grad, strips, panels, places, out, shape, walk, ways, workers):
+    (slices, groups, stream, room), o, span = ways, shape[8], walk[0] * walk[1]
+    count_strips, blocks = len(strips) // FIELDS, (span + CHANNELS - 1) // CHANNELS
+    size = o * count_strips * span
     for worker in prange(workers):
-        taps, at = worker * room, worker * 2 * PIXELS
+        taps, table = worker * room, (places, worker * 2 * PIXELS)
         items = share(worker, workers, slices * groups)
         for item in range(items[0], items[1]):
-            units = share(item % groups, groups, len(strips) // FIELDS * blocks)
-            target = out[item // groups * o * depth : (item // groups + 1) * o * depth]
+            units = share(item % groups, groups, count_strips * blocks)
+            target = out[item // groups * size : (item // groups + 1) * size], o, count_strips * span, stream
             for strip in range(units[0] // blocks, (units[1] + blocks - 1) // blocks):
-                first, last = share(item // groups, slices, n * strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3])
+                pixels = shape[3] * strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3]
+                first, last = share(item // groups, slices, pixels)
                 for begin in range(first, max(last, first + 1), PIXELS):
                     count = min(last - begin, PIXELS)
-                    find_pixels(strips, strip, (oh, ow, sh, sw), (image, row, pixel), begin, begin + count, (places, at))
-                    gather_gradients(grad, (places, at), count, o, panels, taps + count * CHANNELS)
+                    gradients = taps + count * CHANNELS
+                    find_pixels(strips, strip, shape, begin, count, table)
+                    gather_gradients(grad, table, count, o, panels, gradients)
                     for block in range(max(units[0] - strip * blocks, 0), min(units[1] - strip * blocks, blocks)):
-                        gather_taps(x, (places, at), count, block * CHANNELS, (rows, span, pitch), panels, taps)
                         tap = block * CHANNELS
-                        _multiply(panels, count, taps, target, o, depth, strip * rows * span + tap, rows * span - tap, begin == first)
+                        gather(x, bits, table, count, block, walk, panels, taps)
+                        for channel in range(0, o, SHORT_ROWS):
+                            place, left, fresh = strip * span + tap, span - tap, begin == first
+                            _add_tile(panels, count, gradients, taps, target, channel, place, left, fresh)
 
 
 @kernel
-def _sum_signed(x, strips, grad, panels, places, out, shape, output, slices, groups, room, workers):
-    image, row, pixel, rows, span, pitch = shape
-    n, oh, ow, o, sh, sw = output
-    blocks = (rows * span + CHANNELS - 1) // CHANNELS
-    depth = len(strips) // FIELDS * rows * span
+def _sum_few_products(x, bits, grad, strips, panels, places, out, shape, walk, ways, workers):
+    """For so few pixels that panels of all taps fit the second-level cache: the result is written row by row."""
+    (_, _, stream, room), o, span = ways, shape[8], walk[0] * walk[1]
+    count_strips, blocks = len(strips) // FIELDS, (span + CHANNELS - 1) // CHANNELS
+    target = out, o, count_strips * span, stream
     for worker in prange(workers):
-        taps, at = worker * room, worker * 2 * PIXELS
-        items = share(worker, workers, slices * groups)
-        for item in range(items[0], items[1]):
-            units = share(item % groups, groups, len(strips) // FIELDS * blocks)
-            target = out[item // groups * o * depth : (item // groups + 1) * o * depth]
-            for strip in range(units[0] // blocks, (units[1] + blocks - 1) // blocks):
-                first, last = share(item // groups, slices, n * strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3])
-                for begin in range(first, max(last, first + 1), PIXELS):
-                    count = min(last - begin, PIXELS)
-                    find_pixels(strips, strip, (oh, ow, sh, sw), (image, row, pixel), begin, begin + count, (places, at))
-                    gather_gradients(grad, (places, at), count, o, panels, taps + count * CHANNELS)
-                    for block in range(max(units[0] - strip * blocks, 0), min(units[1] - strip * blocks, blocks)):
-                        gather_signs(x, (places, at), count, block, panels, taps)
-                        tap = block * CHANNELS
-                        _multiply(panels, count, taps, target, o, depth, strip * rows * span + tap, rows * span - tap, begin == first)
+        taps, table = worker * room, (places, worker * 2 * PIXELS)
+        tiles = share(worker, workers, (o + SHORT_ROWS - 1) // SHORT_ROWS)
+        for strip in range(count_strips):
+            count = shape[3] * strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3]
+            gradients = taps + blocks * count * CHANNELS
+            find_pixels(strips, strip, shape, 0, count, table)
+            gather_gradients(grad, table, count, o, panels, gradients)
+            for block in range(blocks):
+                gather(x, bits, table, count, block, walk, panels, taps + block * count * CHANNELS)
+            for channel in range(tiles[0] * SHORT_ROWS, tiles[1] * SHORT_ROWS, SHORT_ROWS):
+                for tap in range(0, span, CHANNELS):
+                    place, left = strip * span + tap, span - tap
+                    _add_tile(panels, count, gradients, taps + tap * count, target, channel, place, left, True)
 
 
 @kernel

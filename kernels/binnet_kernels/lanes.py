@@ -1,6 +1,6 @@
 """Vectors of 32 lanes, as many as a half word has signs: what the element-wise kernels of a training step work with.
 
-``+ - *`` work lane by lane. Whatever asks about lanes gives one uint32 whose bit i is the answer of lane i, and
+``+ - * /`` work lane by lane. Whatever asks about lanes gives one uint32 whose bit i is the answer of lane i, and
 whatever acts on some lanes takes one. LLVM splits these vectors into the registers that there are. As in :mod:`simd`,
 every operation has a NumPy form for when the JIT is off, where a vector is an array of 32.
 """
@@ -56,8 +56,10 @@ def _by_lane(symbol: Callable[..., Any], instruction: str) -> None:
 
 
 if JIT:
-    for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-        _by_lane(_symbol, _instruction)
+    _by_lane(operator.add, "fadd")
+    _by_lane(operator.sub, "fsub")
+    _by_lane(operator.mul, "fmul")
+    _by_lane(operator.truediv, "fdiv")
 
 
 @twin(lambda a, b, c: a * b + c)
@@ -68,6 +70,36 @@ def multiply_add(context: Any, a: Any, b: Any, c: Any) -> Any:
         return call(builder, f"llvm.fmuladd.{suffix(a.llvm_type)}", a.llvm_type, list(args))
 
     return a(a, a, a), build
+
+
+def _one_argument(python: Callable[[Any], Any], name: str) -> Any:
+    """An operation of each lane that LLVM has an intrinsic for."""
+
+    @twin(python)
+    def operation(context: Any, a: Any) -> Any:
+        def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+            return call(builder, f"llvm.{name}.{suffix(a.llvm_type)}", a.llvm_type, list(args))
+
+        return a(a), build
+
+    return operation
+
+
+square_root = _one_argument(np.sqrt, "sqrt")
+magnitude = _one_argument(np.abs, "fabs")
+
+
+@twin(lambda a, limit: np.where(a < -limit, -limit, np.where(a > limit, limit, a)))
+def clamped(context: Any, a: Any, limit: Any) -> Any:
+    """Each lane of ``a`` within ±the lane of ``limit``; NaN stays."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        a, limit = args
+        low = builder.fneg(limit)
+        a = builder.select(builder.fcmp_ordered("<", a, low), low, a)
+        return builder.select(builder.fcmp_ordered(">", a, limit), limit, a)
+
+    return a(a, a), build
 
 
 @twin(lambda scalar: np.full(WIDTH, scalar))
@@ -161,6 +193,27 @@ def store_all(context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, value), build
 
 
+_AHEAD = 2048  # floats, 8 KB: of 1024 to 8192 about the best for a map of 50 MB, 6.7 ms without and 4.5 with
+
+
+@twin(lambda array, index: None)
+def fetch_ahead(context: Any, array: Any, index: Any) -> Any:
+    """Ask for the memory 8 KB after the 32 floats at ``index``, also past the end of the array, which does no harm.
+
+    Blocks of channels are not what the CPU takes for one long sequence, and it asks too late by itself.
+    """
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        read, keep, data = (ir.Constant(ir.IntType(32), flag) for flag in (0, 2, 1))
+        for line in range(0, WIDTH, 16):  # of 64 bytes
+            index = builder.add(args[1], ir.Constant(args[1].type, _AHEAD + line))
+            address = pointer(context, builder, sig.args[0], args[0], index, ir.IntType(8))
+            call(builder, "llvm.prefetch.p0", ir.VoidType(), [address, read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), build
+
+
 # ------------------------------------------------------------------ questions, and lanes that are chosen
 
 
@@ -182,8 +235,7 @@ def _compare(sign: str, limit: float) -> Callable[[ir.IRBuilder, Any], Any]:
 
 
 def _at_most_one(builder: ir.IRBuilder, a: Any) -> Any:
-    magnitude = call(builder, f"llvm.fabs.{suffix(a.type)}", a.type, [a])
-    return _compare("<=", 1.0)(builder, magnitude)
+    return _compare("<=", 1.0)(builder, call(builder, f"llvm.fabs.{suffix(a.type)}", a.type, [a]))
 
 
 # NaN: never.
@@ -198,6 +250,16 @@ def zero_unless(context: Any, a: Any, chosen: Any) -> Any:
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         return builder.select(builder.bitcast(args[1], _ONE_EACH), args[0], _constant(args[0].type, 0.0))
+
+    return a(a, types.uint32), build
+
+
+@twin(lambda a, chosen: np.where(_truth(chosen), -a, a))
+def negated_where(context: Any, a: Any, chosen: Any) -> Any:
+    """``-a`` in the lanes whose bit is 1, ``a`` in the others."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return builder.select(builder.bitcast(args[1], _ONE_EACH), builder.fneg(args[0]), args[0])
 
     return a(a, types.uint32), build
 

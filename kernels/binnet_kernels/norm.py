@@ -14,6 +14,7 @@ from .checks import Float, Halves
 from .lanes import (
     ALL,
     WIDTH,
+    fetch_ahead,
     first_lanes,
     load_lanes,
     multiply_add,
@@ -182,6 +183,7 @@ def _moments(x, sums, squares, parts, rows, c):
                 centre = widened(load_lanes(x, i, lanes))
                 total, square = load_lanes(sums, place, lanes), load_lanes(squares, place, lanes)
                 for row in range(first, min(first + _GROUP, end)):
+                    fetch_ahead(x, row * c + i)
                     value = widened(load_lanes(x, row * c + i, lanes))
                     total = total + value
                     square = multiply_add(value - centre, value - centre, square)
@@ -200,10 +202,12 @@ def _grad_sums(grad, x, mean, within, step, always, sums, products, parts, rows,
                 centre = load_lanes(mean, i * WIDTH, lanes)
                 total, product = load_lanes(sums, place, lanes), load_lanes(products, place, lanes)
                 for row in range(first, min(first + _GROUP, end)):
-                    passed = within[(row * halves + i) * step] | always
-                    g = zero_unless(load_lanes(grad, row * c + i * WIDTH, lanes), passed)
+                    here, passed = row * c + i * WIDTH, within[(row * halves + i) * step] | always
+                    fetch_ahead(grad, here)
+                    fetch_ahead(x, here)
+                    g = zero_unless(load_lanes(grad, here, lanes), passed)
                     total = total + widened(g)
-                    product = product + widened(g * (load_lanes(x, row * c + i * WIDTH, lanes) - centre))
+                    product = product + widened(g * (load_lanes(x, here, lanes) - centre))
                 store_lanes(sums, place, total, lanes)
                 store_lanes(products, place, product, lanes)
 
@@ -233,7 +237,9 @@ def _norm_grad(grad, x, mean, mean_grad, slope, factor, within, step, always, gr
                 centre, base = load_lanes(mean, i * WIDTH, lanes), load_lanes(mean_grad, i * WIDTH, lanes)
                 tilt, scale = load_lanes(slope, i * WIDTH, lanes), load_lanes(factor, i * WIDTH, lanes)
                 for row in range(first, min(first + _GROUP, end)):
-                    place, passed = row * c + i * WIDTH, within[(row * halves + i) * step] | always
-                    g = zero_unless(load_lanes(grad, place, lanes), passed)
-                    g = (g - base - (load_lanes(x, place, lanes) - centre) * tilt) * scale
-                    store_lanes(grad_x, place, g, lanes)
+                    here, passed = row * c + i * WIDTH, within[(row * halves + i) * step] | always
+                    fetch_ahead(grad, here)
+                    fetch_ahead(x, here)
+                    g = zero_unless(load_lanes(grad, here, lanes), passed)
+                    g = (g - base - (load_lanes(x, here, lanes) - centre) * tilt) * scale
+                    store_lanes(grad_x, here, g, lanes)

@@ -7,7 +7,6 @@ on the image. So a border of zeros is neither stored nor multiplied, which on a 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ def strips(h: int, w: int, window: Window, corner: tuple[int, int], zero: bool) 
 
 
 def _inside(size: int, output: int, start: int, stride: int, zero: bool) -> tuple[int, int]:
-    """The first of the outputs i for which ``0 <= i * stride + start < size``, and their number; all, unless ``zero``."""
+    """The first output i with ``0 <= i * stride + start < size``, and how many there are; all, unless ``zero``."""
     if not zero:
         return 0, output
     first = max(-(start // stride), 0)
@@ -53,27 +52,25 @@ def _inside(size: int, output: int, start: int, stride: int, zero: bool) -> tupl
 
 
 @helper
-def find_pixels(strips, strip, shape, steps, first, end, table):
-    """Where pixels ``first`` to ``end`` of a strip lie, in x and in the gradient.
+def find_pixels(strips, strip, shape, first, count, table):
+    """Where ``count`` pixels of a strip lie, from the ``first`` on, in x and in the gradient.
 
-    ``shape`` are rows and columns of the output, and the stride; ``steps`` from an image, a row and a pixel of x to the
-    next. The table has PIXELS places in x from ``table[1]`` on, and then the numbers of the output pixels.
+    The shape: steps from an image, a row and a pixel of x to the next; images; the strides; rows, columns and channels
+    of the output. The table gets the places in x from ``table[1]`` on, PIXELS later the numbers of the output pixels.
     """
-    (oh, ow, sh, sw), (image, row, pixel), (values, at) = shape, steps, table
-    place = strip * FIELDS
+    (image, row, pixel, _, sh, sw, oh, ow, _), (values, at), place = shape, table, strip * FIELDS
     top, rows, left, cols = strips[place], strips[place + 1], strips[place + 2], strips[place + 3]
     corner = (top * sh + strips[place + 4]) * row + (left * sw + strips[place + 5]) * pixel
-    n, y, x = 0, 0, 0
-    if end > first:
-        n, y, x = first // (rows * cols), first // cols % rows, first % cols
-    for k in range(end - first):
-        values[at + k] = n * image + y * sh * row + x * sw * pixel + corner
-        values[at + PIXELS + k] = (n * oh + top + y) * ow + left + x
+    y, x = first // max(cols, 1), first % max(cols, 1)
+    i, y = y // max(rows, 1), y % max(rows, 1)
+    for k in range(count):
+        values[at + k] = i * image + y * sh * row + x * sw * pixel + corner
+        values[at + PIXELS + k] = (i * oh + top + y) * ow + left + x
         x += 1
         if x == cols:
             x, y = 0, y + 1
             if y == rows:
-                y, n = 0, n + 1
+                y, i = 0, i + 1
 
 
 @helper
@@ -88,7 +85,7 @@ def gather_gradients(grad, table, count, o, panel, place):
 
 
 @helper
-def gather_taps(x, table, count, tap, walk, panel, place):
+def _gather_floats(x, table, count, tap, walk, panel, place):
     """CHANNELS taps of ``count`` pixels, run by run of neighbours in x; zeros past the last tap.
 
     ``walk``: taps lie side by side in ``rows`` of ``span``, ``pitch`` values apart.
@@ -107,8 +104,17 @@ def gather_taps(x, table, count, tap, walk, panel, place):
 
 
 @helper
-def gather_signs(bits, table, count, block, panel, place):
+def _gather_signs(bits, table, count, block, panel, place):
     """A block of CHANNELS signs of ``count`` pixels as ±1; x is counted in such blocks."""
     values, at = table
     for k in range(count):
         expand_signs(panel, place + k * CHANNELS, bits, values[at + k] + block, np.float32(1))
+
+
+@helper
+def gather(x, bits, table, count, block, walk, panel, place):
+    """A block of CHANNELS taps of ``count`` pixels; signs where there are bits."""
+    if len(bits) > 0:
+        _gather_signs(bits, table, count, block, panel, place)
+    else:
+        _gather_floats(x, table, count, block * CHANNELS, walk, panel, place)

@@ -36,9 +36,12 @@ from .wide import (
     set_bit,
     store_halves,
     where_positive,
+    will_load,
 )
 
 Halves = npt.NDArray[np.uint32]
+
+_QUADS = BITS // XNOR_ROWS  # tiles of channels in a half word
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class QuantisedGradient:
         Of gradient times alpha, packed along the channels: half words of signs (1 is negative), and of masks.
     row_unit : float32 (N,)
         What a 1 stands for in each sample.
-    columns : uint32 (planes, 8 ceil(O / 32), ceil(N OH OW / 32), 2, 4)
+    columns : uint32 (planes, 8 ceil(O / 32), at least ceil(N OH OW / 32), 2, 4)
         Of the gradient, packed along the pixels: four channels side by side, signs and masks.
     column_unit : float32 (O,)
         What a 1 stands for in each channel.
@@ -113,7 +116,7 @@ def quantise_gradient(
     grad, alpha, y = checks.quantised(grad, alpha, y)
     levels = Levels.of(how, bits, stochastic, seed)
     n, oh, ow, o = grad.shape
-    pixels, halves, blocks = n * oh * ow, -(-o // BITS), -(-n * oh * ow // BITS)
+    pixels, halves = n * oh * ow, -(-o // BITS)
     masked = y is not None
     y = grad if y is None else y
     peaks = np.zeros((n, o), np.float32)
@@ -122,23 +125,16 @@ def quantise_gradient(
     row_unit, row_factor = levels.scales((peaks * np.abs(alpha)).max(axis=1, initial=0))
     column_unit, column_factor = levels.scales(peaks.max(axis=0, initial=0))
     rows = np.empty((levels.planes, n, oh, ow, halves, 2), np.uint32)
-    columns = np.empty((levels.planes, halves * BITS // XNOR_ROWS, blocks, 2, XNOR_ROWS), np.uint32)
+    pitch = -(-pixels // BITS) | 1  # odd, so that the quads of a block are not all in one set of the cache
+    columns = np.empty((levels.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
     if grad.size:
         workers = get_num_threads()
         scratch = np.empty(workers * levels.planes * 2 * BITS, np.uint32)
         factors = np.repeat(row_factor, oh * ow), column_factor
         options = levels.kind, levels.planes, np.float32(levels.top), levels.stochastic, *keys(levels.seed)
         arrays = grad.ravel(), y.ravel(), alpha, *factors, scratch, rows.ravel(), columns.ravel()
-        _quantise(*arrays, pixels, o, masked, *options, workers)
+        _quantise(*arrays, pixels, o, masked, *options, pitch, workers)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
-
-
-@helper
-def _gradient(grad, y, place, keep, masked):
-    g = load_wide(grad, place, keep)
-    if masked:
-        g = where_positive(g, load_wide(y, place, keep))
-    return g
 
 
 @kernel
@@ -147,7 +143,9 @@ def _peaks(grad, y, peaks, n, pixels, o, masked):
     for sample in prange(n):
         for q in range(sample * pixels, (sample + 1) * pixels):
             for channel in range(0, o, BITS):
-                g = _gradient(grad, y, q * o + channel, o - channel, masked)
+                g = load_wide(grad, q * o + channel, o - channel)
+                if masked:
+                    g = where_positive(g, load_wide(y, q * o + channel, o - channel))
                 raise_to(peaks, sample * o + channel, g, o - channel)
 
 
@@ -169,43 +167,42 @@ def _plane(levels, negative, valid, kind, plane):
     return np.uint32(bits & valid), valid
 
 
-@helper
-def _add_pixel(turned, at, number, signs, masks):
-    store_halves(turned, at, set_bit(load_halves(turned, at), signs, number))
-    store_halves(turned, at + BITS, set_bit(load_halves(turned, at + BITS), masks, number))
-
-
 @kernel
 def _quantise(
     grad, y, alpha, row_factor, column_factor, scratch, rows, columns, pixels, o, masked,
-    kind, planes, top, stochastic, key, second_key, workers,
+    kind, planes, top, stochastic, key, second_key, pitch, workers,
 ):  # fmt: skip
-    halves, blocks, size = (o + BITS - 1) // BITS, (pixels + BITS - 1) // BITS, 2 * BITS
+    halves, blocks = (o + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
     for worker in prange(workers):
-        turned = scratch[worker * planes * size : (worker + 1) * planes * size]
-        begin, end = share(worker, workers, blocks)
-        for block in range(begin, end):
-            first, last = block * BITS, min((block + 1) * BITS, pixels)
-            for half in range(halves):
-                channel, keep = half * BITS, o - half * BITS
-                valid = np.uint32(np.uint32(0xFFFFFFFF) >> np.uint32(BITS - min(keep, BITS)))
-                scale, of_column = load_wide(alpha, channel, keep), load_wide(column_factor, channel, keep)
-                for i in range(0, planes * size, BITS):
-                    store_halves(turned, i, no_bits())
-                for q in range(first, last):
-                    g = _gradient(grad, y, q * o + channel, keep, masked)
-                    scaled, u = product(g, scale), in_all_lanes(np.float32(0.5))
-                    if stochastic:
-                        u = draw(q * o + channel, key, second_key)
-                    of_row = _levels(scaled, in_all_lanes(row_factor[q]), u, kind, top)
-                    in_column = _levels(g, of_column, u, kind, top)
-                    below, negative = negative_bits(scaled), negative_bits(g)
-                    for plane in range(planes):
-                        target = ((plane * pixels + q) * halves + half) * 2
-                        rows[target], rows[target + 1] = _plane(of_row, below, valid, kind, plane)
-                        signs, masks = _plane(in_column, negative, valid, kind, plane)
-                        _add_pixel(turned, plane * size, q - first, signs, masks)
-                for i in range(planes * size):
-                    plane, side, lane = i // size, i % size // BITS, i % BITS
-                    quad = (plane * halves + half) * (BITS // XNOR_ROWS) + lane // XNOR_ROWS
-                    columns[((quad * blocks + block) * 2 + side) * XNOR_ROWS + lane % XNOR_ROWS] = turned[i]
+        turned, (begin, end) = worker * planes * 2 * BITS, share(worker, workers, blocks)
+        for item in range(begin * halves, end * halves):
+            block, half = item // halves, item % halves
+            channel, keep = half * BITS, o - half * BITS
+            valid = np.uint32(np.uint32(0xFFFFFFFF) >> np.uint32(BITS - min(keep, BITS)))
+            scale, of_column = load_wide(alpha, channel, keep), load_wide(column_factor, channel, keep)
+            for i in range(turned, turned + planes * 2 * BITS, BITS):
+                store_halves(scratch, i, no_bits())
+            for q in range(block * BITS, min((block + 1) * BITS, pixels)):
+                g, u = load_wide(grad, q * o + channel, keep), in_all_lanes(np.float32(0.5))
+                will_load(grad, (q + BITS) * o + channel)
+                if masked:
+                    g = where_positive(g, load_wide(y, q * o + channel, keep))
+                    will_load(y, (q + BITS) * o + channel)
+                if stochastic:
+                    u = draw(q * o + channel, key, second_key)
+                scaled = product(g, scale)
+                of_row = _levels(scaled, in_all_lanes(row_factor[q]), u, kind, top)
+                in_column = _levels(g, of_column, u, kind, top)
+                below, negative = negative_bits(scaled), negative_bits(g)
+                for plane in range(planes):
+                    target, at = ((plane * pixels + q) * halves + half) * 2, turned + plane * 2 * BITS
+                    rows[target], rows[target + 1] = _plane(of_row, below, valid, kind, plane)
+                    signs, masks = _plane(in_column, negative, valid, kind, plane)
+                    store_halves(scratch, at, set_bit(load_halves(scratch, at), signs, q % BITS))
+                    at += BITS
+                    store_halves(scratch, at, set_bit(load_halves(scratch, at), masks, q % BITS))
+            for i in range(planes * 2 * _QUADS):
+                side, quad = i // _QUADS % 2, (i // (2 * _QUADS) * halves + half) * _QUADS + i % _QUADS
+                target = ((quad * pitch + block) * 2 + side) * XNOR_ROWS
+                for lane in range(XNOR_ROWS):
+                    columns[target + lane] = scratch[turned + i * XNOR_ROWS + lane]

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .checks import Float, Ints, Pair, Window, Words
+from .checks import Float, Ints, Pair, Window
 from .finish import Finish as Finish
 from .finish import bits_map as bits_map
+from .reference_bits import pack_signs as pack_signs
+from .reference_bits import sign as sign
+from .reference_bits import weight_alpha as weight_alpha
 from .reference_conv import Conv2d as Conv2d
 from .reference_conv import bordered, signs_of_map
 from .reference_conv import conv2d as conv2d
@@ -54,6 +57,9 @@ from .reference_training import (  # one vocabulary, in several files
     adam_update as adam_update,
 )
 from .reference_training import (
+    adam_update_filters as adam_update_filters,
+)
+from .reference_training import (
     batch_norm as batch_norm,
 )
 from .reference_training import (
@@ -72,33 +78,22 @@ from .reference_training import (
     sgd_update as sgd_update,
 )
 from .reference_training import (
+    sgd_update_filters as sgd_update_filters,
+)
+from .reference_training import (
     softmax_cross_entropy as softmax_cross_entropy,
 )
 from .reference_training import (
     softmax_cross_entropy_grad as softmax_cross_entropy_grad,
 )
 from .reference_training import (
-    straight_through as straight_through,
+    weight_gradient as weight_gradient,
 )
 from .reference_training import (
     weight_hat as weight_hat,
 )
 
 # ---------------------------------------------------------------------------------------------- bits
-
-
-def sign(x: Any) -> Float:
-    """See :func:`binnet_kernels.sign`."""
-    return np.where(checks.floats(x, "x") < 0, np.float32(-1), np.float32(1))
-
-
-def pack_signs(x: Any) -> Words:
-    """See :func:`binnet_kernels.pack_signs`."""
-    x = checks.floats(np.atleast_1d(x), "x")
-    n = x.shape[-1]
-    bits = np.zeros((*x.shape[:-1], -(-n // 64) * 64), bool)
-    bits[..., :n] = x < 0
-    return np.packbits(bits, axis=-1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
 
 
 def unpack_signs(words: Any, n: int) -> Float:
@@ -120,13 +115,6 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
 
 
 # ---------------------------------------------------------------------------------------------- scales
-
-
-def weight_alpha(weight: Any) -> Float:
-    """See :func:`binnet_kernels.weight_alpha`."""
-    weight = checks.filters(weight)
-    alpha: Float = np.abs(weight).mean(axis=tuple(range(1, weight.ndim)), dtype=np.float64).astype(np.float32)
-    return alpha
 
 
 def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:

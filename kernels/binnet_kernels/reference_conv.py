@@ -32,7 +32,9 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = 
     return y
 
 
-def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
+def conv2d_grad_input(
+    grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
+) -> Float:
     """See :func:`binnet_kernels.conv2d_grad_input`."""
     weight = checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
@@ -43,16 +45,22 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     for r in range(window.size[0]):  # each tap sends the gradient back to the pixels it read
         for s in range(window.size[1]):
             padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad @ weight[:, r, s]
-    return np.ascontiguousarray(padded[:, ph : ph + h, pw : pw + w])
+    grad_x = checks.output(out, tuple(x_shape))
+    grad_x[...] = padded[:, ph : ph + h, pw : pw + w]
+    return grad_x
 
 
-def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
+def conv2d_grad_weight(
+    x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
+) -> Float:
     """See :func:`binnet_kernels.conv2d_grad_weight`."""
     x = checks.floats(x, "x", 4)
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x.shape, weight_shape, window)
     patches = patches_of(bordered(x, window), window)
-    return np.ascontiguousarray(np.tensordot(grad, patches, axes=([0, 1, 2], [0, 1, 2])).transpose(0, 2, 3, 1))
+    gradient = checks.output(out, tuple(weight_shape))
+    gradient[...] = np.tensordot(grad, patches, axes=([0, 1, 2], [0, 1, 2])).transpose(0, 2, 3, 1)
+    return gradient
 
 
 def signs_of_map(bits: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> Float:
@@ -78,9 +86,7 @@ def sign_grad_weight(
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     signs = signs_of_map(bits, x_shape, window, checks.pad_value(pad_value))
-    result = checks.output(out, tuple(weight_shape))
-    result[...] = conv2d_grad_weight(signs, grad, weight_shape, stride)
-    return result
+    return conv2d_grad_weight(signs, grad, weight_shape, stride, out=out)
 
 
 def sign_grad_input(
@@ -99,10 +105,8 @@ def sign_grad_input(
     grad = checks.conv_grad(grad, x_shape, (*words.shape[:3], c), window)
     alpha = checks.floats(alpha, "alpha", shape=words.shape[:1])
     negative = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), axis=-1, bitorder="little")[..., :c]
-    result = checks.output(out, tuple(x_shape))
     weight_hat = np.where(negative == 1, np.float32(-1), np.float32(1)) * alpha[:, None, None, None]
-    result[...] = conv2d_grad_input(grad, weight_hat, x_shape, stride, padding)
-    return result
+    return conv2d_grad_input(grad, weight_hat, x_shape, stride, padding, out)
 
 
 class Conv2d:

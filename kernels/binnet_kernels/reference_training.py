@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .checks import Float
+from .checks import Float, Words
+from .reference_bits import pack_signs, weight_alpha
 
 # ---------------------------------------------------------------------------------------------- normalisation, loss
 
@@ -93,14 +94,24 @@ def grad_alpha(grad_hat: Any, weight: Any) -> Float:
     return total
 
 
-def straight_through(grad_hat: Any, weight: Any, alpha: Any, through_alpha: Any, factor: float = 0.0) -> Float:
-    """See :func:`binnet_kernels.straight_through`."""
+def weight_gradient(
+    grad_hat: Any, weight: Any, alpha: Any, rule: str = "exact", mean_alpha: bool = True, out: Any = None
+) -> Float:
+    """See :func:`binnet_kernels.weight_gradient`."""
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
     alpha = _per_filter(checks.floats(alpha, "alpha", shape=(len(weight),)), weight)
-    shared = _per_filter(checks.floats(through_alpha, "through_alpha", shape=(len(weight),)), weight)
-    grad: Float = np.where(np.abs(weight) <= 1, grad_hat * alpha, np.float32(0)) + grad_hat * np.float32(factor)
-    grad += np.where(weight < 0, -shared, shared)
+    grad, n = checks.output(out, weight.shape), np.float32(np.prod(weight.shape[1:]))
+    if checks.rule(rule) == "plain":
+        grad[...] = grad_hat
+        return grad
+    through_alpha: Any = 0
+    if mean_alpha and rule == "exact":
+        shared = _per_filter(grad_alpha(grad_hat, weight) / n, weight)
+        through_alpha = np.where(weight < 0, -shared, shared)
+    elif mean_alpha:
+        through_alpha = grad_hat / n
+    grad[...] = np.where(np.abs(weight) <= 1, grad_hat * alpha, np.float32(0)) + through_alpha
     return grad
 
 
@@ -157,3 +168,56 @@ def sgd_update(
     velocity += grad
     weight -= (velocity * np.float32(momentum) + grad if nesterov else velocity) * np.float32(lr)
     np.clip(weight, np.float32(-clip), np.float32(clip), out=weight)
+
+
+def adam_update_filters(
+    weight: Float,
+    grad_hat: Any,
+    alpha: Any,
+    mean: Float,
+    square: Float,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    decay: float = 0.0,
+    clip: float = np.inf,
+    rule: str = "exact",
+    mean_alpha: bool = True,
+    keep: bool = False,
+) -> tuple[Float, Words]:
+    """See :func:`binnet_kernels.adam_update_filters`."""
+    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep)
+    adam_update(weight, grad, mean, square, step, lr, betas, eps, decay, clip)
+    return _binarised(weight)
+
+
+def sgd_update_filters(
+    weight: Float,
+    grad_hat: Any,
+    alpha: Any,
+    velocity: Float,
+    lr: float,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    decay: float = 0.0,
+    clip: float = np.inf,
+    rule: str = "exact",
+    mean_alpha: bool = True,
+    keep: bool = False,
+) -> tuple[Float, Words]:
+    """See :func:`binnet_kernels.sgd_update_filters`."""
+    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep)
+    sgd_update(weight, grad, velocity, lr, momentum, nesterov, decay, clip)
+    return _binarised(weight)
+
+
+def _grad_of_filters(grad_hat: Any, weight: Any, alpha: Any, rule: str, mean_alpha: bool, keep: bool) -> Float:
+    grad_hat = checks.in_place(grad_hat, "grad_hat", np.shape(weight)) if keep else grad_hat
+    grad_hat = checks.floats(grad_hat, "grad_hat", shape=np.shape(weight))
+    checks.in_place(weight, "weight", grad_hat.shape)
+    return weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=grad_hat if keep else None)
+
+
+def _binarised(weight: Float) -> tuple[Float, Words]:
+    return weight_alpha(weight), pack_signs(weight)

@@ -8,10 +8,11 @@ import numpy as np
 from numba import prange
 
 from . import checks
-from ._jit import kernel
+from ._jit import helper, kernel
 from .bits import mean_magnitude
 from .checks import Float, Pair, Window
-from .simd import DOUBLE_LANES, LANES, add, add_magnitudes, load, no_total, store_first, sum_lanes, times, zeros
+from .lanes import WIDTH, all_lanes, fetch_ahead, first_lanes, load_lanes, magnitude, widened
+from .simd import LANES, add, load, store_first, sum_lanes, times, zeros
 
 _WORTH_SHARING = 1 << 16  # additions of a box filter, some 4 µs: as long as it takes to wake the other threads
 
@@ -99,14 +100,20 @@ def _mean_magnitudes(x, means, n, h, w, c, ph, pw):
             means[line * wide + col] = mean_magnitude(x, source, c) if inside else np.float32(0)
 
 
+@helper
+def filter_alpha(weight, start, n):
+    """The mean of |W| over a filter, summed in float64, so that both backends and all orders round to one value."""
+    total = all_lanes(np.float64(0))
+    for i in range(start, start + n, WIDTH):
+        fetch_ahead(weight, i)
+        total = total + widened(magnitude(load_lanes(weight, i, first_lanes(start + n - i))))
+    return np.float32(sum_lanes(total) / n)
+
+
 @kernel
 def _alphas(weight, alpha, filters, n):
-    """Means of |W| summed in float64, so that both backends and all orders of summation round to one value."""
     for o in prange(filters):
-        total = no_total()
-        for i in range(0, n, DOUBLE_LANES):
-            total = add_magnitudes(total, weight, o * n + i, n - i)
-        alpha[o] = np.float32(sum_lanes(total) / n)
+        alpha[o] = filter_alpha(weight, o * n, n)
 
 
 @kernel

@@ -40,7 +40,8 @@ def sign_grad_weight(
     Returns
     -------
     float32 (O, KH, KW, C)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads.
+        Summed in an order that depends on the shapes alone: the same bits for any number of threads. A gradient that
+        is not finite spreads through its filter; places on a border of 0 are left out there, or not.
 
     Raises
     ------

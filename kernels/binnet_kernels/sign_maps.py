@@ -17,7 +17,7 @@ from ._jit import kernel
 from .bits import border_halves, pack_border
 from .checks import Float, Halves, Pair
 from .finish import Bits, bits_shape
-from .lanes import WIDTH, first_lanes, load_lanes, negative, within_one
+from .lanes import WIDTH, fetch_ahead, first_lanes, load_lanes, negative, within_one
 from .norm import grad_of_norm, inverse_deviation
 
 _GROUP = 8  # pixels of a row that go through all channels before the next
@@ -151,6 +151,7 @@ def _norm_signs(x, mean, factor, shift, border, bits, within, n, h, w, c, ph, pw
                 centre, scale = load_lanes(mean, i * WIDTH, lanes), load_lanes(factor, i * WIDTH, lanes)
                 base = load_lanes(shift, i * WIDTH, lanes)
                 for col in range(first, min(first + _GROUP, w)):
+                    fetch_ahead(x, (start + col) * c + i * WIDTH)
                     # Three roundings, as in batch_norm_inference.
                     value = (load_lanes(x, (start + col) * c + i * WIDTH, lanes) - centre) * scale + base
                     bits[target + (col + pw) * halves + i] = negative(value)

@@ -45,7 +45,6 @@ def _vector_bits() -> int:
 
 VECTOR_BITS = _vector_bits()
 LANES = VECTOR_BITS // 32  # float32 values in a vector
-DOUBLE_LANES = VECTOR_BITS // 64  # float64 values in a vector
 
 
 class Vector(types.Type):
@@ -69,7 +68,6 @@ class _VectorModel(models.PrimitiveModel):
 
 
 FLOATS = Vector(types.float32, LANES)
-DOUBLES = Vector(types.float64, DOUBLE_LANES)
 HALVES = Vector(types.uint32, LANES)  # half words of 32 signs, the unit that kernels count in
 _VECTOR_OF = {types.float32: FLOATS, types.uint32: HALVES}
 
@@ -221,59 +219,6 @@ def _sum_lanes(a: Any) -> Any:
     while len(a) > 1:
         a = a[: len(a) // 2] + a[len(a) // 2 :]
     return a[0]
-
-
-@twin(lambda: np.zeros(DOUBLE_LANES, np.float64))
-def no_total(context: Any) -> Any:
-    """A vector of DOUBLE_LANES float64 zeros, to sum floats in without losing any of them."""
-    return DOUBLES(), lambda context, builder, sig, args: ir.Constant(DOUBLES.llvm_type, [0.0] * DOUBLE_LANES)
-
-
-def _add_magnitudes(total: Any, array: Any, index: int, keep: int) -> Any:
-    values = np.zeros(DOUBLE_LANES, np.float64)
-    count = min(max(keep, 0), DOUBLE_LANES)
-    values[:count] = array[index : index + count]
-    return total + np.abs(values)
-
-
-@twin(_add_magnitudes)
-def add_magnitudes(context: Any, total: Any, array: Any, index: Any, keep: Any) -> Any:
-    """``total + |array[index + lane]|`` in float64, for the first ``keep`` of DOUBLE_LANES floats."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, array, index, keep = args
-        single = masked_load(
-            context, builder, sig.args[1], array, index, keep, ir.VectorType(ir.FloatType(), DOUBLE_LANES)
-        )
-        double = builder.fpext(single, DOUBLES.llvm_type)
-        magnitudes = call(builder, f"llvm.fabs.{suffix(DOUBLES.llvm_type)}", DOUBLES.llvm_type, [double])
-        return builder.fadd(total, magnitudes)
-
-    return DOUBLES(DOUBLES, array, types.intp, types.intp), build
-
-
-def _add_signed(total: Any, array: Any, signs: Any, index: int, keep: int) -> Any:
-    values = np.zeros(DOUBLE_LANES, np.float64)
-    count = min(max(keep, 0), DOUBLE_LANES)
-    place = slice(index, index + count)
-    values[:count] = np.where(signs[place] < 0, -array[place], array[place])
-    return total + values
-
-
-@twin(_add_signed)
-def add_signed(context: Any, total: Any, array: Any, signs: Any, index: Any, keep: Any) -> Any:
-    """``total + array[index + lane] * sign(signs[index + lane])`` in float64, for the first ``keep`` lanes."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, array, signs, index, keep = args
-        floats = ir.VectorType(ir.FloatType(), DOUBLE_LANES)
-        values = masked_load(context, builder, sig.args[1], array, index, keep, floats)
-        signed = masked_load(context, builder, sig.args[2], signs, index, keep, floats)
-        negative = builder.fcmp_ordered("<", signed, ir.Constant(floats, [0.0] * DOUBLE_LANES))
-        values = builder.select(negative, builder.fneg(values), values)
-        return builder.fadd(total, builder.fpext(values, DOUBLES.llvm_type))
-
-    return DOUBLES(DOUBLES, array, signs, types.intp, types.intp), build
 
 
 @twin(_sum_lanes)

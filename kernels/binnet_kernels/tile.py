@@ -145,16 +145,11 @@ def _combined(
 
 
 def tile_weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, at: int = -2) -> list[Any]:
-    """The vectors of weights at ``w[j:]``, one row of the tile wide; w and j are the arguments from number ``at`` on."""
+    """The vectors of weights at ``w[j:]``, one row of the tile wide; w and j are arguments ``at`` and ``at + 1``."""
     vector: Vector = sig.args[0].vector
+    w, j = args[at], args[at + 1]
     addresses = (
-        pointer(
-            context,
-            builder,
-            sig.args[at],
-            args[at],
-            builder.add(args[at + 1], at_vector(args[at + 1], v, vector.lanes)),
-        )
+        pointer(context, builder, sig.args[at], w, builder.add(j, at_vector(j, v, vector.lanes)))
         for v in range(VECTORS)
     )
     return [builder.load(a, align=vector.scalar.bitwidth // 8, typ=vector.llvm_type) for a in addresses]

@@ -8,9 +8,21 @@ import numpy as np
 from numba import prange
 
 from . import checks
-from ._jit import kernel
+from ._jit import helper, kernel
 from .checks import Float
-from .simd import DOUBLE_LANES, add_signed, no_total, sum_lanes
+from .lanes import (
+    WIDTH,
+    all_lanes,
+    first_lanes,
+    load_lanes,
+    negated_where,
+    negative,
+    store_lanes,
+    widened,
+    within_one,
+    zero_unless,
+)
+from .simd import sum_lanes
 
 
 def weight_hat(weight: Any, alpha: Any) -> Float:
@@ -65,18 +77,31 @@ def grad_alpha(grad_hat: Any, weight: Any) -> Float:
     return grad
 
 
-def straight_through(grad_hat: Any, weight: Any, alpha: Any, through_alpha: Any, factor: float = 0.0) -> Float:
-    """``α m g + factor · g + through_alpha · s`` with m = 1[|W| <= 1], s = sign(W), in one pass over the weights.
+def weight_gradient(
+    grad_hat: Any, weight: Any, alpha: Any, rule: str = "exact", mean_alpha: bool = True, out: Any = None
+) -> Float:
+    """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
-    All three gradients of α·sign(W) have this form: ``exact`` with through_alpha = grad_alpha / n, ``paper`` with
-    factor = 1/n, and a constant α with neither.
+    With m = 1[|W| <= 1], s = sign(W) and n weights in a filter:
+
+    ========= ========================== ==========================================================
+    ``exact`` (s/n) Σⱼ gⱼ sⱼ + α m g     chain rule through α (Eq. 6), straight-through sign
+    ``paper`` g (1/n + α m)              as printed in section 3.1
+    ``plain`` g                          Algorithm 1 as printed
+    ========= ========================== ==========================================================
+
+    The sum is made filter by filter, so that the second look at a filter finds it in the cache.
 
     Parameters
     ----------
     grad_hat, weight : array (O, ...) of real numbers
-        g = ∂C/∂W̃, and the real weights.
-    alpha, through_alpha : array (O,)
-    factor : float
+        g, and the real weights.
+    alpha : array (O,)
+    rule : "exact", "paper" or "plain"
+    mean_alpha : bool
+        False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
+    out : float32 (O, ...), C-contiguous, optional
+        Where to write; it may be ``grad_hat`` itself.
 
     Returns
     -------
@@ -85,43 +110,73 @@ def straight_through(grad_hat: Any, weight: Any, alpha: Any, through_alpha: Any,
     Raises
     ------
     TypeError, ValueError
-        When an argument has the wrong type or shape.
+        When an argument has the wrong type or shape, or there is no such rule.
     """
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
     alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
-    through_alpha = checks.floats(through_alpha, "through_alpha", shape=(len(weight),))
-    grad: Float = np.empty_like(weight)
+    grad, numbers = checks.output(out, weight.shape), rule_numbers(rule, mean_alpha, weight[:1].size)
     if len(weight):
-        rows = (grad_hat.ravel(), weight.ravel(), alpha, through_alpha, np.float32(factor), grad.ravel())
-        _straight_through(*rows, len(weight), weight[0].size)
+        _weight_gradient(grad_hat.ravel(), weight.ravel(), alpha, numbers, grad.ravel(), len(weight), weight[0].size)
     return grad
+
+
+def rule_numbers(rule: str, mean_alpha: bool, n: int) -> Float:
+    """What a rule multiplies g m α, g and s Σⱼ gⱼ sⱼ with, for filters of ``n`` weights."""
+    checks.rule(rule)
+    through_alpha = 1 / n if mean_alpha else 0.0
+    factors = {"exact": (1.0, 0.0, through_alpha), "paper": (1.0, through_alpha, 0.0), "plain": (0.0, 1.0, 0.0)}
+    return np.array(factors[rule], np.float32)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
 
 
+@helper
+def signed_sum(grad, weight, start, n):
+    """Σⱼ gⱼ sign(Wⱼ) over ``n`` weights from ``start`` on, in float64 and in an order that depends on n alone."""
+    total = all_lanes(np.float64(0))
+    for i in range(0, n, WIDTH):
+        lanes = first_lanes(n - i)
+        below = negative(load_lanes(weight, start + i, lanes))
+        total = total + widened(negated_where(load_lanes(grad, start + i, lanes), below))
+    return np.float32(sum_lanes(total))
+
+
+@helper
+def filter_rule(grad, weight, alpha, numbers, start, n):
+    """The three numbers of a rule for one filter: the factors of g m and of g, and what is added to s."""
+    shared = signed_sum(grad, weight, start, n) * numbers[2] if numbers[2] else np.float32(0)
+    return alpha * numbers[0], numbers[1], shared
+
+
+@helper
+def by_rule(g, w, rule):
+    """``g m rule[0] + g rule[1] + s rule[2]`` of 32 weights."""
+    within = zero_unless(g * all_lanes(rule[0]), within_one(w))
+    return within + g * all_lanes(rule[1]) + negated_where(all_lanes(rule[2]), negative(w))
+
+
 @kernel
 def _weight_hat(weight, alpha, hat, filters, n):
     for o in prange(filters):
-        for i in range(o * n, (o + 1) * n):
-            hat[i] = -alpha[o] if weight[i] < 0 else alpha[o]
+        for i in range(0, n, WIDTH):
+            lanes = first_lanes(n - i)
+            below = negative(load_lanes(weight, o * n + i, lanes))
+            store_lanes(hat, o * n + i, negated_where(all_lanes(alpha[o]), below), lanes)
 
 
 @kernel
 def _sums_with_signs(grad, weight, sums, filters, n):
     for o in prange(filters):
-        total = no_total()
-        for i in range(0, n, DOUBLE_LANES):
-            total = add_signed(total, grad, weight, o * n + i, n - i)
-        sums[o] = np.float32(sum_lanes(total))
+        sums[o] = signed_sum(grad, weight, o * n, n)
 
 
 @kernel
-def _straight_through(grad_hat, weight, alpha, through_alpha, factor, grad, filters, n):
+def _weight_gradient(grad_hat, weight, alpha, numbers, grad, filters, n):
     for o in prange(filters):
-        for i in range(o * n, (o + 1) * n):
-            g, w = grad_hat[i], weight[i]
-            within = g * alpha[o] if abs(w) <= np.float32(1) else np.float32(0)
-            shared = -through_alpha[o] if w < 0 else through_alpha[o]
-            grad[i] = within + g * factor + shared
+        rule = filter_rule(grad_hat, weight, alpha[o], numbers, o * n, n)
+        for i in range(0, n, WIDTH):
+            lanes, place = first_lanes(n - i), o * n + i
+            g = by_rule(load_lanes(grad_hat, place, lanes), load_lanes(weight, place, lanes), rule)
+            store_lanes(grad, place, g, lanes)

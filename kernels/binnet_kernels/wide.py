@@ -54,6 +54,21 @@ def load_wide(context: Any, array: Any, index: Any, keep: Any) -> Any:
     return WIDE(array, types.intp, types.intp), build
 
 
+@twin(lambda array, index: None)
+def will_load(context: Any, array: Any, index: Any) -> Any:
+    """Ask for the 32 floats at ``index`` to be brought into the cache; they may lie past the end."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        line = ir.Constant(args[1].type, 16)
+        number = ir.IntType(32)
+        for index in (args[1], builder.add(args[1], line)):
+            address = pointer(context, builder, sig.args[0], args[0], index, ir.IntType(8))
+            call(builder, "llvm.prefetch.p0", ir.VoidType(), [address, *(ir.Constant(number, i) for i in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), build
+
+
 @twin(lambda value: np.full(BITS, value, np.float32))
 def in_all_lanes(context: Any, value: Any) -> Any:
     """A float32 in every lane."""

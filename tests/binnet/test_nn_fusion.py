@@ -96,10 +96,10 @@ def test_gradients_are_those_of_the_single_layers(backend, batch, options, train
         net, x = network(**options).train(training), Tensor(batch[0], requires_grad=True)
         binnet.cross_entropy(run(net, x), batch[1]).backward()
         grads.append({"x": x.grad, **{name: p.grad for name, p in net.named_parameters()}})
-    for name, grad in grads[0].items():
-        expected = grads[1][name]
-        np.testing.assert_allclose(grad, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max(), err_msg=name)
-        assert np.abs(expected).max() > 0
+    largest = max(np.abs(grad).max() for grad in grads[1].values())
+    for name, grad in grads[0].items():  # some are small sums of large numbers
+        np.testing.assert_allclose(grad, grads[1][name], rtol=1e-4, atol=1e-5 * largest, err_msg=name)
+        assert np.abs(grad).max() > 0
 
 
 def test_what_is_kept_for_the_backward_pass_is_two_bits_a_value(rng):

@@ -14,6 +14,7 @@ import numpy as np
 
 import naive
 import naive_kbit
+from binnet_kernels import checks
 
 from .strategies import SIGN_SPECIALS, Geometry, geometries, pool_geometries, rounding, values
 
@@ -286,9 +287,20 @@ def weight_arguments(*specials):
     return lambda rng, g: (values(rng, g.weight_shape), values(rng, g.weight_shape, [*ZEROS, *specials, 1.0, -1.0]))
 
 
-def straight_through_arguments(rng, g):
-    arrays = *weight_arguments()(rng, g), values(rng, g.o, ZEROS), values(rng, g.o)
-    return arrays, {"factor": float(rng.choice([0.0, 0.25]))}
+def weight_gradient_arguments(rng, g):
+    arrays = *weight_arguments()(rng, g), values(rng, g.o, ZEROS)
+    return arrays, {"rule": str(rng.choice(checks.WEIGHT_GRADIENTS)), "mean_alpha": bool(rng.integers(2))}
+
+
+def filters_arguments(arguments):
+    """Those of an update, with scales before the moments and a rule."""
+
+    def more(rng, g):
+        (weight, grad, *moments), options = arguments(rng, g)
+        _, rule = weight_gradient_arguments(rng, g)
+        return (weight, grad, values(rng, g.o), *moments), {**options, **rule}
+
+    return more
 
 
 def update_arguments(*moments):
@@ -363,12 +375,12 @@ def plan_alpha(name):
     return lambda backend, x, weight, alpha, **options: getattr(backend, name)(weight, alpha=alpha, **options)(x)
 
 
-def in_place(name):
-    """Call of a function that changes its arrays, all but the gradient: on copies, which are the result."""
+def in_place(name, given=1):
+    """Call of a function that changes its arrays, all but the ``given`` ones after the first: on copies, the result."""
 
     def call(backend, *arrays, **options):
-        weight, *moments = (np.array(a, np.float32, order="C") for a in (arrays[0], *arrays[2:]))
-        getattr(backend, name)(weight, arrays[1], *moments, **options)
+        weight, *moments = (np.array(a, np.float32, order="C") for a in (arrays[0], *arrays[1 + given :]))
+        getattr(backend, name)(weight, *arrays[1 : 1 + given], *moments, **options)
         return weight, *moments
 
     return call
@@ -453,14 +465,21 @@ CASES = [
         lambda rng, g: (weight_arguments()(rng, g), {}),
         linear_in_first(naive.naive_grad_alpha),
     ),
-    Case(
-        "straight_through",
-        straight_through_arguments,
-        expect_update(naive.naive_straight_through),
-        same_bits=True,
-    ),
+    Case("weight_gradient", weight_gradient_arguments, expect_update(naive.naive_weight_gradient)),
     Case("adam_update", adam_arguments, expect_update(naive.naive_adam), in_place("adam_update"), same_bits=True),
     Case("sgd_update", sgd_arguments, expect_update(naive.naive_sgd), in_place("sgd_update"), same_bits=True),
+    Case(
+        "adam_update_filters",
+        filters_arguments(adam_arguments),
+        expect_update(naive.naive_filters(naive.naive_adam)),
+        in_place("adam_update_filters", 2),
+    ),
+    Case(
+        "sgd_update_filters",
+        filters_arguments(sgd_arguments),
+        expect_update(naive.naive_filters(naive.naive_sgd)),
+        in_place("sgd_update_filters", 2),
+    ),
     # ---- float32 convolution
     Case("conv2d", image_and_weight(ZEROS), linear(naive.naive_conv2d, taps)),
     Case(

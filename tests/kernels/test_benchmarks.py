@@ -7,6 +7,8 @@ their parts and limits; this compares a kernel with what it was before (``--benc
 ``--benchmark-compare``).
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,34 @@ KERNELS = {
 }
 
 
+# name: (image, another, one number for each channel) -> what is timed
+PASSES = {
+    "copy": lambda x, grad, one: lambda: np.copyto(grad, x),
+    "batch_statistics": lambda x, grad, one: lambda: bk.batch_statistics(x),
+    "batch_norm": lambda x, grad, one: lambda: bk.batch_norm(x, one, one, out=grad),
+    "batch_norm_grad": lambda x, grad, one: lambda: bk.batch_norm_grad(grad, x, one, one, one, out=grad),
+    "norm_signs": lambda x, grad, one: lambda: bk.norm_signs(x, one, one, one, one, padding=1),
+    "norm_signs_grad": lambda x, grad, one: partial(
+        bk.norm_signs_grad, grad, bk.signs(x)[1], x, one, one, one, out=grad
+    ),
+    "relu": lambda x, grad, one: lambda: bk.relu(x, out=grad),
+    "relu_grad": lambda x, grad, one: lambda: bk.relu_grad(grad, x, out=grad),
+    "add": lambda x, grad, one: lambda: bk.add(grad, x, out=grad),
+    "max_pool2d": lambda x, grad, one: lambda: bk.max_pool2d(x, 3, 2, 1),
+    "max_pool2d_grad": lambda x, grad, one: partial(bk.max_pool2d_grad, bk.max_pool2d(x, 3, 2, 1), x, 3, 2, 1),
+    "avg_pool2d": lambda x, grad, one: lambda: bk.avg_pool2d(x, x.shape[1]),
+}
+# name: (weights, gradient, scales, two moments) -> what is timed
+UPDATES = {
+    "copy": lambda w, g, alpha, m, v: lambda: np.copyto(g, w),
+    "weight_alpha": lambda w, g, alpha, m, v: lambda: bk.weight_alpha(w),
+    "weight_gradient": lambda w, g, alpha, m, v: lambda: bk.weight_gradient(g, w, alpha, out=g),
+    "adam_update": lambda w, g, alpha, m, v: lambda: bk.adam_update(w, g, m, v, 1, 1e-6),
+    "adam_update_filters": lambda w, g, alpha, m, v: lambda: bk.adam_update_filters(w, g, alpha, m, v, 1, 1e-6),
+    "sgd_update_filters": lambda w, g, alpha, m, v: lambda: bk.sgd_update_filters(w, g, alpha, m, 1e-6),
+}
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_kernel(benchmark, kernel, layer):
@@ -45,3 +75,26 @@ def test_kernel(benchmark, kernel, layer):
     call(x)  # compiles
     benchmark.group = layer
     assert np.isfinite(benchmark(call, x)).all()
+
+
+@pytest.mark.parametrize("kernel", PASSES)
+def test_pass_over_a_map(benchmark, kernel):
+    """The map of a batch of 8, beside a copy of it."""
+    c, side = LAYERS["nin-2"][:2]
+    x, grad = np.random.default_rng(0).standard_normal((2, 8, side, side, c), dtype=np.float32)
+    call = PASSES[kernel](x, grad, np.ones(c, np.float32))
+    call()  # compiles
+    benchmark.group = "map of nin-2"
+    benchmark(call)
+    assert np.isfinite(grad).all()
+
+
+@pytest.mark.parametrize("kernel", UPDATES)
+def test_pass_over_weights(benchmark, kernel):
+    """512 filters of a dense layer, beside a copy of them."""
+    weight, grad, mean, square = np.random.default_rng(0).standard_normal((4, 512, 4096), dtype=np.float32)
+    call = UPDATES[kernel](weight, grad, bk.weight_alpha(weight), mean, np.abs(square))
+    call()  # compiles
+    benchmark.group = "weights"
+    benchmark(call)
+    assert np.isfinite(weight).all()

@@ -16,7 +16,7 @@ NAMES = [
     "scale_map",
     "weight_hat",
     "grad_alpha",
-    "straight_through",
+    "weight_gradient",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -86,7 +86,7 @@ GOOD = {
     "scale_map": {**IMAGE, **POOL},
     "weight_hat": {**FILTERS, "alpha": ones(7)},
     "grad_alpha": {"grad_hat": ones(7, 3, 3, 3), **FILTERS},
-    "straight_through": {"grad_hat": ones(7, 3, 3, 3), **FILTERS, "alpha": ones(7), "through_alpha": ones(7)},
+    "weight_gradient": {"grad_hat": ones(7, 3, 3, 3), **FILTERS, "alpha": ones(7)},
     "conv2d": {**IMAGE, **FILTERS, **STEPS},
     "conv2d_grad_input": {**OUTPUT, **FILTERS, "x_shape": (2, 5, 5, 3), **STEPS},
     "conv2d_grad_weight": {**IMAGE, **OUTPUT, "weight_shape": (7, 3, 3, 3), **STEPS},
@@ -137,7 +137,7 @@ POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
     *((name, "x") for name in ("pack_signs", "quantise_input", "pack_planes")),
     ("unpack_signs", "words"),
-    *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "straight_through")),
+    *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "weight_gradient")),
     *((name, "weight") for name in ("quantise_weight", "weight_range")),
     *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
     ("relu_grad", "y"),
@@ -206,9 +206,7 @@ def test_number_of_axes(backend, name, key):
 
 
 @each_backend
-@pytest.mark.parametrize(
-    ("name", "key"), kernels_with("grad", "grad_hat", "gamma", "beta", "mean", "var", "alpha", "through_alpha")
-)
+@pytest.mark.parametrize(("name", "key"), kernels_with("grad", "grad_hat", "gamma", "beta", "mean", "var", "alpha"))
 @pytest.mark.parametrize("cut", [np.s_[:-1], np.s_[..., :0], np.s_[..., :-1]])
 def test_arrays_that_must_fit_others(backend, name, key, cut):
     good = GOOD[name][key]
@@ -427,6 +425,7 @@ def test_label_smoothing(backend, name, value):
 WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad", "relu", "relu_grad", "add"),
+    "weight_gradient",
 ]
 
 
@@ -508,8 +507,14 @@ def test_out_may_be_the_input(backend, name, key):
     good = GOOD[name]
     arguments = {
         **good,
-        **{k: rng.standard_normal(good[k].shape).astype(np.float32) for k in good if k in ("x", "y", key)},
+        **{k: rng.standard_normal(good[k].shape).astype(np.float32) for k in good if k in {"x", "y", key}},
     }
     expected = results(run(backend, name, arguments))
     for ours, theirs in zip(results(run(backend, name, {**arguments, "out": arguments[key]})), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@each_backend
+def test_rules_of_a_weight_gradient(backend):
+    message = "^unknown weight_gradient 'best'; there are: exact, paper, plain$"
+    refused(backend, "weight_gradient", ValueError, message, rule="best")

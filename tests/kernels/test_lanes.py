@@ -5,6 +5,7 @@ import pytest
 
 from binnet_kernels import lanes
 from binnet_kernels._jit import helper
+from binnet_kernels.simd import sum_lanes
 
 X = np.random.default_rng(0).standard_normal(80).astype(np.float32)
 X[::7], X[3], X[20], X[30:34] = -0.0, np.nan, -np.inf, [1, -1, np.inf, np.nextafter(np.float32(1), np.float32(2))]
@@ -22,6 +23,21 @@ def _arithmetic(x, out):
     a, b = lanes.load_lanes(x, 0, lanes.ALL), lanes.load_lanes(x, 32, lanes.ALL)
     c = lanes.all_lanes(np.float32(2)) * (a - b)
     lanes.store_lanes(out, 0, lanes.multiply_add(lanes.widened(c), lanes.widened(a), lanes.widened(b)), lanes.ALL)
+
+
+@helper
+def _roots(x, out):
+    a, b = lanes.load_lanes(x, 0, lanes.ALL), lanes.load_lanes(x, 32, lanes.ALL)
+    turned = lanes.negated_where(lanes.square_root(lanes.magnitude(a)) / b, lanes.negative(a))
+    lanes.store_lanes(out, 0, lanes.clamped(turned, lanes.all_lanes(np.float32(0.75))), lanes.ALL)
+
+
+@helper
+def _sum_of_magnitudes(x, n):
+    total = lanes.all_lanes(np.float64(0))
+    for i in range(0, n, lanes.WIDTH):
+        total = total + lanes.widened(lanes.magnitude(lanes.load_lanes(x, i, lanes.first_lanes(n - i))))
+    return sum_lanes(total)
 
 
 @helper
@@ -59,6 +75,23 @@ def test_arithmetic():
     x, out = np.round(np.nan_to_num(X, posinf=5, neginf=-5) * 8), np.zeros(32)
     _arithmetic(x, out)
     np.testing.assert_array_equal(out, 2 * (x[:32] - x[32:64]) * x[:32] + x[32:64])
+
+
+def test_roots_and_limits():
+    """NaN is within no limits and stays."""
+    x, out = np.where(np.isinf(X), 3, X), np.zeros(32, np.float32)
+    x[32:64] = np.where(x[32:64] == 0, 1, x[32:64])
+    _roots(x, out)
+    a, b = x[:32], x[32:64]
+    expected = np.clip(np.where(a < 0, -1, 1) * (np.sqrt(np.abs(a)) / b), -0.75, 0.75)
+    assert np.isnan(expected).any()
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 163])
+def test_sums_lose_nothing(n):
+    mixed = np.where(np.arange(199) % 2, np.arange(199), -(2**25)).astype(np.float32)
+    assert _sum_of_magnitudes(mixed, n) == np.abs(mixed[:n].astype(np.float64)).sum()
 
 
 @pytest.mark.parametrize("start", [0, 5, 40])

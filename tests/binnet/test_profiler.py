@@ -1,0 +1,110 @@
+"""The profile of training steps: what is counted, where, and that looking on changes nothing."""
+
+import math
+
+import numpy as np
+import pytest
+
+import binnet
+from binnet import Tensor, profiler
+from binnet.bench import steps
+from binnet.bench.machine import Peak
+from binnet.profiler import Profile, phase
+
+
+def train(net, count, profile=None):
+    """Some steps on the same images, each watched by ``profile``."""
+    optimiser = binnet.optim.Adam(net.parameters(), lr=1e-2)
+    x, labels = np.random.default_rng(1).standard_normal((4, 28, 28, 1)).astype(np.float32), np.arange(4)
+    for _ in range(count):
+        with (profile or Profile(steps=0)).step():
+            optimiser.zero_grad()
+            with phase("forward"):
+                loss = binnet.cross_entropy(net(Tensor(x)), labels)
+            with phase("backward"):
+                loss.backward()
+            with phase("update"):
+                optimiser.step()
+
+
+@pytest.fixture
+def profile():
+    """Of two steps of LeNet-5, after one that was not watched."""
+    seen, done = Profile(steps=2, skip=1, done=lambda p: done.append(p)), []
+    train(binnet.models.build("lenet5"), 4, seen)
+    assert done == [seen]
+    return seen
+
+
+def test_all_time_is_somewhere(profile):
+    rows = list(profile.rows())
+    assert {name for name, _, _ in rows} == set(profiler.PHASES)
+    for name in profiler.PHASES:
+        assert sum(spent.seconds for where, _, spent in rows if where == name) == pytest.approx(profile.phases[name])
+    assert all(spent.seconds > 0 for _, _, spent in rows)
+    assert sum(profile.phases.values()) < profile.total
+    found = {(where, kind) for where, kind, _ in rows}
+    assert {("forward", "popcount convolution"), ("backward", "pooling"), ("update", "weights")} <= found
+    assert ("forward", "loss") in found
+
+
+def test_work_is_that_of_the_layers(profile):
+    binary = 4 * (8 * 8 * 50 * 5 * 5 * 20 + 500 * 4 * 4 * 50)  # of one convolution of two layers, in one step
+    spent = profile.spent
+    assert spent["forward", "popcount convolution"].work == 2 * binary
+    assert spent["backward", "float gradients of binary layers"].work == 2 * 2 * binary
+    first, last = 4 * 24 * 24 * 20 * 5 * 5, 4 * 500 * 10
+    assert spent["forward", "first, last and other real layers"].work == 2 * (first + last)
+    assert spent["backward", "first, last and other real layers"].work == 2 * (first + 2 * last)
+
+
+def test_looking_on_changes_nothing():
+    one, other = (binnet.models.build("lenet5", seed=4) for _ in range(2))
+    train(one, 3)
+    train(other, 3, Profile(steps=2, skip=0))
+    for (name, a), (_, b) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_every_name_is_that_of_a_kernel():
+    import binnet_kernels as bk
+
+    plans = {"convolve_bits"}
+    for name in (name for names in profiler.KINDS.values() for name in names):
+        assert name in plans or callable(getattr(bk, name)), name
+
+
+def test_the_table(profile):
+    rows, total = steps.table(profile, Peak(2e12, 1e11), 1e10)
+    assert total[:3] == ("a step", f"{profile.total / 2 * 1e3:.2f}", "100.0%")
+    assert sum(float(row[1]) for row in rows) == pytest.approx(float(total[1]), abs=0.01 * len(rows))
+    [popcount] = [row for row in rows if row[0] == "forward, popcount convolution"]
+    speed = profile.spent["forward", "popcount convolution"]
+    assert popcount[3:] == (
+        f"{speed.work / speed.seconds / 1e9:,.1f} GMAC/s",
+        "2,000",
+        f"{speed.work / speed.seconds / 2e12:.0%}",
+    )
+    [update] = [row for row in rows if row[0] == "update, weights"]
+    assert update[3].endswith(" GB/s")
+    text = steps.lines(rows, total)
+    assert len({len(line) for line in text}) == 1
+    assert len(text) == len(rows) + 2
+
+
+def test_the_command(say, tmp_path):
+    arguments = ("train", "--epochs", 1, "--batch-size", 100, "--out", tmp_path / "run", "--profile")
+    code, out, err = say(*arguments)
+    assert (code, err) == (0, "")
+    assert "where the time of 10 steps went:" in out
+    text = (tmp_path / "run" / "profile.txt").read_text()
+    assert "forward, popcount convolution" in text
+    assert "GMAC/s" in text
+
+
+def test_a_training_that_is_too_short_says_so(say, tmp_path):
+    code, out, _ = say("train", "--epochs", 1, "--batch-size", 700, "--out", tmp_path / "run", "--profile")
+    assert code == 0
+    assert "no profile: it takes 13 steps" in out
+    assert not (tmp_path / "run" / "profile.txt").exists()
+    assert math.isclose(Profile().total, 0)
