@@ -19,6 +19,7 @@ from .reference_bits import pack_signs as pack_signs
 from .reference_bits import sign as sign
 from .reference_bits import weight_alpha as weight_alpha
 from .reference_elementwise import add as add
+from .reference_elementwise import norm_relu as norm_relu
 from .reference_elementwise import norm_signs as norm_signs
 from .reference_elementwise import norm_signs_grad as norm_signs_grad
 from .reference_elementwise import relu as relu
