@@ -58,6 +58,11 @@ def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
     return _plain(array, np.dtype(np.uint32))
 
 
+def halves_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the bits of an array (..., C), 32 channels to a half word."""
+    return *shape[:-1], -(-shape[-1] // 32)
+
+
 def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:
     """Class numbers (n,) in [0, classes), as int64."""
     array = np.asarray(value)

@@ -265,6 +265,11 @@ def norm_signs_arguments(rng, g):
     return (x, gamma, beta, mean, var), {**signs_arguments(rng, g)[1], "eps": 1e-3}
 
 
+def norm_relu_arguments(rng, g):
+    arrays, options = norm_signs_arguments(rng, g)
+    return arrays, {"eps": options["eps"]}
+
+
 def norm_signs_grad_arguments(rng, g):
     x, gamma, _, mean, var = norm_arrays(rng, g, 1)
     within = naive.naive_signs(2 * values(rng, x.shape))[1]
@@ -721,6 +726,7 @@ CASES = [
     Case("batch_statistics", lambda rng, g: (norm_arrays(rng, g, 1)[:1], {}), expect_batch_statistics),
     Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
     Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
+    Case("norm_relu", norm_relu_arguments, exactly_each(naive.naive_norm_relu), same_bits=True),
     Case("norm_signs_grad", norm_signs_grad_arguments, expect_norm_signs_grad),
     # ---- loss
     Case("softmax_cross_entropy", logits_arguments, expect_cross_entropy),
