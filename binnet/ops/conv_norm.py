@@ -7,7 +7,7 @@ from binnet_kernels.checks import Float, Pair
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
-from .norm import Statistics, grad_of_fixed_norm
+from .norm import Statistics, grad_of_norm_and_bits
 
 
 def conv2d_norm_relu(
@@ -49,20 +49,16 @@ class _ConvNormRelu(Function):
         stride: Pair,
         padding: Pair,
     ) -> Float:
-        y: Float = kernels().conv2d(x, weight, stride, padding)
-        norm = (gamma, *statistics.of(y), statistics.eps)
-        kernels().batch_norm_inference(y, gamma, beta, *norm[1:], out=y)
-        kernels().relu(y, out=y)
-        ctx.save(x, weight, (stride, padding), norm, statistics.training, y)
+        z = kernels().conv2d(x, weight, stride, padding)
+        norm = (gamma, *statistics.of(z), statistics.eps)
+        y: Float
+        y, passed = kernels().norm_relu(z, gamma, beta, *norm[1:], out=z)
+        ctx.save(x, weight, (stride, padding), norm, statistics.training, passed)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, weight, window, norm, training, y = ctx.saved
-        grad = kernels().relu_grad(grad, y, out=ctx.room(grad))
+        x, weight, window, norm, training, passed = ctx.saved
         z = kernels().conv2d(x, weight, *window)
-        if training:
-            grad, *grads = kernels().batch_norm_grad(grad, z, *norm, out=grad)
-        else:
-            grad, *grads = grad_of_fixed_norm(grad, z, *norm)
+        grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.room(grad))
         return None, kernels().conv2d_grad_weight(x, grad, weight.shape, *window), *grads

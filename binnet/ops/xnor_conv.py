@@ -20,7 +20,7 @@ from ..tensor import Tensor
 from .binarize import Rule
 from .conv import as_pixels, as_rows
 from .elementwise import check_ste, through_polynomial, truth
-from .norm import Statistics, grad_of_fixed_norm
+from .norm import Statistics, grad_of_norm_and_bits
 
 _Two = tuple[Float | None, Float | None]
 
@@ -282,7 +282,4 @@ class _NormXnorConv2d(Function):
         grad_sign, *grads = product.backward(ctx, grad, y)
         if grad_sign is None:
             return None, None, None, *grads
-        if training:
-            return *kernels().norm_signs_grad(grad_sign, within, x, *norm, out=grad_sign), *grads
-        grad_sign *= truth(within, x.shape[3])
-        return *grad_of_fixed_norm(grad_sign, x, *norm), *grads
+        return *grad_of_norm_and_bits(grad_sign, within, x, norm, training, grad_sign), *grads
