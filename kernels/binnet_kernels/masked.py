@@ -28,7 +28,7 @@ def count_masked(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         total, x, starts, i, _, _, gap = args
         kind = HALVES.llvm_type
-        weights = tile_weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args, at=4)
         for row in range(XNOR_ROWS):
             place = builder.add(builder.extract_value(starts, row), i)
             sign, mask = (
