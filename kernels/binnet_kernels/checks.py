@@ -275,7 +275,7 @@ def quantised_weight(
     if h <= 2 * ph or w <= 2 * pw:
         raise ValueError(f"bits {bits.shape} must hold a border of {ph, pw} and an image within")
     _same_gradient(shape, (len(bits), *window.output_size(h - 2 * ph, w - 2 * pw), weight_shape[0]))
-    return np.ascontiguousarray(bits), window
+    return _plain(bits, np.dtype(np.uint32)), window
 
 
 def _same_gradient(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

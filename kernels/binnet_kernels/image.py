@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ._jit import helper, kernel
-from .bits import mean_magnitude, pack_values
-
-
-@helper
-def _pack_border(border, packed, target, wide, halves, count):
-    """Fill the first and the last ``count`` pixels of a row."""
-    for i in range(count * halves):
-        packed[target + i] = border[i % halves]
-        packed[target + wide * halves - 1 - i] = border[halves - 1 - i % halves]
+from ._jit import kernel
+from .bits import mean_magnitude, pack_border, pack_values
 
 
 @kernel
@@ -23,7 +15,7 @@ def pack_image(x, border, packed, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         if inside:
             for col in range(w):
                 source = ((line // high * h + row) * w + col) * c
@@ -36,7 +28,7 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         for col in range(wide):
             mean_abs_x[line * wide + col] = np.float32(0)
         if inside:

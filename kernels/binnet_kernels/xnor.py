@@ -14,7 +14,7 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import pack_signs
+from .bits import border_halves, pack_signs
 from .checks import Float, Halves, Ints, Pair, Window, Words
 from .epilogue import store_dots
 from .geometry import Indices, Sliding, aligned, border_classes, sliding
