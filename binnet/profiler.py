@@ -25,7 +25,7 @@ KINDS = {
     "float gradients of binary layers": ("sign_grad_input", "sign_grad_weight"),
     "first, last and other real layers": ("conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
     "normalisation and packing": (
-        *("batch_statistics", "batch_norm_inference", "batch_norm_grad", "norm_signs", "norm_signs_grad"),
+        *("batch_statistics", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs", "norm_signs_grad"),
         *("signs", "sign", "scale_map", "quantise_gradient"),
     ),
     "element-wise": ("relu", "relu_grad", "add"),

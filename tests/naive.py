@@ -367,6 +367,16 @@ def naive_norm_signs(x, gamma, beta, mean, var, eps=1e-5, padding=0, pad_value=0
     return bits, within
 
 
+def naive_norm_relu(x, gamma, beta, mean, var, eps=1e-5):
+    """The normalised values through a ReLU, and the bits of those above 0: those whose negatives are below it."""
+    y = np.zeros(np.shape(x), np.float32)
+    factor = np.float32(gamma) / np.sqrt(np.float32(var) + np.float32(eps))
+    for i in np.ndindex(y.shape):
+        value = (x[i] - mean[i[-1]]) * factor[i[-1]] + beta[i[-1]]
+        y[i] = 0 if value < 0 else value
+    return y, naive_signs(-y)[0]
+
+
 def naive_signs(x, padding=0, pad_value=0):
     """The same of x itself: normalised by nothing."""
     ones, zeros = np.ones(np.shape(x)[3]), np.zeros(np.shape(x)[3])

@@ -200,12 +200,12 @@ class BinConv2d(_Conv):
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
 
-    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
-        """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here."""
+    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
+        """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.norm_xnor_conv2d(
-            x, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, **options
+            x, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, keep=keep, **options
         )
 
     def _window(self) -> dict[str, Any]:
@@ -224,13 +224,13 @@ class BinLinear(_Linear):
         options = {**self.rule(), **self.of_pass()}
         return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
 
-    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
+    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
         self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
         images = x if x.ndim == 4 else ops.as_pixels(x)
         options = {**self.rule(), **self.of_pass()}
         y = ops.norm_xnor_conv2d(
-            images, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, **options
+            images, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, keep=keep, **options
         )
         return ops.as_rows(y)
 

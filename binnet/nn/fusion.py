@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..tensor import Tensor
 from .binary import BinConv2d, BinLinear
-from .layers import BatchNorm, Flatten, ReLU
+from .layers import AvgPool2d, BatchNorm, Conv2d, Flatten, MaxPool2d, ReLU
 from .module import Module
 
 
@@ -19,12 +19,13 @@ def joined(modules: Iterable[Module]) -> Iterator[Callable[[Tensor], Tensor]]:
     """The calls that a sequence of modules comes to, in order.
 
     Where they stand side by side, these become one call: "BatchNorm, [Flatten,] BinConv2d or BinLinear, [ReLU]", with
-    options that leave nothing but signs of the normalised map to know (no K, clipped straight-through gradient), and
-    "BatchNorm, ReLU". A module with a ``forward`` of its own, set on the object, is always called by itself.
+    options that leave nothing but signs of the normalised map to know (no K, clipped straight-through gradient),
+    "BatchNorm, ReLU", and "Conv2d, BatchNorm, ReLU" at the image. A module with a ``forward`` of its own, set on the
+    object, is always called by itself.
     """
     rest = deque(modules)
     while rest:
-        yield _sign_block(rest) or _norm_relu(rest) or rest.popleft()
+        yield _sign_block(rest) or _norm_relu(rest) or _image_block(rest) or rest.popleft()
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,12 @@ class SignBlock:
     layer: BinConv2d | BinLinear
     flat: bool
     relu: bool
+    pooled: bool
 
     def __call__(self, x: Tensor) -> Tensor:
         self.norm.check(x)
         with self.layer.naming_errors():
-            return self.layer.after_norm(x, self.norm, flat=self.flat, relu=self.relu)
+            return self.layer.after_norm(x, self.norm, flat=self.flat, relu=self.relu, keep=not self.pooled)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ class NormRelu:
             return self.norm.forward(x, relu=True)
 
 
+@dataclass(frozen=True)
+class ImageBlock:
+    """Real convolution, normalisation and ReLU: one call for images, two for what needs a gradient."""
+
+    conv: Conv2d
+    norm: BatchNorm
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.requires_grad:
+            return NormRelu(self.norm)(self.conv(x))
+        self.conv.check(x)
+        self.norm.expect((*x.shape[:3], len(self.conv.weight)), "N", "H", "W", len(self.norm.gamma))
+        with self.conv.naming_errors():
+            return self.conv.before_norm(x, self.norm)
+
+
 def _sign_block(rest: deque[Module]) -> SignBlock | None:
     """The block that ``rest`` begins with, taken out of it."""
     flat = _is(rest, 1, Flatten)
@@ -63,7 +81,7 @@ def _sign_block(rest: deque[Module]) -> SignBlock | None:
     norm, relu = rest[0], _is(rest, 2 + flat, ReLU)
     assert isinstance(norm, BatchNorm)
     _drop(rest, 2 + flat + relu)
-    return SignBlock(norm, layer, flat, relu)
+    return SignBlock(norm, layer, flat, relu, pooled=bool(rest) and isinstance(rest[0], MaxPool2d | AvgPool2d))
 
 
 def _norm_relu(rest: deque[Module]) -> NormRelu | None:
@@ -72,6 +90,18 @@ def _norm_relu(rest: deque[Module]) -> NormRelu | None:
         return None
     _drop(rest, 2)
     return NormRelu(norm)
+
+
+def _image_block(rest: deque[Module]) -> ImageBlock | None:
+    if not (_is(rest, 0, Conv2d) and _is(rest, 1, BatchNorm) and _is(rest, 2, ReLU)):
+        return None
+    conv, norm = rest[0], rest[1]
+    assert isinstance(conv, Conv2d)
+    assert isinstance(norm, BatchNorm)
+    if conv.bias is not None:
+        return None
+    _drop(rest, 3)
+    return ImageBlock(conv, norm)
 
 
 def _is(rest: deque[Module], index: int, *kinds: type[Module]) -> bool:

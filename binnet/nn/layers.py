@@ -45,8 +45,17 @@ class Conv2d(Module):
         self.bias = Parameter(np.zeros(out_channels), decay=False) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        self.check(x)
         return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+
+    def check(self, x: Tensor) -> None:
+        """LayerError unless ``x`` is an input for this layer."""
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+
+    def before_norm(self, x: Tensor, norm: BatchNorm) -> Tensor:
+        """``relu(norm(self(x)))`` as one function; for a layer without bias, and images."""
+        tensors = (self.weight, norm.gamma, norm.beta)
+        return ops.conv2d_norm_relu(x, *tensors, norm.statistics(), stride=self.stride, padding=self.padding)
 
 
 class Linear(Module):

@@ -3,6 +3,7 @@
 from .binarize import LateWeightGradient, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
 from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, linear
+from .conv_norm import conv2d_norm_relu
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
 from .kbit import KbitRule, kbit_conv2d, kbit_linear, quantise
 from .loss import cross_entropy, squared_hinge
@@ -26,6 +27,7 @@ __all__ = [
     "bwn_linear",
     "centred",
     "conv2d",
+    "conv2d_norm_relu",
     "cross_entropy",
     "dropout",
     "flatten",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from binnet_kernels.checks import Float
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
+from .elementwise import truth
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,23 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *
     return _BatchNorm.apply(x, gamma, beta, statistics=statistics, relu=relu)
 
 
-def grad_of_fixed_norm(
+def grad_of_norm_and_bits(
+    grad: Float, passed: Any, x: Float, norm: tuple[Any, ...], training: bool, room: Float | None
+) -> tuple[Float, Float, Float]:
+    """Gradients of x, γ and β where the gradient of the normalised x counts only where bits of ``passed`` are 1.
+
+    ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``room`` is written to.
+    """
+    if training:
+        grads: tuple[Float, Float, Float] = kernels().norm_signs_grad(grad, passed, x, *norm, out=room)
+        return grads
+    return _grad_of_fixed_norm(np.multiply(grad, truth(passed, x.shape[-1]), dtype=np.float32), x, *norm)
+
+
+def _grad_of_fixed_norm(
     grad: Float, x: Float, gamma: Float, mean: Float, var: Float, eps: float
 ) -> tuple[Float, Float, Float]:
-    """Gradients of x, γ and β where mean and variance are constants: an affine function of each channel."""
+    """With mean and variance fixed the layer is an affine function of each channel."""
     inverse = 1 / np.sqrt(var + np.float32(eps))
     axes = tuple(range(x.ndim - 1))
     grad_gamma = (grad * (x - mean) * inverse).sum(axis=axes, dtype=np.float64).astype(np.float32)
@@ -79,22 +94,22 @@ def grad_of_fixed_norm(
 class _BatchNorm(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, gamma: Float, beta: Float, *, statistics: Statistics, relu: bool) -> Float:
-        mean, var = statistics.of(x)
-        y: Float = kernels().batch_norm_inference(x, gamma, beta, mean, var, statistics.eps)
+        norm = (gamma, *statistics.of(x), statistics.eps)
+        y: Float
+        passed = None
         if relu:
-            kernels().relu(y, out=y)
-        ctx.save(x, gamma, mean, var, statistics, y if relu else None)
+            y, passed = kernels().norm_relu(x, gamma, beta, *norm[1:])
+        else:
+            y = kernels().batch_norm_inference(x, gamma, beta, *norm[1:])
+        ctx.save(x, norm, statistics.training, passed)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, gamma, mean, var, statistics, y = ctx.saved
-        room = ctx.room(grad)
-        if y is not None:
-            grad = room = kernels().relu_grad(grad, y, out=room)
-        if not statistics.training:
-            return grad_of_fixed_norm(grad, x, gamma, mean, var, statistics.eps)
-        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(
-            grad, x, gamma, mean, var, statistics.eps, out=room
-        )
+        x, norm, training, passed = ctx.saved
+        if passed is not None:
+            return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.room(grad))
+        if not training:
+            return _grad_of_fixed_norm(grad, x, *norm)
+        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(grad, x, *norm, out=ctx.room(grad))
         return grads

@@ -20,7 +20,7 @@ from ..tensor import Tensor
 from .binarize import Rule
 from .conv import as_pixels, as_rows
 from .elementwise import check_ste, through_polynomial, truth
-from .norm import Statistics, grad_of_fixed_norm
+from .norm import Statistics, grad_of_norm_and_bits
 
 _Two = tuple[Float | None, Float | None]
 
@@ -87,6 +87,7 @@ def norm_xnor_conv2d(
     alpha_param: Tensor | None = None,
     *,
     relu: bool = False,
+    keep: bool = True,
     stride: Pair = 1,
     padding: Pair = 0,
     pad_value: int = 0,
@@ -110,6 +111,9 @@ def norm_xnor_conv2d(
         A dense layer's is a convolution whose window is the whole image, so that no image has to be flattened.
     relu
         Whether negative results become 0.
+    keep
+        Whether to keep the result for the gradient of the ReLU, or to compute it again from the bits: worth it where
+        nobody else keeps it either, as before a pooling.
     alpha_param, stride, padding, pad_value, scale, weight_gradient, center, rounding
         As for :func:`xnor_conv2d`, whose ``ste`` is "clip" here.
 
@@ -125,7 +129,7 @@ def norm_xnor_conv2d(
     """
     options = _Options(stride, padding, pad_value, Rule(scale, weight_gradient, center), rounding)
     tensors = (x, gamma, beta, weight, alpha_param)
-    return _NormXnorConv2d.apply(*tensors, statistics=statistics, options=options, relu=relu)
+    return _NormXnorConv2d.apply(*tensors, statistics=statistics, options=options, relu=relu, keep=keep)
 
 
 @dataclass(frozen=True)
@@ -180,20 +184,21 @@ class _SignProduct:
     def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, Grad, Grad]:
         """Gradients of the signs, the weights and the learned scales, where ``ctx`` needs them.
 
-        ``y`` is the result when it has gone through a ReLU. The last two inputs of ``ctx`` are weights and scales.
+        ``y`` is the result when it has gone through a ReLU that is still to be differentiated; a rounded gradient does
+        that on the way. The last two inputs of ``ctx`` are weights and scales.
         """
         for_weight, for_signs = any(ctx.needs_grad[-2:]), any(ctx.needs_grad[:-2])
-        gradients = self._exact if self.options.rounding is None else self._rounded
-        grad_hat, grad_sign = gradients(ctx, grad, y, for_weight, for_signs)
+        if self.options.rounding is None:
+            grad_hat, grad_sign = self._exact(grad, for_weight, for_signs)
+        else:
+            grad_hat, grad_sign = self._rounded(grad, y, self.options.rounding, for_weight, for_signs)
         if grad_hat is None:
             return grad_sign, None, None
         grad_hat = grad_hat.reshape(self.latent.shape)
         return grad_sign, *self.options.rule.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
 
-    def _exact(self, ctx: Context, grad: Float, y: Float | None, for_weight: bool, for_signs: bool) -> _Two:
+    def _exact(self, grad: Float, for_weight: bool, for_signs: bool) -> _Two:
         o, grad_hat, grad_sign = self.options, None, None
-        if y is not None:
-            grad = kernels().relu_grad(grad, y, out=ctx.room(grad))
         if for_weight:
             grad_hat = kernels().sign_grad_weight(self.bits, grad, self.shape, self.x_shape, o.stride, *self.border)
         if for_signs:
@@ -201,11 +206,11 @@ class _SignProduct:
             grad_sign = kernels().sign_grad_input(grad, *signs, self.x_shape, o.stride, o.padding)
         return grad_hat, grad_sign
 
-    def _rounded(self, ctx: Context, grad: Float, y: Float | None, for_weight: bool, for_signs: bool) -> _Two:
+    def _rounded(self, grad: Float, y: Float | None, rounding: Rounding, for_weight: bool, for_signs: bool) -> _Two:
         o, grad_hat, grad_sign = self.options, None, None
-        assert o.rounding is not None
-        rounding = {"how": o.rounding.how, "bits": o.rounding.bits, "seed": o.rounding.seed}
-        levels = kernels().quantise_gradient(grad, self.plan.alpha, y, **rounding)
+        levels = kernels().quantise_gradient(
+            grad, self.plan.alpha, y, how=rounding.how, bits=rounding.bits, seed=rounding.seed
+        )
         if for_weight:
             grad_hat = kernels().quantised_grad_weight(self.bits, levels, self.shape, o.stride, *self.border)
         if for_signs:
@@ -257,21 +262,24 @@ class _NormXnorConv2d(Function):
         statistics: Statistics,
         options: _Options,
         relu: bool,
+        keep: bool,
     ) -> Float:
         product = _SignProduct(options, x.shape, weight, alpha)
         norm = (gamma, *statistics.of(x), statistics.eps)
         bits, within = kernels().norm_signs(x, gamma, beta, *norm[1:], *product.border)
         y = product.forward(bits, relu)
-        ctx.save(product, x, norm, statistics.training, within, y if relu else None)
+        ctx.save(product, x, norm, statistics.training, within, relu, y if relu and keep else None)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        product, x, norm, training, within, y = ctx.saved
+        product, x, norm, training, within, relu, y = ctx.saved
+        ctx.free()
+        if relu and y is None:
+            y = product.forward(product.bits, True)
+        if relu and product.options.rounding is None:
+            grad, y = kernels().relu_grad(grad, y, out=ctx.room(grad)), None  # y goes before another map comes
         grad_sign, *grads = product.backward(ctx, grad, y)
         if grad_sign is None:
             return None, None, None, *grads
-        if training:
-            return *kernels().norm_signs_grad(grad_sign, within, x, *norm, out=grad_sign), *grads
-        grad_sign *= truth(within, x.shape[3])
-        return *grad_of_fixed_norm(grad_sign, x, *norm), *grads
+        return *grad_of_norm_and_bits(grad_sign, within, x, norm, training, grad_sign), *grads

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .kbit import FusedKbitConv2d, KbitConv2d, KbitLinear
     from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
-    from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics
+    from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .pool import (
         avg_pool2d,
@@ -61,7 +61,7 @@ _NAMES_IN = {
     "kbit": ("FusedKbitConv2d", "KbitConv2d", "KbitLinear"),
     "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_range"),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics"),
+    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
     "pool": (
         *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
@@ -115,6 +115,7 @@ __all__ = [
     "max_pool2d_grad",
     "max_pool2d_grad_winners",
     "max_pool2d_winners",
+    "norm_relu",
     "norm_signs",
     "norm_signs_grad",
     "pack_planes",

@@ -58,6 +58,11 @@ def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
     return _plain(array, np.dtype(np.uint32))
 
 
+def halves_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the bits of an array (..., C), 32 channels to a half word."""
+    return *shape[:-1], -(-shape[-1] // 32)
+
+
 def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:
     """Class numbers (n,) in [0, classes), as int64."""
     array = np.asarray(value)
@@ -270,7 +275,7 @@ def quantised_weight(
     if h <= 2 * ph or w <= 2 * pw:
         raise ValueError(f"bits {bits.shape} must hold a border of {ph, pw} and an image within")
     _same_gradient(shape, (len(bits), *window.output_size(h - 2 * ph, w - 2 * pw), weight_shape[0]))
-    return np.ascontiguousarray(bits), window
+    return _plain(bits, np.dtype(np.uint32)), window
 
 
 def _same_gradient(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

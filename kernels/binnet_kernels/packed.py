@@ -13,11 +13,12 @@ from ._jit import kernel
 from .checks import Float, Window
 from .finish import NO_BITS, Bits, Finish, Run, check_bits, check_map, outputs, places
 from .geometry import Indices
+from .image import pack_image_and_mean
 from .pixels import larger, load_pixel, store
 from .scale import box_filter, room_for_means
 from .tail import run_tail
 from .tile import CHANNELS
-from .xnor import pack_image_and_mean, whole_blocks
+from .xnor import whole_blocks
 
 ONE = Window((1, 1), (1, 1), (0, 0))  # to pool nothing
 

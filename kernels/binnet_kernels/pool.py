@@ -18,6 +18,7 @@ from .lanes import (
     beats,
     either,
     equal,
+    fetch_ahead,
     first_lanes,
     load_all,
     load_lanes,
@@ -228,6 +229,7 @@ def _max_pool_grad(grad, winners, rows, cols, grad_x, n, h, w, c, oh, ow, kh, kw
                         pixel, tap = (image + i) * ow + j, (row + ph - i * sh) * kw + col + pw - j * sw
                         won = equal(load_all(winners, (pixel * blocks + block) * WIDTH), np.uint16(tap))
                         total = total + zero_unless(load_lanes(grad, pixel * c + block * WIDTH, lanes), won)
+                fetch_ahead(grad_x, (line * w + col) * c + block * WIDTH)  # to be written
                 store_lanes(grad_x, (line * w + col) * c + block * WIDTH, total, lanes)
 
 
@@ -256,4 +258,5 @@ def _spread(grad, rows, cols, share, grad_x, n, h, w, c, oh, ow):
                 for up in range(rows[2 * row], rows[2 * row + 1]):
                     for left in range(cols[2 * col], cols[2 * col + 1]):
                         total = total + load_lanes(grad, ((image + up) * ow + left) * c + i, lanes)
+                fetch_ahead(grad_x, (line * w + col) * c + i)
                 store_lanes(grad_x, (line * w + col) * c + i, total * all_lanes(share), lanes)

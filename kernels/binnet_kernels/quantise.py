@@ -127,6 +127,7 @@ def quantise_gradient(
     rows = np.empty((levels.planes, n, oh, ow, halves, 2), np.uint32)
     pitch = -(-pixels // BITS) | 1  # odd, so that the quads of a block are not all in one set of the cache
     columns = np.empty((levels.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
+    columns[:, :, -1:] = 0
     if grad.size:
         workers = get_num_threads()
         scratch = np.empty(workers * levels.planes * 2 * BITS, np.uint32)

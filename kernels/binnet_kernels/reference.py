@@ -26,6 +26,7 @@ from .reference_conv import conv2d_grad_weight as conv2d_grad_weight
 from .reference_conv import sign_grad_input as sign_grad_input
 from .reference_conv import sign_grad_weight as sign_grad_weight
 from .reference_elementwise import add as add
+from .reference_elementwise import norm_relu as norm_relu
 from .reference_elementwise import norm_signs as norm_signs
 from .reference_elementwise import norm_signs_grad as norm_signs_grad
 from .reference_elementwise import relu as relu

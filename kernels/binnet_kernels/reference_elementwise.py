@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks
-from .checks import Float, Pair
-from .finish import Bits, bits_map, bits_shape, interior
+from .checks import Float, Halves, Pair
+from .finish import Bits, bits_map, interior
 from .reference_training import batch_norm_grad, batch_norm_inference
 
 
@@ -67,11 +67,19 @@ def norm_signs_grad(
     grad: Any, within: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
 ) -> tuple[Float, Float, Float]:
     """See :func:`binnet_kernels.norm_signs_grad`."""
-    x = checks.floats(x, "x", 4)
+    (x,) = checks.channels(x)
     grad = checks.floats(grad, "grad", shape=x.shape)
-    within = checks.half_words(within, "within", bits_shape(x.shape, (0, 0)))
-    passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[3]]
+    within = checks.half_words(within, "within", checks.halves_shape(x.shape))
+    passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
     return batch_norm_grad(np.where(passed == 1, grad, np.float32(0)), x, gamma, mean, var, eps, out)
+
+
+def norm_relu(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> tuple[Float, Halves]:
+    """See :func:`binnet_kernels.norm_relu`."""
+    y = relu(batch_norm_inference(x, gamma, beta, mean, var, eps), out)
+    return y, _packed(y > 0)
 
 
 def _packed(truth: npt.NDArray[np.bool_]) -> Bits:

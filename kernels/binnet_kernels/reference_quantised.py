@@ -63,7 +63,12 @@ def _values(x: Float, factor: Float, u: Any, levels: Levels) -> Ints:
 
 
 def quantised_grad_input(
-    gradient: QuantisedGradient, weight_signs: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0
+    gradient: QuantisedGradient,
+    weight_signs: Any,
+    x_shape: tuple[int, ...],
+    stride: Pair = 1,
+    padding: Pair = 0,
+    out: Any = None,
 ) -> Float:
     """See :func:`binnet_kernels.quantised_grad_input`."""
     from .reference import conv2d_grad_input, unpack_signs
@@ -71,8 +76,8 @@ def quantised_grad_input(
     _, window = checks.quantised_input(gradient.rows.shape, weight_signs, x_shape, stride, padding)
     weight = unpack_signs(weight_signs, x_shape[3])
     sums = conv2d_grad_input(gradient.rows, weight, x_shape, window.stride, window.padding)
-    result: Float = sums * gradient.row_unit[:, None, None, None]
-    return result
+    result = checks.output(out, sums.shape)
+    return np.multiply(sums, gradient.row_unit[:, None, None, None], out=result)
 
 
 def quantised_grad_weight(
@@ -82,6 +87,7 @@ def quantised_grad_weight(
     stride: Pair = 1,
     padding: Pair = 0,
     pad_value: int = 0,
+    out: Any = None,
 ) -> Float:
     """See :func:`binnet_kernels.quantised_grad_weight`."""
     from .reference import conv2d_grad_weight
@@ -95,5 +101,5 @@ def quantised_grad_weight(
         inside[ph : h - ph, pw : w - pw] = 1
         signs = signs * inside
     sums = conv2d_grad_weight(signs, gradient.columns, weight_shape, window.stride, 0)
-    result: Float = sums * gradient.column_unit[:, None, None, None]
-    return result
+    result = checks.output(out, sums.shape)
+    return np.multiply(sums, gradient.column_unit[:, None, None, None], out=result)

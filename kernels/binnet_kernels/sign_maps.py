@@ -94,22 +94,22 @@ def norm_signs_grad(
     """Gradients of "normalise, take the sign" with the straight-through estimator (arXiv:1603.05279, section 3.1).
 
     :func:`batch_norm_grad` of ``grad`` where the bits of ``within`` are 1, and of 0 elsewhere, without writing that
-    down.
+    down. With the bits of :func:`norm_relu` it is the gradient of that.
 
     Parameters
     ----------
-    grad : array (N, H, W, C) of real numbers
+    grad : array (..., C) of real numbers
         Gradient of the signs.
-    within : uint32 (N, H, W, ceil(C / 32))
-        From :func:`norm_signs`.
+    within : uint32 (..., ceil(C / 32))
+        From :func:`norm_signs` or :func:`norm_relu`.
     x, gamma, mean, var, eps
         As given there.
-    out : float32 (N, H, W, C), C-contiguous, optional
+    out : float32 (..., C), C-contiguous, optional
         Where to write; it may be ``grad`` itself.
 
     Returns
     -------
-    grad_x : float32 (N, H, W, C)
+    grad_x : float32 (..., C)
     grad_gamma, grad_beta : float32 (C,)
 
     Raises
@@ -117,17 +117,16 @@ def norm_signs_grad(
     TypeError, ValueError
         When an argument has the wrong type or shape, or ``x`` is empty.
     """
-    x = checks.floats(x, "x", 4)
     x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
     grad = checks.floats(grad, "grad", shape=x.shape)
-    within = checks.half_words(within, "within", bits_shape(x.shape, (0, 0)))
+    within = checks.half_words(within, "within", checks.halves_shape(x.shape))
     return grad_of_norm(grad, x, gamma, mean, inverse_deviation(var, eps), checks.output(out, x.shape), within)
 
 
 def _write_bits(x: Float, mean: Float, factor: Float, shift: Float, padding: Pair, pad_value: int) -> tuple[Bits, Bits]:
     border = checks.pair(padding, "padding", 0)
     fill: Halves = border_halves(x.shape[3], checks.pad_value(pad_value))
-    bits, within = np.empty(bits_shape(x.shape, border), np.uint32), np.empty(bits_shape(x.shape, (0, 0)), np.uint32)
+    bits, within = np.empty(bits_shape(x.shape, border), np.uint32), np.empty(checks.halves_shape(x.shape), np.uint32)
     if bits.size:
         write = _norm_signs if x.size > _WORTH_SHARING else _norm_signs.alone
         write(x.ravel(), mean, factor, shift, fill, bits.ravel(), within.ravel(), *x.shape, *border)

@@ -14,10 +14,11 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import border_halves, mean_magnitude, pack_border, pack_signs, pack_values
+from .bits import border_halves, pack_signs
 from .checks import Float, Halves, Ints, Pair, Window, Words
 from .epilogue import store_dots
 from .geometry import Indices, Sliding, aligned, border_classes, sliding
+from .image import pack_image, pack_image_and_mean
 from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
@@ -159,7 +160,7 @@ class XnorConv2d:
         packed = np.empty(n * (h + 2 * ph) * (w + 2 * pw) * halves, np.uint32)
         sizes = (n, h, w, c, ph, pw)
         if not self.use_k:
-            pack = _pack_image if x.size > _WORTH_SHARING else _pack_image.alone
+            pack = pack_image if x.size > _WORTH_SHARING else pack_image.alone
             pack(x.ravel(), self._border, packed, *sizes)
             return packed, _ONE
         mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((n, oh, ow, 1), np.float32)
@@ -263,35 +264,6 @@ def in_rows(blocks: npt.NDArray[Any], o: int, depth: int) -> npt.NDArray[Any]:
 
 
 # ---------------------------------------------------------------------------------------------- kernels
-
-
-@kernel
-def _pack_image(x, border, packed, n, h, w, c, ph, pw):
-    halves, high, wide = (c + 31) // 32, h + 2 * ph, w + 2 * pw
-    for line in prange(n * high):
-        row, target = line % high - ph, line * wide * halves
-        inside = 0 <= row < h
-        pack_border(border, packed, target, wide, halves, pw if inside else wide)
-        if inside:
-            for col in range(w):
-                source = ((line // high * h + row) * w + col) * c
-                pack_values(x, source, c, packed, target + (col + pw) * halves)
-
-
-@kernel
-def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
-    halves, high, wide = (c + 31) // 32, h + 2 * ph, w + 2 * pw
-    for line in prange(n * high):
-        row, target = line % high - ph, line * wide * halves
-        inside = 0 <= row < h
-        pack_border(border, packed, target, wide, halves, pw if inside else wide)
-        for col in range(wide):
-            mean_abs_x[line * wide + col] = np.float32(0)
-        if inside:
-            for col in range(w):
-                source = ((line // high * h + row) * w + col) * c
-                pack_values(x, source, c, packed, target + (col + pw) * halves)
-                mean_abs_x[line * wide + col + pw] = mean_magnitude(x, source, c)
 
 
 @helper

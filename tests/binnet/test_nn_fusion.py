@@ -54,6 +54,11 @@ def test_what_is_joined(rng):
     conv, dense = nn.BinConv2d(4, 4, 3, rng=rng), nn.BinLinear(4, 4, rng=rng)
     assert calls(norm, conv, relu, norm, conv) == ["SignBlock", "SignBlock"]
     assert calls(norm, flatten, dense, relu, norm, dense) == ["SignBlock", "SignBlock"]
+    real, biased = (nn.Conv2d(4, 4, 3, bias=bias, rng=rng) for bias in (False, True))
+    assert calls(real, norm, relu, real, norm, conv) == ["ImageBlock", "Conv2d", "SignBlock"]
+    assert calls(biased, norm, relu) == ["Conv2d", "NormRelu"]
+    pooled = [norm, conv, relu, nn.MaxPool2d(2), norm, conv, nn.AvgPool2d(2), norm, conv]
+    assert [call.pooled for call in joined(pooled) if hasattr(call, "pooled")] == [True, True, False]
     assert calls(norm, relu, conv, relu) == ["NormRelu", "BinConv2d", "ReLU"]
     assert calls(norm, flatten, conv) == ["BatchNorm", "Flatten", "BinConv2d"]
     assert calls(conv, norm, flatten) == ["BinConv2d", "BatchNorm", "Flatten"]
@@ -112,6 +117,37 @@ def test_what_is_kept_for_the_backward_pass_is_two_bits_a_value(rng):
     saved = y.node.ctx.saved
     maps = [v for v in saved if isinstance(v, np.ndarray) and v.dtype == np.float32 and v.size > 64]
     assert {id(m) for m in maps} == {id(x.data), id(y.data)}  # which exist anyway
+
+
+def test_what_is_computed_again_is_not_kept(rng):
+    conv, norm = nn.BinConv2d(64, 8, 1, rng=rng), nn.BatchNorm(64)
+    x = Tensor(rng.standard_normal((2, 16, 16, 64)), requires_grad=True)
+    call, _ = joined([norm, conv, nn.ReLU(), nn.MaxPool2d(2)])
+    y = call(x)
+    assert not [v for v in y.node.ctx.saved if isinstance(v, np.ndarray) and v.shape == y.shape]
+    image = Tensor(rng.standard_normal((2, 16, 16, 3)))
+    real = nn.Conv2d(3, 64, 3, padding=1, rng=rng)
+    [call] = joined([real, norm, nn.ReLU()])
+    z = call(image)
+    assert not [v for v in z.node.ctx.saved if isinstance(v, np.ndarray) and v.shape == z.shape]
+
+
+@pytest.mark.parametrize("needs", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_block_at_the_image(backend, rng, needs, training):
+    grads, results = [], []
+    for run in (lambda net, x: net(x), one_by_one):
+        net = nn.Sequential(*nn.Blocks("xnor", nn.BinaryOptions(), seed=3).first_conv("a", 3, 37, 3, 2, 1))
+        x = Tensor(np.random.default_rng(1).standard_normal((2, 8, 9, 3)), requires_grad=needs)
+        y = run(net.train(training), x)
+        y.backward(np.random.default_rng(2).standard_normal(y.shape))
+        results.append(y.data)
+        grads.append([p.grad for p in (*net.parameters(), x)])
+    np.testing.assert_array_equal(*results)
+    for one, other in zip(*grads, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_array_equal(one, other)
 
 
 def test_errors_name_the_layer(rng):

@@ -15,6 +15,7 @@ import numpy as np
 import naive
 import naive_kbit
 from binnet_kernels import checks
+from naive_quantised import naive_quantised
 
 from .strategies import SIGN_SPECIALS, Geometry, geometries, pool_geometries, rounding, values
 
@@ -265,6 +266,11 @@ def norm_signs_arguments(rng, g):
     return (x, gamma, beta, mean, var), {**signs_arguments(rng, g)[1], "eps": 1e-3}
 
 
+def norm_relu_arguments(rng, g):
+    arrays, options = norm_signs_arguments(rng, g)
+    return arrays, {"eps": options["eps"]}
+
+
 def norm_signs_grad_arguments(rng, g):
     x, gamma, _, mean, var = norm_arrays(rng, g, 1)
     within = naive.naive_signs(2 * values(rng, x.shape))[1]
@@ -326,6 +332,35 @@ def sgd_arguments(rng, g):
     return arrays, {**options, "momentum": 0.9, "nesterov": bool(rng.integers(2))}
 
 
+def quantised_arguments(how, bits):
+    """A gradient, half of it behind a ReLU, scales of both signs, weights and images."""
+
+    def arguments(rng, g):
+        grad, alpha = values(rng, (g.n, *g.output_size, g.o), ZEROS, 0.3), values(rng, g.o, ZEROS)
+        arrays = grad, values(rng, grad.shape, ZEROS), alpha, values(rng, g.weight_shape), values(rng, g.x_shape)
+        rounding_options = {
+            "how": how,
+            "bits": bits,
+            "stochastic": bool(rng.integers(4)),
+            "seed": int(rng.integers(99)),
+        }
+        return arrays, {**window(g), "pad_value": int(rng.integers(-1, 2)), **rounding_options}
+
+    return arguments
+
+
+def expect_quantised(grad, y, alpha, weight, x, *, stride, padding, pad_value, how, bits, stochastic, seed):
+    """The float convolutions of the same levels, to the last bit."""
+    rows, row_unit, columns, column_unit = naive_quantised(grad, alpha, y, how, bits, stochastic, seed)
+    by_x = naive.naive_conv2d_grad_input(rows, naive.naive_sign(weight), x.shape, stride, padding)
+    bordered = naive.pad_image(naive.naive_sign(x), padding, pad_value)
+    by_weight = naive.naive_conv2d_grad_weight(bordered, columns, weight.shape, stride, 0)
+    return [
+        (sums.astype(np.float32) * unit[:, None, None, None], 0)
+        for sums, unit in ((by_x, row_unit), (by_weight, column_unit))
+    ]
+
+
 def signs_of_map(bits, x_shape, padding):
     """The signs inside a map of bits, as floats."""
     (n, h, w, c), (ph, pw) = x_shape, naive.pair(padding)
@@ -384,6 +419,17 @@ def in_place(name, given=1):
         return weight, *moments
 
     return call
+
+
+def quantised_gradients(backend, grad, y, alpha, weight, x, *, stride, padding, pad_value, **options):
+    """Both backward convolutions with one rounded gradient."""
+    gradient = backend.quantise_gradient(grad, alpha, y, **options)
+    bordered = naive.pad_image(x, padding, pad_value).astype(np.float32)
+    bits = backend.pack_signs(bordered).view(np.uint32)[..., : -(-np.shape(x)[3] // 32)]
+    return (
+        backend.quantised_grad_input(gradient, backend.pack_signs(weight), np.shape(x), stride, padding),
+        backend.quantised_grad_weight(bits, gradient, np.shape(weight), stride, padding, pad_value),
+    )
 
 
 def winners_without_rest(backend, x, **options):
@@ -479,6 +525,17 @@ CASES = [
         filters_arguments(sgd_arguments),
         expect_update(naive.naive_filters(naive.naive_sgd)),
         in_place("sgd_update_filters", 2),
+    ),
+    # ---- gradients of few levels
+    *(
+        Case(
+            f"gradients of {how}, {bits} bits",
+            quantised_arguments(how, bits),
+            expect_quantised,
+            quantised_gradients,
+            same_bits=True,
+        )
+        for how, bits in (("ternary", 1), ("ternary", 3), ("even", 2), ("even", 8), ("paper", 1))
     ),
     # ---- float32 convolution
     Case("conv2d", image_and_weight(ZEROS), linear(naive.naive_conv2d, taps)),
@@ -721,6 +778,7 @@ CASES = [
     Case("batch_statistics", lambda rng, g: (norm_arrays(rng, g, 1)[:1], {}), expect_batch_statistics),
     Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
     Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
+    Case("norm_relu", norm_relu_arguments, exactly_each(naive.naive_norm_relu), same_bits=True),
     Case("norm_signs_grad", norm_signs_grad_arguments, expect_norm_signs_grad),
     # ---- loss
     Case("softmax_cross_entropy", logits_arguments, expect_cross_entropy),

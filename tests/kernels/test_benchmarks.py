@@ -43,6 +43,7 @@ PASSES = {
     "batch_statistics": lambda x, grad, one: lambda: bk.batch_statistics(x),
     "batch_norm": lambda x, grad, one: lambda: bk.batch_norm(x, one, one, out=grad),
     "batch_norm_grad": lambda x, grad, one: lambda: bk.batch_norm_grad(grad, x, one, one, one, out=grad),
+    "norm_relu": lambda x, grad, one: lambda: bk.norm_relu(x, one, one, one, one, out=grad),
     "norm_signs": lambda x, grad, one: lambda: bk.norm_signs(x, one, one, one, one, padding=1),
     "norm_signs_grad": lambda x, grad, one: partial(
         bk.norm_signs_grad, grad, bk.signs(x)[1], x, one, one, one, out=grad

@@ -45,6 +45,7 @@ NAMES = [
     "batch_norm_grad",
     "batch_statistics",
     "signs",
+    "norm_relu",
     "norm_signs",
     "norm_signs_grad",
     "softmax_cross_entropy",
@@ -121,6 +122,7 @@ GOOD = {
     "batch_statistics": IMAGE,
     "signs": {**IMAGE, "padding": 1, "pad_value": 0},
     "norm_signs": {**IMAGE, **VECTORS, "padding": 1, "pad_value": 0},
+    "norm_relu": {**IMAGE, **VECTORS},
     "norm_signs_grad": {
         "grad": ones(2, 5, 5, 3),
         "within": np.zeros((2, 5, 5, 1), np.uint32),
@@ -130,8 +132,11 @@ GOOD = {
     "softmax_cross_entropy": {"logits": ones(4, 10), **LABELS},
     "softmax_cross_entropy_grad": {"probabilities": ones(4, 10), **LABELS},
 }
-BATCH_NORMS = ["batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"]
-ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "norm_signs_grad", "relu", "relu_grad", "add"}
+BATCH_NORMS = [
+    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"),
+    *("norm_relu", "norm_signs_grad"),
+]
+ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "relu", "relu_grad", "add"}
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
 POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
@@ -424,7 +429,8 @@ def test_label_smoothing(backend, name, value):
 
 WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
-    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad", "relu", "relu_grad", "add"),
+    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs_grad"),
+    *("relu", "relu_grad", "add"),
     "weight_gradient",
 ]
 

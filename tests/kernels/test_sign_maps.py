@@ -65,3 +65,17 @@ def test_a_gradient_that_does_not_pass_may_be_anything(backend):
     for other in results[1:]:
         for ours, theirs in zip(other, results[0], strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+@each_backend
+@given(st.sampled_from(DEPTHS), seeds)
+def test_the_gradient_is_that_of_a_relu_too(backend, c, seed):
+    """With its bits in the place of those of the signs; for rows as well as for images."""
+    rng = np.random.default_rng(seed)
+    x, grad, gamma, beta = values(rng, (7, c)), values(rng, (7, c)), values(rng, c), values(rng, c)
+    mean, var = backend.batch_statistics(x)
+    y, passed = backend.norm_relu(x, gamma, beta, mean, var)
+    np.testing.assert_array_equal(y, backend.relu(backend.batch_norm_inference(x, gamma, beta, mean, var)))
+    expected = backend.batch_norm_grad(backend.relu_grad(grad, y), x, gamma, mean, var)
+    for ours, theirs in zip(backend.norm_signs_grad(grad, passed, x, gamma, mean, var), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

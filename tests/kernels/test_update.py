@@ -153,5 +153,5 @@ def test_the_gradient_of_the_real_weights_can_be_kept(backend, name, rule):
     np.testing.assert_array_equal(both[0]["grad_hat"], arguments["grad_hat"])
     expected = backend.weight_gradient(*(arguments[key] for key in ("grad_hat", "weight", "alpha", "rule")))
     np.testing.assert_array_equal(both[1]["grad_hat"], expected)
-    with pytest.raises(TypeError, match="^grad_hat is changed in place"):
+    with pytest.raises(TypeError, match=r"^grad_hat is changed in place"):
         getattr(backend, name)(**{**arguments, "grad_hat": np.ones((5, 3, 2, 33))}, keep=True)
