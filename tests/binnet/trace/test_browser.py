@@ -7,9 +7,8 @@ import pytest
 
 from binnet.trace import embedded, write_page
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed; it comes with the browser extra"
-)
+MISSING = "playwright is not installed; it comes with the browser extra"
+sync_api = pytest.importorskip("playwright.sync_api", reason=MISSING)
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Playwright's own pipes
 
 FLAGS = (
@@ -18,6 +17,27 @@ FLAGS = (
 )  # fmt: skip
 STEPS = 15
 XOR, POPCOUNT, ERROR = 9, 10, 14
+
+# Run in the page.
+EVERYWHERE = """
+[0, 1, 2, 3, 4, 5].flatMap((r) => [0, 1, 2, 3, 4, 5].flatMap((c) =>
+  [...Array(64).keys()].map((f) => trace.{}(r, c, f))
+))
+"""
+COLOUR_BEHIND = """
+(node) => {
+  while (getComputedStyle(node).backgroundColor === "rgba(0, 0, 0, 0)") node = node.parentElement;
+  return getComputedStyle(node).backgroundColor;
+}
+"""
+NAMELESS = """
+[...document.querySelectorAll("canvas, img, button, input, [role=region]")].filter((node) =>
+  !(node.ariaLabel || node.alt || node.textContent.trim() || node.labels?.length || node.ariaLabelledByElements?.length)
+).map((node) => node.outerHTML)
+"""
+FOCUSED = """
+document.activeElement.id || document.activeElement.getAttribute("role") || document.activeElement.tagName
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +89,8 @@ def pixel_box(page, map_number, row, col, rows):
 
 def ledger(page):
     """The chain of numbers as a dictionary."""
-    return dict(
-        zip(page.locator(".ledger small").all_inner_texts(), page.locator(".ledger b").all_inner_texts(), strict=True)
-    )
+    names, values = (page.locator(f".ledger {tag}").all_inner_texts() for tag in ("small", "b"))
+    return dict(zip(names, values, strict=True))
 
 
 def test_every_step_can_be_reached_forth_and_back(open_page):
@@ -132,13 +151,10 @@ def test_moving_over_the_input_finds_the_window(open_page):
 
 def test_the_page_counts_the_same_bits_as_python(open_page, picture):
     page, t = open_page(), picture.trace
-    everywhere = (
-        "[0,1,2,3,4,5].flatMap(r => [0,1,2,3,4,5].flatMap(c => [...Array(64).keys()].map(f => trace.{}(r, c, f))))"
-    )
-    shape = t.differing.shape
-    for function, expected in (("countDiffering", t.differing), ("borderOf", t.border), ("errorOf", t.y - t.conv), ("withoutK", t.y_without_k)):  # fmt: skip
-        found = np.array(page.evaluate(everywhere.replace("{}", function)), np.float64).reshape(shape)
-        np.testing.assert_array_equal(found, np.asarray(expected, np.float64))
+    same = {"countDiffering": t.differing, "borderOf": t.border, "errorOf": t.y - t.conv, "withoutK": t.y_without_k}
+    for function, expected in same.items():
+        found = np.array(page.evaluate(EVERYWHERE.replace("{}", function)), np.float64)
+        np.testing.assert_array_equal(found.reshape(expected.shape), np.asarray(expected, np.float64))
 
 
 def test_arrow_keys_on_a_map_move_the_pixel(open_page):
@@ -239,23 +255,18 @@ def test_text_can_be_read(open_page, scheme):
         assert contrast(colour, body) >= 4.5, place
     for place in (".steps [aria-current]", ".steps button", ".ledger small", ".formula"):
         one = page.locator(place).first
-        back = "node => { while (getComputedStyle(node).backgroundColor === 'rgba(0, 0, 0, 0)') node = node.parentElement; return getComputedStyle(node).backgroundColor; }"  # fmt: skip
-        assert contrast(one.evaluate("node => getComputedStyle(node).color"), one.evaluate(back)) >= 4.5, place
+        colour = one.evaluate("node => getComputedStyle(node).color")
+        assert contrast(colour, one.evaluate(COLOUR_BEHIND)) >= 4.5, place
 
 
 def test_everything_has_a_name_and_can_be_reached_by_keyboard(open_page):
     page = open_page()
     page.evaluate(f"trace.toStep({POPCOUNT})")
-    nameless = page.evaluate(
-        "[...document.querySelectorAll('canvas, img, button, input, [role=region]')].filter(node => !(node.ariaLabel || node.alt"
-        " || node.textContent.trim() || node.labels?.length || node.getAttribute('aria-labelledby') || !node.isConnected"
-        ")).map(node => node.outerHTML)"
-    )
-    assert nameless == []
+    assert page.evaluate(NAMELESS) == []
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.getAttribute('role') || document.activeElement.tagName"))  # fmt: skip
+        reached.add(page.evaluate(FOCUSED))
     assert {"back", "forward", "filter", "channel", "zoom", "application", "region", "SUMMARY"} <= reached
 
 
