@@ -85,7 +85,7 @@ def test_wheel_holds_type_markers_data_and_licence(wheel: Path, root: Path) -> N
     assert [name for name in names if name.startswith("binnet_datasets/") and name.endswith("/digits.h5")]
     viewer = {path.relative_to(root).as_posix() for path in (root / "binnet" / "trace" / "viewer").iterdir()}
     assert viewer
-    assert viewer <= names
+    assert viewer <= set(names)
     assert [name for name in names if name.endswith("licenses/LICENSE")]
 
 

@@ -89,7 +89,7 @@ def facts(picture: Picture) -> str:
     t = picture.trace
     (kh, kw), (sh, sw), (ph, pw) = t.layer.window.size, t.layer.window.stride, t.layer.window.padding
     sizes = [" × ".join(map(str, shape)) for shape in (t.x.shape, t.dots.shape)]
-    border = f", padding {_pair(ph, pw)} of {t.layer.pad_value}" if ph or pw else ""
+    border = f", padding {_pair(ph, pw)} with {t.layer.pad_value}" if ph or pw else ""
     return f"{sizes[0]} → {sizes[1]}, window {kh} × {kw}, stride {_pair(sh, sw)}{border}, n = {t.n:,}"
 
 

@@ -47,7 +47,7 @@ def browser():
     if found is None:
         pytest.skip("no browser is installed (chromium, chromium-browser or google-chrome)")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=120_000)
         yield browser
         browser.close()
 
@@ -66,6 +66,7 @@ def open_page(browser, file):
 
     def opened(url=None, **options):
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 850}, **options})
+        context.set_default_timeout(120_000)  # ms; a busy machine takes its time
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: wrong.append(message.text))
