@@ -6,7 +6,7 @@ import pytest
 import binnet
 from binnet import Tensor, models, no_grad
 from binnet.images import read_for
-from binnet.trace import Layer, fresh_source, open_source, trace_filters, trace_image
+from binnet.trace import Layer, Source, fresh_source, named_source, open_source, trace_filters, trace_image
 from binnet_datasets import DataError, normalise
 
 
@@ -67,8 +67,7 @@ def test_what_stands_before_the_layer(picture, folder, image_file):
 )
 def test_options_of_the_network(options, note, tmp_path, image_file):
     net = models.build("lenet5", num_classes=2, in_channels=1, image_size=16, **options).eval()
-    source = fresh_source("lenet5")
-    source = type(source)("m.h5", binnet.pack(net), net)
+    source = Source("m.h5", binnet.pack(net), net)
     picture = trace_image(source, image_file)
     assert all(check.passed for check in picture.checks)
     assert picture.trace.layer.use_k == ("use_k" in options)
@@ -80,7 +79,7 @@ def test_options_of_the_network(options, note, tmp_path, image_file):
 
 def test_a_network_without_scales(image_file):
     net = models.build("lenet5", "bnn", num_classes=2, in_channels=1, image_size=16).eval()
-    picture = trace_image(type(fresh_source("lenet5"))("m", binnet.pack(net), net), image_file)
+    picture = trace_image(Source("m.h5", binnet.pack(net), net), image_file)
     assert (picture.trace.layer.alpha == 1).all()
     assert any("no scales" in note for note in picture.notes)
 
@@ -112,12 +111,28 @@ def test_layers_that_cannot_be_traced(folder, image_file):
     with pytest.raises(ValueError, match=r"'conv1' is not binary in best.h5; there are: block1.body.conv1, "):
         trace_image(source, image_file, "conv1")
     bwn = models.build("lenet5", "bwn", num_classes=2, in_channels=1, image_size=16)
-    with pytest.raises(ValueError, match="no layer that multiplies signs with signs: it is a bwn network"):
-        trace_image(type(source)("m.h5", binnet.pack(bwn), bwn), image_file)
+    with pytest.raises(ValueError, match=r"m.h5, a bwn network, has no layer that multiplies signs with signs; xnor "):
+        trace_image(Source("m.h5", binnet.pack(bwn), bwn), image_file)
     mixed = models.build("lenet5", num_classes=2, in_channels=1, image_size=16, classifier="one-bit")
     last = [name for name, _ in mixed.children()][-1]
     with pytest.raises(ValueError, match=f"'{last}' is not binary, its weights are but not its input, in m.h5"):
-        trace_image(type(source)("m.h5", binnet.pack(mixed), mixed), image_file, last)
+        trace_image(Source("m.h5", binnet.pack(mixed), mixed), image_file, last)
+
+
+def test_layers_of_several_bits(image_file):
+    net = models.build("lenet5", num_classes=2, in_channels=1, image_size=16, act_bits=2, weight_bits=3)
+    source = Source("m.h5", binnet.pack(net), net)
+    with pytest.raises(ValueError, match="no layer that multiplies signs"):
+        trace_image(source, image_file)
+
+
+def test_models_by_name(image_file):
+    picture = trace_image(named_source("quick-tiny20"), image_file, side=96)
+    assert picture.model == "quick, xnor, from quick-tiny20"
+    assert all(check.passed for check in picture.checks)
+    assert named_source("lenet5", 20).fresh
+    with pytest.raises(ValueError, match=r"unknown model 'vgg'; there are: quick-tiny20, lenet5, .*, quick$"):
+        named_source("vgg")
 
 
 def test_images_that_cannot_be_read(folder, tmp_path):
