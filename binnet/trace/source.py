@@ -10,15 +10,16 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .. import models, packed
+from .. import models, packed, shipped
 from ..autograd import no_grad
 from ..evaluate import open_model
 from ..info import DataInfo
 from ..models import Network
 from ..nn import BatchNorm
+from ..nn.options import check_word
 from ..packed import PackedModel
 from ..packed.model import flat
-from ..packed.steps import Add, BwnConv, Step, XnorConv
+from ..packed.steps import Add, BwnConv, KbitConv, Step, XnorConv
 from ..tensor import Tensor
 
 _SHIFTS = 8  # copies of the image from which a fresh network takes its statistics
@@ -57,8 +58,8 @@ class Source:
         binary = {name: step for name, step in steps.items() if isinstance(step, XnorConv)}
         if not binary:
             raise ValueError(
-                f"{self.name} has no layer that multiplies signs with signs: it is a {self.model.spec.binarize} "
-                "network, and those are in xnor and bnn networks"
+                f"{self.name}, a {self.model.spec.binarize} network, has no layer that multiplies signs with signs; "
+                "xnor and bnn networks of one bit have"
             )
         found = next(iter(binary)) if name is None else name
         if found in binary:
@@ -68,6 +69,8 @@ class Source:
 
 
 def _because(step: Step) -> str:
+    if isinstance(step, KbitConv):
+        return f", it has inputs of {step.act_bits} and weights of {len(step.planes)} bits,"
     return ", its weights are but not its input," if isinstance(step, BwnConv) else ""
 
 
@@ -75,6 +78,14 @@ def open_source(file: str) -> Source:
     """A checkpoint or packed model; StorageError, in one sentence, when that is not possible."""
     model = open_model(file)
     return Source(Path(file).name, model.packed, model.network)
+
+
+def named_source(name: str, side: int | None = None) -> Source:
+    """A model that comes with binnet, else a fresh network of this name; ValueError listing both for other names."""
+    if name in shipped.names():
+        return replace(open_source(str(shipped.path_of(name))), name=name)
+    check_word("model", name, (*shipped.names(), *models.names()))
+    return fresh_source(name, side)
 
 
 def fresh_source(name: str, side: int | None = None) -> Source:
