@@ -100,7 +100,7 @@ def show(figure: Any, caption: str, alt: str) -> None:
     drawing = re.sub(r'font: ([^;"]*)\'sans-serif\'', r"font: \1sans-serif", drawing)
     width = figure.get_figwidth()
     label = html.escape(alt, quote=True)
-    style = f"max-width: {width * 1.15:.2f}in; min-width: {min(width, 4.2) * 0.95:.2f}in"
+    style = f"max-width: {width * 1.15:.2f}in; min-width: {min(width, 5):.2f}in"
     drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}" style="{style}"', 1)
     display(HTML(f'<figure class="live"><div tabindex="0">{drawing}</div><figcaption>{caption}</figcaption></figure>'))
 
@@ -130,12 +130,12 @@ def maps(
     rows = -(-len(pictures) // columns)
     first = next(iter(pictures.values()))
     side = 6.6 / columns
-    size = (6.6, rows * (side * first.shape[0] / first.shape[1] + 0.55))
+    size = (6.6, rows * (0.96 * side * first.shape[0] / first.shape[1] + 0.42))
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis in grid.ravel():
         axis.axis("off")
     for axis, (title, picture) in zip(grid.ravel(), pictures.items(), strict=False):
-        limit = float(np.abs(picture).max()) or 1.0
+        limit = float(np.percentile(np.abs(picture), 99.5)) or 1.0  # a few outliers would pale all others
         limits = {"vmin": -limit, "vmax": limit} if title in signed else {}
         colour = colours if isinstance(colours, str) else colours.get(title, "gray")
         axis.imshow(picture, cmap="PuOr" if title in signed else colour, interpolation="nearest", **limits)
