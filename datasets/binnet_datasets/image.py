@@ -161,7 +161,7 @@ def read_centre(path: str | Path, image_size: tuple[int, int], channels: int, ma
 
     Returns
     -------
-    uint8 (*image_size, channels)
+    uint8 (rows, columns, channels)
 
     Raises
     ------

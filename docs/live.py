@@ -1,0 +1,249 @@
+"""What the cells of the pages share: checks that end the build, figures with captions, tables, bits, a photograph.
+
+A page starts with ``import live``; its cells stay short, and everything they show is computed while the site is built.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from IPython.display import HTML, display
+from PIL import Image
+
+import binnet
+import binnet_datasets
+
+Float = npt.NDArray[np.float32]
+
+BLUE, ORANGE, GREEN, PURPLE = "#3a86c8", "#e0783a", "#2e9e6b", "#a864c0"  # readable on white and on black
+_INK = "#010203"  # stands for the colour of the page's text, light or dark
+_CACHE = Path(__file__).resolve().parent / "_build" / "live"
+
+matplotlib.use("Agg")
+plt.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "binnet",
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE]),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
+        **{f"{part}.color": _INK for part in ("text", "xtick", "ytick")},
+        **{f"axes.{part}color": _INK for part in ("edge", "label")},
+        "axes.titlesize": 10,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "legend.frameon": False,
+    }
+)
+
+
+# ---------------------------------------------------------------------------------------------- checks
+
+
+def check(what: str, ours: Any, expected: Any, tolerance: float = 1e-6) -> None:
+    """End the build unless two results agree; say on the page how well they do.
+
+    Parameters
+    ----------
+    what
+        ``"Eq. 6"``, and more words if wanted: ``"Eq. 6, on all filters"``. An equation is looked for by its number.
+    ours, expected
+        Numbers or arrays of one shape.
+    tolerance
+        Largest difference allowed, as a share of the largest expected value; 0 for whole numbers.
+    """
+    a, b = np.asarray(ours, np.float64), np.asarray(expected, np.float64)
+    assert a.shape == b.shape, f"{what}: shapes {a.shape} and {b.shape}"
+    worst = float(np.abs(a - b).max(initial=0))
+    limit = tolerance * max(1.0, float(np.abs(b).max(initial=0)))
+    assert worst <= limit, f"{what}: differs by {worst:.3g}, allowed is {limit:.3g}"  # NaN fails as well
+    count = "both agree" if a.size == 1 else f"{a.size:,} numbers agree"
+    size = "exactly" if worst == 0 else f"largest difference {worst:.1e}"
+    display(HTML(f'<p class="check">{html.escape(what)}: {count}, {size}.</p>'))
+
+
+def claim(what: str, holds: bool) -> None:
+    """End the build unless ``holds``; show the sentence ``what`` as checked."""
+    assert holds, what
+    display(HTML(f'<p class="check">{html.escape(what)}</p>'))
+
+
+# ---------------------------------------------------------------------------------------------- figures
+
+
+def axes(columns: int = 1, width: float = 6.4, height: float = 2.8) -> tuple[Any, Any]:
+    """A new figure and its axes (one, or an array of them), in inches of a page some 7 wide."""
+    return plt.subplots(1, columns, figsize=(width, height))
+
+
+def show(figure: Any, caption: str, alt: str) -> None:
+    """Put a figure on the page: drawn as SVG in the colours of the page, with a caption, and ``alt`` read aloud."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    drawing = buffer.getvalue()[buffer.getvalue().index("<svg") :].replace(_INK, "currentColor")
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.S)
+    drawing = re.sub(r'font: ([^;"]*)\'sans-serif\'', r"font: \1sans-serif", drawing)
+    width = figure.get_figwidth()
+    label = html.escape(alt, quote=True)
+    style = f"max-width: {width * 1.15:.2f}in; min-width: {min(width, 4.2) * 0.95:.2f}in"
+    drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}" style="{style}"', 1)
+    display(HTML(f'<figure class="live"><div tabindex="0">{drawing}</div><figcaption>{caption}</figcaption></figure>'))
+
+
+def maps(
+    pictures: Mapping[str, npt.NDArray[Any]],
+    caption: str,
+    alt: str,
+    colours: str | Mapping[str, str] = "gray",
+    signed: Iterable[str] = (),
+    columns: int | None = None,
+) -> None:
+    """Show maps (H, W) or colour pictures (H, W, 3) beside each other, each with its title and its range.
+
+    Parameters
+    ----------
+    pictures
+        By title.
+    colours
+        A colour map of matplotlib for all, or one for each title.
+    signed
+        Titles of those whose colours are centred on 0.
+    columns
+        How many in a row; all of them unless told.
+    """
+    columns = columns or len(pictures)
+    rows = -(-len(pictures) // columns)
+    first = next(iter(pictures.values()))
+    side = 6.6 / columns
+    size = (6.6, rows * (side * first.shape[0] / first.shape[1] + 0.55))
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in grid.ravel():
+        axis.axis("off")
+    for axis, (title, picture) in zip(grid.ravel(), pictures.items(), strict=False):
+        limit = float(np.abs(picture).max()) or 1.0
+        limits = {"vmin": -limit, "vmax": limit} if title in signed else {}
+        colour = colours if isinstance(colours, str) else colours.get(title, "gray")
+        axis.imshow(picture, cmap="PuOr" if title in signed else colour, interpolation="nearest", **limits)
+        span = "" if picture.ndim == 3 else f"\n{picture.min():.3g} … {picture.max():.3g}"
+        axis.set_title(title + span, fontsize=9)
+    show(figure, caption, alt)
+
+
+# ---------------------------------------------------------------------------------------------- tables and bits
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> None:
+    """Show a table; numbers in cells should come as strings when their digits matter."""
+
+    def line(cells: Iterable[Any], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    note = f"<caption>{caption}</caption>" if caption else ""
+    display(
+        HTML(
+            f'<div class="live-table" tabindex="0"><table>{note}<thead>{line(head, "th")}</thead>'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+    )
+
+
+def bits(rows: Mapping[str, Any], n: int, total: int | None = None) -> None:
+    """Show words as rows of bits, the lowest (value 0) on the left; bits from ``n`` on are marked as unused.
+
+    Parameters
+    ----------
+    rows
+        By title: uint64 words, a number or an array (words,).
+    n
+        How many values are packed.
+    total
+        How many bits to draw, the whole of the words unless told.
+    """
+    lines = []
+    for title, words in rows.items():
+        values = np.atleast_1d(np.asarray(words, np.uint64))
+        word_bits = ((values[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)).ravel()[:total]
+        cells = "".join(
+            f'<td class="{"tail" if i >= n else ("zero", "one")[int(bit)]}">{int(bit)}</td>'
+            for i, bit in enumerate(word_bits)
+        )
+        lines.append(f'<tr><th scope="row">{html.escape(title)}</th>{cells}</tr>')
+    display(HTML(f'<div class="bits" tabindex="0"><table>{"".join(lines)}</table></div>'))
+
+
+# ---------------------------------------------------------------------------------------------- material
+
+
+def photograph(height: int = 224) -> Float:
+    """Grace Hopper, photographed by the US Navy (public domain; comes with matplotlib): float32 (H, W, 3) in [0, 1]."""
+    from matplotlib import cbook
+
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        image = Image.open(file).convert("RGB")
+    image = image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
+    return np.asarray(image, np.float32) / 255
+
+
+def digits() -> tuple[Float, npt.NDArray[np.int64], Float, npt.NDArray[np.int64]]:
+    """The built-in digits, normalised: training images (N, 8, 8, 1) and labels (N,), then those of the test."""
+    data = binnet_datasets.load("digits")
+    mean, std = data.mean_std()
+    parts = []
+    for split in (data.train, data.test):
+        parts += [*next(binnet_datasets.batches(split, len(split), mean=mean, std=std))]
+    return tuple(parts)  # type: ignore[return-value]
+
+
+def network(binarize: str = "xnor", epochs: int = 8, **options: Any) -> Any:
+    """LeNet-5 trained on the built-in digits in a few seconds, in evaluation mode.
+
+    The same arguments give the same weights; they are kept for the other pages of this build.
+    """
+    build: Any = binnet.models.build
+    net = build("lenet5", binarize=binarize, num_classes=10, in_channels=1, image_size=8, seed=0, **options)
+    words = "-".join(f"{name}={value}" for name, value in sorted(options.items()))
+    kept = _CACHE / f"lenet5-{binarize}-{epochs}-{words}.npz"
+    if kept.exists():
+        with np.load(kept) as arrays:
+            net.load_state_dict(dict(arrays))
+    else:
+        _train(net, epochs)
+        _keep(kept, net.state_dict())
+    net.eval()
+    return net
+
+
+def _train(net: Any, epochs: int) -> None:
+    x, labels, _, _ = digits()
+    optimiser = binnet.optim.Adam(net.parameters(), lr=1e-3)
+    for epoch in range(epochs):
+        order = np.random.default_rng(epoch).permutation(len(x))
+        for part in np.array_split(order, len(x) // 64):
+            loss = binnet.cross_entropy(net(binnet.Tensor(x[part])), labels[part])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+
+def _keep(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Written whole or not at all: pages run side by side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+        np.savez(file, **arrays)
+    os.replace(file.name, path)
