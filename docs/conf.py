@@ -38,6 +38,7 @@ nb_execution_mode = "force"
 nb_execution_timeout = 240
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "error"  # warnings in a cell end the build as well
 profile = DOCS / "_build" / "ipython" / "profile_default"  # not the one of whoever builds: it may hold start-up files
 profile.mkdir(parents=True, exist_ok=True)
 (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\nc.HistoryManager.enabled = False\n")
@@ -48,8 +49,7 @@ myst_dmath_double_inline = True
 
 # Reference, out of docstrings in NumPy style.
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_typehints_format = "short"
+autodoc_typehints = "none"  # the docstrings give shapes and types in words
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_ivar = True
@@ -68,7 +68,7 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
     "dark_css_variables": {"color-brand-primary": "#7db8f0", "color-brand-content": "#7db8f0"},
 }
-pygments_style, pygments_dark_style = "friendly", "monokai"
+pygments_style, pygments_dark_style = "friendly", "github-dark"
 copybutton_selector = ".cell_input div.highlight pre, div.highlight-default pre, div.highlight-bash pre"
 
 

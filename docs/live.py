@@ -163,8 +163,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "")
     )
 
 
-def bits(rows: Mapping[str, Any], n: int, total: int | None = None) -> None:
-    """Show words as rows of bits, the lowest (value 0) on the left; bits from ``n`` on are marked as unused.
+def bits(rows: Mapping[str, Any], n: int, total: int = 64) -> None:
+    """Show words bit by bit, the lowest (value 0) on the left, a row each; bits from ``n`` on are marked as unused.
 
     Parameters
     ----------
@@ -173,18 +173,20 @@ def bits(rows: Mapping[str, Any], n: int, total: int | None = None) -> None:
     n
         How many values are packed.
     total
-        How many bits to draw, the whole of the words unless told.
+        How many bits of a word to draw.
     """
     lines = []
     for title, words in rows.items():
         values = np.atleast_1d(np.asarray(words, np.uint64))
-        word_bits = ((values[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)).ravel()[:total]
-        cells = "".join(
-            f'<td class="{"tail" if i >= n else ("zero", "one")[int(bit)]}">{int(bit)}</td>'
-            for i, bit in enumerate(word_bits)
-        )
-        lines.append(f'<tr><th scope="row">{html.escape(title)}</th>{cells}</tr>')
+        for number, word in enumerate(values):
+            name = title if len(values) == 1 else f"{title}, word {number}"
+            cells = "".join(_bit(int(word) >> i & 1, 64 * number + i >= n) for i in range(total))
+            lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
     display(HTML(f'<div class="bits" tabindex="0"><table>{"".join(lines)}</table></div>'))
+
+
+def _bit(value: int, unused: bool) -> str:
+    return f'<td class="{"tail" if unused else ("zero", "one")[value]}">{value}</td>'
 
 
 # ---------------------------------------------------------------------------------------------- material
@@ -247,3 +249,14 @@ def _keep(path: Path, arrays: Mapping[str, Any]) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
         np.savez(file, **arrays)
     os.replace(file.name, path)
+
+
+def input_of(net: Any, layer: str, images: Float) -> Float:
+    """What reaches a layer of a network (by name) when it sees these images."""
+    x = binnet.Tensor(images)
+    with binnet.no_grad():
+        for name, module in net.children():
+            if name == layer:
+                return x.data  # type: ignore[no-any-return]
+            x = module(x)
+    raise ValueError(f"there is no layer {layer!r}; there are: {', '.join(name for name, _ in net.children())}")

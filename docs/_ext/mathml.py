@@ -7,6 +7,7 @@ no font for mathematics of their own.
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 _LOG = logging.getLogger(__name__)
+_BARS = re.compile(r'<mo(?: class="math\w+")?>([‖|])</mo>')  # of norms and magnitudes: they would grow with the line
 _CHARACTERS = [
     *range(0x20, 0x7F),
     *map(ord, "±·×÷¬"),
@@ -38,7 +40,7 @@ def translate(latex: str, block: bool, node: nodes.Node) -> str:
     except MathError as error:
         _LOG.warning("cannot translate the formula %r: %s", latex, error, location=node)
         return f"<code>{nodes.unescape(latex)}</code>"
-    return markup
+    return _BARS.sub(r'<mo stretchy="false">\1</mo>', markup)
 
 
 def _inline(writer: Any, node: nodes.math) -> None:
