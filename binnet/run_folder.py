@@ -91,10 +91,6 @@ class RunFolder:
         """The rows of ``metrics.csv``."""
         return list(self._metrics.rows)
 
-    def read_figures(self) -> list[Row]:
-        """The rows of ``metrics.csv`` as they stand in the file, also those of an earlier process."""
-        return self._metrics.read()
-
     def resume(self, epochs: int) -> None:
         """Drop rows past ``epochs``, which a resumed training writes again, and what a killed one left half written."""
         for table in (self._metrics, self._health):
@@ -102,6 +98,11 @@ class RunFolder:
         with _writing(self.path, "to the folder "):
             for part in self.path.glob(".*.part"):
                 part.unlink(missing_ok=True)
+
+
+def read_figures(folder: Path) -> list[Row]:
+    """The rows of ``metrics.csv`` as they stand in the file; none when there is no such file."""
+    return _Table(folder / "metrics.csv", METRICS).read()
 
 
 class _Table:

@@ -1,7 +1,7 @@
 """The comparisons of the paper's tables 1 to 3 on any images: what is compared, running it, and the report."""
 
-from .report import write
-from .runs import Outcome, run
+from .report import draw, markdown, write
+from .runs import Outcome, recorded, run
 from .tables import NAMES, Claim, Row, Table, table
 
-__all__ = ["NAMES", "Claim", "Outcome", "Row", "Table", "run", "table", "write"]
+__all__ = ["NAMES", "Claim", "Outcome", "Row", "Table", "draw", "markdown", "recorded", "run", "table", "write"]

@@ -29,22 +29,23 @@ def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) ->
         When a file cannot be written.
     """
     picture = out / f"{table.name}.png" if importlib.util.find_spec("matplotlib") else None
-    text, path = markdown(table, outcomes, command, picture.name if picture else None), out / f"{table.name}.md"
+    body, path = markdown(table, outcomes, picture.name if picture else None), out / f"{table.name}.md"
+    text = f"## {table.title}\n\n```\n{command}\n```\n\n{body}"
     try:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
         if picture is not None:
             with replacing(picture) as temporary:
-                _draw(outcomes, temporary)
+                draw(outcomes, temporary)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
-def markdown(table: Table, outcomes: Sequence[Outcome], command: str, picture: str | None = None) -> str:
-    """The report as text; accuracies are those of the best epoch, and of the last."""
+def markdown(table: Table, outcomes: Sequence[Outcome], picture: str | None = None) -> str:
+    """The table as text; accuracies are those of the best epoch, and of the last."""
     top1 = {o.row.label: 100 * o.result.top1 for o in outcomes}
-    lines = [f"## {table.title}", "", _settings(outcomes), "", "```", command, "```", ""]
+    lines = [_settings(outcomes), ""]
     lines += ["| | run | top-1 | top-5 | last epoch | training loss | paper, top-1 | top-5 | time |"]
     lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|", *map(_line, outcomes), ""]
     verdicts = [(claim, claim.holds(top1)) for claim in table.claims]
@@ -90,8 +91,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 600 else f"{seconds:.0f} s"
 
 
-def _draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Training loss and validation accuracy of all rows."""
+def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Training loss and validation accuracy of all rows, as a PNG picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import checkpoint
-from ..config import ConfigError, TrainConfig
+from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
 from ..run_folder import Row as Figures
-from ..run_folder import RunFolder
+from ..run_folder import read_figures
 from ..storage import StorageError, replacing
 from ..train import Result, fit
 from .tables import Row, Table
@@ -73,20 +73,37 @@ def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -
     return outcomes
 
 
+def recorded(table: Table, out: Path) -> list[Outcome]:
+    """The outcomes of the rows finished in ``out``, from ``config.toml``, ``metrics.csv`` and ``result.json`` of each.
+
+    Raises
+    ------
+    StorageError, ConfigError
+        When one of these files is missing or damaged.
+    """
+    outcomes = []
+    for row in table.rows:
+        folder = out / row.name
+        if (folder / "result.json").is_file():
+            config = TrainConfig.from_dict(read_toml(folder / "config.toml"))
+            outcomes.append(Outcome(row, config, _read(folder / "result.json"), read_figures(folder)))
+    return outcomes
+
+
 def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outcome:
     result = folder / "result.json"
     if result.is_file() or (folder / "last.h5").is_file():
         _check_same(config, folder)
     if result.is_file():
         console.say(f"done before: {folder}")
-        return Outcome(row, config, _read(result), RunFolder(folder).read_figures())
+        return Outcome(row, config, _read(result), read_figures(folder))
     reached = fit(config, folder, resume=(folder / "last.h5").is_file(), console=console)
     try:
         with replacing(result) as temporary:
             temporary.write_text(json.dumps(asdict(reached), indent=1), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {result}: {error.strerror}") from error
-    return Outcome(row, config, reached, RunFolder(folder).read_figures())
+    return Outcome(row, config, reached, read_figures(folder))
 
 
 def _check_same(config: TrainConfig, folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from binnet.reproduce import Claim, Outcome, report
 from binnet.storage import StorageError
 from binnet.train import Result
 
+ROOT = Path(__file__).parents[2]
 OPTIONS = {"dataset": "digits", "epochs": 1, "batch_size": 256}
 SMALL = reproduce.table("table1").with_model("lenet5").only(["lenet5-bwn", "lenet5-xnor"])
 
@@ -133,7 +137,7 @@ def outcome(row, top1, loss=1.0):
 
 def test_the_report_has_measured_and_published_figures_side_by_side():
     rows = reproduce.table("table1").rows
-    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.58)], "binnet x")
+    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.58)])
     assert "| full precision | alexnet-float | 60.0 | 90.0 | 59.0 | 1.00 | 56.6 | 80.2 | 61 s |" in text
     assert "| BWN is within 2.9 points of full precision | -2.0 | holds |" in text
     assert "XNOR-Net is within" not in text, "that row was not run"
@@ -142,14 +146,14 @@ def test_the_report_has_measured_and_published_figures_side_by_side():
 
 def test_a_conclusion_that_fails_is_said():
     rows = reproduce.table("table1").rows
-    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.5)], "binnet x")
+    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.5)])
     assert "| BWN is within 2.9 points of full precision | -10.0 | does not hold |" in text
 
 
 def test_a_row_without_a_published_figure():
     table = reproduce.table("table3")
     row = next(row for row in table.rows if row.options.get("use_k"))
-    assert "| 1.00 |  |  | 61 s |" in report.markdown(table, [outcome(row, 0.6)], "binnet x")
+    assert "| 1.00 |  |  | 61 s |" in report.markdown(table, [outcome(row, 0.6)])
 
 
 def test_the_files(done, tmp_path):
@@ -159,6 +163,7 @@ def test_the_files(done, tmp_path):
     pytest.importorskip("matplotlib")
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
     assert "![curves](table1.png)" in path.read_text()
+    assert "binnet x" in path.read_text()
 
 
 def test_a_folder_that_cannot_be_written(done, tmp_path):
@@ -193,3 +198,35 @@ def test_wrong_words(tmp_path, capsys, words, message):
     errors = capsys.readouterr().err
     assert message in errors
     assert "Traceback" not in errors
+
+
+# ---------------------------------------------------------------------------------------------- records
+
+
+def test_a_record_is_three_small_files_of_each_finished_run(done, tmp_path):
+    name = "lenet5-xnor"
+    (tmp_path / name).mkdir()
+    for file in ("config.toml", "metrics.csv", "result.json"):
+        shutil.copy(done / name / file, tmp_path / name)
+    [outcome] = reproduce.recorded(SMALL, tmp_path)
+    [_, same] = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    assert (outcome.row, outcome.config, outcome.result, outcome.epochs) == (
+        same.row,
+        same.config,
+        same.result,
+        same.epochs,
+    )
+
+
+def test_a_record_without_its_configuration_is_an_error(done, tmp_path):
+    (tmp_path / "lenet5-bwn").mkdir()
+    shutil.copy(done / "lenet5-bwn" / "result.json", tmp_path / "lenet5-bwn")
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        reproduce.recorded(SMALL, tmp_path)
+
+
+def test_the_results_page_says_what_its_records_say():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "make_results.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
