@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import bench, data, evaluate, inspect, pack, predict, reproduce, summary, train, verify
+from .commands import bench, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 
-COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, bench, data, reproduce)
+COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, reproduce)
 
 
 class Parser(argparse.ArgumentParser):

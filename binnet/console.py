@@ -33,6 +33,15 @@ class Console:
         """One line."""
         self._rich.print(text, markup=False, soft_wrap=True)
 
+    def paint(self, text: Text) -> None:
+        """Text with colours, its lines neither wrapped nor cut off."""
+        self._rich.print(text, soft_wrap=True)
+
+    @property
+    def colours(self) -> bool:
+        """Whether colours can be seen."""
+        return self._rich.color_system is not None and not self._rich.no_color
+
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> None:
         """A table; columns after the first are aligned to the right."""
         table = Table(box=None, header_style="bold", pad_edge=False)

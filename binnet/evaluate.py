@@ -42,6 +42,8 @@ class Model:
     logits : function of float32 (N, H, W, C) to float32 (N, num_classes)
     packed : PackedModel
         The model itself, or what it packs to.
+    network : Network or None
+        With the real weights, in evaluation mode; None for a packed model.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Model:
     info: DataInfo
     logits: Callable[[Float], Float]
     packed: PackedModel
+    network: Network | None = None
 
 
 def open_model(path: str | Path) -> Model:
@@ -56,7 +59,7 @@ def open_model(path: str | Path) -> Model:
     kind, arrays, description = storage.load(path)
     if kind == CHECKPOINT:
         network, info = restore(path, arrays, description)
-        return Model(kind, network.spec, info, run(network), packed.pack(network, info))
+        return Model(kind, network.spec, info, run(network), packed.pack(network, info), network)
     model = packed.from_parts(path, arrays, description)
     return Model(kind, model.spec, model.info, model, model)
 

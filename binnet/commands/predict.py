@@ -20,6 +20,7 @@ import binnet_datasets
 from binnet_datasets import DataError, Loader, StoreImages
 
 from ..console import Console
+from ..images import read_for
 from ..loading import load
 from . import options
 
@@ -127,15 +128,8 @@ def _images_in(folder: Path) -> list[str]:
 
 
 def _read(model: Model, path: str) -> Image:
-    """An image as the model saw those it was trained on: whole for the data sets by name, else as out of a store."""
-    spec, info = model.spec, model.info
-    if info.dataset in ("", *binnet_datasets.names()):
-        pixels = binnet_datasets.read_image(path, spec.image_size, spec.in_channels)
-    else:
-        config = info.provenance.get("config")
-        margin = isinstance(config, dict) and config.get("image_size") is not None
-        pixels = binnet_datasets.read_centre(path, spec.image_size, spec.in_channels, margin)
-    return binnet_datasets.normalise(pixels[None], info.mean, info.std)
+    """An image as the model saw those it was trained on."""
+    return binnet_datasets.normalise(read_for(model.spec, model.info, path)[None], model.info.mean, model.info.std)
 
 
 def _of_data(model: Model, data: str | None, console: Console) -> tuple[int, Iterator[tuple[str, Read]]]:
