@@ -32,7 +32,7 @@ def main() -> int:
     start = time.monotonic()
     settings = ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"] if options.no_run else []
     steps = {
-        "pages": [*_sphinx("html", HTML), "--jobs", "2", *settings],
+        "pages": [*_sphinx("html", HTML), *settings],
         "links": [sys.executable, str(DOCS / "_ext" / "links.py"), str(HTML)],
         "doctests": [*_sphinx("doctest", BUILT / "doctest"), *settings],
     }
