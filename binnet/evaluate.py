@@ -14,7 +14,7 @@ import numpy.typing as npt
 from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
-from . import packed, storage
+from . import packed, shipped, storage
 from .autograd import no_grad
 from .info import DataInfo
 from .models import ModelSpec, Network
@@ -42,6 +42,8 @@ class Model:
     logits : function of float32 (N, H, W, C) to float32 (N, num_classes)
     packed : PackedModel
         The model itself, or what it packs to.
+    network : Network or None
+        With the real weights, in evaluation mode; None for a packed model.
     """
 
     kind: str
@@ -49,14 +51,19 @@ class Model:
     info: DataInfo
     logits: Callable[[Float], Float]
     packed: PackedModel
+    network: Network | None = None
 
 
 def open_model(path: str | Path) -> Model:
-    """Open a checkpoint or a packed model; StorageError, in one sentence, when that is not possible."""
+    """Open a checkpoint or a packed model, or one that comes with binnet by its name.
+
+    StorageError, in one sentence, when that is not possible.
+    """
+    path = shipped.find(path)
     kind, arrays, description = storage.load(path)
     if kind == CHECKPOINT:
         network, info = restore(path, arrays, description)
-        return Model(kind, network.spec, info, run(network), packed.pack(network, info))
+        return Model(kind, network.spec, info, run(network), packed.pack(network, info), network)
     model = packed.from_parts(path, arrays, description)
     return Model(kind, model.spec, model.info, model, model)
 

@@ -152,7 +152,7 @@ def _expect_checks(app: Sphinx, doctree: nodes.document) -> None:
     """Warn where an equation is shown and nothing on its page compares it with the code."""
     code = "\n".join(block.astext() for block in doctree.findall(nodes.literal_block))
     for words, *_ in _known(app.env).get(app.env.docname, []):
-        if not re.search(rf"check\(\s*f?\"{re.escape(words)}\\b", code):
+        if not re.search(rf"check\(\s*f?\"{re.escape(words)}\b", code):
             _LOG.warning('%s has no live.check("%s", ...) on its page', words, words, location=app.env.docname)
 
 

@@ -1,0 +1,116 @@
+"""The networks whose layers can be traced: from files, or fresh ones by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+from .. import models, packed
+from ..autograd import no_grad
+from ..evaluate import open_model
+from ..info import DataInfo
+from ..models import Network
+from ..nn import BatchNorm
+from ..packed import PackedModel
+from ..packed.model import flat
+from ..packed.steps import Add, BwnConv, Step, XnorConv
+from ..tensor import Tensor
+
+_SHIFTS = 8  # copies of the image from which a fresh network takes its statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A network whose layers can be traced.
+
+    Attributes
+    ----------
+    name : str
+        The file, or the name of the network.
+    model : PackedModel
+        The network as it is packed, which computes the same bits.
+    network : Network or None
+        With the real weights; None where only a packed model is known.
+    fresh : bool
+        Whether it has never been trained.
+    """
+
+    name: str
+    model: PackedModel
+    network: Network | None
+    fresh: bool = False
+
+    def layer(self, name: str | None) -> XnorConv:
+        """A layer that multiplies signs with signs, the first when no name is given.
+
+        Raises
+        ------
+        ValueError
+            When there is none of this name, or it is of another kind, listing those there are.
+        """
+        steps = {step.name: step for step in flat(self.model.steps)}
+        binary = {name: step for name, step in steps.items() if isinstance(step, XnorConv)}
+        if not binary:
+            raise ValueError(
+                f"{self.name} has no layer that multiplies signs with signs: it is a {self.model.spec.binarize} "
+                "network, and those are in xnor and bnn networks"
+            )
+        found = next(iter(binary)) if name is None else name
+        if found in binary:
+            return binary[found]
+        wrong = f"the layer {found!r} is not binary{_because(steps[found])}" if found in steps else None
+        raise ValueError(f"{wrong or f'there is no layer {found!r}'} in {self.name}; there are: {', '.join(binary)}")
+
+
+def _because(step: Step) -> str:
+    return ", its weights are but not its input," if isinstance(step, BwnConv) else ""
+
+
+def open_source(file: str) -> Source:
+    """A checkpoint or packed model; StorageError, in one sentence, when that is not possible."""
+    model = open_model(file)
+    return Source(Path(file).name, model.packed, model.network)
+
+
+def fresh_source(name: str, side: int | None = None) -> Source:
+    """An xnor network of this name with random weights, for images of this side; ValueError when there is none."""
+    network = models.build(name, "xnor", image_size=side).eval()
+    return Source(name, packed.pack(network, DataInfo("none", (), (0.5,) * 3, (0.25,) * 3)), network, fresh=True)
+
+
+def with_statistics(source: Source, x: Float) -> Source:
+    """A fresh network whose normalisations have the mean and variance of an image (1, H, W, C) and shifted copies.
+
+    Without them nothing would centre the input of a binary layer: after a ReLU all of its signs are +1.
+    """
+    network = source.network
+    assert network is not None
+    norms = [module for _, module in network.named_modules() if isinstance(module, BatchNorm)]
+    steps = [(i * x.shape[1] // _SHIFTS, i * x.shape[2] // _SHIFTS) for i in range(_SHIFTS)]
+    batch = np.concatenate([np.roll(x, step, axis=(1, 2)) for step in steps])
+    for norm in norms:
+        norm.training, norm.momentum = True, 1.0
+    with no_grad():
+        network(Tensor(batch))
+    network.eval()
+    return replace(source, model=packed.pack(network, source.model.info))
+
+
+def steps_before(steps: Sequence[Step], name: str) -> list[Step] | None:
+    """What computes the input of a step, in order, without the branches that do not lead there; None without it."""
+    done: list[Step] = []
+    for step in steps:
+        if step.name == name:
+            return done
+        if isinstance(step, Add):
+            for branch in (step.body, step.shortcut):
+                inside = steps_before(branch, name)
+                if inside is not None:
+                    return [*done, *inside]
+        done.append(step)
+    return None

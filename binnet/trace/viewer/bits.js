@@ -1,0 +1,113 @@
+// The words under the window as bits: the input's, the filter's, and their XOR; and as a table of hexadecimal.
+
+class BitRows {
+  constructor({ xor, counts }) {
+    Object.assign(this, { xor, counts });
+    this.canvas = element("canvas", { role: "img" });
+    this.said = element("p", { class: "said" });
+    const key = element("div", { class: "key" }, ...this.keys());
+    this.box = element("div", { class: "bits", tabindex: "0", role: "region", "aria-label": "Words as bits" }, this.canvas);
+    this.table = element("tbody");
+    this.node = element("div", {}, element("h3", {}, "The words of the window"), key, this.box, this.said, this.hex());
+    this.canvas.addEventListener("pointermove", (event) => this.say(event));
+  }
+
+  keys() {
+    const entry = (colour, text, name = "") => element("span", { style: `--c: var(--${colour})`, class: name }, text);
+    const found = [entry("negative", "1 is −1"), entry("bit-off", "0 is +1")];
+    if (this.xor) found.push(entry("positive", "differs: the product is −1"));
+    return CHANNELS % 64 ? [...found, entry("hatch", `tail bits: ${CHANNELS} channels leave ${64 * META.words - CHANNELS} unused`, "tail")] : found;
+  }
+
+  hex() {
+    const heads = ["tap", "input", "filter", ...(this.xor ? ["XOR"] : []), ...(this.counts ? ["count"] : [])];
+    const row = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
+    const table = element("table", { class: "hex" }, element("thead", {}, row), this.table);
+    this.more = element("details", {}, element("summary", {}, "The same words in hexadecimal"), element("div", { class: "scroll" }, table));
+    this.more.addEventListener("toggle", () => this.fillTable());
+    return this.more;
+  }
+
+  draw() {
+    [this.a, this.b] = [windowHalves(...STATE.pixel), filterHalves(STATE.filter)];
+    this.lines = this.xor ? 3 : 2;
+    const width = Math.max(this.box.clientWidth - 16, 200);
+    [this.label, this.right] = [width > 500 ? 58 : 30, this.counts ? 34 : 4];
+    this.cell = Math.max(3, Math.min(11, (width - this.label - this.right - 14) / 64));
+    this.group = this.lines * this.cell + 8;
+    const rows = TAPS * META.words;
+    const context = sharpCanvas(this.canvas, this.label + this.right + 64 * this.cell + 14, rows * this.group);
+    context.font = `${Math.min(12, this.cell + 4)}px ${cssColour("mono")}`;
+    context.textBaseline = "middle";
+    this.colours = Object.fromEntries(["negative", "bit-off", "positive", "hatch", "quiet", "ink"].map((n) => [n, cssColour(n)]));
+    for (let row = 0; row < rows; row++) this.drawRow(context, row);
+    this.canvas.setAttribute("aria-label", this.alt());
+    this.fillTable();
+  }
+
+  alt() {
+    const differing = countDiffering(...STATE.pixel, STATE.filter);
+    const words = `${TAPS * META.words} words of the window and of filter ${STATE.filter} as rows of 64 bits`;
+    return this.xor ? `${words}, and their XOR, in which ${differing} of ${META.n} bits are 1` : words;
+  }
+
+  drawRow(context, row) {
+    const top = row * this.group;
+    const tap = Math.floor(row / META.words);
+    const name = META.words > 1 && this.label > 40 ? `${Math.floor(tap / KW)},${tap % KW} w${row % META.words}` : `${Math.floor(tap / KW)},${tap % KW}`;
+    context.fillStyle = this.colours.quiet;
+    if (this.label > 40 || row % META.words === 0) context.fillText(name, 0, top + (this.lines * this.cell) / 2);
+    const [a, b] = [this.a, this.b].map((halves) => halves.subarray(2 * row, 2 * row + 2));
+    const differs = Uint32Array.from([a[0] ^ b[0], a[1] ^ b[1]]);
+    for (let bit = 0; bit < 64; bit++) {
+      const x = this.left(bit);
+      const tail = 64 * (row % META.words) + bit >= CHANNELS;
+      [a, b, differs].slice(0, this.lines).forEach((halves, line) => this.drawBit(context, x, top + line * this.cell, bitOf(halves, bit), line, tail));
+    }
+    if (!this.counts) return;
+    context.fillStyle = this.colours.ink;
+    context.fillText(String(popcount(differs[0]) + popcount(differs[1])), this.left(63) + this.cell + 8, top + 2.5 * this.cell);
+  }
+
+  drawBit(context, x, y, bit, line, tail) {
+    const side = this.cell - 1;
+    if (tail) return hatch(context, x, y, side, side);
+    context.fillStyle = bit ? this.colours[line === 2 ? "positive" : "negative"] : this.colours["bit-off"];
+    context.fillRect(x, y, side, side);
+  }
+
+  // Bits stand in groups of eight.
+  left(bit) {
+    return this.label + bit * this.cell + 2 * Math.floor(bit / 8);
+  }
+
+  say(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const row = Math.floor((event.clientY - box.top) / this.group);
+    const bit = Array.from({ length: 64 }, (_, i) => i).findLast((i) => this.left(i) <= event.clientX - box.left);
+    if (bit === undefined || row < 0 || row >= TAPS * META.words) return;
+    const [tap, channel] = [Math.floor(row / META.words), 64 * (row % META.words) + bit];
+    const place = `tap ${Math.floor(tap / KW)},${tap % KW}`;
+    if (channel >= CHANNELS) {
+      this.said.textContent = `${place}, bit ${bit}: a tail bit, 0 in both words`;
+      return;
+    }
+    const [a, b] = [this.a, this.b].map((halves) => bitOf(halves, 64 * row + bit));
+    const [s, w] = [a, b].map((v) => (v ? "−1" : "+1"));
+    this.said.textContent = `${place}, channel ${channel}: ${s} × ${w} = ${a ^ b ? "−1" : "+1"}`;
+  }
+
+  fillTable() {
+    if (!this.more.open) return;
+    const rows = Array.from({ length: TAPS * META.words }, (_, row) => {
+      const [low, high] = [2 * row, 2 * row + 1];
+      const xor = [this.a[low] ^ this.b[low], this.a[high] ^ this.b[high]].map((half) => half >>> 0);
+      const tap = Math.floor(row / META.words);
+      const cells = [`${Math.floor(tap / KW)},${tap % KW}`, hexOf(this.a[low], this.a[high]), hexOf(this.b[low], this.b[high])];
+      if (this.xor) cells.push(hexOf(...xor));
+      if (this.counts) cells.push(String(popcount(xor[0]) + popcount(xor[1])));
+      return element("tr", {}, ...cells.map((text) => element("td", {}, text)));
+    });
+    this.table.replaceChildren(...rows);
+  }
+}
