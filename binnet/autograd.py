@@ -43,11 +43,17 @@ class Context:
     ----------
     needs_grad
         One flag an input; ``backward`` may return None where it is False, and should not compute anything for it.
+    owns_grad
+        In the backward pass: whether nobody else reads ``grad``, so that ``backward`` may write to it and return it.
     """
 
     def __init__(self, needs_grad: tuple[bool, ...]) -> None:
-        self.needs_grad = needs_grad
+        self.needs_grad, self.owns_grad = needs_grad, False
         self._saved: tuple[Any, ...] = ()
+
+    def room(self, grad: Float) -> Float | None:
+        """``grad`` itself where its memory may be used for a result of the same shape, else None."""
+        return grad if self.owns_grad else None
 
     def save(self, *values: Any) -> None:
         """Keep ``values`` for the backward pass; nothing is kept when there will be none."""
@@ -65,23 +71,30 @@ class Context:
 
 
 class Node:
-    """One recorded call: the function, its context and the inputs that want a gradient (None for the others)."""
+    """One recorded call: the function, its context, and what wants the gradients of its inputs.
 
-    def __init__(self, function: type[Function], ctx: Context, inputs: tuple[Tensor | None, ...]) -> None:
-        self.function, self.ctx, self.inputs = function, ctx, inputs
+    That is the tensor for a leaf, the node for what another call made (whose array is not kept alive by this), and None
+    for inputs without a gradient. ``shape`` is that of the result.
+    """
+
+    def __init__(
+        self, function: type[Function], ctx: Context, inputs: tuple[Tensor | Node | None, ...], shape: tuple[int, ...]
+    ) -> None:
+        self.function, self.ctx, self.inputs, self.shape = function, ctx, inputs, shape
         self.order = next(_clock)  # an input is always older than what is made from it
         self.freed = False
 
-    def backward(self, grad: Float) -> tuple[Float | None, ...]:
-        """Gradients of the inputs, checked for number and shape."""
+    def backward(self, grad: Float, owned: bool) -> tuple[Float | None, ...]:
+        """Gradients of the inputs, checked for number and shape; ``owned``: nobody else reads ``grad``."""
+        self.ctx.owns_grad = owned
         grads = self.function.backward(self.ctx, grad)
         grads = grads if isinstance(grads, tuple) else (grads,)
         name = self.function.__name__
         if len(grads) != len(self.inputs):
             raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs")
-        for tensor, value in zip(self.inputs, grads, strict=True):
-            if tensor is not None and value is not None and value.shape != tensor.shape:
-                raise RuntimeError(f"{name}.backward returned a gradient {value.shape} for an input {tensor.shape}")
+        for source, value in zip(self.inputs, grads, strict=True):
+            if source is not None and value is not None and value.shape != source.shape:
+                raise RuntimeError(f"{name}.backward returned a gradient {value.shape} for an input {source.shape}")
         return grads
 
     def free(self) -> None:
@@ -96,7 +109,8 @@ class Function:
 
     ``forward(ctx, *arrays, **options)`` returns an array; ``backward(ctx, grad)`` takes the derivative with respect to
     that array and returns one gradient (or None) for each positional input, as a tuple when there are several.
-    Neither may write to its arguments: ``grad`` can be shared with other branches.
+    Neither writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` says that it may. What it
+    returns, it gives away: fresh arrays, or ``grad`` and views of it, never anything saved.
     """
 
     @staticmethod
@@ -125,8 +139,8 @@ class Function:
         result = cls.forward(ctx, *(i.data if isinstance(i, Tensor) else i for i in inputs), **options)
         out = Tensor(result, requires_grad=any(ctx.needs_grad))
         if out.requires_grad:
-            wanted = (i if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
-            out.node = Node(cls, ctx, tuple(wanted))
+            wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
+            out.node = Node(cls, ctx, tuple(wanted), out.shape)
         return out
 
 
@@ -134,18 +148,10 @@ def backward(root: Tensor, grad: Any = None) -> None:
     """The sweep behind :meth:`binnet.Tensor.backward`; iterative, so that the depth of a graph is not limited."""
     if not root.requires_grad:
         raise RuntimeError("backward() on a tensor that does not require a gradient: nothing was recorded for it")
-    start = _start(root, grad)
-    if root.node is None:
-        _accumulate(root, start)
-        return
-    pending = {root.node: start}
-    for node in _newest_first(root.node):
-        received = pending.pop(node, None)
-        if received is not None:
-            for tensor, value in zip(node.inputs, node.backward(received), strict=True):
-                if tensor is not None and value is not None:
-                    _deliver(tensor, value, pending)
-        node.free()
+    sweep = _Sweep()
+    sweep.deliver(root.node or root, _start(root, grad), owned=False)
+    for node in [] if root.node is None else _newest_first(root.node):
+        sweep.visit(node)
 
 
 def _start(root: Tensor, grad: Any) -> Float:
@@ -169,26 +175,51 @@ def _newest_first(root: Node) -> list[Node]:
                 f"backward() a second time through {node.function.__name__}: the graph was freed by the first call; "
                 "compute the result again, or add the losses and call backward() once"
             )
-        parents = {t.node for t in node.inputs if t is not None and t.node is not None} - found
+        parents = {source for source in node.inputs if isinstance(source, Node)} - found
         found |= parents
         waiting.extend(parents)
     return sorted(found, key=lambda node: -node.order)
 
 
-def _deliver(tensor: Tensor, value: Float, pending: dict[Node, Float]) -> None:
-    if tensor.node is None:
-        _accumulate(tensor, value)
-    elif tensor.node in pending:
-        pending[tensor.node] = pending[tensor.node] + value  # not in place: the array may be shared
-    else:
-        pending[tensor.node] = value
+class _Sweep:
+    """One backward sweep: the gradients on their way, each with whether its array is the sweep's own.
+
+    Own arrays are handed on, summed into and kept as they are; an array that somebody else may read, such as a gradient
+    that goes to both sides of a sum, is copied as soon as something has to be written.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[Node, tuple[Float, bool]] = {}
+
+    def visit(self, node: Node) -> None:
+        """Run one node backward, when a gradient has reached it, and free it."""
+        if node in self._pending:
+            grad, owned = self._pending.pop(node)
+            grads = node.backward(grad, owned)
+            for number, (source, value) in enumerate(zip(node.inputs, grads, strict=True)):
+                if source is not None and value is not None:
+                    others = [g for i, g in enumerate(grads) if g is not None and i != number]
+                    others += [] if owned else [grad]
+                    fresh = value.flags.writeable and not any(np.may_share_memory(value, other) for other in others)
+                    self.deliver(source, value, fresh)
+        node.free()
+
+    def deliver(self, source: Tensor | Node, value: Float, owned: bool) -> None:
+        """Add ``value`` to what has come for ``source``: to ``grad`` of a leaf, to what waits for a node."""
+        if isinstance(source, Node):
+            known = self._pending.get(source)
+            self._pending[source] = (value, owned) if known is None else (_sum(known, (value, owned)), True)
+        elif source.grad is None:
+            source.grad = value.astype(np.float32, copy=not owned)  # whoever scales it must not touch another's
+        else:
+            source.grad += value
 
 
-def _accumulate(leaf: Tensor, value: Float) -> None:
-    if leaf.grad is None:
-        leaf.grad = np.array(value, np.float32)  # a copy: whoever scales it in place must not touch another's
-    else:
-        leaf.grad += value
+def _sum(one: tuple[Float, bool], other: tuple[Float, bool]) -> Float:
+    """Their sum, in the first of the arrays that may be written to."""
+    room = next((array for array, owned in (one, other) if owned), None)
+    total: Float = np.add(one[0], other[0], out=room)
+    return total
 
 
 def gradcheck(

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from . import __version__
 from .commands import bench, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
+from .console import printable
 
 COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, reproduce)
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         if os.environ.get("BINNET_DEBUG"):
             raise
-        print(f"binnet: error: {_sentence(error)}", file=sys.stderr)
+        print(f"binnet: error: {printable(_sentence(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("binnet: stopped", file=sys.stderr)

@@ -96,6 +96,10 @@ class TrainConfig:
     ste: str = _binary("ste", "gradient of the sign of activations")
     pad_value: int = _binary("pad_value", "border of a binary convolution")
     classifier: str = _binary("classifier", "weights of the last layer")
+    binary_gradient: str = _binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
+    grad_bits: int = _binary("grad_bits", "bits of a ternary or even binary gradient")
+    weight_bits: int = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
+    act_bits: int = _binary("act_bits", "bits of an input of a binary layer")
     seed: int = _option(0, "of all chance: weights, order of images, augmentation", least=0)
     workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
     checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)
@@ -123,6 +127,8 @@ class TrainConfig:
             raise ConfigError(
                 f"--scale-min and --scale-max must be a range, or both 0, got {self.scale_min} and {self.scale_max}"
             )
+        if self.grad_bits > 1 and self.binary_gradient not in ("ternary", "even"):
+            raise ConfigError(f"--grad-bits needs --binary-gradient ternary or even, got {self.binary_gradient}")
         if self.mixup and self.loss != "cross_entropy":
             raise ConfigError(f"--mixup needs --loss cross_entropy, got {self.loss}")
         try:

@@ -14,6 +14,11 @@ from rich.text import Text
 Advance = Callable[[int, str], None]
 
 
+def printable(text: str) -> str:
+    """The text with escapes for all that cannot be seen: the name of a file or class must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Console:
     """Where commands write.
 
@@ -30,8 +35,8 @@ class Console:
         self._rich = RichConsole(file=file, quiet=quiet, highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
-        """One line."""
-        self._rich.print(text, markup=False, soft_wrap=True)
+        """A line, or several."""
+        self._rich.print("\n".join(map(printable, text.split("\n"))), markup=False, soft_wrap=True)
 
     def paint(self, text: Text) -> None:
         """Text with colours, its lines neither wrapped nor cut off."""
@@ -48,7 +53,7 @@ class Console:
         for i, head in enumerate(heads):
             table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         if total:
             table.add_section()
             table.add_row(*(Text(cell, style="bold") for cell in total))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
-from . import packed, storage
+from . import packed, shipped, storage
 from .autograd import no_grad
 from .info import DataInfo
 from .models import ModelSpec, Network
@@ -55,7 +55,11 @@ class Model:
 
 
 def open_model(path: str | Path) -> Model:
-    """Open a checkpoint or a packed model; StorageError, in one sentence, when that is not possible."""
+    """Open a checkpoint or a packed model, or one that comes with binnet by its name.
+
+    StorageError, in one sentence, when that is not possible.
+    """
+    path = shipped.find(path)
     kind, arrays, description = storage.load(path)
     if kind == CHECKPOINT:
         network, info = restore(path, arrays, description)

@@ -13,7 +13,6 @@ import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from .models import Network
-from .nn import BinConv2d, BinLinear
 from .nn.binary import BinaryLayer
 from .tensor import Tensor
 
@@ -98,7 +97,7 @@ def watch(network: Network, images: int) -> Iterator[dict[str, Inputs]]:
     """
     every = -(-images // _SAMPLE)
     layers = binary_layers(network)
-    seen = {path: Inputs(isinstance(layer, BinConv2d | BinLinear)) for path, layer in layers.items()}
+    seen = {path: Inputs(layer.binary_input) for path, layer in layers.items()}
     for path, layer in layers.items():
         vars(layer)["forward"] = _counting(layer.forward, seen[path], every)  # stands before the class's own
     try:

@@ -6,7 +6,6 @@ made for files of strangers, and knows each size before it takes memory.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -14,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DTYPES = {"<f4": "float32", "<u8": "uint64", "<i8": "int64", "|u1": "uint8"}
+from .digests import digest
+
+DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64", "|u1": "uint8"}
 LEAST_BLOCK = 512  # of HDF5's user block, which is a power of two
 LONGEST_HEAD = 256
 LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length
@@ -158,14 +159,6 @@ def gaps(index: Index, size: int) -> list[tuple[int, int]]:
         found.append((end, part.offset))
         end = part.offset + part.nbytes
     return [*found, (end, size)]
-
-
-def digest(*pieces: bytes | memoryview) -> str:
-    """SHA-256 of some bytes, one after the other, in lower-case hexadecimal digits."""
-    sha256 = hashlib.sha256()
-    for piece in pieces:
-        sha256.update(piece)
-    return sha256.hexdigest()
 
 
 def _block(length: int) -> int:

@@ -10,7 +10,6 @@ on, a *packed model* holds what inference needs, binary weights at one bit each.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .digests import Digests, digest
 from .index import (
     LONGEST_HEAD,
     LONGEST_TEXT,
@@ -30,7 +30,6 @@ from .index import (
     Index,
     Part,
     check_places,
-    digest,
     gaps,
     parse,
     parse_head,
@@ -39,9 +38,9 @@ from .index import (
 Array = npt.NDArray[Any]
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
 VERSION = 1
-_DTYPES = ("float32", "uint64", "int64")
+_DTYPES = ("float32", "float16", "uint64", "int64")
 _NO_CHECKSUM = "{} does not have the checksum it was written with"
-_CHUNK = 1 << 20  # bytes of HDF5's structure that are read at a time
+_CHUNK = 1 << 20  # bytes that are read at a time
 
 
 class StorageError(ValueError):
@@ -58,7 +57,7 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
     kind
         ``CHECKPOINT`` or ``PACKED``.
     arrays
-        float32, uint64 or int64 arrays by name; names may hold dots, not slashes.
+        float32, float16, uint64 or int64 arrays by name; names may hold dots, not slashes.
     description
         Anything that JSON can hold.
 
@@ -128,12 +127,9 @@ def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Arra
     """
     with _opened(path) as file:
         head, index = _read_index(file, kind)
-        arrays = {name: _read_array(file, head, part) for name, part in index.parts.items()}
-        for name, array in arrays.items():
-            if digest(_bytes(array)) != index.parts[name].sha256:
-                raise DamagedError(_NO_CHECKSUM.format(name))
-        if _digest_of_rest(file, head, index) != index.rest:
-            raise DamagedError(_NO_CHECKSUM.format("what HDF5 needs"))
+        arrays, damaged = _read_parts(file, head, index)
+        if damaged:
+            raise DamagedError(_NO_CHECKSUM.format(damaged[0] or "what HDF5 needs"))
         return head.kind, arrays, _read_description(arrays)
 
 
@@ -151,9 +147,7 @@ def damaged_parts(path: str | Path) -> list[str]:
     """
     with _opened(path) as file:
         head, index = _read_index(file, None)
-        arrays = ((name, part, _read_array(file, head, part)) for name, part in index.parts.items())
-        found = [name for name, part, array in arrays if digest(_bytes(array)) != part.sha256]
-        return found + ["HDF5"] * (_digest_of_rest(file, head, index) != index.rest)
+        return [name or "HDF5" for name in _read_parts(file, head, index)[1]]
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -228,27 +222,36 @@ def _read(file: BufferedReader, start: int, length: int) -> bytes:
     return data
 
 
-def _read_array(file: BufferedReader, head: Head, part: Part) -> Array:
-    """One array, in memory of its own; the index has been checked, so it is no larger than the file."""
-    array = np.empty(part.shape, part.dtype)
-    file.seek(head.block + part.offset)
-    if file.readinto(_bytes(array)) != part.nbytes:
-        raise DamagedError("part of it cannot be read: it has become shorter")
-    return array
+def _read_parts(file: BufferedReader, head: Head, index: Index) -> tuple[dict[str, Array], list[str]]:
+    """All arrays, and the names of those without their checksum; the name of what belongs to no array is empty.
+
+    The index has been checked, so together they are no larger than the file. What has been read goes through SHA-256
+    in a thread of its own while more is read.
+    """
+    arrays = {name: np.empty(part.shape, part.dtype) for name, part in index.parts.items()}
+    size = os.fstat(file.fileno()).st_size - head.block
+    with Digests() as digests:
+        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset):
+            file.seek(head.block + part.offset)
+            for piece in _pieces(_bytes(arrays[name])):
+                if file.readinto(piece) != len(piece):
+                    raise DamagedError("part of it cannot be read: it has become shorter")
+                digests.update(name, piece)
+        for start, end in gaps(index, size):
+            for place in range(start, end, _CHUNK):
+                digests.update("", _read(file, head.block + place, min(_CHUNK, end - place)))
+    expected = {**{name: part.sha256 for name, part in index.parts.items()}, "": index.rest}
+    return arrays, [name for name, sha256 in expected.items() if digests.found(name) != sha256]
+
+
+def _pieces(data: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(data), _CHUNK):
+        yield data[start : start + _CHUNK]
 
 
 def _bytes(array: Array) -> memoryview:
     """The bytes of an array in C order."""
     return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
-
-
-def _digest_of_rest(file: BufferedReader, head: Head, index: Index) -> str:
-    size = os.fstat(file.fileno()).st_size - head.block
-    sha256 = hashlib.sha256()
-    for start, end in gaps(index, size):
-        for place in range(start, end, _CHUNK):
-            sha256.update(_read(file, head.block + place, min(_CHUNK, end - place)))
-    return sha256.hexdigest()
 
 
 def _read_description(arrays: dict[str, Array]) -> dict[str, Any]:

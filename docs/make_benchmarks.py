@@ -48,6 +48,7 @@ def page(reports: Sequence[tuple[Path, Report]], figure: bool) -> str:
 
 def _title(report: Report) -> str:
     target = f", {report.settings['target']}" if "target" in report.settings else ""
+    target += ", classifier in one bit" if report.settings.get("classifier") == "one-bit" else ""
     threads = report.machine["threads"]
     return f"{TITLES[report.what]}{target}, {threads} thread{'' if threads == 1 else 's'}"
 

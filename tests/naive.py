@@ -146,6 +146,24 @@ def naive_conv2d_grad_weight(x, grad, weight_shape, stride=1, padding=0):
     return grad_weight
 
 
+def naive_pack_map(x, padding=0, pad_value=0):
+    """sign(x) with its border, 32 signs to a half word; a border of 0 is written as +1."""
+    signs = pad_image(naive_sign(x), padding, -1 if pad_value == -1 else 1)
+    words = naive_pack_signs(signs)
+    return np.ascontiguousarray(words.view("<u4")[..., : math.ceil(np.shape(x)[3] / 32)].astype(np.uint32))
+
+
+def naive_sign_grad_weight(x, grad, weight_shape, stride=1, padding=0, pad_value=0):
+    """The weight gradient of a convolution of sign(x) with a border of ``pad_value``."""
+    return naive_conv2d_grad_weight(pad_image(naive_sign(x), padding, pad_value), grad, weight_shape, stride)
+
+
+def naive_sign_grad_input(grad, weight, alpha, x_shape, stride=1, padding=0):
+    """The input gradient of a convolution with alpha sign(W)."""
+    weight_hat = naive_sign(weight) * np.asarray(alpha, np.float64)[:, None, None, None]
+    return naive_conv2d_grad_input(grad, weight_hat, x_shape, stride, padding)
+
+
 def naive_alpha(alpha, weight):
     """True: Eq. 6. False: ones. An array: itself."""
     if alpha is True:
@@ -219,6 +237,27 @@ def naive_max_pool2d(x, kernel_size, stride=None, padding=0):
     return y
 
 
+def naive_max_pool2d_winners(x, kernel_size, stride=None, padding=0):
+    """The maxima, and the number of the tap that has won: row by row, on the border or not."""
+    (_, kw), (ph, pw) = pair(kernel_size), pair(padding)
+    (sh, sw), y = pair(kernel_size if stride is None else stride), naive_max_pool2d(x, kernel_size, stride, padding)
+    winners = np.zeros(y.shape, np.uint16)
+    for (b, i, j, k), pixels in _pool_windows(np.shape(x), kernel_size, stride, padding):
+        _, row, col, _ = pixels[first_maximum([float(x[p]) for p in pixels])]
+        winners[b, i, j, k] = (row + ph - i * sh) * kw + (col + pw - j * sw)
+    return y, winners
+
+
+def naive_max_pool2d_grad_winners(grad, winners, x_shape, kernel_size, stride=None, padding=0):
+    """An output's gradient goes to the tap of that number."""
+    (_, kw), (ph, pw), grad_x = pair(kernel_size), pair(padding), np.zeros(x_shape)
+    sh, sw = pair(kernel_size if stride is None else stride)
+    for b, i, j, k in np.ndindex(np.shape(grad)):
+        row, col = divmod(int(winners[b, i, j, k]), kw)
+        grad_x[b, i * sh + row - ph, j * sw + col - pw, k] += float(grad[b, i, j, k])
+    return grad_x
+
+
 def naive_max_pool2d_grad(grad, x, kernel_size, stride=None, padding=0):
     """All of an output's gradient goes to the first maximum of its window."""
     grad_x = np.zeros(np.shape(x))
@@ -242,6 +281,29 @@ def naive_avg_pool2d_grad(grad, x_shape, kernel_size, stride=None, padding=0):
         for p in pixels:
             grad_x[p] += float(grad[index]) / (kh * kw)
     return grad_x
+
+
+# ---------------------------------------------------------------------------------------------- element by element
+
+
+def naive_relu(x):
+    """Zero where x is below it; NaN is not."""
+    y = np.zeros(np.shape(x))
+    for i in np.ndindex(y.shape):
+        y[i] = 0 if x[i] < 0 else x[i]
+    return y
+
+
+def naive_relu_grad(grad, y):
+    """The gradient where the result is positive."""
+    grad_x = np.zeros(np.shape(y))
+    for i in np.ndindex(grad_x.shape):
+        grad_x[i] = grad[i] if y[i] > 0 else 0
+    return grad_x
+
+
+def naive_add(x, y):
+    return np.asarray(x, np.float64) + np.asarray(y, np.float64)
 
 
 # ---------------------------------------------------------------------------------------------- normalisation
@@ -277,6 +339,47 @@ def naive_batch_norm_grad(grad, x, gamma, mean, var, eps=1e-5):
         grad_mean = -(grad_x_hat * inverse).sum()
         grad_x[..., k] = grad_x_hat * inverse + grad_var * 2 * centred / rows + grad_mean / rows
     return grad_x, grad_gamma, grad_beta
+
+
+def naive_batch_statistics(x):
+    """The mean and the biased variance of each channel."""
+    x = np.asarray(x, np.float64)
+    mean = np.array([x[..., k].mean() for k in range(x.shape[-1])])
+    return mean, np.array([((x[..., k] - mean[k]) ** 2).mean() for k in range(x.shape[-1])])
+
+
+def naive_norm_signs(x, gamma, beta, mean, var, eps=1e-5, padding=0, pad_value=0):
+    """Bits of the signs, with a border, and of |v| <= 1, where v is x normalised with three roundings to float32."""
+    (n, h, w, c), (ph, pw) = np.shape(x), pair(padding)
+    halves = -(-c // 32)
+    bits = np.zeros((n, h + 2 * ph, w + 2 * pw, halves), np.uint32)
+    within = np.zeros((n, h, w, halves), np.uint32)
+    for b, i, j, k in product(range(n), range(h + 2 * ph), range(w + 2 * pw), range(c)):
+        row, col, bit = i - ph, j - pw, np.uint32(1 << k % 32)
+        value = np.float32(pad_value)
+        if 0 <= row < h and 0 <= col < w:
+            factor = np.float32(gamma[k]) / np.sqrt(np.float32(var[k]) + np.float32(eps))
+            value = (np.float32(x[b, row, col, k]) - np.float32(mean[k])) * factor + np.float32(beta[k])
+            if abs(value) <= 1:
+                within[b, row, col, k // 32] |= bit
+        if value < 0:
+            bits[b, i, j, k // 32] |= bit
+    return bits, within
+
+
+def naive_signs(x, padding=0, pad_value=0):
+    """The same of x itself: normalised by nothing."""
+    ones, zeros = np.ones(np.shape(x)[3]), np.zeros(np.shape(x)[3])
+    return naive_norm_signs(x, ones, zeros, zeros, ones, 0.0, padding, pad_value)
+
+
+def naive_norm_signs_grad(grad, within, x, gamma, mean, var, eps=1e-5):
+    """The gradient counts where its bit is 1; the rest is the normalisation's."""
+    passed = np.zeros(np.shape(grad))
+    for b, i, j, k in np.ndindex(passed.shape):
+        if int(within[b, i, j, k // 32]) >> k % 32 & 1:
+            passed[b, i, j, k] = grad[b, i, j, k]
+    return naive_batch_norm_grad(passed, x, gamma, mean, var, eps)
 
 
 # ---------------------------------------------------------------------------------------------- loss

@@ -83,6 +83,7 @@ def test_wheel_holds_type_markers_data_and_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert [name for name in names if name.startswith("binnet_datasets/") and name.endswith("/digits.h5")]
+    assert "binnet/shipped/quick-tiny20.h5" in names
     assert [name for name in names if name.endswith("licenses/LICENSE")]
 
 
@@ -92,6 +93,12 @@ def test_installed_package_is_imported_from_the_environment(environment: Path, t
     result = _run([str(_script(environment, "python")), "-W", "error", "-c", code], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert Path(result.stdout.strip()).resolve().is_relative_to(environment.resolve())
+
+
+def test_installed_package_brings_a_model(environment: Path, tmp_path: Path) -> None:
+    code = "import binnet; print(binnet.load('quick-tiny20').info.dataset)"
+    result = _run([str(_script(environment, "python")), "-W", "error", "-c", code], cwd=tmp_path)
+    assert (result.returncode, result.stdout.strip()) == (0, "tiny-imagenet-20"), result.stderr
 
 
 def test_installed_command_answers_help(environment: Path, tmp_path: Path, root: Path) -> None:

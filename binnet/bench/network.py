@@ -11,14 +11,16 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .. import models
+from .. import models, shipped
 from ..evaluate import open_model
-from ..packed import PackedModel, pack
+from ..packed import PackedModel, pack, summarise
 from .layers import Row
 from .timing import medians
 
 
-def open_network(target: str, binarize: str, num_classes: int, in_channels: int, image_size: int | None) -> PackedModel:
+def open_network(
+    target: str, binarize: str, num_classes: int, in_channels: int, image_size: int | None, classifier: str = "real"
+) -> PackedModel:
     """A packed model from a file, or a network by name with random weights.
 
     Raises
@@ -27,10 +29,19 @@ def open_network(target: str, binarize: str, num_classes: int, in_channels: int,
         When ``target`` is neither, or the network cannot be built like this.
     """
     if target in models.names():
-        return pack(models.build(target, binarize, num_classes, in_channels, image_size))
-    if not Path(target).exists():
+        return pack(models.build(target, binarize, num_classes, in_channels, image_size, classifier=classifier))
+    if not Path(target).exists() and target not in shipped.names():
         raise ValueError(f"{target} is neither a file nor a network; the networks are {', '.join(models.names())}")
     return open_model(target).packed
+
+
+def sizes(model: PackedModel) -> list[Row]:
+    """What the bytes of the model's file are for, in one row."""
+    arrays = model.arrays()
+    signs, alpha = (sum(a.nbytes for name, a in arrays.items() if name.endswith(end)) for end in (".signs", ".alpha"))
+    real, file = sum(a.nbytes for a in arrays.values()) - signs - alpha, len(model.to_bytes())
+    float32 = summarise(model).float32_bytes
+    return [{"signs": signs, "alpha": alpha, "real": real, "file": file, "float32": float32}]
 
 
 def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], list[Row]]:

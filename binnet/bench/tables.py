@@ -135,6 +135,18 @@ TABLES: dict[str, Table] = {
             "ratios are against the same as by channels.",
         ),
     ),
+    "sizes": Table(
+        "Size of the file, bytes",
+        {
+            "one-bit weights": _word("signs"),
+            "scales α": _word("alpha"),
+            "other arrays": _word("real"),
+            "file": _word("file"),
+            "all as float32": _word("float32"),
+            "× smaller": lambda row: f"{row['float32'] / row['file']:.1f}",
+        },
+        ("One-bit weights are a thirty-second of their float32 size; what else the file holds is index and HDF5.",),
+    ),
     "network": Table(
         "Whole network",
         {"batch": _word("batch"), "ms": _milli("whole_s"), "images/s": _number("images_per_s")},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import models
 from ..console import Console
+from ..nn.options import CHOICES
 from . import options
 
 if TYPE_CHECKING:
@@ -91,8 +92,10 @@ def _add_figure4(parser: argparse.ArgumentParser) -> None:
 def _add_network(parser: argparse.ArgumentParser) -> None:
     text = f"packed model, checkpoint, or a network by name with random weights: {', '.join(models.names())}"
     parser.add_argument("target", metavar="FILE|NAME", help=text)
-    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images at a time, besides 1 (default: 32)")
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="images at a time, besides 1 (default: 64)")
     parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="with a NAME (default: xnor)")
+    words = CHOICES["classifier"]
+    parser.add_argument("--classifier", choices=words, default="real", help="with a NAME (default: real)")
     parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help="with a NAME (default: 1000)")
     parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="with a NAME (default: 3)")
     parser.add_argument("--image-size", type=int, metavar="N", help="with a NAME (default: the network's own)")
@@ -134,8 +137,8 @@ def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[
     from ..bench import network
 
     a = arguments
-    model = network.open_network(a.target, a.binarize, a.num_classes, a.in_channels, a.image_size)
-    tables: dict[str, list[Row]] = {"network": [], "kinds": []}
+    model = network.open_network(a.target, a.binarize, a.num_classes, a.in_channels, a.image_size, a.classifier)
+    tables: dict[str, list[Row]] = {"sizes": network.sizes(model), "network": [], "kinds": []}
     batches = sorted({1, a.batch})
     with console.progress(len(batches), "batches") as advance:
         for batch in batches:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage
-from ..console import Console
+from .. import shipped, storage
+from ..console import Console, printable
 from ..index import DTYPES, Index
 from ..storage import StorageError
 from . import options
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Inspect; damaged parts are named, and make the exit code 1."""
     console = Console(to_stderr=arguments.json)
+    arguments.file = str(shipped.find(arguments.file))
     if arguments.layer is not None:
         layer = _layer(arguments.file, arguments.layer)
         if arguments.json:
@@ -101,7 +102,7 @@ def _in_words(value: Any) -> str:
         return separator.join(map(_in_words, value))
     if isinstance(value, float):
         return f"{value:.6g}"
-    return str(value) if str(value).isprintable() else ascii(value)  # a stranger's file must not steer the terminal
+    return printable(str(value))
 
 
 def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:

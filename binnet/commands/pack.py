@@ -10,9 +10,10 @@ from typing import Any
 import binnet_datasets
 
 from ..console import Console
+from ..packed.real import REAL
 from ..storage import CHECKPOINT, StorageError
 from . import options
-from .verify import compare, differences, require_agreement
+from .verify import compare, in_words, require_agreement
 
 HELP = "turn a checkpoint into a packed model"
 
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "compare on the test images of this data set first: nothing is written that gives one of them another class"
     parser.add_argument("--dataset", choices=binnet_datasets.names(), help=text)
     parser.add_argument("--data", metavar="PATH", help="the same on a store, or folder or tar of images")
+    text = "how to store the weights of real layers; float16 is smaller, and may change a prediction (default: float32)"
+    parser.add_argument("--real", choices=REAL, default="float32", help=text)
     options.add_threads(parser)
     options.add_json(parser)
 
@@ -43,13 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
     if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
         raise StorageError(f"{arguments.out} is the checkpoint itself; choose another name for the packed model")
+    packed = model.packed.with_real(arguments.real)
     if arguments.dataset or arguments.data:
-        name, found = compare(model, model.packed, arguments, console)
-        require_agreement(found, "the packed model")
-        console.say(f"the same class for all {found.n:,} test images of {name}; {differences(found)}")
-    files = export(model.packed, arguments.export_numpy) if arguments.export_numpy else []
-    model.packed.save(arguments.out)
-    s = summarise(model.packed)
+        name, found = compare(model, packed, arguments, console)
+        if packed.real == "float32":
+            require_agreement(found, "the packed model")
+        console.say(in_words(found, name, packed.real))
+    files = export(packed, arguments.export_numpy) if arguments.export_numpy else []
+    packed.save(arguments.out)
+    s = summarise(packed)
     if arguments.json:
         exported: dict[str, Any] = {"exported": [*map(str, files)]} if files else {}
         sizes = {"float32_bytes": s.float32_bytes, "packed_bytes": s.file_bytes}

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 import binnet_datasets
 from binnet_datasets import DataError, Loader, StoreImages
 
-from ..console import Console
+from .. import shipped
+from ..console import Console, printable
 from ..images import read_for
 from ..loading import load
 from . import options
@@ -35,8 +36,10 @@ _COLUMNS = ("image", "rank", "label", "class", "probability")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", help="checkpoint or packed model")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint or packed model; not with --model")
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="image file, or folder of images")
+    text = f"a model that comes with binnet, in the place of FILE: {', '.join(shipped.names())}"
+    parser.add_argument("--model", metavar="NAME", help=text)
     text = "predict the test images of this store, or of this folder or tar of images"
     parser.add_argument("--data", metavar="PATH", help=text)
     parser.add_argument("--top", type=int, default=1, metavar="K", help="how many classes to name (default: 1)")
@@ -53,12 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--top must be at least 1, got {arguments.top}")
     if arguments.json and arguments.csv:
         raise ValueError("--json and --csv cannot be given together")
-    if not arguments.images and arguments.data is None:
+    file, paths = _file_and_paths(arguments)
+    if not paths and arguments.data is None:
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
-    model = open_model(arguments.file)
+    model = open_model(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
-    images = [*_of_paths(model, arguments.images)]
+    images = [*_of_paths(model, paths)]
     count, of_data = _of_data(model, arguments.data, console)
     begun, out = time.perf_counter(), _Output(arguments, console)
     with console.progress(len(images) + count) as advance:
@@ -69,9 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
                 out.report(error)
             advance(1, "")
     out.finish()
-    if count or any(Path(path).is_dir() for path in arguments.images):
+    if count or any(Path(path).is_dir() for path in paths):
         out.say_rate(time.perf_counter() - begun)
     return 1 if out.unreadable else 0
+
+
+def _file_and_paths(arguments: argparse.Namespace) -> tuple[str | Path, list[str]]:
+    """The model's file, and the images; with --model the first word is an image too."""
+    given = [] if arguments.file is None else [arguments.file]
+    if arguments.model is not None:
+        return shipped.path_of(arguments.model), [*given, *arguments.images]
+    if not given:
+        raise ValueError("the following arguments are required: FILE, or --model NAME")
+    return arguments.file, arguments.images
 
 
 class _Output:
@@ -93,11 +107,12 @@ class _Output:
             rows = ([name, rank, c["label"], c["class"], c["probability"]] for rank, c in enumerate(found, 1))
             self._csv.writerows(rows)
         else:
-            self._console.say(f"{name}: " + ", ".join(f"{c['class']} {c['probability']:.2%}" for c in found))
+            classes = (f"{printable(c['class'])} {c['probability']:.2%}" for c in found)
+            self._console.say(f"{printable(name)}: {', '.join(classes)}")
 
     def report(self, error: DataError) -> None:
         """An image that cannot be read."""
-        print(f"binnet: error: {error}", file=sys.stderr)
+        print(f"binnet: error: {printable(str(error))}", file=sys.stderr)
         self.unreadable += 1
 
     def finish(self) -> None:

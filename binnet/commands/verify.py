@@ -15,6 +15,7 @@ from . import options
 if TYPE_CHECKING:
     from ..agreement import Agreement, Logits
     from ..evaluate import Model
+    from ..packed import PackedModel
 
 HELP = "check that a packed model predicts the same as the checkpoint it was made from"
 
@@ -45,9 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     name, found = compare(checkpoint, packed.logits, arguments, console)
     if arguments.json:
         print(json.dumps({"dataset": name, **asdict(found)}))
-    require_agreement(found, arguments.packed)
-    console.say(f"the same class for all {found.n:,} test images of {name}; {differences(found)}")
+    if packed.packed.real == "float32":
+        require_agreement(found, arguments.packed)
+    elif not _same_weights(checkpoint.packed.with_real(packed.packed.real), packed.packed):
+        raise ValueError(f"{arguments.packed} does not hold the weights of {arguments.checkpoint} rounded to float16")
+    console.say(in_words(found, name, packed.packed.real))
     return 0
+
+
+def _same_weights(first: PackedModel, second: PackedModel) -> bool:
+    """Whether all arrays are the same, bit by bit: then nothing but the rounding can make a difference."""
+    ours, theirs = first.arrays(), second.arrays()
+    return all(array.tobytes() == theirs[name].tobytes() for name, array in ours.items())
 
 
 def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console: Console) -> tuple[str, Agreement]:
@@ -70,10 +80,20 @@ def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console
 def require_agreement(found: Agreement, path: str) -> None:
     """ValueError unless all classes are the same."""
     if found.differing:
-        raise ValueError(f"{path} gives {found.differing:,} of {found.n:,} images another class; {differences(found)}")
+        raise ValueError(f"{path} gives {found.differing:,} of {found.n:,} images another class; {_differences(found)}")
 
 
-def differences(found: Agreement) -> str:
+def in_words(found: Agreement, name: str, real: str) -> str:
+    """What a comparison on the test images of a data set has found; only a rounding of real weights changes classes."""
+    images = f"{found.n:,} test images of {name}"
+    if found.differing:
+        return (
+            f"with weights rounded to {real} {found.differing:,} of {images} get another class; {_differences(found)}"
+        )
+    return f"the same class for all {images}; {_differences(found)}"
+
+
+def _differences(found: Agreement) -> str:
     """The largest difference in words."""
     if not found.largest:
         return "no logit differs by a bit"

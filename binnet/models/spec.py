@@ -91,7 +91,7 @@ class Network(Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         axes: tuple[str | int, ...] = self.spec.image_size if self.fixed_size else ("H", "W")
-        self.expect(x, "N", *axes, self.spec.in_channels)
+        self.expect(x.shape, "N", *axes, self.spec.in_channels)
         return super().forward(x)
 
     @property

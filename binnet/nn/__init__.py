@@ -1,8 +1,9 @@
 """Modules, layers, binary layers, and the blocks that networks are built from."""
 
 from . import init
-from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
+from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
 from .blocks import Blocks
+from .containers import Named, Residual, Sequential
 from .layers import (
     AvgPool2d,
     BatchNorm,
@@ -12,10 +13,7 @@ from .layers import (
     GlobalAvgPool,
     Linear,
     MaxPool2d,
-    Named,
     ReLU,
-    Residual,
-    Sequential,
 )
 from .module import LayerError, Module, Parameter
 from .options import MODES, BinaryOptions
@@ -41,6 +39,7 @@ __all__ = [
     "Module",
     "Named",
     "Parameter",
+    "Quantise",
     "ReLU",
     "Residual",
     "Sequential",

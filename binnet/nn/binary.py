@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from binnet_kernels.checks import Float, Pair, pair
@@ -11,6 +15,9 @@ from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 from .options import BinaryOptions
+
+if TYPE_CHECKING:
+    from .layers import BatchNorm
 
 
 class Sign(Module):
@@ -24,6 +31,38 @@ class Sign(Module):
         return ops.sign(x, self.ste)
 
 
+class Quantise(Module):
+    """The activation of ``bits`` bits: levels from −1 to +1, with a clipped straight-through gradient."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.quantise(x, self.bits)
+
+
+class GradientRounding(Module):
+    """Rounds what comes back to a binary layer, so that its backward pass is binary too.
+
+    The chance in it is a function of ``seed`` and of the number of training passes so far, a buffer as in
+    :class:`binnet.nn.Dropout`.
+    """
+
+    buffer_names = ("step",)
+
+    def __init__(self, how: str, bits: int, seed: Sequence[int]) -> None:
+        super().__init__()
+        self.how, self.bits, self.seed = how, bits, [*seed]
+        self.step = np.zeros((), np.int64)
+
+    def next(self) -> ops.Rounding:
+        """For the pass that begins now."""
+        seed = np.random.SeedSequence([*self.seed, int(self.step)]).generate_state(1, np.uint64)[0]
+        self.step += self.training
+        return ops.Rounding(self.how, self.bits, int(seed))
+
+
 class BinaryLayer(Module):
     """What all four layers share: the real weights, and how they are binarised.
 
@@ -35,9 +74,20 @@ class BinaryLayer(Module):
         The scales when they are learned.
     scale : "mean", "learned" or "none"
     center : bool
+    rounding : GradientRounding or None
+        In layers with binary inputs, when ``binary_gradient`` is on.
     """
 
-    def __init__(self, shape: tuple[int, ...], options: BinaryOptions, scaled: bool, rng: np.random.Generator) -> None:
+    binary_input = False
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        options: BinaryOptions,
+        scaled: bool,
+        rng: np.random.Generator,
+        seed: Sequence[int],
+    ) -> None:
         super().__init__()
         self.options = options
         self.scale = options.scale if scaled else "none"
@@ -49,17 +99,42 @@ class BinaryLayer(Module):
         self.alpha: Parameter | None = None
         if self.scale == "learned":
             self.alpha = Parameter(self._first_scales(), decay=False)
+        self.rounding: GradientRounding | None = None
+        if self.binary_input and options.binary_gradient != "off":
+            self.rounding = GradientRounding(options.binary_gradient, options.grad_bits, seed)
 
     def _first_scales(self) -> Float:
         if init.is_outline(self.weight.data):
             return np.zeros(len(self.weight.data), np.float32)
-        return ops.weight_alpha(ops.centred(self.weight.data) if self.center else self.weight.data)
+        return ops.KbitRule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.data, None)[1]
 
     def binary_weight(self) -> tuple[Float, Float]:
-        """The array whose signs the layer computes with, and the scales α (O,); to pack the layer."""
-        return ops.binary_weight(
-            self.weight.data, None if self.alpha is None else self.alpha.data, self.scale, self.center
-        )
+        """The array whose signs (levels) the layer computes with, and the scales α (O,); to pack the layer."""
+        rule = ops.KbitRule(self.scale, center=self.center, bits=self.weight_bits)
+        return rule.binary_weight(self.weight.data, None if self.alpha is None else self.alpha.data)
+
+    @property
+    def weight_bits(self) -> int:
+        """Of each weight: those of the options where inputs are binary, else 1."""
+        return self.options.weight_bits if self.binary_input else 1
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Of weights and inputs, as :mod:`binnet.ops` takes them where they are more than one each."""
+        return {"weight_bits": self.weight_bits, "act_bits": self.options.act_bits}
+
+    @property
+    def needs_signs_only(self) -> bool:
+        """Whether signs are all that both passes need of a binary input: K and the polynomial need the values."""
+        return self.options.ste == "clip" and not self.use_k and not self.options.levels
+
+    def rule(self) -> dict[str, Any]:
+        """How the weights are binarised and differentiated, as :mod:`binnet.ops` takes it."""
+        return {"scale": self.scale, "weight_gradient": self.options.weight_gradient, "center": self.center}
+
+    def of_pass(self) -> dict[str, Any]:
+        """What a pass over binary inputs takes beside the rule; each call counts as a pass."""
+        return {"rounding": None if self.rounding is None else self.rounding.next()}
 
 
 class _Conv(BinaryLayer):
@@ -74,9 +149,10 @@ class _Conv(BinaryLayer):
         options: BinaryOptions | None = None,
         scaled: bool = True,
         rng: np.random.Generator,
+        seed: Sequence[int] = (),
     ) -> None:
         kh, kw = pair(kernel_size, "kernel_size", 1)
-        super().__init__((out_channels, kh, kw, in_channels), options or BinaryOptions(), scaled, rng)
+        super().__init__((out_channels, kh, kw, in_channels), options or BinaryOptions(), scaled, rng, seed)
         self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
 
 
@@ -89,8 +165,9 @@ class _Linear(BinaryLayer):
         options: BinaryOptions | None = None,
         scaled: bool = True,
         rng: np.random.Generator,
+        seed: Sequence[int] = (),
     ) -> None:
-        super().__init__((out_features, in_features), options or BinaryOptions(), scaled, rng)
+        super().__init__((out_features, in_features), options or BinaryOptions(), scaled, rng, seed)
 
 
 class BinConv2d(_Conv):
@@ -109,40 +186,53 @@ class BinConv2d(_Conv):
         False: no α and no K, the layer of BNN (arXiv:1602.02830).
     rng
         Draws the initial weights.
+    seed
+        Of the chance in ``binary_gradient``, whole numbers.
     """
 
+    binary_input = True
+
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", self.weight.shape[3])
-        return ops.xnor_conv2d(
-            x,
-            self.weight,
-            self.alpha,
-            stride=self.stride,
-            padding=self.padding,
-            pad_value=self.pad_value,
-            scale=self.scale,
-            use_k=self.use_k,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-            ste=self.options.ste,
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        if self.options.levels:
+            options = {**self._window(), **self.rule(), **self.bits}
+            return ops.kbit_conv2d(x, self.weight, self.alpha, use_k=self.use_k, **options)
+        options = {**self._window(), **self.rule(), **self.of_pass()}
+        return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
+
+    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
+        """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here."""
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        options = {**self._window(), **self.rule(), **self.of_pass()}
+        return ops.norm_xnor_conv2d(
+            x, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, **options
         )
+
+    def _window(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "pad_value": self.pad_value}
 
 
 class BinLinear(_Linear):
     """XNOR dense layer, (N, in_features) to (N, out_features); see :class:`BinConv2d`. K is the mean of a row's |x|."""
 
+    binary_input = True
+
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", self.weight.shape[1])
-        return ops.xnor_linear(
-            x,
-            self.weight,
-            self.alpha,
-            scale=self.scale,
-            use_k=self.use_k,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-            ste=self.options.ste,
+        self.expect(x.shape, "N", self.weight.shape[1])
+        if self.options.levels:
+            return ops.kbit_linear(x, self.weight, self.alpha, use_k=self.use_k, **self.rule(), **self.bits)
+        options = {**self.rule(), **self.of_pass()}
+        return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
+
+    def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool) -> Tensor:
+        """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
+        self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
+        images = x if x.ndim == 4 else ops.as_pixels(x)
+        options = {**self.rule(), **self.of_pass()}
+        y = ops.norm_xnor_conv2d(
+            images, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, **options
         )
+        return ops.as_rows(y)
 
 
 class BwnConv2d(_Conv):
@@ -153,29 +243,13 @@ class BwnConv2d(_Conv):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", self.weight.shape[3])
-        return ops.bwn_conv2d(
-            x,
-            self.weight,
-            self.alpha,
-            stride=self.stride,
-            padding=self.padding,
-            scale=self.scale,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-        )
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        return ops.bwn_conv2d(x, self.weight, self.alpha, stride=self.stride, padding=self.padding, **self.rule())
 
 
 class BwnLinear(_Linear):
     """Dense layer of real inputs with binary weights, (N, in_features) to (N, out_features)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", self.weight.shape[1])
-        return ops.bwn_linear(
-            x,
-            self.weight,
-            self.alpha,
-            scale=self.scale,
-            weight_gradient=self.options.weight_gradient,
-            center=self.center,
-        )
+        self.expect(x.shape, "N", self.weight.shape[1])
+        return ops.bwn_linear(x, self.weight, self.alpha, **self.rule())

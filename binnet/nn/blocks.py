@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from binnet_kernels.checks import Pair, pair
 
-from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
-from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, Named, ReLU, Residual, Sequential
+from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
+from .containers import Named, Residual, Sequential
+from .init import chance
+from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
 from .module import Module
 from .options import MODES, BinaryOptions, check_word
 
@@ -46,12 +46,12 @@ class Blocks:
     def __init__(self, mode: str, options: BinaryOptions, seed: int = 0) -> None:
         check_word("binarize", mode, MODES)
         self.mode, self.options, self.seed = mode, options, seed
-        self.rng = np.random.default_rng(seed)
+        self.rng = chance(seed)
         self.scaled = mode in ("xnor", "bwn")
         self.binary_input = mode in ("xnor", "bnn")
         self.norm_first = self.binary_input and options.order == "bacp"
         self.one_bit_classifier = options.classifier == "one-bit" and mode != "float"
-        self._dropouts = 0
+        self._dropouts = self._layers = 0  # so far
 
     def conv(
         self,
@@ -167,11 +167,13 @@ class Blocks:
             # The input has gone through Sign already. A second sign changes nothing, but the polynomial would
             # multiply the gradient by its value at ±1, which is 0.
             options = dataclasses.replace(options, ste="clip")
-        return {"options": options, "scaled": self.scaled, "rng": self.rng}
+        self._layers += 1
+        return {"options": options, "scaled": self.scaled, "rng": self.rng, "seed": [self.seed, self._layers]}
 
     def _activation(self, name: str) -> Named:
         if self.binary_input and not self.norm_first:
-            return f"{name}_sign", Sign(self.options.ste)
+            bits = self.options.act_bits
+            return f"{name}_sign", Sign(self.options.ste) if bits == 1 else Quantise(bits)
         return f"{name}_relu", ReLU()
 
     def _after(self, name: str, relu: bool, activation: bool) -> list[Named]:

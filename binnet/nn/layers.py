@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from binnet_kernels.checks import Pair, pair, pool_window
 from .. import ops
 from ..tensor import Tensor
 from . import init
-from .module import LayerError, Module, Parameter
-
-Named = tuple[str, Module]
+from .module import Module, Parameter
 
 
 class Conv2d(Module):
@@ -47,7 +45,7 @@ class Conv2d(Module):
         self.bias = Parameter(np.zeros(out_channels), decay=False) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", self.weight.shape[3])
+        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
         return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
 
@@ -60,7 +58,7 @@ class Linear(Module):
         self.bias = Parameter(np.zeros(out_features), decay=False) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", self.weight.shape[1])
+        self.expect(x.shape, "N", self.weight.shape[1])
         return ops.linear(x, self.weight, self.bias)
 
 
@@ -80,19 +78,18 @@ class BatchNorm(Module):
         self.running_mean = np.zeros(channels, np.float32)
         self.running_var = np.ones(channels, np.float32)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        self.check(x)
+        return ops.batch_norm(x, self.gamma, self.beta, self.statistics(), relu=relu)
+
+    def check(self, x: Tensor) -> None:
+        """LayerError unless ``x`` is an input for this layer."""
         axes: tuple[str, ...] = ("N", "H", "W") if x.ndim == 4 else ("N",)
-        self.expect(x, *axes, len(self.gamma))
-        return ops.batch_norm(
-            x,
-            self.gamma,
-            self.beta,
-            self.running_mean,
-            self.running_var,
-            training=self.training,
-            momentum=self.momentum,
-            eps=self.eps,
-        )
+        self.expect(x.shape, *axes, len(self.gamma))
+
+    def statistics(self) -> ops.Statistics:
+        """Mean and variance to use now, in training or evaluation."""
+        return ops.Statistics(self.running_mean, self.running_var, self.training, self.momentum, self.eps)
 
 
 class _Pool2d(Module):
@@ -106,7 +103,7 @@ class MaxPool2d(_Pool2d):
     """Largest element of each window; the stride is the window itself unless given."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", "C")
+        self.expect(x.shape, "N", "H", "W", "C")
         return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
@@ -114,7 +111,7 @@ class AvgPool2d(_Pool2d):
     """Mean of each window, the border counting as zeros; the stride is the window itself unless given."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", "C")
+        self.expect(x.shape, "N", "H", "W", "C")
         return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
@@ -122,7 +119,7 @@ class GlobalAvgPool(Module):
     """Mean over rows and columns, (N, H, W, C) to (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.expect(x, "N", "H", "W", "C")
+        self.expect(x.shape, "N", "H", "W", "C")
         return ops.global_average(x)
 
 
@@ -163,50 +160,3 @@ class Dropout(Module):
         rng = np.random.default_rng([*self.seed, int(self.step)])
         self.step += 1
         return ops.dropout(x, self.p, rng)
-
-
-class Sequential(Module):
-    """Modules one after the other.
-
-    Parameters
-    ----------
-    *modules
-        Modules, named by their number, or pairs of a name and a module. A name becomes an attribute.
-    """
-
-    def __init__(self, *modules: Module | Named) -> None:
-        super().__init__()
-        for number, entry in enumerate(modules):
-            name, module = (str(number), entry) if isinstance(entry, Module) else entry
-            if hasattr(self, name) or "." in name or not name:
-                raise ValueError(f"{name!r} cannot be the name of a module: it is taken, empty or has a dot")
-            setattr(self, name, module)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for module in self:
-            x = module(x)
-        return x
-
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.children())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.children())
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self)[index]
-
-
-class Residual(Module):
-    """``body(x) + shortcut(x)``; without a shortcut ``body(x) + x``."""
-
-    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
-        super().__init__()
-        self.body, self.shortcut = body, shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.body(x)
-        z = x if self.shortcut is None else self.shortcut(x)
-        if y.shape != z.shape:
-            raise LayerError(f"{self.label}: the body gives {y.shape}, the shortcut {z.shape}")
-        return ops.add(y, z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -64,8 +65,14 @@ class Module:
 
     def __call__(self, x: Tensor | Array) -> Tensor:
         """Run :meth:`forward`; LayerError (a ValueError) naming the layer when it refuses its input."""
-        try:
+        with self.naming_errors():
             return self.forward(x if isinstance(x, Tensor) else Tensor(x))
+
+    @contextmanager
+    def naming_errors(self) -> Iterator[None]:
+        """Within this block a ValueError becomes a LayerError that names this layer, unless one inside was named."""
+        try:
+            yield
         except LayerError:
             raise
         except ValueError as error:
@@ -77,11 +84,11 @@ class Module:
         name = type(self).__name__
         return f"{self.path} ({name})" if self.path else name
 
-    def expect(self, x: Tensor, *axes: str | int) -> None:
-        """Raise LayerError unless ``x`` has these axes: a word for any length, a number for that length."""
-        fits = x.ndim == len(axes) and all(isinstance(a, str) or a == n for a, n in zip(axes, x.shape, strict=False))
+    def expect(self, shape: tuple[int, ...], *axes: str | int) -> None:
+        """Raise LayerError unless an input's ``shape`` has these axes: a word for any length, a number for that one."""
+        fits = len(shape) == len(axes) and all(isinstance(a, str) or a == n for a, n in zip(axes, shape, strict=False))
         if not fits:
-            raise LayerError(f"{self.label}: expected input ({', '.join(map(str, axes))}), got {x.shape}")
+            raise LayerError(f"{self.label}: expected input ({', '.join(map(str, axes))}), got {shape}")
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """Direct child modules with their names."""

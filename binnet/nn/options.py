@@ -18,6 +18,10 @@ CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "ste": ("clip", "polynomial"),
     "pad_value": (0, 1, -1),
     "classifier": ("real", "one-bit"),
+    "binary_gradient": ("off", "ternary", "even", "paper"),
+    "grad_bits": (1, 2, 3, 4, 5, 6, 7, 8),
+    "weight_bits": (1, 2, 3, 4, 5, 6, 7, 8),
+    "act_bits": (1, 2, 3, 4, 5, 6, 7, 8),
 }
 
 
@@ -27,7 +31,7 @@ class BinaryOptions:
 
     A mode takes those that mean something for it and passes over the rest: ``bwn`` and ``binaryconnect`` use
     ``weight_gradient``, ``clip``, ``center`` and ``classifier``, ``bwn`` also ``scale``; ``bnn`` everything but
-    ``scale`` and ``use_k``; ``float`` nothing.
+    ``scale`` and ``use_k``; ``float`` nothing. So k bits are for weights that meet inputs of few bits only.
 
     Attributes
     ----------
@@ -50,11 +54,23 @@ class BinaryOptions:
         What the border of a binary convolution counts as: 0, +1 or −1.
     classifier
         Weights of the last layer: ``"real"``, or ``"one-bit"`` with α and without a bias, on real inputs.
+    binary_gradient
+        Whether the gradient that reaches a binary convolution of binary inputs is rounded, so that the convolutions of
+        the backward pass are binary as well. ``"off"``: exact. ``"ternary"``: at random to −max|g|, 0 and max|g|, right
+        on average. ``"even"``: at random to evenly spaced levels, none of them 0. ``"paper"``: sign(g) max|g|
+        (section 3.2), with which networks hardly learn. See :func:`binnet_kernels.quantise_gradient`.
+    grad_bits
+        Bits of the magnitudes of a ternary gradient (1: the three values above), or of the even levels; 1 to 8.
+    weight_bits, act_bits
+        Bits of the weights and of the inputs of layers with binary inputs, 1 to 8: levels between −1 and +1 in place
+        of signs, the q_k of section 3.2 (ADR 0019). The cost is that of weight_bits · act_bits layers of signs. When
+        either is above 1 the straight-through gradient of inputs is clipped, whatever ``ste`` says.
 
     Raises
     ------
     ValueError
-        On construction, for a value that is not among those listed in ``CHOICES``.
+        On construction, for a value that is not among those listed in ``CHOICES``, for ``grad_bits`` above 1 with a
+        gradient that has no levels, and for a ``binary_gradient`` where weights or inputs have more than one bit.
     """
 
     weight_gradient: str = "exact"
@@ -66,10 +82,28 @@ class BinaryOptions:
     ste: str = "clip"
     pad_value: int = 0
     classifier: str = "real"
+    binary_gradient: str = "off"
+    grad_bits: int = 1
+    weight_bits: int = 1
+    act_bits: int = 1
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():
             check_word(name, getattr(self, name), words)
+        if self.grad_bits > 1 and self.binary_gradient not in ("ternary", "even"):
+            raise ValueError(
+                f"grad_bits = {self.grad_bits} needs binary_gradient ternary or even, got {self.binary_gradient}"
+            )
+        if self.levels and self.binary_gradient != "off":
+            raise ValueError(
+                f"binary_gradient {self.binary_gradient} needs weight_bits and act_bits 1, "
+                f"got {self.weight_bits} and {self.act_bits}"
+            )
+
+    @property
+    def levels(self) -> bool:
+        """Whether weights or inputs have more than one bit."""
+        return (self.weight_bits, self.act_bits) != (1, 1)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> BinaryOptions:

@@ -1,16 +1,23 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
 from .binarize import binary_weight, centred, grad_alpha, grad_weight, weight_alpha
-from .binary_conv import bwn_conv2d, bwn_linear, xnor_conv2d, xnor_linear
-from .conv import conv2d, linear
+from .bwn_conv import bwn_conv2d, bwn_linear
+from .conv import as_pixels, as_rows, conv2d, linear
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
+from .kbit import KbitRule, kbit_conv2d, kbit_linear, quantise
 from .loss import cross_entropy, squared_hinge
-from .norm import batch_norm
+from .norm import Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduce import global_average, mean, sum
+from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
+    "KbitRule",
+    "Rounding",
+    "Statistics",
     "add",
+    "as_pixels",
+    "as_rows",
     "avg_pool2d",
     "batch_norm",
     "binary_weight",
@@ -24,10 +31,14 @@ __all__ = [
     "global_average",
     "grad_alpha",
     "grad_weight",
+    "kbit_conv2d",
+    "kbit_linear",
     "linear",
     "max_pool2d",
     "mean",
     "mul",
+    "norm_xnor_conv2d",
+    "quantise",
     "relu",
     "reshape",
     "sign",

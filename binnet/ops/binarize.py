@@ -2,15 +2,18 @@
 
 ``W`` is the real ("latent") weight that the optimiser updates, ``s = sign W``, ``α`` one scale a filter and
 ``W̃ = α s`` (weight_hat) what the network computes with. Nothing here writes to ``W``. The convolutions that use these
-functions are in :mod:`binnet.ops.binary_conv`.
+functions are in :mod:`binnet.ops.bwn_conv` and :mod:`binnet.ops.xnor_conv`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from binnet_kernels.checks import Float
 
+from ..autograd import Context
 from ..backend import kernels
 
 WEIGHT_GRADIENTS = ("exact", "paper", "plain")
@@ -99,3 +102,46 @@ def grad_alpha(grad_hat: Float, weight: Float) -> Float:
     """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
     total: Float = kernels().grad_alpha(grad_hat, weight)
     return total
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a weight is binarised and differentiated: the options that all binary convolutions share.
+
+    Raises
+    ------
+    ValueError
+        On construction, for words that there are not.
+    """
+
+    scale: str = "mean"
+    weight_gradient: str = "exact"
+    center: bool = False
+
+    def __post_init__(self) -> None:
+        for value, words, name in (
+            (self.scale, SCALES, "scale"),
+            (self.weight_gradient, WEIGHT_GRADIENTS, "weight_gradient"),
+        ):
+            if value not in words:
+                raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(words)}")
+
+    def binary_weight(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
+        """See :func:`binary_weight`."""
+        return binary_weight(weight, alpha, self.scale, self.center)
+
+    def gradients(
+        self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
+    ) -> tuple[Float | None, Float | None]:
+        """Gradients of the stored weight, through the centring, and of the learned scales, the last two inputs."""
+        grad = scales = None
+        if ctx.needs_grad[-1] and self.scale == "learned":
+            scales = grad_alpha(grad_hat, latent)
+        if ctx.needs_grad[-2]:
+            grad = grad_weight(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
+            grad = self.through_centring(grad)
+        return grad, scales
+
+    def through_centring(self, grad: Float) -> Float:
+        """From the gradient of the latent weight to that of the stored one."""
+        return centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself

@@ -57,19 +57,35 @@ def _conv(layer: Any) -> Step:
     )
 
 
-def _one_bit(layer: Any) -> dict[str, Any]:
-    weight = layer.weight.data
+def _binary(layer: Any, field: str, pack: Callable[[Any], Any], *planes: int) -> dict[str, Any]:
+    """Window, scales, and as ``field`` what ``pack`` makes of the weights: words (ceil(n / 64),) for each plane."""
+    weight, scaled = layer.weight.data, layer.scale != "none"
     if init.is_outline(weight):
-        words = init.repeated(np.uint64(0), (-(-weight.size // 64),))
-        scales = None if layer.scale == "none" else init.repeated(np.float32(0), (len(weight),))
-        return {**_window(layer), "signs": words, "alpha": scales}
+        words = init.repeated(np.uint64(0), (*planes, -(-weight.size // 64)))
+        scales = init.repeated(np.float32(0), weight.shape[:1]) if scaled else None
+        return {**_window(layer), field: words, "alpha": scales}
     latent, alpha = layer.binary_weight()
-    scales = None if layer.scale == "none" else np.array(alpha, np.float32)
-    return {**_window(layer), "signs": bk.pack_signs(latent.ravel()), "alpha": scales}
+    return {**_window(layer), field: pack(latent), "alpha": np.array(alpha, np.float32) if scaled else None}
+
+
+def _one_bit(layer: Any) -> dict[str, Any]:
+    return _binary(layer, "signs", lambda latent: bk.pack_signs(latent.ravel()))
 
 
 def _xnor(layer: Any) -> Step:
+    if layer.options.levels:
+        return _kbit(layer)
     return steps.XnorConv(layer.path, **_one_bit(layer), pad_value=layer.pad_value, use_k=layer.use_k)
+
+
+def _kbit(layer: Any) -> Step:
+    bits = layer.weight_bits
+
+    def pack(latent: Any) -> Any:
+        return bk.pack_planes(bk.quantise_weight(latent, bits).ravel(), bits)
+
+    settings = {"pad_value": layer.pad_value, "use_k": layer.use_k, "act_bits": layer.options.act_bits}
+    return steps.KbitConv(layer.path, **_binary(layer, "planes", pack, bits), **settings)
 
 
 def _batch_norm(layer: Any) -> Step:
@@ -95,6 +111,7 @@ _CONVERTERS: dict[type[nn.Module], Callable[[Any], Step]] = {
     nn.BatchNorm: _batch_norm,
     nn.ReLU: lambda layer: steps.Relu(layer.path),
     nn.Sign: lambda layer: steps.Sign(layer.path),
+    nn.Quantise: lambda layer: steps.Quantise(layer.path, layer.bits),
     nn.MaxPool2d: _pool(steps.MaxPool),
     nn.AvgPool2d: _pool(steps.AvgPool),
     nn.GlobalAvgPool: lambda layer: steps.GlobalAverage(layer.path),

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .graph import ELEMENTWISE, Graph, Map, Node
-from .steps import Add, BatchNorm, BwnConv, Conv, Flatten, MaxPool, Sign, Step, XnorConv
+from .graph import Graph, Map, Node
+from .steps import Add, BatchNorm, BwnConv, Conv, ElementWise, Flatten, KbitConv, MaxPool, Sign, Step, XnorConv
 from .thresholds import Apply, cut, is_rising, limits
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
@@ -30,7 +30,7 @@ def _look_back(graph: Graph) -> None:
     """A binary convolution takes in the element-wise steps before its sign, and the flattening before a dense layer."""
     for node in [node for node in graph.nodes if _takes_bits(node)]:
         source = node.inputs[0]
-        while graph.only_user(source, node) and isinstance(source.step, (*ELEMENTWISE, Flatten)):
+        while graph.only_user(source, node) and isinstance(source.step, (ElementWise, Flatten)):
             if isinstance(source.step, Sign) and node.seen:
                 break  # a sign makes +1 of NaN, which may come out negative, but NaN lies in no interval
             if isinstance(source.step, Flatten):
@@ -70,13 +70,13 @@ def _compare_dots(graph: Graph) -> None:
         node.seen = []
 
 
-def _chain_before(graph: Graph, node: Node) -> tuple[Node | None, list[Step], Node | None]:
+def _chain_before(graph: Graph, node: Node) -> tuple[Node | None, list[ElementWise], Node | None]:
     """The pooling, the steps before it and the binary convolution that a binary convolution alone reads from."""
-    pool, before, source = None, list[Step](), node.inputs[0]
+    pool, before, source = None, list[ElementWise](), node.inputs[0]
     user = node
     if isinstance(source.step, MaxPool) and graph.only_user(source, node):
         pool, user, source = source, source, source.inputs[0]
-        while isinstance(source.step, ELEMENTWISE) and graph.only_user(source, user):
+        while isinstance(source.step, ElementWise) and graph.only_user(source, user):
             before.insert(0, source.step)
             user, source = source, source.inputs[0]
     found = _takes_bits(source) and graph.only_user(source, user)
@@ -96,7 +96,7 @@ def _drop(graph: Graph, last: Node, source: Node) -> None:
 def _grow_tails(graph: Graph) -> None:
     """Element-wise steps and residual sums go into the tail of the node before, or into a pass of their own."""
     for node in list(graph.nodes):
-        if not isinstance(node.step, (*ELEMENTWISE, Add)):
+        if not isinstance(node.step, (ElementWise, Add)):
             continue
         source = node.inputs[0]
         adds = isinstance(node.step, Add)
@@ -140,7 +140,7 @@ def _takes_bits(node: Node) -> bool:
 
 
 def _has_tail(node: Node) -> bool:
-    return isinstance(node.step, (Conv, BwnConv, XnorConv, MaxPool, Map)) and node.bits_for is None
+    return isinstance(node.step, (Conv, BwnConv, XnorConv, KbitConv, MaxPool, Map)) and node.bits_for is None
 
 
 def _is_dense(node: Node) -> bool:
@@ -152,7 +152,7 @@ def _channels(node: Node) -> int | None:
     for step in (*reversed(node.tail), node.step):
         if isinstance(step, BatchNorm):
             return len(step.mean)
-        if isinstance(step, (Conv, BwnConv, XnorConv)):
+        if isinstance(step, (Conv, BwnConv, XnorConv, KbitConv)):
             return step.shape[0]
     return _channels(node.inputs[0]) if node.inputs and not isinstance(node.step, Flatten) else None
 
@@ -161,8 +161,8 @@ def _fits(steps: Sequence[Step], c: int) -> bool:
     return all(len(step.mean) == c for step in steps if isinstance(step, BatchNorm))
 
 
-def _apply(steps: Sequence[Step]) -> list[Apply]:
-    return [step.apply for step in steps]  # type: ignore[attr-defined]
+def _apply(steps: Sequence[ElementWise]) -> list[Apply]:
+    return [step.apply for step in steps]
 
 
 def _scale(step: XnorConv) -> Apply:

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 from binnet_kernels.checks import Float
 
-from .steps import Add, BatchNorm, Relu, Sign, Step
+from .steps import Add, ElementWise, Step
 from .thresholds import Ints, Truth
-
-ELEMENTWISE = (BatchNorm, Relu, Sign)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ class Node:
     inputs: list[Node]
     tail: list[Step] = field(default_factory=list)
     residual: Node | None = None
-    seen: list[Step] = field(default_factory=list)
+    seen: list[ElementWise] = field(default_factory=list)
     flat: bool = False
     bits_for: Node | None = None
     limits: tuple[Float, Float] | None = None

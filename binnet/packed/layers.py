@@ -11,7 +11,20 @@ import binnet_kernels as bk
 from binnet_kernels.checks import Float, Window
 
 from .graph import Map, Node
-from .steps import Add, AvgPool, BatchNorm, BwnConv, Conv, GlobalAverage, MaxPool, Relu, Step, XnorConv
+from .steps import (
+    Add,
+    AvgPool,
+    BatchNorm,
+    BwnConv,
+    Conv,
+    GlobalAverage,
+    KbitConv,
+    MaxPool,
+    Quantise,
+    Relu,
+    Step,
+    XnorConv,
+)
 
 Run = Callable[[], Any]
 Shape = tuple[int, ...]
@@ -39,7 +52,7 @@ def filters(node: Node, shape: Shape) -> Shape | None:
 
     A binary dense layer that reads an image as if it were flattened is a convolution with filters of H x W.
     """
-    if not isinstance(node.step, (Conv, BwnConv, XnorConv)):
+    if not isinstance(node.step, (Conv, BwnConv, XnorConv, KbitConv)):
         return None
     return (node.step.shape[0], *shape[1:]) if node.flat else node.step.filters
 
@@ -50,6 +63,9 @@ def prepare(step: Step, shape: Shape) -> Any:
         return bk.FusedConv2d(step.weight.reshape(shape), shape, step.stride, step.padding, bias=step.bias)
     if isinstance(step, BwnConv):
         return bk.FusedConv2d(step.signs, shape, step.stride, step.padding, alpha=step.alpha)
+    if isinstance(step, KbitConv):
+        window = (step.stride, step.padding, step.pad_value)
+        return bk.FusedKbitConv2d(step.planes, shape, step.act_bits, *window, step.alpha, step.use_k)
     assert isinstance(step, XnorConv)
     return bk.FusedXnorConv2d(step.signs, shape, step.stride, step.padding, step.pad_value, step.alpha)
 
@@ -102,6 +118,16 @@ def _binary_with_k(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
     return [bk.bind_pack_with_k(x, bits, K, window), convolve]
 
 
+def _levels(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
+    return [layer.bind(arrays.map(node.inputs[0]), _finish(node), **_results(node, arrays))]
+
+
+def _quantise(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
+    step, x, out = node.step, arrays.map(node.inputs[0]), arrays.map(node)
+    assert isinstance(step, Quantise)
+    return [lambda: np.copyto(out, bk.quantise_input(x, step.bits))]
+
+
 def _largest(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
     source, step = node.inputs[0], node.step
     window = step.window if isinstance(step, MaxPool) else ONE
@@ -130,6 +156,8 @@ _BINDERS: dict[type[Step], Callable[[Node, Any, Arrays], list[Run]]] = {
     Conv: _real,
     BwnConv: _real,
     XnorConv: _binary,
+    KbitConv: _levels,
+    Quantise: _quantise,
     MaxPool: _largest,
     Map: _largest,
     AvgPool: _average_pool,

@@ -11,13 +11,14 @@ import numpy as np
 
 from binnet_kernels.checks import Float, floats
 
-from .. import storage
+from .. import shipped, storage
 from ..info import DataInfo
 from ..models import ModelSpec, Network
 from ..nn import init
 from ..storage import PACKED, Array, StorageError
 from .convert import to_steps
 from .engine import Engine, Timing
+from .real import dtype_in_file, rounded
 from .steps import Add, Step
 
 
@@ -34,10 +35,14 @@ class PackedModel:
     info : DataInfo
         Normalisation, class names, provenance.
     steps : tuple of Step
+    real : str
+        ``"float32"`` or ``"float16"``: how the file holds the weights of real layers, see :func:`pack`.
     """
 
-    def __init__(self, spec: ModelSpec, info: DataInfo, steps: Sequence[Step], fixed_size: bool) -> None:
-        self.spec, self.info, self.steps, self.fixed_size = spec, info, tuple(steps), fixed_size
+    def __init__(
+        self, spec: ModelSpec, info: DataInfo, steps: Sequence[Step], fixed_size: bool, real: str = "float32"
+    ) -> None:
+        self.spec, self.info, self.steps, self.fixed_size, self.real = spec, info, tuple(steps), fixed_size, real
         self._lock = threading.Lock()
         self._made: Engine | None = None
 
@@ -84,8 +89,16 @@ class PackedModel:
             return self._made
 
     def arrays(self) -> dict[str, Array]:
-        """All arrays by ``step.field``."""
-        return {f"{s.name}.{name}": a for s in flat(self.steps) for name, a in s.arrays().items()}
+        """All arrays by ``step.field``, with the dtypes that they have in the file."""
+        return {
+            f"{step.name}.{field}": array.astype(dtype_in_file(step, field, self.real), copy=False)
+            for step in flat(self.steps)
+            for field, array in step.arrays().items()
+        }
+
+    def with_real(self, real: str) -> PackedModel:
+        """The same model with its real weights as ``"float32"`` or ``"float16"``, see :func:`pack`."""
+        return PackedModel(self.spec, self.info, rounded(self.steps, real), self.fixed_size, real)
 
     def to_bytes(self) -> bytes:
         """The contents of the model's file."""
@@ -107,7 +120,7 @@ def flat(steps: Sequence[Step]) -> Iterator[Step]:
             yield from flat((*step.body, *step.shortcut))
 
 
-def pack(network: Network, info: DataInfo | None = None) -> PackedModel:
+def pack(network: Network, info: DataInfo | None = None, real: str = "float32") -> PackedModel:
     """Pack a trained network: binary weights to one bit, everything that training needs left out.
 
     Parameters
@@ -116,23 +129,32 @@ def pack(network: Network, info: DataInfo | None = None) -> PackedModel:
         From :func:`binnet.models.build`; it is not changed, and need not be in evaluation mode.
     info
         What to remember about the data.
+    real
+        ``"float32"``, or ``"float16"`` to round the weights of real layers so, for a smaller file. They are computed
+        with in float32, before saving as after loading.
 
     Returns
     -------
     PackedModel
-        Gives the same bits as ``network.eval()``; in the modes ``bwn`` and ``binaryconnect`` the same up to the order
-        of summation, a relative 1e-6 or so.
+        Gives the same bits as ``network.eval()``, but for such a rounding; for an image the same ones in any batch.
 
     Raises
     ------
     ValueError
-        When a layer cannot be packed, naming it.
+        When a layer cannot be packed, naming it; when ``real`` is another word, or too narrow for a weight.
     """
-    return PackedModel(network.spec, info or DataInfo(), to_steps(network), network.fixed_size)
+    return PackedModel(network.spec, info or DataInfo(), rounded(to_steps(network), real), network.fixed_size, real)
 
 
 def load(path: str | Path) -> PackedModel:
-    """Read a packed model; StorageError, in one sentence, when the file is missing, damaged or something else."""
+    """Read a packed model: a file, or one that comes with binnet by its name, such as ``"quick-tiny20"``.
+
+    Raises
+    ------
+    StorageError
+        In one sentence, when the file is missing, damaged or something else.
+    """
+    path = shipped.find(path)
     _, arrays, description = storage.load(path, PACKED)
     return from_parts(path, arrays, description)
 
@@ -147,27 +169,28 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
         with init.outline(limit=8 * sum(array.nbytes for array in arrays.values())):  # at a bit a weight, or more
             blank = pack(spec.build(), info)
-        steps = [_filled(step, arrays) for step in blank.steps]
+        real = "float16" if any(array.dtype == np.float16 for array in arrays.values()) else "float32"
+        steps = [_filled(step, arrays, real) for step in blank.steps]
         unknown = set(arrays) - set(blank.arrays())
         if unknown:
             raise ValueError(f"unknown array {min(unknown)}")
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
-    return PackedModel(spec, info, steps, blank.fixed_size)
+    return PackedModel(spec, info, steps, blank.fixed_size, real)
 
 
-def _filled(step: Step, arrays: dict[str, Array]) -> Step:
-    """The step with its arrays from the file."""
+def _filled(step: Step, arrays: dict[str, Array], real: str) -> Step:
+    """The step with its arrays from the file, which has real weights as ``real``."""
     values: dict[str, Any] = step.settings()
     if isinstance(step, Add):
-        values["body"] = tuple(_filled(s, arrays) for s in step.body)
-        values["shortcut"] = tuple(_filled(s, arrays) for s in step.shortcut)
+        values["body"] = tuple(_filled(s, arrays, real) for s in step.body)
+        values["shortcut"] = tuple(_filled(s, arrays, real) for s in step.shortcut)
     for name, blank in step.arrays().items():
-        stored = arrays[f"{step.name}.{name}"]
-        if stored.shape != blank.shape or stored.dtype != blank.dtype:
-            expected, got = f"{blank.dtype} {blank.shape}", f"{stored.dtype} {stored.shape}"
+        stored, dtype = arrays[f"{step.name}.{name}"], dtype_in_file(step, name, real)
+        if stored.shape != blank.shape or stored.dtype != dtype:
+            expected, got = f"{dtype} {blank.shape}", f"{stored.dtype} {stored.shape}"
             raise ValueError(f"{step.name}.{name} must be {expected}, got {got}")
-        values[name] = np.ascontiguousarray(stored)
+        values[name] = stored.astype(blank.dtype, copy=False)
     return type(step)(**values)
 
 

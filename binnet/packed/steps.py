@@ -24,7 +24,7 @@ class Step:
 
     name: str
 
-    binary: ClassVar[bool] = False  # whether its multiply-adds are on one-bit weights
+    binary: ClassVar[bool] = False  # whether its multiply-adds are on weights of one bit, or a few
 
     def output(self, shape: Shape) -> Shape:
         """The shape of the result for an input of this shape, both without the batch; ValueError when it cannot be."""
@@ -103,12 +103,34 @@ class XnorConv(_OneBit):
 
 
 @dataclass(frozen=True, eq=False)
+class KbitConv(_Filters):
+    """Levels by levels, on sums of popcounts (section 3.2): inputs of ``act_bits`` bits, weights of a bit a plane."""
+
+    planes: Words  # (bits, ceil(number of weights / 64)); plane i has the signs that count 2^i
+    alpha: Float | None  # (O,), None for 1
+    pad_value: int
+    use_k: bool
+    act_bits: int
+
+    binary: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, eq=False)
 class BwnConv(_OneBit):
     """Real input, binary weights (Eq. 1)."""
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm(Step):
+class ElementWise(Step):
+    """A function of each value alone, monotone in each channel."""
+
+    def apply(self, x: Float) -> Float:
+        """On float32 (..., C), with the roundings of the kernels."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(ElementWise):
     """``(x - mean) * factor + shift`` for each channel; ``factor`` is gamma / sqrt(var + eps)."""
 
     mean: Float
@@ -116,28 +138,32 @@ class BatchNorm(Step):
     shift: Float
 
     def apply(self, x: Float) -> Float:
-        """On float32 (..., C), with the roundings of the kernels."""
         y: Float = (x - self.mean) * self.factor + self.shift
         return y
 
 
 @dataclass(frozen=True, eq=False)
-class Relu(Step):
+class Relu(ElementWise):
     """max(x, 0)."""
 
     def apply(self, x: Float) -> Float:
-        """On float32 of any shape."""
         y: Float = np.maximum(x, np.float32(0))
         return y
 
 
 @dataclass(frozen=True, eq=False)
-class Sign(Step):
+class Sign(ElementWise):
     """+1 or -1."""
 
     def apply(self, x: Float) -> Float:
-        """On float32 of any shape."""
         return np.where(x < 0, np.float32(-1), np.float32(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Quantise(Step):
+    """The nearest of the levels of ``bits`` bits, from -1 to +1."""
+
+    bits: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,5 +227,8 @@ class Add(Step):
 
 KINDS: dict[str, type[Step]] = {
     kind.__name__: kind
-    for kind in (Conv, XnorConv, BwnConv, BatchNorm, Relu, Sign, MaxPool, AvgPool, GlobalAverage, Flatten, Add)
+    for kind in (
+        *(Conv, XnorConv, KbitConv, BwnConv, BatchNorm, Relu, Sign, Quantise),
+        *(MaxPool, AvgPool, GlobalAverage, Flatten, Add),
+    )
 }

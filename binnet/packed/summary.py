@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .model import PackedModel
+from .real import dtype_in_file
 from .steps import Add, Shape, Step
 
 
@@ -22,7 +23,7 @@ class Row:
     output : tuple of int
         Shape for one image, without the batch.
     params_1bit, params_32bit : int
-        Weights stored in one bit; everything else that is stored.
+        Weights stored in one bit; everything else that is stored, real weights as float16 too.
     macs_1bit, macs_32bit : int
         Multiply-adds for one image, on one-bit and on real weights.
     bytes : int
@@ -85,24 +86,25 @@ class Summary:
 def summarise(model: PackedModel) -> Summary:
     """The costs of a packed model, for images of its own size."""
     rows: list[Row] = []
-    _trace(model.steps, (*model.spec.image_size, model.spec.in_channels), rows)
+    _trace(model.steps, (*model.spec.image_size, model.spec.in_channels), model.real, rows)
     params = sum(row.params_1bit + row.params_32bit for row in rows)
     return Summary(rows, len(model.to_bytes()), 4 * params)
 
 
-def _trace(steps: Sequence[Step], shape: Shape, rows: list[Row]) -> Shape:
+def _trace(steps: Sequence[Step], shape: Shape, real: str, rows: list[Row]) -> Shape:
     for step in steps:
         if isinstance(step, Add):
             for branch in (step.body, step.shortcut):
-                _trace(branch, shape, rows)
+                _trace(branch, shape, real, rows)
         shape = step.output(shape)
-        rows.append(_row(step, shape))
+        rows.append(_row(step, shape, real))
     return shape
 
 
-def _row(step: Step, output: Shape) -> Row:
+def _row(step: Step, output: Shape, real: str) -> Row:
     arrays, macs = step.arrays(), step.macs(output)
     one_bit = int(np.prod(getattr(step, "shape", ()))) if step.binary else 0
-    real = sum(a.size for a in arrays.values() if a.dtype == np.float32)
+    others = sum(a.size for a in arrays.values() if a.dtype == np.float32)
     split = (macs, 0) if step.binary else (0, macs)
-    return Row(step.name, type(step).__name__, output, one_bit, real, *split, sum(a.nbytes for a in arrays.values()))
+    size = sum(a.size * np.dtype(dtype_in_file(step, field, real)).itemsize for field, a in arrays.items())
+    return Row(step.name, type(step).__name__, output, one_bit, others, *split, size)

@@ -20,35 +20,61 @@ if TYPE_CHECKING:
     from .bits import pack_signs, sign, unpack_signs
     from .bwn import BwnConv2d, BwnLinear
     from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
+    from .elementwise import add, relu, relu_grad
     from .finish import Finish, bits_map
     from .fused import FusedXnorConv2d
     from .fused_real import FusedConv2d
+    from .gemm import xnor_gemm
+    from .kbit import FusedKbitConv2d, KbitConv2d, KbitLinear
+    from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
-    from .norm import batch_norm, batch_norm_grad, batch_norm_inference
+    from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+    from .pool import (
+        avg_pool2d,
+        avg_pool2d_grad,
+        max_pool2d,
+        max_pool2d_grad,
+        max_pool2d_grad_winners,
+        max_pool2d_winners,
+    )
+    from .quantise import QuantisedGradient, quantise_gradient
+    from .quantised_grad import quantised_grad_input, quantised_grad_weight
     from .scale import scale_map, weight_alpha
+    from .sign_grad import sign_grad_input, sign_grad_weight
+    from .sign_maps import norm_signs, norm_signs_grad, signs
     from .threads import get_num_threads, set_num_threads
     from .update import adam_update, sgd_update
     from .weights import grad_alpha, straight_through, weight_hat
-    from .xnor import XnorConv2d, XnorLinear, xnor_gemm
+    from .xnor import XnorConv2d, XnorLinear
 
 _NAMES_IN = {
     "bits": ("pack_signs", "sign", "unpack_signs"),
     "bwn": ("BwnConv2d", "BwnLinear"),
     "conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
+    "elementwise": ("add", "relu", "relu_grad"),
     "finish": ("Finish", "bits_map"),
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
+    "gemm": ("xnor_gemm",),
+    "kbit": ("FusedKbitConv2d", "KbitConv2d", "KbitLinear"),
+    "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_range"),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference"),
+    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "pool": ("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
+    "pool": (
+        *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
+        *("max_pool2d_grad_winners", "max_pool2d_winners"),
+    ),
+    "quantise": ("QuantisedGradient", "quantise_gradient"),
+    "quantised_grad": ("quantised_grad_input", "quantised_grad_weight"),
     "scale": ("scale_map", "weight_alpha"),
+    "sign_grad": ("sign_grad_input", "sign_grad_weight"),
+    "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
     "threads": ("get_num_threads", "set_num_threads"),
     "update": ("adam_update", "sgd_update"),
     "weights": ("grad_alpha", "straight_through", "weight_hat"),
-    "xnor": ("XnorConv2d", "XnorLinear", "xnor_gemm"),
+    "xnor": ("XnorConv2d", "XnorLinear"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 
@@ -58,15 +84,21 @@ __all__ = [
     "Conv2d",
     "Finish",
     "FusedConv2d",
+    "FusedKbitConv2d",
     "FusedXnorConv2d",
+    "KbitConv2d",
+    "KbitLinear",
+    "QuantisedGradient",
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
+    "add",
     "avg_pool2d",
     "avg_pool2d_grad",
     "batch_norm",
     "batch_norm_grad",
     "batch_norm_inference",
+    "batch_statistics",
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
@@ -78,18 +110,34 @@ __all__ = [
     "grad_alpha",
     "max_pool2d",
     "max_pool2d_grad",
+    "max_pool2d_grad_winners",
+    "max_pool2d_winners",
+    "norm_signs",
+    "norm_signs_grad",
+    "pack_planes",
     "pack_signs",
+    "quantise_gradient",
+    "quantise_input",
+    "quantise_weight",
+    "quantised_grad_input",
+    "quantised_grad_weight",
     "reference",
+    "relu",
+    "relu_grad",
     "scale_map",
     "set_num_threads",
     "sgd_update",
     "sign",
+    "sign_grad_input",
+    "sign_grad_weight",
+    "signs",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
     "straight_through",
     "unpack_signs",
     "weight_alpha",
     "weight_hat",
+    "weight_range",
     "xnor_gemm",
 ]
 

@@ -14,6 +14,7 @@ import pickle
 import platform
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 from llvmlite import binding as llvm
 from numba.core import compiler, config, serialize
 from numba.core.caching import _Cache
+from numba.core.runtime import rtsys
 
 _CHECKSUM = 32  # bytes of SHA-256 in front of each entry
 # Numba's settings that never reach the code. Of all others, the debugging aids too, any change means another folder.
@@ -93,8 +95,16 @@ class KernelCache(_Cache):
         return folder() / f"{self._qualname}-{hashlib.sha256(str(signature).encode()).hexdigest()[:16]}.bin"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """The compiled code of one signature, or None when there is no sound entry."""
-        target_context.refresh()
+        """The compiled code of one signature, or None when there is no sound entry: then Numba compiles."""
+        found = self._load(signature, target_context)
+        if found is None:
+            _spare_linear_algebra()
+        return found
+
+    def _load(self, signature: Any, target_context: Any) -> Any:
+        # All that compiled code needs. Numba's cache refreshes the context here, which loads all that compiling needs
+        # as well, 0.2 s and 13 MB; the compiler does so itself.
+        rtsys.initialize(target_context)
         try:
             entry = self._file(signature).read_bytes()
             checksum, payload = entry[:_CHECKSUM], entry[_CHECKSUM:]
@@ -118,3 +128,19 @@ class KernelCache(_Cache):
                 Path(temporary).unlink(missing_ok=True)  # still there only when something went wrong
         except Exception:  # no home, no permission, no space: the next process compiles again
             return
+
+
+@cache
+def _spare_linear_algebra() -> None:
+    """Let Numba load its array functions without SciPy's linear algebra: 0.2 s of a new process that no kernel needs.
+
+    Numba asks only whether BLAS is there, for ``np.convolve``; it is, as SciPy is a dependency of binnet. Compiled code
+    of others that does use linear algebra asks again when it is compiled.
+    """
+    from numba.np import linalg
+
+    ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        linalg.ensure_blas = ensure_blas

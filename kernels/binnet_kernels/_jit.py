@@ -8,7 +8,7 @@ a compiled function that only kernels call. Nothing is compiled at import.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, cached_property, update_wrapper
+from functools import cached_property, update_wrapper
 from types import FunctionType
 from typing import Any
 
@@ -60,26 +60,9 @@ class Kernel:
         function = FunctionType(source.__code__, source.__globals__, f"{source.__name__}_{form}", source.__defaults__)
         function.__qualname__ = f"{source.__qualname__}_{form}"  # Numba names machine code by it: twins must differ
         function.__module__ = source.__module__
-        _spare_linear_algebra()
         dispatcher = njit(parallel=parallel, **OPTIONS)(function)
         dispatcher._cache = KernelCache(f"{source.__module__}.{function.__qualname__}")
         return dispatcher
-
-
-@cache
-def _spare_linear_algebra() -> None:
-    """Let Numba load its array functions without SciPy's linear algebra: 0.2 s of a new process that no kernel needs.
-
-    Numba asks only whether BLAS is there, for ``np.convolve``; it is, as SciPy is a dependency of binnet. Compiled code
-    of others that does use linear algebra asks again when it is compiled.
-    """
-    from numba.np import linalg
-
-    ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
-    try:
-        import numba.np.arraymath  # noqa: F401
-    finally:
-        linalg.ensure_blas = ensure_blas
 
 
 def kernel(python: Callable[..., Any]) -> Kernel:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ._jit import helper
 from .checks import Float
 from .epilogue import load_sums_at, store_sums_at
@@ -101,8 +103,18 @@ def turn(weight, slab, channel, filters, places, taps):
 
 
 @helper
+def turn_signs(bits, alpha, slab, block, filters, places, taps):
+    """The same for filters that are alpha times a sign: (O, size, blocks), of which each block is CHANNELS bits."""
+    (values, target), (o, size, blocks), (first, end) = slab, filters, taps
+    for i in range(first // o, (end - 1) // o + 1):
+        for f in range(max(first - i * o, 0), min(end - i * o, o)):
+            expand_signs(values, target, bits, (f * size + places[i]) * blocks + block, alpha[f])
+            target += CHANNELS
+
+
+@helper
 def expand(bits, slab, block, depth, taps):
     """Some taps of a block of filters, of which each weight is one bit, as (tap, CHANNELS) of ±1."""
     (values, place), (first, end) = slab, taps
     for tap in range(first, end):
-        expand_signs(values, place + (tap - first) * CHANNELS, bits, block * depth + tap)
+        expand_signs(values, place + (tap - first) * CHANNELS, bits, block * depth + tap, np.float32(1))

@@ -19,10 +19,11 @@ from .epilogue import store_sums
 from .geometry import padded, sliding
 from .scale import weight_alpha
 from .threads import get_num_threads
-from .tile import CHANNELS, SHORT_ROWS, add_signed, add_tiles, no_row, no_short_sums, row_starts, short_starts
+from .tile import CHANNELS, SHORT_ROWS, add_signed, no_row, no_short_sums, row_starts, short_starts
 from .xnor import rows_as_pixels
 
 FEW = 3  # pixels, one by one faster than all of them in one tile
+ROWS = 4  # sums of one pixel at a time: eight vectors, as many additions as are under way at once
 
 
 class BwnConv2d:
@@ -66,7 +67,7 @@ class BwnConv2d:
             image, y_flat = padded(x, self.window), y.ravel()
             sizes = walk.pixels, o, walk.rows, walk.span, walk.pitch
             if walk.pixels <= SHORT_ROWS:
-                few = _convolve_few if walk.pixels <= FEW else _convolve_short
+                few = _convolve_few if are_few(walk.pixels, o) else _convolve_short
                 few(image, walk.starts, self.weight_bits, self._alpha_blocks, y_flat, *sizes)
             else:
                 workers = get_num_threads()
@@ -100,6 +101,11 @@ class BwnLinear:
         return rows_as_pixels(self._conv, x, out, self.shape[0])
 
 
+def are_few(pixels: int, o: int) -> bool:
+    """Whether :func:`signed_rows` is fastest; every way gives the same bits."""
+    return pixels <= min(FEW, -(-o // CHANNELS))
+
+
 @kernel
 def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels, o, rows, span, pitch, workers):
     (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
@@ -115,29 +121,39 @@ def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels,
 
 
 @helper
-def signed_row(x, starts, pixel, bits, block, rows, span, pitch):
-    """The sums of one pixel, four at once: a single one would wait for each addition to end."""
-    start, a, b, c, d = row_starts(starts, pixel), no_row(), no_row(), no_row(), no_row()
+def blocks_of(item, blocks):
+    """The pixel of an item of :func:`signed_rows`, and its ROWS blocks of channels; the last block may come again."""
+    groups = (blocks + ROWS - 1) // ROWS
+    first, last = item % groups * ROWS, blocks - 1
+    return item // groups, (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
+
+
+@helper
+def signed_rows(x, starts, pixel, bits, blocks, rows, span, pitch):
+    """The sums of one pixel in ROWS blocks of channels: one alone would wait for each addition to end.
+
+    Each sum goes tap by tap, as in all other kernels: an image gets the same bits whatever its batch.
+    """
+    start, depth, a, b, c, d = row_starts(starts, pixel), rows * span, no_row(), no_row(), no_row(), no_row()
     for r in range(rows):
-        place, i = (block * rows + r) * span, r * pitch
-        for step in range(0, span - 3, 4):
-            a = add_signed(a, x, start, i + step, bits, place + step)
-            b = add_signed(b, x, start, i + step + 1, bits, place + step + 1)
-            c = add_signed(c, x, start, i + step + 2, bits, place + step + 2)
-            d = add_signed(d, x, start, i + step + 3, bits, place + step + 3)
-        for step in range(span - span % 4, span):
-            a = add_signed(a, x, start, i + step, bits, place + step)
-    return add_tiles(add_tiles(a, b), add_tiles(c, d))
+        for i in range(span):
+            tap, place = r * pitch + i, r * span + i
+            a = add_signed(a, x, start, tap, bits, blocks[0] * depth + place)
+            b = add_signed(b, x, start, tap, bits, blocks[1] * depth + place)
+            c = add_signed(c, x, start, tap, bits, blocks[2] * depth + place)
+            d = add_signed(d, x, start, tap, bits, blocks[3] * depth + place)
+    return a, b, c, d
 
 
 @kernel
 def _convolve_few(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
     """Pixel by pixel."""
     blocks = (o + CHANNELS - 1) // CHANNELS
-    for item in prange(pixels * blocks):
-        pixel, block = item // blocks, item % blocks
-        sums = signed_row(x, starts, pixel, bits, block, rows, span, pitch)
-        store_sums(sums, out, pixel, pixel, o, block * CHANNELS, alpha)
+    for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
+        pixel, some = blocks_of(item, blocks)
+        sums = signed_rows(x, starts, pixel, bits, some, rows, span, pitch)
+        for i in range(ROWS):
+            store_sums(sums[i], out, pixel, pixel, o, some[i] * CHANNELS, alpha)
 
 
 @kernel

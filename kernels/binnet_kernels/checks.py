@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
+Halves = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
 Pair = int | Sequence[int]
 
@@ -42,6 +43,16 @@ def words(value: Any, name: str, ndim: int | None = None) -> Words:
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     return _plain(array, np.dtype(np.uint64))
+
+
+def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
+    """``value`` as a C-contiguous, writeable uint32 array of that shape; TypeError for any other dtype."""
+    array = np.asarray(value)
+    if array.dtype != np.uint32:
+        raise TypeError(f"{name} must be an array of uint32 half words, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return _plain(array, np.dtype(np.uint32))
 
 
 def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:
@@ -98,6 +109,23 @@ def pad_value(value: float) -> int:
     return int(value)
 
 
+def levels(bits: Any, name: str) -> int:
+    """L = 2^k - 1 of a number of bits k, from 1 to 8: steps between the lowest and the highest level."""
+    whole = isinstance(bits, (int, np.integer)) and not isinstance(bits, bool)
+    if not (whole and 1 <= bits <= 8):
+        raise ValueError(f"{name} must be a whole number from 1 to 8, got {bits!r}")
+    return int((1 << int(bits)) - 1)
+
+
+def levels_of_both(act_bits: Any, weight_bits: Any, n: int) -> tuple[int, int]:
+    """The levels of inputs and weights; ValueError when a sum of n products might not fit 32 bits."""
+    inputs, weights = levels(act_bits, "act_bits"), levels(weight_bits, "weight_bits")
+    if n * inputs * weights >= 1 << 31:
+        most = ((1 << 31) - 1) // (inputs * weights)
+        raise ValueError(f"{weight_bits}-bit weights and {act_bits}-bit inputs allow {most} taps a filter, got {n}")
+    return inputs, weights
+
+
 @dataclass(frozen=True)
 class Window:
     """A filter that slides over an image: its size, stride and zero padding, each (vertical, horizontal)."""
@@ -118,10 +146,30 @@ class Window:
         return (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
 
 
+def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape (N, H, W, C)."""
+    if len(x_shape) != 4:
+        raise ValueError(f"x_shape must be (N, H, W, C), got {tuple(x_shape)}")
+    return tuple(x_shape)
+
+
+def map_of_bits(bits: Any, x_shape: tuple[int, ...], padding: tuple[int, int]) -> Halves:
+    """The signs of images (N, H, W, C) with their border: uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))."""
+    (n, h, w, c), (ph, pw) = image_shape(x_shape), padding
+    return half_words(bits, "bits", (n, h + 2 * ph, w + 2 * pw, -(-c // 32)))
+
+
 def same_channels(x: npt.NDArray[Any], weight_shape: tuple[int, ...]) -> None:
     """The last axis of the input must be the last axis of the weights."""
-    if x.shape[-1] != weight_shape[-1]:
-        raise ValueError(f"x has {x.shape[-1]} channels (shape {x.shape}), the weights expect {weight_shape[-1]}")
+    same_depth(x.shape, weight_shape)
+
+
+def same_depth(x_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> None:
+    """The same of an input that is known by its shape."""
+    if x_shape[-1] != weight_shape[-1]:
+        raise ValueError(
+            f"x has {x_shape[-1]} channels (shape {tuple(x_shape)}), the weights expect {weight_shape[-1]}"
+        )
 
 
 def _plain(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -167,6 +215,51 @@ def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...]
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), weight_shape[0]))
 
 
+def quantised(grad: Any, alpha: Any, y: Any) -> tuple[Float, Float, Float | None]:
+    """A gradient (N, OH, OW, O) to round, the scales (O,) of the filters (1 by default), and what a ReLU returned."""
+    grad = floats(grad, "grad", 4)
+    scales = floats(np.ones(grad.shape[3], np.float32) if alpha is None else alpha, "alpha", shape=grad.shape[3:])
+    return grad, scales, None if y is None else floats(y, "y", shape=grad.shape)
+
+
+def quantised_input(
+    shape: tuple[int, ...], signs: Any, x_shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> tuple[npt.NDArray[np.uint32], Window]:
+    """Signs of filters (O, KH, KW, words) as half words (O, KH KW, 2 words), and the window."""
+    signs = words(signs, "weight_signs", 4)
+    window = Window.of(signs.shape[1:3], stride, padding)
+    if len(x_shape) != 4 or signs.shape[3] != -(-x_shape[3] // 64):
+        raise ValueError(
+            f"x {tuple(x_shape)} must be (N, H, W, C), and weight_signs end in ceil(C/64), got {signs.shape}"
+        )
+    _same_gradient(shape, (x_shape[0], *window.output_size(*x_shape[1:3]), len(signs)))
+    return signs.view(np.uint32).reshape(len(signs), -1, 2 * signs.shape[3]), window
+
+
+def quantised_weight(
+    bits: Any, shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> tuple[npt.NDArray[np.uint32], Window]:
+    """The map of bits (N, H + 2 ph, W + 2 pw, ceil(C / 32)), and the window."""
+    bits = np.asarray(bits)
+    if bits.dtype != np.uint32:
+        raise TypeError(f"bits must be an array of uint32 half words, got dtype {bits.dtype}")
+    if len(weight_shape) != 4 or bits.ndim != 4 or bits.shape[3] != -(-weight_shape[3] // 32):
+        raise ValueError(
+            f"weight {tuple(weight_shape)} must be (O, KH, KW, C), bits (N, H, W, ceil(C/32)), got {bits.shape}"
+        )
+    window = Window.of(weight_shape[1:3], stride, padding)
+    (h, w), (ph, pw) = bits.shape[1:3], window.padding
+    if h <= 2 * ph or w <= 2 * pw:
+        raise ValueError(f"bits {bits.shape} must hold a border of {ph, pw} and an image within")
+    _same_gradient(shape, (len(bits), *window.output_size(h - 2 * ph, w - 2 * pw), weight_shape[0]))
+    return np.ascontiguousarray(bits), window
+
+
+def _same_gradient(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if tuple(shape) != expected:
+        raise ValueError(f"the gradient must have shape {expected}, got {tuple(shape)}")
+
+
 def pool_window(kernel_size: Pair, stride: Pair | None, padding: Pair) -> Window:
     """A pooling window; the stride is the window itself unless given, the padding less than the window."""
     window = Window.of(kernel_size, kernel_size if stride is None else stride, padding)
@@ -180,6 +273,24 @@ def pool_grad(grad: Any, x_shape: tuple[int, ...], window: Window) -> Float:
     if len(x_shape) != 4:
         raise ValueError(f"x must be (N, H, W, C), got {tuple(x_shape)}")
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), x_shape[3]))
+
+
+def winners_shape(x_shape: tuple[int, ...], window: Window) -> tuple[int, int, int, int]:
+    """The shape of the numbers of the winning taps of images (N, H, W, C), which must fit 16 bits."""
+    if window.size[0] * window.size[1] > 1 << 16:
+        raise ValueError(f"a pooling window has at most 65,536 taps, got {window.size[0]}x{window.size[1]}")
+    oh, ow = window.output_size(*x_shape[1:3])
+    return x_shape[0], oh, ow, -(-x_shape[3] // 32) * 32
+
+
+def winners(value: Any, x_shape: tuple[int, ...], window: Window) -> npt.NDArray[np.uint16]:
+    """Winners as a max-pooling has given them."""
+    array, shape = np.asarray(value), winners_shape(x_shape, window)
+    if array.dtype != np.uint16:
+        raise TypeError(f"winners must be an array of uint16, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"winners must have shape {shape}, got {array.shape}")
+    return _plain(array, np.dtype(np.uint16))
 
 
 def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:

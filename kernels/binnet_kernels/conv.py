@@ -121,7 +121,9 @@ def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: 
     weight = checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    return grad_input(grad, weight, x_shape, window)
+    out = np.empty(x_shape, np.float32)
+    grad_input(grad, weight, window, out)
+    return out
 
 
 def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
@@ -149,7 +151,9 @@ def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride:
     x = checks.floats(x, "x", 4)
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    return grad_weight(x, grad, weight_shape, window)
+    out = np.empty(weight_shape, np.float32)
+    grad_weight(x, grad, window, out)
+    return out
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -107,30 +107,58 @@ def load_sums_at(context: Any, array: Any, pixels: Any, step: Any, channel: Any)
     return SUMS(array, pixels, types.intp, types.intp), build
 
 
-def _load_short_sums(array: Any, first: int, last: int, step: int, channel: int) -> Any:
-    tile, keep = np.zeros((SHORT_ROWS, CHANNELS), np.float32), min(step - channel, CHANNELS)
-    for row in range(SHORT_ROWS):
-        index = min(first + row, last) * step + channel
+def _load_block(array: Any, first: int, end: int, step: int, column: int, keep: int) -> Any:
+    tile, keep = np.zeros((SHORT_ROWS, CHANNELS), np.float32), min(keep, CHANNELS)
+    for row in range(min(end - first, SHORT_ROWS)):
+        index = (first + row) * step + column
         tile[row, :keep] = array[index : index + keep]
     return tile
 
 
-@twin(_load_short_sums)
-def load_short_sums(context: Any, array: Any, first: Any, last: Any, step: Any, channel: Any) -> Any:
-    """The tile of SHORT_ROWS rows that :func:`store_sums` wrote with a scale of 1, to go on adding to it."""
+def _addresses(builder: ir.IRBuilder, first: Any, end: Any, step: Any, column: Any, keep: Any) -> Any:
+    """Place in the tile, index and number of columns wanted, for each vector of a tile of SHORT_ROWS rows."""
+    none = ir.Constant(keep.type, 0)
+    for row in range(SHORT_ROWS):
+        pixel = builder.add(first, ir.Constant(first.type, row))
+        wanted = builder.select(builder.icmp_signed("<", pixel, end), keep, none)
+        index = builder.add(builder.mul(pixel, step), column)
+        for v in range(VECTORS):
+            left = builder.sub(wanted, at_vector(keep, v, LANES))
+            yield row * VECTORS + v, builder.add(index, at_vector(index, v, LANES)), left
+
+
+@twin(_load_block)
+def load_block(context: Any, array: Any, first: Any, end: Any, step: Any, column: Any, keep: Any) -> Any:
+    """Rows ``first`` to ``end`` of an array of ``step`` columns, ``keep`` of them from ``column`` on, as a tile."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        array, first, last, step, channel = args
         tile = ir.Constant(context.get_value_type(SHORT), None)
-        for v in range(VECTORS):
-            column = builder.add(channel, at_vector(channel, v, LANES))
-            for row, pixel in each_row(builder, SHORT, first, last):
-                index, left = builder.add(builder.mul(pixel, step), column), builder.sub(step, column)
-                value = masked_load(context, builder, sig.args[0], array, index, left, FLOATS.llvm_type)
-                tile = builder.insert_value(tile, value, row * VECTORS + v)
+        for place, index, left in _addresses(builder, *args[1:]):
+            value = masked_load(context, builder, sig.args[0], args[0], index, left, FLOATS.llvm_type)
+            tile = builder.insert_value(tile, value, place)
         return tile
 
-    return SHORT(array, types.intp, types.intp, types.intp, types.intp), build
+    return SHORT(array, *(types.intp,) * 5), build
+
+
+def _store_block(tile: Any, out: Any, first: int, end: int, step: int, column: int, keep: int) -> None:
+    keep = min(keep, CHANNELS)
+    for row in range(min(end - first, SHORT_ROWS)):
+        index = (first + row) * step + column
+        out[index : index + keep] = tile[row, :keep]
+
+
+@twin(_store_block)
+def store_block(context: Any, tile: Any, out: Any, first: Any, end: Any, step: Any, column: Any, keep: Any) -> Any:
+    """Write a tile to where :func:`load_block` reads one."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        for place, index, left in _addresses(builder, *args[2:]):
+            address = pointer(context, builder, sig.args[1], args[1], index, FLOATS.llvm_type)
+            masked_store(builder, builder.extract_value(args[0], place), address, left)
+        return context.get_dummy_value()
+
+    return types.void(SHORT, out, *(types.intp,) * 5), build
 
 
 def _dots(tile: Any, row: int, base: Any, place: int, keep: int) -> Any:
@@ -186,6 +214,7 @@ def _store_dots(
     K: Any,
     k_step: int,
     bias: Any,
+    least: Any,
 ) -> None:
     keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
@@ -193,7 +222,8 @@ def _store_dots(
         dots = _dots(tile, row, base, group[pixel] * columns + channel, keep).astype(np.float32)
         index = pixel * step + channel
         scaled = dots * alpha[channel : channel + keep] * K[pixel * k_step]
-        out[index : index + keep] = scaled + bias[channel : channel + keep]
+        value = scaled + bias[channel : channel + keep]
+        out[index : index + keep] = np.where(value < least, least, value)
 
 
 @twin(_store_dots)
@@ -212,15 +242,17 @@ def store_dots(
     K: Any,
     k_step: Any,
     bias: Any,
+    least: Any,
 ) -> Any:
     """``out[q, c] = (base[group[q], c] - 2 * tile[p, c - channel]) * alpha[c] * K[q * k_step] + bias[c]``.
 
-    q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the border correction, a row of ``columns``
-    for each class of border; ``group[q]`` is the class of pixel q. ``columns`` is a whole number of blocks of channels.
+    What is below ``least`` becomes it. q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the
+    border correction, a row of ``columns`` for each class of border; ``group[q]`` is the class of pixel q. ``columns``
+    is a whole number of blocks of channels.
     """
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias = args
+        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias, least = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
         for row, pixel in each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
@@ -233,10 +265,12 @@ def store_dots(
                 b = builder.load(pointer(context, builder, sig.args[12], bias, column, floats), align=4)
                 value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
                 value = builder.fadd(value, b)
+                floor = spread(builder, least, LANES)
+                value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 index = builder.add(builder.mul(pixel, step), column)
                 address = pointer(context, builder, sig.args[1], out, index, floats)
                 masked_store(builder, value, address, builder.sub(step, column))
         return context.get_dummy_value()
 
     ints = (types.intp,) * 4
-    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp, bias), build
+    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp, bias, types.float32), build

@@ -29,11 +29,12 @@ from .xnor import count_tile, interleaved, tap_sums, whole_blocks
 def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
     """Signs of filters (O, ..., C), packed in one row, as half words (O, taps · ceil(C / 32))."""
     o, c, n = shape[0], shape[-1], int(np.prod(shape))
+    depth = int(np.prod(shape[1:-1])) * -(-c // 32)
     if c % 32 == 0:
-        return signs.view(np.uint32)[: n // 32].reshape(o, -1)
+        return signs.view(np.uint32)[: n // 32].reshape(o, depth)
     bits = np.unpackbits(signs.view(np.uint8), count=n, bitorder="little").reshape(-1, c)
     bits = np.pad(bits, ((0, 0), (0, -c % 32)))
-    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32).reshape(o, -1)
+    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32).reshape(o, depth)
 
 
 class FusedXnorConv2d:

@@ -11,11 +11,11 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
-from .bwn import FEW, signed_row
+from .bwn import ROWS, are_few, blocks_of, signed_rows
 from .checks import Float, Pair, Window
 from .finish import Finish, Run, check_map, outputs
 from .fused import nothing, sizes_of
-from .geometry import aligned, sliding
+from .geometry import sliding
 from .pixels import store
 from .tail import plus_columns, run_tail, times_columns
 from .tile import (
@@ -27,7 +27,7 @@ from .tile import (
     multiply_add,
     no_sums,
 )
-from .xnor import whole_blocks
+from .xnor import interleaved, whole_blocks
 
 
 class FusedConv2d:
@@ -70,11 +70,7 @@ class FusedConv2d:
             by_tap = bits.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
             self._weight: npt.NDArray[Any] = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
         else:
-            real = np.zeros((self.columns, depth), np.float32)
-            real[:o] = checks.floats(weight, "weight", shape=shape).reshape(o, depth)
-            self._weight = aligned(real.size)
-            in_order = self._weight.reshape(blocks, depth, CHANNELS)
-            in_order[...] = real.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
+            self._weight = interleaved(checks.floats(weight, "weight", shape=shape).reshape(o, depth))
 
     def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
         """A function without arguments that convolves.
@@ -101,7 +97,7 @@ class FusedConv2d:
         if not walk.pixels * o:
             return nothing
         sizes = sizes_of(walk, o, self.columns, low, floats, between, False)
-        kernel = _real if not self._one_bit else _signed_few if walk.pixels <= FEW else _signed
+        kernel = _real if not self._one_bit else _signed_few if are_few(walk.pixels, o) else _signed
         arrays = (x.ravel(), walk.starts, self._weight, table, finish.codes, residual, y, words, place)
         return partial(kernel, *arrays, sizes)
 
@@ -154,9 +150,11 @@ def _signed_few(x, starts, weight, table, tail, residual, out, bits, places, siz
     """Pixel by pixel."""
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, blocks = sizes[6], sizes[7], sizes[8], columns // CHANNELS
-    for item in prange(pixels * blocks):
-        pixel, channel = item // blocks, item % blocks * CHANNELS
-        y = signed_row(x, starts, pixel, weight, item % blocks, rows, span, pitch)
-        y = plus_columns(times_columns(y, table, channel), table, columns + channel)
-        y = run_tail(y, tail, table, 2 * columns + channel, columns, residual, pixel, pixel, filters, channel)
-        store(y, low, columns, table, out, floats, bits, places, between, pixel, pixel, filters, channel)
+    for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
+        pixel, some = blocks_of(item, blocks)
+        sums = signed_rows(x, starts, pixel, weight, some, rows, span, pitch)
+        for i in range(ROWS):
+            channel = some[i] * CHANNELS
+            y = plus_columns(times_columns(sums[i], table, channel), table, columns + channel)
+            y = run_tail(y, tail, table, 2 * columns + channel, columns, residual, pixel, pixel, filters, channel)
+            store(y, low, columns, table, out, floats, bits, places, between, pixel, pixel, filters, channel)

@@ -1,4 +1,4 @@
-"""Batch normalisation over the last axis, forward and backward."""
+"""Batch normalisation over the last axis, forward and backward, in as few passes over the map as there can be."""
 
 from __future__ import annotations
 
@@ -9,13 +9,57 @@ import numpy.typing as npt
 from numba import prange
 
 from . import checks
-from ._jit import kernel
-from .checks import Float
+from ._jit import Kernel, kernel
+from .checks import Float, Halves
+from .lanes import (
+    ALL,
+    WIDTH,
+    first_lanes,
+    load_lanes,
+    multiply_add,
+    store_lanes,
+    widened,
+    zero_unless,
+)
+
+Double = npt.NDArray[np.float64]
 
 _PARTS = 32  # rows are summed in at most this many parts, then the parts in order: the same bits for any thread count
+_PART = 1 << 15  # values that a part has at least
+_GROUP = 8  # rows that go through all channels before the next: their sums stay in registers, their lines in order
+_RUN = 64  # rows that one thread takes at a time
+_WORTH_SHARING = 1 << 16  # values, some 10 µs of work: twice as long as it takes to wake the other threads
+_NO_BITS = np.zeros(1, np.uint32)
 
 
-def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float, Float, Float]:
+def batch_statistics(x: Any) -> tuple[Float, Float]:
+    """Mean and variance of each channel, in one pass.
+
+    Parameters
+    ----------
+    x : array (..., C) of real numbers, at least one row
+
+    Returns
+    -------
+    mean, var : float32 (C,)
+        The variance is the biased one. Both are summed in float64, squares of distances from the first row, so that
+        neither a large mean nor many rows cost digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``x`` has the wrong type or shape, or is empty.
+    """
+    (x,) = checks.channels(x)
+    rows, c = checks.rows(x)
+    total, square = _totals(_moments, x.size, rows, c, x.ravel())
+    mean = total / rows
+    with np.errstate(invalid="ignore"):  # infinities: their distance is no number
+        var = np.maximum(square / rows - np.square(mean - x.reshape(rows, c)[0]), 0)
+    return mean.astype(np.float32), var.astype(np.float32)
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5, out: Any = None) -> tuple[Float, Float, Float]:
     """Normalise each channel by the mean and variance of this batch.
 
     Parameters
@@ -25,6 +69,8 @@ def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float,
         Scale and shift after normalisation.
     eps : float
         Added to the variance.
+    out : float32 (..., C), C-contiguous, optional
+        Where to write ``y``; it may be ``x`` itself.
 
     Returns
     -------
@@ -39,24 +85,25 @@ def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float,
         When an argument has the wrong type or shape, or ``x`` is empty.
     """
     x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
-    rows, c = checks.rows(x)
-    mean = (_totals(_sum_parts, c, rows, x.ravel()) / rows).astype(np.float32)
-    var = (_totals(_square_parts, c, rows, x.ravel(), mean) / rows).astype(np.float32)
-    return batch_norm_inference(x, gamma, beta, mean, var, eps), mean, var
+    mean, var = batch_statistics(x)
+    return batch_norm_inference(x, gamma, beta, mean, var, eps, out), mean, var
 
 
-def batch_norm_inference(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5) -> Float:
+def batch_norm_inference(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> Float:
     """Normalise each channel by a given mean and variance: float32 (..., C), see :func:`batch_norm`."""
     x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    y: Float = np.empty_like(x)
+    y = checks.output(out, x.shape)
     if x.size:
         factor = gamma / np.sqrt(var + np.float32(eps))
-        _normalise(x.ravel(), mean, factor, beta, y.ravel(), x.size // x.shape[-1], x.shape[-1])
+        rows, c = checks.rows(x)
+        _sharing(_normalise, x.size)(x.ravel(), mean, factor, beta, y.ravel(), -(-rows // _RUN), rows, c)
     return y
 
 
 def batch_norm_grad(
-    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5
+    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
 ) -> tuple[Float, Float, Float]:
     """Gradients of :func:`batch_norm`, through the batch's mean and variance too.
 
@@ -68,6 +115,8 @@ def batch_norm_grad(
         As given to and returned by :func:`batch_norm`.
     eps : float
         As given there.
+    out : float32 (..., C), C-contiguous, optional
+        Where to write ``grad_x``; it may be ``grad`` itself.
 
     Returns
     -------
@@ -81,63 +130,110 @@ def batch_norm_grad(
     """
     x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
     grad = checks.floats(grad, "grad", shape=x.shape)
+    return grad_of_norm(grad, x, gamma, mean, inverse_deviation(var, eps), checks.output(out, x.shape))
+
+
+def inverse_deviation(var: Float, eps: float) -> Float:
+    """``1 / sqrt(var + eps)``"""
+    inverse: Float = 1 / np.sqrt(var + np.float32(eps))
+    return inverse
+
+
+def grad_of_norm(
+    grad: Float, x: Float, gamma: Float, mean: Float, inverse: Float, out: Float, within: Halves | None = None
+) -> tuple[Float, Float, Float]:
+    """:func:`batch_norm_grad` of checked arrays; with ``within``, of the gradient where its bits are 1 and 0 elsewhere.
+
+    ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``, which needs the two sums first and a second pass after.
+    """
     rows, c = checks.rows(x)
-    inverse = 1 / np.sqrt(var + np.float32(eps))
-    grad_beta = _totals(_sum_parts, c, rows, grad.ravel()).astype(np.float32)
-    grad_gamma = _totals(_product_parts, c, rows, grad.ravel(), x.ravel(), mean, inverse).astype(np.float32)
-    grad_x = np.empty_like(x)
-    means = (grad_beta / np.float32(rows), grad_gamma / np.float32(rows))
-    _normalise_grad(grad.ravel(), x.ravel(), mean, inverse, gamma * inverse, *means, grad_x.ravel(), rows, c)
-    return grad_x, grad_gamma, grad_beta
+    mask = (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
+    total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
+    grad_beta, grad_gamma = total.astype(np.float32), (product * inverse).astype(np.float32)
+    vectors = (mean, grad_beta / np.float32(rows), inverse * (grad_gamma / np.float32(rows)), gamma * inverse)
+    write = _sharing(_norm_grad, x.size)
+    write(grad.ravel(), x.ravel(), *vectors, *mask, out.ravel(), -(-rows // _RUN), rows, c)
+    return out, grad_gamma, grad_beta
 
 
-def _totals(parts: Any, c: int, rows: int, *arrays: Float) -> npt.NDArray[np.float64]:
-    """Run a kernel that sums rows in parts, and add the parts."""
-    sums = np.zeros((min(_PARTS, rows), c), np.float64)
-    parts(*arrays, sums.ravel(), len(sums), rows, c)
-    total: npt.NDArray[np.float64] = sums.sum(axis=0)
-    return total
+def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tuple[Double, Double]:
+    """Run a kernel that makes two sums over rows in parts, and add the parts."""
+    parts = max(1, min(_PARTS, size // _PART, rows))
+    first, second = np.zeros((parts, c), np.float64), np.zeros((parts, c), np.float64)
+    _sharing(sums_of, size)(*arrays, first.ravel(), second.ravel(), parts, rows, c)
+    return first.sum(axis=0), second.sum(axis=0)
+
+
+def _sharing(work: Kernel, size: int) -> Any:
+    """The kernel itself, or its serial form for what is not worth sharing."""
+    return work if size > _WORTH_SHARING else work.alone
 
 
 # ---------------------------------------------------------------------------------------------- kernels
 
 
 @kernel
-def _sum_parts(x, sums, parts, rows, c):
+def _moments(x, sums, squares, parts, rows, c):
     for part in prange(parts):
-        for row in range(part * rows // parts, (part + 1) * rows // parts):
-            for i in range(c):
-                sums[part * c + i] += np.float64(x[row * c + i])
+        start, end = part * rows // parts, (part + 1) * rows // parts
+        for first in range(start, end, _GROUP):
+            for i in range(0, c, WIDTH):
+                lanes, place = first_lanes(c - i), part * c + i
+                centre = widened(load_lanes(x, i, lanes))
+                total, square = load_lanes(sums, place, lanes), load_lanes(squares, place, lanes)
+                for row in range(first, min(first + _GROUP, end)):
+                    value = widened(load_lanes(x, row * c + i, lanes))
+                    total = total + value
+                    square = multiply_add(value - centre, value - centre, square)
+                store_lanes(sums, place, total, lanes)
+                store_lanes(squares, place, square, lanes)
 
 
 @kernel
-def _square_parts(x, mean, sums, parts, rows, c):
+def _grad_sums(grad, x, mean, within, step, always, sums, products, parts, rows, c):
+    halves = (c + 31) // 32
     for part in prange(parts):
-        for row in range(part * rows // parts, (part + 1) * rows // parts):
-            for i in range(c):
-                distance = np.float64(x[row * c + i] - mean[i])
-                sums[part * c + i] += distance * distance
+        start, end = part * rows // parts, (part + 1) * rows // parts
+        for first in range(start, end, _GROUP):
+            for i in range(halves):
+                lanes, place = first_lanes(c - i * WIDTH), part * c + i * WIDTH
+                centre = load_lanes(mean, i * WIDTH, lanes)
+                total, product = load_lanes(sums, place, lanes), load_lanes(products, place, lanes)
+                for row in range(first, min(first + _GROUP, end)):
+                    passed = within[(row * halves + i) * step] | always
+                    g = zero_unless(load_lanes(grad, row * c + i * WIDTH, lanes), passed)
+                    total = total + widened(g)
+                    product = product + widened(g * (load_lanes(x, row * c + i * WIDTH, lanes) - centre))
+                store_lanes(sums, place, total, lanes)
+                store_lanes(products, place, product, lanes)
 
 
 @kernel
-def _product_parts(grad, x, mean, inverse, sums, parts, rows, c):
-    for part in prange(parts):
-        for row in range(part * rows // parts, (part + 1) * rows // parts):
-            for i in range(c):
-                x_hat = (x[row * c + i] - mean[i]) * inverse[i]
-                sums[part * c + i] += np.float64(grad[row * c + i] * x_hat)
+def _normalise(x, mean, factor, beta, y, runs, rows, c):
+    for run in prange(runs):
+        end = min((run + 1) * _RUN, rows)
+        for first in range(run * _RUN, end, _GROUP):
+            for i in range(0, c, WIDTH):
+                lanes = first_lanes(c - i)
+                centre, scale = load_lanes(mean, i, lanes), load_lanes(factor, i, lanes)
+                shift = load_lanes(beta, i, lanes)
+                for row in range(first, min(first + _GROUP, end)):
+                    place = row * c + i
+                    store_lanes(y, place, (load_lanes(x, place, lanes) - centre) * scale + shift, lanes)
 
 
 @kernel
-def _normalise(x, mean, factor, beta, y, rows, c):
-    for row in prange(rows):
-        for i in range(c):
-            y[row * c + i] = (x[row * c + i] - mean[i]) * factor[i] + beta[i]
-
-
-@kernel
-def _normalise_grad(grad, x, mean, inverse, factor, mean_grad, mean_product, grad_x, rows, c):
-    for row in prange(rows):
-        for i in range(c):
-            x_hat = (x[row * c + i] - mean[i]) * inverse[i]
-            grad_x[row * c + i] = factor[i] * (grad[row * c + i] - mean_grad[i] - x_hat * mean_product[i])
+def _norm_grad(grad, x, mean, mean_grad, slope, factor, within, step, always, grad_x, runs, rows, c):
+    halves = (c + 31) // 32
+    for run in prange(runs):
+        end = min((run + 1) * _RUN, rows)
+        for first in range(run * _RUN, end, _GROUP):
+            for i in range(halves):
+                lanes = first_lanes(c - i * WIDTH)
+                centre, base = load_lanes(mean, i * WIDTH, lanes), load_lanes(mean_grad, i * WIDTH, lanes)
+                tilt, scale = load_lanes(slope, i * WIDTH, lanes), load_lanes(factor, i * WIDTH, lanes)
+                for row in range(first, min(first + _GROUP, end)):
+                    place, passed = row * c + i * WIDTH, within[(row * halves + i) * step] | always
+                    g = zero_unless(load_lanes(grad, place, lanes), passed)
+                    g = (g - base - (load_lanes(x, place, lanes) - centre) * tilt) * scale
+                    store_lanes(grad_x, place, g, lanes)

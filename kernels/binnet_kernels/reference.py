@@ -15,12 +15,42 @@ from . import checks
 from .checks import Float, Ints, Pair, Window, Words
 from .finish import Finish as Finish
 from .finish import bits_map as bits_map
+from .reference_conv import Conv2d as Conv2d
+from .reference_conv import bordered, signs_of_map
+from .reference_conv import conv2d as conv2d
+from .reference_conv import conv2d_grad_input as conv2d_grad_input
+from .reference_conv import conv2d_grad_weight as conv2d_grad_weight
+from .reference_conv import sign_grad_input as sign_grad_input
+from .reference_conv import sign_grad_weight as sign_grad_weight
+from .reference_elementwise import add as add
+from .reference_elementwise import norm_signs as norm_signs
+from .reference_elementwise import norm_signs_grad as norm_signs_grad
+from .reference_elementwise import relu as relu
+from .reference_elementwise import relu_grad as relu_grad
+from .reference_elementwise import signs as signs
+from .reference_kbit import FusedKbitConv2d as FusedKbitConv2d
+from .reference_kbit import KbitConv2d as KbitConv2d
+from .reference_kbit import KbitLinear as KbitLinear
+from .reference_kbit import pack_planes as pack_planes
+from .reference_kbit import quantise_input as quantise_input
+from .reference_kbit import quantise_weight as quantise_weight
+from .reference_kbit import weight_range as weight_range
 from .reference_packed import FusedConv2d as FusedConv2d
 from .reference_packed import FusedXnorConv2d as FusedXnorConv2d
 from .reference_packed import bind_map as bind_map
 from .reference_packed import bind_pack_with_k as bind_pack_with_k
 from .reference_packed import bind_pool_bits as bind_pool_bits
-from .reference_training import (  # one vocabulary, in three files
+from .reference_pool import avg_pool2d as avg_pool2d
+from .reference_pool import avg_pool2d_grad as avg_pool2d_grad
+from .reference_pool import max_pool2d as max_pool2d
+from .reference_pool import max_pool2d_grad as max_pool2d_grad
+from .reference_pool import max_pool2d_grad_winners as max_pool2d_grad_winners
+from .reference_pool import max_pool2d_winners as max_pool2d_winners
+from .reference_quantised import QuantisedGradient as QuantisedGradient
+from .reference_quantised import quantise_gradient as quantise_gradient
+from .reference_quantised import quantised_grad_input as quantised_grad_input
+from .reference_quantised import quantised_grad_weight as quantised_grad_weight
+from .reference_training import (  # one vocabulary, in several files
     adam_update as adam_update,
 )
 from .reference_training import (
@@ -31,6 +61,9 @@ from .reference_training import (
 )
 from .reference_training import (
     batch_norm_inference as batch_norm_inference,
+)
+from .reference_training import (
+    batch_statistics as batch_statistics,
 )
 from .reference_training import (
     grad_alpha as grad_alpha,
@@ -108,62 +141,6 @@ def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) ->
 # ---------------------------------------------------------------------------------------------- convolutions
 
 
-def _padded(x: Float, window: Window, value: float = 0.0) -> Float:
-    (ph, pw) = window.padding
-    return np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=value)
-
-
-def _patches(padded: Float, window: Window) -> Float:
-    """All windows of a padded image, as a view (N, OH, OW, C, KH, KW)."""
-    view = np.lib.stride_tricks.sliding_window_view(padded, window.size, axis=(1, 2))
-    return view[:, :: window.stride[0], :: window.stride[1]]
-
-
-def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
-    """See :func:`binnet_kernels.conv2d`."""
-    x, weight = checks.floats(x, "x", 4), checks.floats(weight, "weight", 4)
-    checks.same_channels(x, weight.shape)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    oh, ow = window.output_size(*x.shape[1:3])
-    y = checks.output(out, (x.shape[0], oh, ow, weight.shape[0]))
-    y[...] = np.tensordot(_patches(_padded(x, window), window), weight, axes=([4, 5, 3], [1, 2, 3]))
-    return y
-
-
-def conv2d_grad_input(grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.conv2d_grad_input`."""
-    weight = checks.floats(weight, "weight", 4)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    n, h, w, c = x_shape
-    (sh, sw), (ph, pw), (oh, ow) = window.stride, window.padding, grad.shape[1:3]
-    padded = np.zeros((n, h + 2 * ph, w + 2 * pw, c), np.float32)
-    for r in range(window.size[0]):  # each tap sends the gradient back to the pixels it read
-        for s in range(window.size[1]):
-            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad @ weight[:, r, s]
-    return np.ascontiguousarray(padded[:, ph : ph + h, pw : pw + w])
-
-
-def conv2d_grad_weight(x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.conv2d_grad_weight`."""
-    x = checks.floats(x, "x", 4)
-    window = Window.of(weight_shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    patches = _patches(_padded(x, window), window)
-    return np.ascontiguousarray(np.tensordot(grad, patches, axes=([0, 1, 2], [0, 1, 2])).transpose(0, 2, 3, 1))
-
-
-class Conv2d:
-    """See :class:`binnet_kernels.Conv2d`."""
-
-    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0) -> None:
-        self.weight = checks.floats(weight, "weight", 4).copy()
-        self.window = Window.of(self.weight.shape[1:3], stride, padding)
-
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        return conv2d(x, self.weight, self.window.stride, self.window.padding, out)
-
-
 class XnorConv2d:
     """See :class:`binnet_kernels.XnorConv2d`."""
 
@@ -180,7 +157,7 @@ class XnorConv2d:
         weight = checks.filters(weight, 4)
         self.window = Window.of(weight.shape[1:3], stride, padding)
         self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
-        self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
+        self.alpha, self.weight_sign, self.weight_signs = _alpha(alpha, weight), sign(weight), pack_signs(weight)
         self.bias = checks.bias(bias, len(weight))
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -188,14 +165,29 @@ class XnorConv2d:
         checks.same_channels(x, self.weight_sign.shape)
         oh, ow = self.window.output_size(*x.shape[1:3])
         y = checks.output(out, (x.shape[0], oh, ow, len(self.alpha)))
-        padded = _padded(sign(x), self.window, self.pad_value)
-        y[...] = conv2d(padded, self.weight_sign, self.window.stride)  # exact: whole numbers below 2^24
-        y *= self.alpha
+        self._convolve(bordered(sign(x), self.window, self.pad_value), y)
         if self.use_k:
             y *= scale_map(x, self.window.size, self.window.stride, self.window.padding)
         if self.bias is not None:
             y += self.bias
         return y
+
+    def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
+        if self.use_k:
+            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+        signs = signs_of_map(bits, x_shape, self.window, self.pad_value)
+        checks.same_depth(x_shape, self.weight_sign.shape)
+        y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), len(self.alpha)))
+        self._convolve(signs, y)
+        if self.bias is not None:
+            y += self.bias
+        if relu:
+            y[y < 0] = 0
+        return y
+
+    def _convolve(self, signs: Float, y: Float) -> None:
+        y[...] = conv2d(signs, self.weight_sign, self.window.stride)  # exact: whole numbers below 2^24
+        y *= self.alpha
 
 
 class XnorLinear:
@@ -244,50 +236,3 @@ def _as_pixels(conv: Any, x: Any, out: Any, o: int) -> Float:
     y = checks.output(out, (len(x), o))
     conv(x[:, None, None], out=y[:, None, None])
     return y
-
-
-# ---------------------------------------------------------------------------------------------- pooling
-
-
-def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.max_pool2d`."""
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    window.output_size(*x.shape[1:3])
-    return np.ascontiguousarray(_patches(_padded(x, window, -np.inf), window).max(axis=(4, 5)))
-
-
-def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.max_pool2d_grad`."""
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x.shape, window)
-    (_, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
-    padded, inside = _padded(x, window, -np.inf), _padded(np.ones_like(x), window)
-    taps, real = (_patches(p, window).reshape(*grad.shape, window.size[0] * kw) for p in (padded, inside))
-    best = taps.max(axis=-1, keepdims=True)
-    candidates = ((taps == best) | (np.isnan(taps) & np.isnan(best))) & (real == 1)
-    winner = candidates.argmax(axis=-1)  # the first one, row by row
-    n, oh, ow, c = np.indices(grad.shape, sparse=True)
-    grad_padded = np.zeros_like(padded)
-    np.add.at(grad_padded, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad)
-    return np.ascontiguousarray(grad_padded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]])
-
-
-def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.avg_pool2d`."""
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    window.output_size(*x.shape[1:3])
-    return np.ascontiguousarray(_patches(_padded(x, window), window).mean(axis=(4, 5)))
-
-
-def avg_pool2d_grad(
-    grad: Any, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> Float:
-    """See :func:`binnet_kernels.avg_pool2d_grad`."""
-    window = checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x_shape, window)
-    (kh, kw), (sh, sw), (ph, pw), (oh, ow) = window.size, window.stride, window.padding, grad.shape[1:3]
-    padded = np.zeros((x_shape[0], x_shape[1] + 2 * ph, x_shape[2] + 2 * pw, x_shape[3]), np.float32)
-    for r in range(kh):
-        for s in range(kw):
-            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad / np.float32(kh * kw)
-    return np.ascontiguousarray(padded[:, ph : ph + x_shape[1], pw : pw + x_shape[2]])

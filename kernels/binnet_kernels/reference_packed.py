@@ -15,7 +15,7 @@ Truth = npt.NDArray[np.bool_]
 ONE = Window((1, 1), (1, 1), (0, 0))
 
 
-def _signs(bits: Bits, c: int) -> Float:
+def signs_of(bits: Bits, c: int) -> Float:
     """A map of bits as ±1 in float32 (..., C)."""
     return np.where(_truth(bits, c), np.float32(-1), np.float32(1))
 
@@ -33,7 +33,7 @@ def _write(bits: Bits, truth: Truth, border: tuple[int, int]) -> None:
     interior(bits, border)[...] = packed
 
 
-def _finish(y: Float, finish: Finish, residual: Any, out: Any, bits: Any) -> None:
+def run_finish(y: Float, finish: Finish, residual: Any, out: Any, bits: Any) -> None:
     for word, *vectors in finish.steps:
         if word == "norm":
             mean, factor, shift = vectors
@@ -51,14 +51,14 @@ def _finish(y: Float, finish: Finish, residual: Any, out: Any, bits: Any) -> Non
         _write(bits, (y >= low) & (y <= high), check_bits(bits, y.shape))
 
 
-def _patches(x: Any, window: Window) -> Any:
+def patches(x: Any, window: Window) -> Any:
     """All windows of an image with its border, as a view (N, OH, OW, C, KH, KW)."""
     view = np.lib.stride_tricks.sliding_window_view(x, window.size, axis=(1, 2))
     return view[:, :: window.stride[0], :: window.stride[1]]
 
 
 def _convolve(x: Float, weight: Float, window: Window) -> Float:
-    y: Float = np.tensordot(_patches(x, window), weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
+    y: Float = np.tensordot(patches(x, window), weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
     return y
 
 
@@ -78,7 +78,7 @@ class FusedXnorConv2d:
         self.shape, self.window = shape, Window.of(shape[1:3], stride, padding)
         self.pad_value = checks.pad_value(pad_value)
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
-        self._weight = _signs(signs.view(np.uint32), int(np.prod(shape))).reshape(shape)
+        self._weight = signs_of(signs.view(np.uint32), int(np.prod(shape))).reshape(shape)
 
     def bind(
         self,
@@ -96,7 +96,7 @@ class FusedXnorConv2d:
 
         def run() -> None:
             y = self._dots(x, x_shape) * self.alpha
-            _finish(y if K is None else y * K, finish, residual, out, bits)
+            run_finish(y if K is None else y * K, finish, residual, out, bits)
 
         return run
 
@@ -113,7 +113,7 @@ class FusedXnorConv2d:
 
     def _dots(self, x: Bits, x_shape: tuple[int, ...]) -> Float:
         (ph, pw), (_, h, w, c) = self.window.padding, x_shape
-        signs = _signs(x, c)
+        signs = signs_of(x, c)
         if self.pad_value == 0:
             inside = np.zeros(signs.shape, bool)
             inside[:, ph : ph + h, pw : pw + w] = True
@@ -138,7 +138,7 @@ class FusedConv2d:
         self._rows = tuple(checks.floats(r, name, shape=shape[:1]) for r, name in zip(rows, ("alpha", "bias")))
         if np.asarray(weight).dtype == np.uint64:
             signs = checks.packed(weight, int(np.prod(shape)), "weight", 1)
-            self._weight = _signs(signs.view(np.uint32), int(np.prod(shape))).reshape(shape)
+            self._weight = signs_of(signs.view(np.uint32), int(np.prod(shape))).reshape(shape)
         else:
             self._weight = checks.floats(weight, "weight", shape=shape).copy()
 
@@ -149,7 +149,7 @@ class FusedConv2d:
         size = Window(self.window.size, self.window.stride, (0, 0)).output_size(*x.shape[1:3])
         outputs(finish, (len(x), *size, self.shape[0]), out, bits, residual)
         alpha, bias = self._rows
-        return lambda: _finish(_convolve(x, self._weight, self.window) * alpha + bias, finish, residual, out, bits)
+        return lambda: run_finish(_convolve(x, self._weight, self.window) * alpha + bias, finish, residual, out, bits)
 
 
 def bind_map(
@@ -162,7 +162,7 @@ def bind_map(
 
     def run() -> None:
         wide = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=-np.inf)
-        _finish(_patches(wide, window).max(axis=(4, 5)), finish, residual, out, bits)
+        run_finish(patches(wide, window).max(axis=(4, 5)), finish, residual, out, bits)
 
     return run
 
@@ -177,7 +177,7 @@ def bind_pool_bits(x: Bits, flips: Any, out: Bits, shape: tuple[int, ...], windo
 
     def run() -> None:
         wide = np.pad(_truth(x, c), ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=True)
-        _write(out, _patches(wide, window).all(axis=(4, 5)) ^ flips, border)
+        _write(out, patches(wide, window).all(axis=(4, 5)) ^ flips, border)
 
     return run
 
@@ -193,6 +193,6 @@ def bind_pack_with_k(x: Float, bits: Bits, K: Float, window: Window) -> Run:
     def run() -> None:
         _write(bits, x < 0, window.padding)
         mean_abs_x = np.pad(np.abs(x).mean(axis=-1, keepdims=True), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
-        K[...] = _patches(mean_abs_x, window).mean(axis=(4, 5), dtype=np.float32)
+        K[...] = patches(mean_abs_x, window).mean(axis=(4, 5), dtype=np.float32)
 
     return run

@@ -12,36 +12,46 @@ from .checks import Float
 # ---------------------------------------------------------------------------------------------- normalisation, loss
 
 
-def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple[Float, Float, Float]:
-    """See :func:`binnet_kernels.batch_norm`."""
-    x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
+def batch_statistics(x: Any) -> tuple[Float, Float]:
+    """See :func:`binnet_kernels.batch_statistics`."""
+    (x,) = checks.channels(x)
     checks.rows(x)
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
-    var = np.square(x - mean).mean(axis=axes, dtype=np.float64).astype(np.float32)
-    return batch_norm_inference(x, gamma, beta, mean, var, eps), mean, var
+    return mean, np.square(x - mean).mean(axis=axes, dtype=np.float64).astype(np.float32)
 
 
-def batch_norm_inference(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5) -> Float:
+def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5, out: Any = None) -> tuple[Float, Float, Float]:
+    """See :func:`binnet_kernels.batch_norm`."""
+    x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
+    mean, var = batch_statistics(x)
+    return batch_norm_inference(x, gamma, beta, mean, var, eps, out), mean, var
+
+
+def batch_norm_inference(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> Float:
     """See :func:`binnet_kernels.batch_norm_inference`."""
     x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    y: Float = (x - mean) * (gamma / np.sqrt(var + np.float32(eps))) + beta
+    y = checks.output(out, x.shape)
+    y[...] = (x - mean) * (gamma / np.sqrt(var + np.float32(eps))) + beta
     return y
 
 
 def batch_norm_grad(
-    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5
+    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
 ) -> tuple[Float, Float, Float]:
     """See :func:`binnet_kernels.batch_norm_grad`."""
     x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
     grad = checks.floats(grad, "grad", shape=x.shape)
-    rows, axes = checks.rows(x)[0], tuple(range(x.ndim - 1))
+    grad_x, rows, axes = checks.output(out, x.shape), checks.rows(x)[0], tuple(range(x.ndim - 1))
     inverse = 1 / np.sqrt(var + np.float32(eps))
     x_hat = (x - mean) * inverse
     grad_beta = grad.sum(axis=axes, dtype=np.float64).astype(np.float32)
     grad_gamma = (grad * x_hat).sum(axis=axes, dtype=np.float64).astype(np.float32)
     means = grad_beta / np.float32(rows), grad_gamma / np.float32(rows)
-    return (gamma * inverse) * (grad - means[0] - x_hat * means[1]), grad_gamma, grad_beta
+    grad_x[...] = (gamma * inverse) * (grad - means[0] - x_hat * means[1])
+    return grad_x, grad_gamma, grad_beta
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> tuple[Float, Float]:

@@ -89,20 +89,6 @@ def no_row(context: Any) -> Any:
     return _empty(ROW)
 
 
-@twin(lambda a, b: a + b)
-def add_tiles(context: Any, a: Any, b: Any) -> Any:
-    """The sums of two tiles."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, other = args
-        for place in range(sig.args[0].rows * VECTORS):
-            value = builder.fadd(builder.extract_value(total, place), builder.extract_value(other, place))
-            total = builder.insert_value(total, value, place)
-        return total
-
-    return a(a, b), build
-
-
 # ------------------------------------------------------------------ where the rows start
 
 
@@ -139,10 +125,17 @@ def at_vector(index: Any, vector: int, lanes: int) -> Any:
 
 def _each_sum(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, weights: list[Any], combine: Any) -> Any:
     """``sum = combine(sum, x[start + i], weight)`` for every row and vector of a tile."""
+    starts = [builder.extract_value(args[2], row) for row in range(sig.args[0].rows)]
+    return _combined(context, builder, sig, args, [builder.add(start, args[3]) for start in starts], weights, combine)
+
+
+def _combined(
+    context: Any, builder: ir.IRBuilder, sig: Any, args: Any, indices: list[Any], weights: list[Any], combine: Any
+) -> Any:
+    """``sum = combine(sum, x[index of the row], weight)`` for every row and vector of a tile."""
     tile, total = sig.args[0], args[0]
     element = tile.vector.llvm_type.element
-    for row in range(tile.rows):
-        index = builder.add(builder.extract_value(args[2], row), args[3])
+    for row, index in enumerate(indices):
         scalar = builder.load(pointer(context, builder, sig.args[1], args[1], index, element))
         value = spread(builder, scalar, tile.vector.lanes)
         for v, weight in enumerate(weights):
@@ -151,11 +144,17 @@ def _each_sum(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, weights:
     return total
 
 
-def _weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[Any]:
-    """The vectors of weights at ``w[j:]``, one row of the tile wide."""
+def tile_weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, at: int = -2) -> list[Any]:
+    """The vectors of weights at ``w[j:]``, one row of the tile wide; w and j are the arguments from number ``at`` on."""
     vector: Vector = sig.args[0].vector
     addresses = (
-        pointer(context, builder, sig.args[4], args[4], builder.add(args[5], at_vector(args[5], v, vector.lanes)))
+        pointer(
+            context,
+            builder,
+            sig.args[at],
+            args[at],
+            builder.add(args[at + 1], at_vector(args[at + 1], v, vector.lanes)),
+        )
         for v in range(VECTORS)
     )
     return [builder.load(a, align=vector.scalar.bitwidth // 8, typ=vector.llvm_type) for a in addresses]
@@ -171,7 +170,7 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         vector = HALVES.llvm_type
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
 
         def combine(total: Any, value: Any, weight: Any) -> Any:
             return builder.add(
@@ -194,10 +193,26 @@ def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
     """``tile[p, o] + x[starts[p] + i] * w[j + o]``, with one rounding where the CPU has fused multiply-adds."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        weights = _weights(context, builder, sig, args)
+        weights = tile_weights(context, builder, sig, args)
         return _each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, w, types.intp), build
+
+
+def _add_outer(tile: Any, a: Any, i: int, b: Any, j: int) -> Any:
+    return tile + a[i : i + len(tile)][:, None] * b[j : j + CHANNELS]
+
+
+@twin(_add_outer)
+def add_outer(context: Any, tile: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """``tile[p, o] + a[i + p] * b[j + o]``: :func:`multiply_add` for rows that lie side by side."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        weights = tile_weights(context, builder, sig, args)
+        rows = [builder.add(args[2], ir.Constant(args[2].type, row)) for row in range(sig.args[0].rows)]
+        return _combined(context, builder, sig, args, rows, weights, _fma(builder))
+
+    return tile(tile, a, types.intp, b, types.intp), build
 
 
 def _signs(bits: Any, j: int) -> Any:
@@ -205,18 +220,24 @@ def _signs(bits: Any, j: int) -> Any:
     return np.where(np.unpackbits(group, bitorder="little"), np.float32(-1), np.float32(1))
 
 
-def _sign_vectors(context: Any, builder: ir.IRBuilder, bits_type: Any, bits: Any, j: Any) -> list[Any]:
-    """The j-th group of CHANNELS bits (an array of bytes holds them), as vectors of ±1: -1 where the bit is 1."""
+def _sign_vectors(
+    context: Any, builder: ir.IRBuilder, bits_type: Any, bits: Any, j: Any, value: Any = None
+) -> list[Any]:
+    """The j-th group of CHANNELS bits (an array of bytes holds them), as vectors of ±value: minus where the bit is 1.
+
+    The value is 1 when it is not given.
+    """
     group = ir.IntType(CHANNELS)
     index = builder.mul(j, ir.Constant(j.type, CHANNELS // 8))
     word = builder.load(pointer(context, builder, bits_type, bits, index, group), align=1)
     negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), CHANNELS))
-    minus_one, one = (ir.Constant(FLOATS.llvm_type, [sign] * LANES) for sign in (-1.0, 1.0))
+    plus = spread(builder, ir.Constant(ir.FloatType(), 1.0) if value is None else value, LANES)
+    minus = builder.fsub(ir.Constant(FLOATS.llvm_type, [-0.0] * LANES), plus)
     vectors = []
     for v in range(VECTORS):
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(v * LANES, (v + 1) * LANES)))
         mask = builder.shuffle_vector(negative, ir.Constant(negative.type, ir.Undefined), lanes)
-        vectors.append(builder.select(mask, minus_one, one))
+        vectors.append(builder.select(mask, minus, plus))
     return vectors
 
 
@@ -231,19 +252,19 @@ def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, 
     return tile(tile, x, starts, types.intp, bits, types.intp), build
 
 
-def _expand_signs(out: Any, index: int, bits: Any, j: int) -> None:
-    out[index : index + CHANNELS] = _signs(bits, j)
+def _expand_signs(out: Any, index: int, bits: Any, j: int, value: Any) -> None:
+    out[index : index + CHANNELS] = _signs(bits, j) * value
 
 
 @twin(_expand_signs)
-def expand_signs(context: Any, out: Any, index: Any, bits: Any, j: Any) -> Any:
-    """``out[index + o]`` = -1 where bit o of the j-th group of CHANNELS bits is 1, otherwise 1."""
+def expand_signs(context: Any, out: Any, index: Any, bits: Any, j: Any, value: Any) -> Any:
+    """``out[index + o]`` = -value where bit o of the j-th group of CHANNELS bits is 1, otherwise the value."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        out, index, bits, j = args
-        for v, signs in enumerate(_sign_vectors(context, builder, sig.args[2], bits, j)):
+        out, index, bits, j, value = args
+        for v, signs in enumerate(_sign_vectors(context, builder, sig.args[2], bits, j, value)):
             place = builder.add(index, at_vector(index, v, LANES))
             builder.store(signs, pointer(context, builder, sig.args[0], out, place, FLOATS.llvm_type), align=4)
         return context.get_dummy_value()
 
-    return types.void(out, types.intp, bits, types.intp), build
+    return types.void(out, types.intp, bits, types.intp, types.float32), build

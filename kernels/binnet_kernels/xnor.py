@@ -14,54 +14,16 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import mean_magnitude, pack_signs, pack_values
-from .checks import Float, Ints, Pair, Window, Words
-from .epilogue import store_dots, store_ints
+from .bits import border_halves, mean_magnitude, pack_border, pack_signs, pack_values
+from .checks import Float, Halves, Ints, Pair, Window, Words
+from .epilogue import store_dots
 from .geometry import Indices, Sliding, aligned, border_classes, sliding
 from .scale import box_filter, room_for_means, weight_alpha
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
 
-Halves = npt.NDArray[np.uint32]
-
 _ONE = np.ones(1, np.float32)
+_NO_LIMIT = np.float32(-np.inf)
 _WORTH_SHARING = 1 << 16  # values to pack, some 5 µs: as long as it takes to wake the other threads
-
-
-def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
-    """Dot products of rows of packed signs: ``n - 2 * popcount(a ^ b)``.
-
-    Parameters
-    ----------
-    a : uint64 (M, ceil(n / 64)),  b : uint64 (N, ceil(n / 64))
-        Signs from :func:`pack_signs`; unused bits of the last word must be equal in both (0 there).
-    n : int
-        Number of signs in a row, at least 0.
-
-    Returns
-    -------
-    int32 (M, N)
-        Exact; in [-n, n].
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument is not uint64, not two-dimensional, or its rows are not ceil(n / 64) words.
-
-    Examples
-    --------
-    >>> x, w = np.array([[1.0, -2.0, 3.0]]), np.array([[4.0, 5.0, -6.0], [1.0, -1.0, 1.0]])
-    >>> bk.xnor_gemm(bk.pack_signs(x), bk.pack_signs(w), n=3)
-    array([[-1,  3]], dtype=int32)
-    """
-    a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
-    out = np.empty((len(a), len(b)), np.int32)
-    if out.size:
-        base = np.full(whole_blocks(len(b)), n, np.int32)
-        halves = 2 * a.shape[1]
-        starts = np.arange(len(a) + XNOR_ROWS, dtype=np.int64).clip(max=len(a) - 1) * halves
-        rows = a.ravel().view(np.uint32)
-        _gemm(rows, starts, interleaved(half_words(b, n)), base, out.ravel(), len(a), len(b), -(-n // 32), halves)
-    return out
 
 
 class XnorConv2d:
@@ -84,6 +46,12 @@ class XnorConv2d:
     bias : array (O,), optional
         Added at the end; the paper has none.
 
+    Attributes
+    ----------
+    alpha : float32 (O,)
+    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
+        sign(W) as from :func:`pack_signs`, for the gradient.
+
     Raises
     ------
     TypeError, ValueError
@@ -105,7 +73,7 @@ class XnorConv2d:
         self.pad_value, self.use_k = checks.pad_value(pad_value), bool(use_k)
         self.alpha = checks.alpha(alpha, weight, weight_alpha)
         self.shape = weight.shape
-        packed = pack_signs(weight)
+        self.weight_signs = packed = pack_signs(weight)
         self.weight_halves = interleaved(half_words(packed, weight.shape[3]))
         self._columns = whole_blocks(len(weight))
         self.bias = checks.bias(bias, len(weight))
@@ -113,8 +81,7 @@ class XnorConv2d:
         self._alpha_blocks = np.pad(self.alpha, rest)
         self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
         self._taps = tap_sums(packed, weight.shape[3])
-        border = pack_signs(np.full((1, weight.shape[3]), self.pad_value, np.float32))
-        self._border = half_words(border, weight.shape[3]).ravel()
+        self._border = border_halves(weight.shape[3], self.pad_value)
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
     def __call__(self, x: Any, out: Any = None) -> Float:
@@ -138,14 +105,52 @@ class XnorConv2d:
         """
         x = checks.floats(x, "x", 4)
         checks.same_channels(x, self.shape)
-        walk, base, group = self._tables(*x.shape[:3])
-        y = checks.output(out, (walk.n, walk.oh, walk.ow, self.shape[0]))
+        walk, y = self._walk_and_output(x.shape, out)
         if y.size:
-            packed, K = self.pack(x, walk.oh, walk.ow)
-            tables = (base, group, self._alpha_blocks, K, self._bias_blocks)
-            sizes = (walk.pixels, self.shape[0], walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
-            _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), *sizes)
+            self._convolve(*self.pack(x, walk.oh, walk.ow), x.shape, y, _NO_LIMIT)
         return y
+
+    def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
+        """Convolve the signs of images that are packed already.
+
+        Parameters
+        ----------
+        bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
+            Half words of signs, with the border that :meth:`pack` writes.
+        x_shape : (N, H, W, C)
+        relu : bool
+            Whether results below 0 become 0.
+        out : float32 (N, OH, OW, O), C-contiguous, optional
+            Where to write.
+
+        Returns
+        -------
+        float32 (N, OH, OW, O)
+            The bits of ``plan(x)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
+        """
+        if self.use_k:
+            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+        bits = checks.map_of_bits(bits, x_shape, self.window.padding)
+        checks.same_depth(x_shape, self.shape)
+        _, y = self._walk_and_output(x_shape, out)
+        if y.size:
+            self._convolve(bits.ravel(), _ONE, x_shape, y, np.float32(0) if relu else _NO_LIMIT)
+        return y
+
+    def _walk_and_output(self, x_shape: tuple[int, ...], out: Any) -> tuple[Sliding, Float]:
+        walk = self._tables(*x_shape[:3])[0]
+        return walk, checks.output(out, (walk.n, walk.oh, walk.ow, self.shape[0]))
+
+    def _convolve(self, packed: Halves, K: Float, x_shape: tuple[int, ...], y: Float, least: np.float32) -> None:
+        walk, base, group = self._tables(*x_shape[:3])
+        tables = (base, group, self._alpha_blocks, K, self._bias_blocks)
+        sizes = (walk.pixels, self.shape[0], walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
+        _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), least, *sizes)
 
     def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
         """The padded image as half words, and the map K (one 1 when there is none), both flat."""
@@ -235,14 +240,19 @@ def half_words(words: Words, n: int) -> Halves:
     return np.ascontiguousarray(halves).reshape(len(words), int(np.prod(halves.shape[1:])))
 
 
-def interleaved(halves: Halves) -> Halves:
-    """Rows (O, depth) in the order a tile reads them: block by block, half by half, all channels of the block."""
-    o, depth = halves.shape
-    blocks = np.zeros((whole_blocks(o), depth), np.uint32)
-    blocks[:o] = halves
-    by_tap = blocks.reshape(len(blocks) // CHANNELS, CHANNELS, depth).transpose(0, 2, 1)
-    result = aligned(blocks.size).view(np.uint32)
-    result.reshape(by_tap.shape)[...] = by_tap
+def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows (O, depth) of four bytes each value in the order a tile reads them: block by block, all channels of a tap.
+
+    Straight from one array to the other, as both may be large; channels past O are 0.
+    """
+    o, depth = rows.shape
+    result = aligned(whole_blocks(o) * depth).view(rows.dtype)
+    blocks, whole = result.reshape(-1, depth, CHANNELS), o // CHANNELS
+    for number in range(whole):
+        blocks[number] = rows[number * CHANNELS : (number + 1) * CHANNELS].T
+    if whole < len(blocks):
+        blocks[whole] = 0
+        blocks[whole, :, : o % CHANNELS] = rows[whole * CHANNELS :].T
     return result
 
 
@@ -255,7 +265,7 @@ def _pack_image(x, border, packed, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         if inside:
             for col in range(w):
                 source = ((line // high * h + row) * w + col) * c
@@ -268,7 +278,7 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        _pack_border(border, packed, target, wide, halves, pw if inside else wide)
+        pack_border(border, packed, target, wide, halves, pw if inside else wide)
         for col in range(wide):
             mean_abs_x[line * wide + col] = np.float32(0)
         if inside:
@@ -276,14 +286,6 @@ def pack_image_and_mean(x, border, packed, mean_abs_x, n, h, w, c, ph, pw):
                 source = ((line // high * h + row) * w + col) * c
                 pack_values(x, source, c, packed, target + (col + pw) * halves)
                 mean_abs_x[line * wide + col + pw] = mean_magnitude(x, source, c)
-
-
-@helper
-def _pack_border(border, packed, target, wide, halves, count):
-    """Fill the first and the last ``count`` pixels of a row."""
-    for i in range(count * halves):
-        packed[target + i] = border[i % halves]
-        packed[target + wide * halves - 1 - i] = border[halves - 1 - i % halves]
 
 
 @helper
@@ -299,7 +301,9 @@ def count_tile(x, starts, first, weight, place, rows, span, pitch):
 
 
 @kernel
-def _convolve(x, starts, weight, base, group, alpha, K, bias, out, pixels, filters, rows, span, pitch, columns, k_step):
+def _convolve(
+    x, starts, weight, base, group, alpha, K, bias, out, least, pixels, filters, rows, span, pitch, columns, k_step
+):
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + CHANNELS - 1) // CHANNELS
     chunks = (tiles + CHUNK - 1) // CHUNK
@@ -308,17 +312,5 @@ def _convolve(x, starts, weight, base, group, alpha, K, bias, out, pixels, filte
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
             counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
-            store_dots(counts, out, first, pixels - 1, filters, channel, base, group, columns, alpha, K, k_step, bias)
-
-
-@kernel
-def _gemm(a, starts, b, base, out, rows, columns, depth, pitch):
-    tiles = (rows + XNOR_ROWS - 1) // XNOR_ROWS
-    blocks = (columns + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first = tile * XNOR_ROWS
-            counts = count_tile(a, starts, first, b, channel * depth, 1, depth, pitch)
-            store_ints(counts, out, first, rows - 1, columns, channel, base)
+            target = out, first, pixels - 1, filters, channel
+            store_dots(counts, *target, base, group, columns, alpha, K, k_step, bias, least)

@@ -243,6 +243,8 @@ def test_network_command(run, tmp_path):
     assert "XnorConv" in out
     tables = report.load(tmp_path / "n.json").tables
     assert [row["batch"] for row in tables["network"]] == [1, 2]
+    (size,) = tables["sizes"]
+    assert size["signs"] + size["alpha"] + size["real"] < size["file"] < size["float32"]
     for batch in (1, 2):
         kinds = [row for row in tables["kinds"] if row["batch"] == batch]
         assert sum(row["share"] for row in kinds) == pytest.approx(1)

@@ -83,3 +83,11 @@ def test_an_outline_is_like_the_network():
     with init.outline(limit=430_499), pytest.raises(ValueError, match="does not hold as many weights"):
         build()
     assert np.ptp(build()["conv1.weight"]) > 0  # and only inside
+
+
+def test_an_outline_draws_nothing(monkeypatch):
+    monkeypatch.delattr(np.random, "default_rng")  # a model is loaded without importing it, 10 ms
+    with init.outline(limit=1 << 30):
+        binnet.pack(models.build("resnet18", "xnor", scale="learned", center=True))
+    with pytest.raises(AttributeError):
+        models.build("lenet5")

@@ -54,7 +54,7 @@ def test_a_packed_model(folder, net, say):
         r"options: .*use_k False.*",
         r"data set: photos",
         r"normalisation: mean 0.5, std 0.25",
-        r"classes: cat, 'owl\\x1b\[2J'",
+        r"classes: cat, owl\\x1b\[2J",
         r"from: epoch 3, top1 0.75",
         r"config: seed 4",
     ):

@@ -119,7 +119,7 @@ def test_batch_norm(backend, leaf, rng, shape, training):
     mean, var = rng.standard_normal(4).astype(np.float32), rng.random(4).astype(np.float32) + 1
 
     def norm(x, gamma, beta):
-        return ops.batch_norm(x, gamma, beta, mean.copy(), var.copy(), training=training)
+        return ops.batch_norm(x, gamma, beta, ops.Statistics(mean.copy(), var.copy(), training))
 
     rows = x.data.reshape(-1, 4).astype(np.float64)
     m, v = (rows.mean(0), rows.var(0)) if training else (mean, var)
@@ -132,9 +132,9 @@ def test_batch_norm(backend, leaf, rng, shape, training):
 def test_batch_norm_moves_the_running_statistics_in_training_only(backend, leaf):
     x, gamma, beta = leaf(8, 2), leaf(2), leaf(2)
     mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
-    ops.batch_norm(x, gamma, beta, mean, var, training=False)
+    ops.batch_norm(x, gamma, beta, ops.Statistics(mean, var, False))
     np.testing.assert_array_equal([mean, var], [[0, 0], [1, 1]])
-    ops.batch_norm(x, gamma, beta, mean, var, training=True, momentum=0.25)
+    ops.batch_norm(x, gamma, beta, ops.Statistics(mean, var, True, momentum=0.25))
     np.testing.assert_allclose(mean, 0.25 * x.data.mean(0), rtol=1e-5)
     np.testing.assert_allclose(var, 0.75 + 0.25 * x.data.var(0, ddof=1), rtol=1e-5)
 
@@ -142,7 +142,7 @@ def test_batch_norm_moves_the_running_statistics_in_training_only(backend, leaf)
 def test_batch_norm_of_a_single_row_is_beta(backend, leaf):
     x, gamma, beta = leaf(1, 3), leaf(3), leaf(3)
     mean, var = np.zeros(3, np.float32), np.ones(3, np.float32)
-    y = ops.batch_norm(x, gamma, beta, mean, var, training=True)
+    y = ops.batch_norm(x, gamma, beta, ops.Statistics(mean, var, True))
     np.testing.assert_allclose(y.data[0], beta.data)
     assert np.isfinite(var).all()
 

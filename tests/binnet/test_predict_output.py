@@ -66,6 +66,23 @@ def test_a_folder_gets_a_rate_and_unreadable_images_are_passed_over(model, photo
     assert say(model, photos / "0.png")[2] == ""
 
 
+def test_names_do_not_steer_the_terminal(tmp_path, say):
+    info = DataInfo("", ("cat\x1b[2J\x07", "dög\ncow"), (0.5,), (0.25,))
+    binnet.pack(models.build("lenet5", num_classes=2, in_channels=1, image_size=8), info).save(tmp_path / "m.h5")
+    image, broken = tmp_path / "a\x1b[31m\nb.png", tmp_path / "c\x1b[31m.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    broken.write_bytes(b"none")
+    _, out, err = say(tmp_path / "m.h5", image, broken, "--top", 2)
+    assert out.startswith(f"{tmp_path}/a\\x1b[31m\\nb.png: ")
+    assert len(out.splitlines()) == 1
+    assert r"cat\x1b[2J\x07 " in out
+    assert r"dög\ncow " in out
+    assert r"c\x1b[31m.png" in err
+    assert "\x1b" not in out + err
+    _, out, _ = say(tmp_path / "m.h5", image, "--json")
+    assert json.loads(out)[0]["image"] == str(image)
+
+
 def test_json_and_csv_exclude_each_other(model, photos, say):
     code, out, err = say(model, photos / "0.png", "--csv", "--json")
     assert (code, out, err) == (1, "", "binnet: error: --json and --csv cannot be given together\n")

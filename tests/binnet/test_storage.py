@@ -98,8 +98,8 @@ def test_a_file_is_as_readable_as_any_other(path):
     assert path.stat().st_mode == (path.parent / "other").stat().st_mode
 
 
-def test_only_three_dtypes_are_written(tmp_path):
-    with pytest.raises(TypeError, match="x has dtype float64; a model file holds float32, uint64, int64"):
+def test_only_four_dtypes_are_written(tmp_path):
+    with pytest.raises(TypeError, match="x has dtype float64; a model file holds float32, float16, uint64, int64"):
         storage.save(tmp_path / "m.h5", PACKED, {"x": np.zeros(2)}, {})
     assert not list(tmp_path.iterdir())
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import naive
+import naive_kbit
 
 from .strategies import SIGN_SPECIALS, Geometry, geometries, pool_geometries, rounding, values
 
@@ -53,6 +54,11 @@ class Case:
 def exactly(oracle):
     """No error at all."""
     return lambda *arrays, **options: [(oracle(*arrays, **options), 0)]
+
+
+def exactly_each(oracle):
+    """Several results without any error."""
+    return lambda *arrays, **options: [(exact, 0) for exact in oracle(*arrays, **options)]
 
 
 def linear(oracle, terms):
@@ -107,6 +113,19 @@ def expect_batch_norm_grad(grad, x, gamma, mean, var, eps):
     return [(e, rounding(rows + 8) * s) for e, s in zip(exact, (size, sum_gx, sum_g), strict=True)]
 
 
+def expect_batch_statistics(x):
+    """Better than a sum of float32 numbers: the two results are rounded, and little else."""
+    mean, var = naive.naive_batch_statistics(x)
+    mean_bound = rounding(2) * np.abs(x).mean(tuple(range(x.ndim - 1)))
+    return [(mean, mean_bound), (var, rounding(9) * var + mean_bound**2)]
+
+
+def expect_norm_signs_grad(grad, within, x, *more, **options):
+    passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
+    bounds = [bound for _, bound in expect_batch_norm_grad(grad * passed, x, *more, **options)]
+    return list(zip(naive.naive_norm_signs_grad(grad, within, x, *more, **options), bounds, strict=True))
+
+
 def expect_cross_entropy(logits, labels, label_smoothing):
     losses, probabilities = naive.naive_softmax_cross_entropy(logits, labels, label_smoothing)
     classes = logits.shape[1]
@@ -116,6 +135,33 @@ def expect_cross_entropy(logits, labels, label_smoothing):
 
 
 # ---------------------------------------------------------------------------------------------- arguments
+
+
+def map_and_grad(pad_value):
+    """A map of bits and a gradient of the output, as :func:`sign_grad_weight` takes them."""
+
+    def arguments(rng, g):
+        bits = naive.naive_pack_map(values(rng, g.x_shape, SIGN_SPECIALS), g.padding, pad_value)
+        more = {"weight_shape": g.weight_shape, "x_shape": g.x_shape, "pad_value": pad_value}
+        return (bits, output_grad(rng, g)), {**window(g), **more}
+
+    return arguments
+
+
+def grad_signs_alpha(rng, g):
+    """A gradient of the output, packed signs of filters and scales, as :func:`sign_grad_input` takes them."""
+    signs = naive.naive_pack_signs(values(rng, g.weight_shape, SIGN_SPECIALS))
+    return (output_grad(rng, g), signs, values(rng, g.o, ZEROS)), {"x_shape": g.x_shape, **window(g)}
+
+
+def map_and_weight(**more):
+    """A map of bits and real weights, for :meth:`XnorConv2d.convolve_bits`."""
+
+    def arguments(rng, g):
+        bits = naive.naive_pack_map(values(rng, g.x_shape, SIGN_SPECIALS), g.padding, more["pad_value"])
+        return (bits, values(rng, g.weight_shape, ZEROS)), {**window(g), "x_shape": g.x_shape, **more}
+
+    return arguments
 
 
 def window(g):
@@ -135,13 +181,26 @@ def image_weight_alpha(rng, g):
     return (x, weight, values(rng, g.o)), options
 
 
-def image_weight_bias(rng, g):
-    arrays, options = image_and_weight(SIGN_SPECIALS, SIGN_SPECIALS, alpha=False)(rng, g)
-    return arrays, {**options, "bias": rng.integers(-9, 10, g.o)}
+def image_weight_bias(weight_specials=SIGN_SPECIALS):
+    def arguments(rng, g):
+        arrays, options = image_and_weight(SIGN_SPECIALS, weight_specials, alpha=False)(rng, g)
+        return arrays, {**options, "bias": rng.integers(-9, 10, g.o)}
+
+    return arguments
 
 
 def rows_and_weight(x_specials=(), **more):
     return lambda rng, g: ((values(rng, (g.n * g.h, g.c), x_specials), values(rng, (g.o, g.c), ZEROS)), more)
+
+
+def with_bits(arguments, *names):
+    """The same arguments, and a random number of bits for each name."""
+
+    def more(rng, g):
+        arrays, options = arguments(rng, g)
+        return arrays, {**options, **{name: int(rng.integers(1, 9)) for name in names}}
+
+    return more
 
 
 def output_grad(rng, g):
@@ -169,6 +228,19 @@ def norm_arrays(rng, g, least_rows=0):
     return x.astype(np.float32), gamma, beta, mean, var
 
 
+def max_pool_arguments(rng, g):
+    return (values(rng, g.x_shape, [*POOL_VALUES, np.nan, np.inf, -np.inf], 0.7),), pool_window(g)
+
+
+def max_pool_grad_winners_arguments(rng, g):
+    """The winners of some image; those past the last channel are anything."""
+    (x,), options = max_pool_arguments(rng, g)
+    winners = naive.naive_max_pool2d_winners(x, **options)[1]
+    whole = rng.integers(0, 1 << 16, (*winners.shape[:3], -(-g.c // 32) * 32), np.uint16)
+    whole[..., : g.c] = winners
+    return (pool_output_grad(rng, g), whole), {"x_shape": g.x_shape, **options}
+
+
 def batch_norm_arguments(rng, g):
     return norm_arrays(rng, g, 1)[:3], {"eps": float(rng.choice([1e-5, 1e-3]))}
 
@@ -176,6 +248,26 @@ def batch_norm_arguments(rng, g):
 def batch_norm_grad_arguments(rng, g):
     x, gamma, _, mean, var = norm_arrays(rng, g, 1)
     return (values(rng, x.shape), x, gamma, mean, var), {"eps": 1e-3}
+
+
+def signs_arguments(rng, g):
+    x = values(rng, g.x_shape, [*SIGN_SPECIALS, 1.0, -1.0, np.nextafter(np.float32(1), 2)])
+    return (x,), {"padding": g.padding, "pad_value": int(rng.integers(-1, 2))}
+
+
+def norm_signs_arguments(rng, g):
+    """Some values are their channel's mean, and some shifts zero: where normalising gives a zero of either sign."""
+    x, gamma, beta, mean, var = norm_arrays(rng, g)
+    chosen = rng.random(x.shape) < 0.2
+    x[chosen] = np.broadcast_to(mean, x.shape)[chosen]
+    x[rng.random(x.shape) < 0.05] = np.nan
+    return (x, gamma, beta, mean, var), {**signs_arguments(rng, g)[1], "eps": 1e-3}
+
+
+def norm_signs_grad_arguments(rng, g):
+    x, gamma, _, mean, var = norm_arrays(rng, g, 1)
+    within = naive.naive_signs(2 * values(rng, x.shape))[1]
+    return (values(rng, x.shape), within, x, gamma, mean, var), {"eps": 1e-3}
 
 
 def logits_arguments(rng, g):
@@ -222,6 +314,37 @@ def sgd_arguments(rng, g):
     return arrays, {**options, "momentum": 0.9, "nesterov": bool(rng.integers(2))}
 
 
+def signs_of_map(bits, x_shape, padding):
+    """The signs inside a map of bits, as floats."""
+    (n, h, w, c), (ph, pw) = x_shape, naive.pair(padding)
+    inside = np.ascontiguousarray(bits[:, ph : ph + h, pw : pw + w])
+    words = np.zeros((n, h, w, -(-c // 64) * 2), np.uint32)
+    words[..., : bits.shape[3]] = inside
+    return naive.naive_unpack_signs(words.view(np.uint64), c)
+
+
+def expect_convolve_bits(bits, weight, x_shape, stride, padding, pad_value, relu):
+    y = naive.naive_xnor_conv2d(signs_of_map(bits, x_shape, padding), weight, stride, padding, pad_value)
+    return [(np.maximum(y, 0) if relu else y, rounding(1) * np.abs(y))]
+
+
+def expect_sign_grad_weight(bits, grad, weight_shape, x_shape, stride, padding, pad_value):
+    signs, sizes = signs_of_map(bits, x_shape, padding), (weight_shape, stride, padding, pad_value)
+    size = naive.naive_sign_grad_weight(np.ones(x_shape), np.abs(grad), *sizes[:3], abs(pad_value))
+    return [(naive.naive_sign_grad_weight(signs, grad, *sizes), rounding(grad[..., :1].size) * size)]
+
+
+def expect_sign_grad_input(grad, signs, alpha, x_shape, stride, padding):
+    weight = naive.naive_unpack_signs(signs, x_shape[3])
+    size = naive.naive_sign_grad_input(np.abs(grad), np.ones_like(weight), np.abs(alpha), x_shape, stride, padding)
+    exact = naive.naive_sign_grad_input(grad, weight, alpha, x_shape, stride, padding)
+    return [(exact, rounding(signs[..., 0].size + 1) * size)]
+
+
+def call_convolve_bits(backend, bits, weight, x_shape, relu, **options):
+    return backend.XnorConv2d(weight, **options).convolve_bits(bits, x_shape, relu)
+
+
 def expect_update(oracle):
     """Every operation on each element rounds once; the sizes of what is added bound the error."""
     return lambda *arrays, **options: [(e, rounding(16) * size) for e, size in oracle(*arrays, **options)]
@@ -249,6 +372,12 @@ def in_place(name):
         return weight, *moments
 
     return call
+
+
+def winners_without_rest(backend, x, **options):
+    """Winners past the last channel mean nothing."""
+    y, winners = backend.max_pool2d_winners(x, **options)
+    return y, np.ascontiguousarray(winners[..., : y.shape[-1]])
 
 
 def with_alpha(oracle):
@@ -344,6 +473,21 @@ CASES = [
         lambda rng, g: ((values(rng, g.x_shape), output_grad(rng, g)), {"weight_shape": g.weight_shape, **window(g)}),
         linear(naive.naive_conv2d_grad_weight, lambda x, grad: grad[..., :1].size),
     ),
+    *(
+        Case(f"sign_grad_weight, pad_value={pad_value}", map_and_grad(pad_value), expect_sign_grad_weight, call)
+        for pad_value, call in ((v, lambda backend, *a, **o: backend.sign_grad_weight(*a, **o)) for v in (0, 1, -1))
+    ),
+    Case("sign_grad_input", grad_signs_alpha, expect_sign_grad_input),
+    *(
+        Case(
+            f"convolve_bits, pad_value={pad_value}",
+            map_and_weight(pad_value=pad_value, relu=relu),
+            expect_convolve_bits,
+            call_convolve_bits,
+            same_bits=True,
+        )
+        for pad_value, relu in ((0, True), (1, False), (-1, True))
+    ),
     Case("Conv2d", image_and_weight(ZEROS), linear(naive.naive_conv2d, taps), plan("Conv2d")),
     # ---- XNOR-popcount
     *(
@@ -378,7 +522,7 @@ CASES = [
     ),
     Case(
         "XnorConv2d, bias",
-        image_weight_bias,
+        image_weight_bias(),
         exactly(naive.naive_xnor_conv2d),
         plan("XnorConv2d"),
         same_bits=True,
@@ -403,6 +547,63 @@ CASES = [
         relative(naive.naive_xnor_linear, k_terms),
         plan("XnorLinear"),
     ),
+    # ---- levels of k bits
+    Case(
+        "quantise_input",
+        with_bits(lambda rng, g: ((values(rng, g.x_shape, [*SIGN_SPECIALS, 1.0, -1.0]),), {}), "bits"),
+        exactly(naive_kbit.naive_quantise),
+        same_bits=True,
+    ),
+    Case(
+        "pack_planes",
+        with_bits(lambda rng, g: ((values(rng, g.x_shape, SIGN_SPECIALS),), {}), "bits"),
+        exactly(naive_kbit.naive_pack_planes),
+        same_bits=True,
+    ),
+    Case(
+        "weight_range",
+        with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}), "bits"),
+        relative(naive_kbit.naive_weight_range, one_rounding),
+        same_bits=True,
+    ),
+    Case(
+        "quantise_weight",
+        with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}), "bits"),
+        exactly(naive_kbit.naive_quantise_weight),
+        same_bits=True,
+    ),
+    *(
+        Case(
+            f"KbitConv2d, pad_value={pad_value}",
+            with_bits(image_and_weight(SIGN_SPECIALS, pad_value=pad_value), "weight_bits", "act_bits"),
+            relative(naive_kbit.naive_kbit_conv2d, lambda *_: 4),
+            plan("KbitConv2d"),
+            same_bits=True,
+        )
+        for pad_value in (0, 1, -1)
+    ),
+    Case(
+        "KbitConv2d, use_k",
+        with_bits(image_and_weight(ZEROS, use_k=True), "weight_bits", "act_bits"),
+        relative(naive_kbit.naive_kbit_conv2d, k_terms),
+        plan("KbitConv2d"),
+    ),
+    Case(
+        "KbitConv2d, bias",
+        with_bits(image_weight_bias(ZEROS), "weight_bits", "act_bits"),
+        lambda x, weight, **options: [
+            (naive_kbit.naive_kbit_conv2d(x, weight, **options), rounding(4) * (weight[:1].size + 9))
+        ],
+        plan("KbitConv2d"),
+        same_bits=True,
+    ),
+    Case(
+        "KbitLinear",
+        with_bits(rows_and_weight(SIGN_SPECIALS), "weight_bits", "act_bits"),
+        relative(naive_kbit.naive_kbit_linear, lambda *_: 4),
+        plan("KbitLinear"),
+        same_bits=True,
+    ),
     # ---- binary weights
     Case("BwnConv2d", image_and_weight(ZEROS), linear(naive.naive_bwn_conv2d, taps), plan("BwnConv2d")),
     Case(
@@ -421,9 +622,28 @@ CASES = [
     # ---- pooling
     Case(
         "max_pool2d",
-        lambda rng, g: ((values(rng, g.x_shape, [*POOL_VALUES, np.nan, np.inf, -np.inf], 0.7),), pool_window(g)),
+        max_pool_arguments,
         exactly(naive.naive_max_pool2d),
         same_bits=True,
+        geometry=pool_geometries(),
+    ),
+    Case(
+        "max_pool2d_winners",
+        max_pool_arguments,
+        exactly_each(naive.naive_max_pool2d_winners),
+        winners_without_rest,
+        same_bits=True,
+        geometry=pool_geometries(),
+    ),
+    Case(
+        "max_pool2d_grad_winners",
+        max_pool_grad_winners_arguments,
+        lambda grad, winners, **options: [
+            (
+                naive.naive_max_pool2d_grad_winners(grad, winners, **options),
+                rounding(26) * naive.naive_max_pool2d_grad_winners(np.abs(grad), winners, **options),
+            )
+        ],
         geometry=pool_geometries(),
     ),
     Case(
@@ -452,6 +672,25 @@ CASES = [
         linear(naive.naive_avg_pool2d_grad, pool_terms),
         geometry=pool_geometries(),
     ),
+    # ---- element by element
+    Case(
+        "relu",
+        lambda rng, g: ((values(rng, g.x_shape, SIGN_SPECIALS),), {}),
+        exactly(naive.naive_relu),
+        same_bits=True,
+    ),
+    Case(
+        "relu_grad",
+        lambda rng, g: ((values(rng, g.x_shape, [np.nan, np.inf]), values(rng, g.x_shape, SIGN_SPECIALS)), {}),
+        exactly(naive.naive_relu_grad),
+        same_bits=True,
+    ),
+    Case(
+        "add",
+        lambda rng, g: ((values(rng, g.x_shape, ZEROS), values(rng, g.x_shape, ZEROS)), {}),
+        relative(naive.naive_add, one_rounding),
+        same_bits=True,
+    ),
     # ---- normalisation
     Case("batch_norm", batch_norm_arguments, expect_batch_norm),
     Case(
@@ -460,6 +699,10 @@ CASES = [
         expect_batch_norm_inference,
     ),
     Case("batch_norm_grad", batch_norm_grad_arguments, expect_batch_norm_grad),
+    Case("batch_statistics", lambda rng, g: (norm_arrays(rng, g, 1)[:1], {}), expect_batch_statistics),
+    Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
+    Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
+    Case("norm_signs_grad", norm_signs_grad_arguments, expect_norm_signs_grad),
     # ---- loss
     Case("softmax_cross_entropy", logits_arguments, expect_cross_entropy),
     Case(

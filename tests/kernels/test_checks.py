@@ -23,15 +23,30 @@ NAMES = [
     "Conv2d",
     "XnorConv2d",
     "XnorLinear",
+    "quantise_input",
+    "quantise_weight",
+    "weight_range",
+    "pack_planes",
+    "KbitConv2d",
+    "KbitLinear",
     "BwnConv2d",
     "BwnLinear",
     "max_pool2d",
     "max_pool2d_grad",
+    "max_pool2d_winners",
+    "max_pool2d_grad_winners",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "relu",
+    "relu_grad",
+    "add",
     "batch_norm",
     "batch_norm_inference",
     "batch_norm_grad",
+    "batch_statistics",
+    "signs",
+    "norm_signs",
+    "norm_signs_grad",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
 ]
@@ -48,6 +63,11 @@ def run(backend, name, arguments):
         return function(**arguments)
     at_call = {key: arguments[key] for key in ("x", "out") if key in arguments}
     return function(**{key: value for key, value in arguments.items() if key not in at_call})(**at_call)
+
+
+def results(result):
+    """Always a tuple."""
+    return result if isinstance(result, tuple) else (result,)
 
 
 IMAGE, FILTERS, OUTPUT = {"x": ones(2, 5, 5, 3)}, {"weight": ones(7, 3, 3, 3)}, {"grad": ones(2, 3, 3, 7)}
@@ -73,24 +93,54 @@ GOOD = {
     "Conv2d": {**IMAGE, **FILTERS, **STEPS},
     "XnorConv2d": {**IMAGE, **FILTERS, **STEPS, "pad_value": 0, "alpha": ones(7)},
     "XnorLinear": {**ROWS, "alpha": ones(7)},
+    "quantise_input": {"x": ones(4, 65), "bits": 3},
+    "quantise_weight": {**FILTERS, "bits": 3},
+    "weight_range": {**FILTERS, "bits": 3},
+    "pack_planes": {"x": ones(4, 65), "bits": 3},
+    "KbitConv2d": {**IMAGE, **FILTERS, "weight_bits": 3, "act_bits": 2, **STEPS, "pad_value": 0, "alpha": ones(7)},
+    "KbitLinear": {**ROWS, "weight_bits": 3, "act_bits": 2, "alpha": ones(7)},
     "BwnConv2d": {**IMAGE, **FILTERS, **STEPS, "alpha": ones(7)},
     "BwnLinear": {**ROWS, "alpha": ones(7)},
     "max_pool2d": {**IMAGE, **POOL},
     "max_pool2d_grad": {"grad": ones(2, 3, 3, 3), **IMAGE, **POOL},
+    "max_pool2d_winners": {**IMAGE, **POOL},
+    "max_pool2d_grad_winners": {
+        "grad": ones(2, 3, 3, 3),
+        "winners": np.zeros((2, 3, 3, 32), np.uint16),
+        "x_shape": (2, 5, 5, 3),
+        **POOL,
+    },
+    "relu": IMAGE,
+    "relu_grad": {"grad": ones(2, 5, 5, 3), "y": ones(2, 5, 5, 3)},
+    "add": {**IMAGE, "y": ones(2, 5, 5, 3)},
     "avg_pool2d": {**IMAGE, **POOL},
     "avg_pool2d_grad": {"grad": ones(2, 3, 3, 3), "x_shape": (2, 5, 5, 3), **POOL},
     "batch_norm": {**IMAGE, "gamma": ones(3), "beta": ones(3)},
     "batch_norm_inference": {**IMAGE, **VECTORS},
     "batch_norm_grad": {"grad": ones(2, 5, 5, 3), **IMAGE, "gamma": ones(3), "mean": ones(3), "var": ones(3)},
+    "batch_statistics": IMAGE,
+    "signs": {**IMAGE, "padding": 1, "pad_value": 0},
+    "norm_signs": {**IMAGE, **VECTORS, "padding": 1, "pad_value": 0},
+    "norm_signs_grad": {
+        "grad": ones(2, 5, 5, 3),
+        "within": np.zeros((2, 5, 5, 1), np.uint32),
+        **IMAGE,
+        **{name: ones(3) for name in ("gamma", "mean", "var")},
+    },
     "softmax_cross_entropy": {"logits": ones(4, 10), **LABELS},
     "softmax_cross_entropy_grad": {"probabilities": ones(4, 10), **LABELS},
 }
-IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and not name.startswith("batch_norm")]
+BATCH_NORMS = ["batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"]
+ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "norm_signs_grad", "relu", "relu_grad", "add"}
+IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
+POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
-    ("pack_signs", "x"),
+    *((name, "x") for name in ("pack_signs", "quantise_input", "pack_planes")),
     ("unpack_signs", "words"),
     *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "straight_through")),
-    *((name, "x") for name in ("batch_norm", "batch_norm_inference", "batch_norm_grad")),
+    *((name, "weight") for name in ("quantise_weight", "weight_range")),
+    *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
+    ("relu_grad", "y"),
 }
 
 
@@ -167,7 +217,9 @@ def test_arrays_that_must_fit_others(backend, name, key, cut):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "BwnConv2d", "BwnLinear"])
+@pytest.mark.parametrize(
+    "name", ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"]
+)
 def test_channels_must_be_those_of_the_weights(backend, name):
     x = GOOD[name]["x"]
     for value, got in ((x[..., :-1], x.shape[-1] - 1), (np.repeat(x, 2, axis=-1), 2 * x.shape[-1])):
@@ -245,9 +297,10 @@ def test_windows_and_strides_are_positive(backend, name, key, value):
 def test_window_arguments_of_numpy(backend, name, key):
     """Integers and pairs as they come out of arithmetic on shapes."""
     good = GOOD[name][key]
-    expected = run(backend, name, GOOD[name])
+    expected = results(run(backend, name, GOOD[name]))
     for value in (np.int64(good), np.array([good, good]), [good, good], (np.int32(good), good)):
-        np.testing.assert_array_equal(run(backend, name, {**GOOD[name], key: value}), expected)
+        for ours, theirs in zip(results(run(backend, name, {**GOOD[name], key: value})), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @each_backend
@@ -268,7 +321,7 @@ def test_padding_makes_an_image_large_enough(backend, name):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["conv2d_grad_input", "avg_pool2d_grad"])
+@pytest.mark.parametrize("name", ["conv2d_grad_input", "avg_pool2d_grad", "max_pool2d_grad_winners"])
 def test_x_shape_has_four_axes(backend, name):
     refused(backend, name, ValueError, r"^x .*must be .*\(N, H, W, C\)", x_shape=(5, 5, 3))
 
@@ -281,7 +334,7 @@ def test_shapes_of_gradients_agree_on_the_channels(backend):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["max_pool2d", "max_pool2d_grad", "avg_pool2d", "avg_pool2d_grad"])
+@pytest.mark.parametrize("name", POOLS)
 @pytest.mark.parametrize("padding", [3, (3, 0), (0, 4)])
 def test_padding_is_smaller_than_the_pooling_window(backend, name, padding):
     """A window that lies on the border alone has no maximum."""
@@ -291,17 +344,52 @@ def test_padding_is_smaller_than_the_pooling_window(backend, name, padding):
 
 
 @each_backend
+@pytest.mark.parametrize(("name", "key"), kernels_with("bits", "weight_bits", "act_bits"))
+@pytest.mark.parametrize("value", [0, 9, -1, 2.0, True, None, "2"])
+def test_bits(backend, name, key, value):
+    refused(backend, name, ValueError, f"^{key} must be a whole number from 1 to 8, got {value!r}$", **{key: value})
+
+
+@each_backend
+@pytest.mark.parametrize("name", ["XnorConv2d", "signs", "norm_signs"])
 @pytest.mark.parametrize("value", [2, -2, 0.5, None, "zero", float("nan")])
-def test_pad_value(backend, value):
+def test_pad_value(backend, name, value):
     message = rf"^pad_value must be 0, \+1 or -1, got {re.escape(repr(value))}"
-    refused(backend, "XnorConv2d", ValueError, message, pad_value=value)
+    refused(backend, name, ValueError, message, pad_value=value)
+
+
+@each_backend
+def test_winners_of_a_gradient(backend):
+    message = r"^winners must be an array of uint16, got dtype int64"
+    refused(backend, "max_pool2d_grad_winners", TypeError, message, winners=np.zeros((2, 3, 3, 32), np.int64))
+    message = r"^winners must have shape \(2, 3, 3, 32\), got \(2, 3, 3, 3\)"
+    refused(backend, "max_pool2d_grad_winners", ValueError, message, winners=np.zeros((2, 3, 3, 3), np.uint16))
+
+
+@each_backend
+@pytest.mark.parametrize("name", ["max_pool2d_winners", "max_pool2d_grad", "max_pool2d_grad_winners"])
+def test_taps_that_winners_can_count(backend, name):
+    size = (1, (1 << 16) + 1)
+    image = (1, *size, 1)
+    spoilt = {"x": ones(*image), "grad": ones(1, 1, 1, 1), "x_shape": image, "kernel_size": size}
+    spoilt = {key: value for key, value in spoilt.items() if key in GOOD[name]}
+    refused(backend, name, ValueError, "^a pooling window has at most 65,536 taps, got 1x65537", **spoilt)
+
+
+@each_backend
+def test_bits_of_a_gradient(backend):
+    within = GOOD["norm_signs_grad"]["within"]
+    message = r"^within must be an array of uint32 half words, got dtype uint64"
+    refused(backend, "norm_signs_grad", TypeError, message, within=within.astype(np.uint64))
+    message = r"^within must have shape \(2, 5, 5, 1\), got \(2, 7, 7, 1\)"
+    refused(backend, "norm_signs_grad", ValueError, message, within=np.zeros((2, 7, 7, 1), np.uint32))
 
 
 # ---------------------------------------------------------------------------------------------- normalisation, loss
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_inference", "batch_norm_grad"])
+@pytest.mark.parametrize("name", BATCH_NORMS)
 def test_batch_norm_takes_rows_of_channels(backend, name):
     refused(backend, name, ValueError, r"^x must be .*at least 2 dimensions, got shape \(3,\)", x=ones(3))
 
@@ -310,7 +398,8 @@ def test_batch_norm_takes_rows_of_channels(backend, name):
 @pytest.mark.parametrize("shape", [(0, 5, 5, 3), (2, 0, 3)])
 def test_batch_statistics_need_a_row(backend, shape):
     empty = ones(*shape)
-    refused(backend, "batch_norm", ValueError, "^x must hold at least one row.*" + re.escape(str(shape)), x=empty)
+    for name in ("batch_norm", "batch_statistics"):
+        refused(backend, name, ValueError, "^x must hold at least one row.*" + re.escape(str(shape)), x=empty)
     refused(backend, "batch_norm_grad", ValueError, "^x must hold at least one row", x=empty, grad=empty)
 
 
@@ -335,17 +424,26 @@ def test_label_smoothing(backend, name, value):
 
 # ---------------------------------------------------------------------------------------------- out=
 
-WRITERS = ["conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "BwnConv2d", "BwnLinear"]
+WRITERS = [
+    *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
+    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_signs_grad", "relu", "relu_grad", "add"),
+]
+
+
+def first(backend, name, arguments):
+    """What is written to ``out``."""
+    return results(run(backend, name, arguments))[0]
 
 
 @each_backend
 @pytest.mark.parametrize("name", WRITERS)
 def test_out_is_filled_and_returned(backend, name):
     rng = np.random.default_rng(0)
-    arguments = {**GOOD[name], "x": rng.standard_normal(GOOD[name]["x"].shape).astype(np.float32)}
-    expected = run(backend, name, arguments)
+    drawn = {k: rng.standard_normal(GOOD[name][k].shape).astype(np.float32) for k in ("x", "y") if k in GOOD[name]}
+    arguments = {**GOOD[name], **drawn}
+    expected = first(backend, name, arguments)
     out = np.full(expected.shape, np.nan, np.float32)
-    assert run(backend, name, {**arguments, "out": out}) is out
+    assert first(backend, name, {**arguments, "out": out}) is out
     np.testing.assert_array_equal(out, expected)
 
 
@@ -365,7 +463,7 @@ def test_out_is_filled_with_k_too(backend, name):
 @pytest.mark.parametrize("name", WRITERS)
 def test_out_touches_nothing_around_it(backend, name):
     """Tails of tiles are not written: a slice of a larger buffer keeps its neighbours."""
-    shape = run(backend, name, GOOD[name]).shape
+    shape = first(backend, name, GOOD[name]).shape
     around = np.full((shape[0] + 2, *shape[1:]), 7.5, np.float32)
     run(backend, name, {**GOOD[name], "out": around[1:-1]})
     np.testing.assert_array_equal(around[[0, -1]], np.full((2, *shape[1:]), 7.5))
@@ -375,7 +473,7 @@ def test_out_touches_nothing_around_it(backend, name):
 @each_backend
 @pytest.mark.parametrize("name", WRITERS)
 def test_wrong_out_is_refused(backend, name):
-    shape = run(backend, name, GOOD[name]).shape
+    shape = first(backend, name, GOOD[name]).shape
     good = np.zeros(shape, np.float32)
     locked = good.copy()
     locked.flags.writeable = False
@@ -392,4 +490,26 @@ def test_wrong_out_is_refused(backend, name):
     }
     for what, out in wrong.items():
         with pytest.raises(ValueError, match=r"^out must be a writeable, C-contiguous float32 array of shape .*, got"):
-            pytest.fail(f"wrong {what} was accepted: {run(backend, name, {**GOOD[name], 'out': out}).shape}")
+            pytest.fail(f"wrong {what} was accepted: {first(backend, name, {**GOOD[name], 'out': out}).shape}")
+
+
+IN_PLACE = [
+    ("batch_norm", "x"),
+    ("batch_norm_inference", "x"),
+    ("batch_norm_grad", "grad"),
+    ("norm_signs_grad", "grad"),
+]
+
+
+@each_backend
+@pytest.mark.parametrize(("name", "key"), IN_PLACE)
+def test_out_may_be_the_input(backend, name, key):
+    rng = np.random.default_rng(0)
+    good = GOOD[name]
+    arguments = {
+        **good,
+        **{k: rng.standard_normal(good[k].shape).astype(np.float32) for k in good if k in ("x", "y", key)},
+    }
+    expected = results(run(backend, name, arguments))
+    for ours, theirs in zip(results(run(backend, name, {**arguments, "out": arguments[key]})), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -1,5 +1,6 @@
 """What a kernel is: two forms of one text, each compiled when first called, and plain Python without compilation."""
 
+import os
 import subprocess
 import sys
 
@@ -127,6 +128,7 @@ def test_alone_stays_out_of_the_pool():
 LINEAR_ALGEBRA = """
 import sys
 import numba
+import os
 import subprocess
 import sys
 
@@ -147,3 +149,26 @@ np.testing.assert_array_equal(convolved, [2, 7, 3])
 def test_linear_algebra_is_loaded_for_those_who_use_it():
     done = subprocess.run([sys.executable, "-c", LINEAR_ALGEBRA], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+LOADED = """
+import sys
+
+import numpy as np
+import binnet_kernels as bk
+
+assert bk.pack_signs(np.ones((1, 3), np.float32)).tolist() == [[0]]
+print(*(name for name in ("numba.np.arraymath", "numba.np.polynomial", "numba.typed.typedlist") if name in sys.modules))
+"""
+
+
+@pytest.mark.compiled
+def test_what_compiling_needs_is_not_loaded_for_code_from_the_cache(tmp_path):
+    environment = {**os.environ, "BINNET_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", LOADED]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=True)
+        for _ in range(2)
+    )
+    assert "numba.np.arraymath" in first.stdout
+    assert second.stdout == "\n"

@@ -29,13 +29,20 @@ CALLS = {
     "conv2d_grad_weight": lambda k: k.conv2d_grad_weight(np.ones(SHAPE), GRAD, WEIGHT_SHAPE, 1, 1),
     "XnorConv2d": lambda k: k.XnorConv2d(SOUND, 1, 1)(X),
     "XnorConv2d, use_k": lambda k: k.XnorConv2d(SOUND, 1, 1, use_k=True)(X),
+    "quantise_input": lambda k: k.quantise_input(X, 3),
+    "weight_range": lambda k: k.weight_range(WEIGHT, 3),
+    "quantise_weight": lambda k: k.quantise_weight(WEIGHT, 3),
+    "pack_planes": lambda k: k.pack_planes(X, 3),
+    "KbitConv2d": lambda k: k.KbitConv2d(SOUND, 2, 3, 1, 1)(X),
+    "KbitConv2d, use_k": lambda k: k.KbitConv2d(SOUND, 2, 3, 1, 1, use_k=True)(X),
     "BwnConv2d": lambda k: k.BwnConv2d(SOUND, 1, 1)(X),
     "max_pool2d": lambda k: k.max_pool2d(X, 3, 2, 1),
     "avg_pool2d": lambda k: k.avg_pool2d(X, 3, 2, 1),
     "batch_norm": lambda k: k.batch_norm(X, np.ones(5), np.zeros(5))[0],
     "softmax_cross_entropy": lambda k: k.softmax_cross_entropy(LOGITS, np.arange(4))[0],
 }
-WITHOUT_NAN = {"sign", "pack_signs", "XnorConv2d"}  # only the sign matters there, and NaN is not below zero
+# Only the sign or the level matters there: NaN is not below zero, and counts as the highest level.
+WITHOUT_NAN = {"sign", "pack_signs", "XnorConv2d", "quantise_input", "quantise_weight", "pack_planes", "KbitConv2d"}
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

@@ -1,0 +1,59 @@
+"""Modules made of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import ops
+from ..tensor import Tensor
+from .fusion import joined
+from .module import LayerError, Module
+
+Named = tuple[str, Module]
+
+
+class Sequential(Module):
+    """Modules one after the other; neighbours run as one function where :func:`binnet.nn.fusion.joined` joins them.
+
+    Parameters
+    ----------
+    *modules
+        Modules, named by their number, or pairs of a name and a module. A name becomes an attribute.
+    """
+
+    def __init__(self, *modules: Module | Named) -> None:
+        super().__init__()
+        for number, entry in enumerate(modules):
+            name, module = (str(number), entry) if isinstance(entry, Module) else entry
+            if hasattr(self, name) or "." in name or not name:
+                raise ValueError(f"{name!r} cannot be the name of a module: it is taken, empty or has a dot")
+            setattr(self, name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for call in joined(self):
+            x = call(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+
+class Residual(Module):
+    """``body(x) + shortcut(x)``; without a shortcut ``body(x) + x``."""
+
+    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        z = x if self.shortcut is None else self.shortcut(x)
+        if y.shape != z.shape:
+            raise LayerError(f"{self.label}: the body gives {y.shape}, the shortcut {z.shape}")
+        return ops.add(y, z)

@@ -1,0 +1,89 @@
+"""Convolutions of real inputs with binary weights (arXiv:1603.05279, section 3.1).
+
+The forward pass runs on the packed kernels also in training, so that a packed model computes the same bits. Algorithm 1
+is spread over three places: binarise and forward here, backward here with W̃ in the place of W, and the update of the
+*real* weights in the optimiser.
+"""
+
+from __future__ import annotations
+
+from binnet_kernels.checks import Float, Pair
+
+from ..autograd import Context, Function, Grads
+from ..backend import kernels
+from ..tensor import Tensor
+from .binarize import Rule
+from .conv import as_pixels, as_rows
+
+
+def bwn_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    alpha_param: Tensor | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    scale: str = "mean",
+    weight_gradient: str = "exact",
+    center: bool = False,
+) -> Tensor:
+    """Convolve real images with binary weights, ``x ∗ (α s)`` (Eq. 1), on the kernels that the packed model uses.
+
+    Parameters
+    ----------
+    x : (N, H, W, C)
+    weight : (O, KH, KW, C), the real weights
+    alpha_param : (O,), the scales with ``scale="learned"``
+    scale, center
+        See :func:`binary_weight`.
+    weight_gradient
+        See :func:`grad_weight`.
+
+    Returns
+    -------
+    Tensor
+        (N, OH, OW, O)
+
+    Raises
+    ------
+    ValueError
+        For wrong words and for shapes that do not fit together.
+    """
+    rule = Rule(scale, weight_gradient, center)
+    return _BwnConv2d.apply(x, weight, alpha_param, stride=stride, padding=padding, rule=rule)
+
+
+def bwn_linear(
+    x: Tensor,
+    weight: Tensor,
+    alpha_param: Tensor | None = None,
+    *,
+    scale: str = "mean",
+    weight_gradient: str = "exact",
+    center: bool = False,
+) -> Tensor:
+    """:func:`bwn_conv2d` on single pixels: x (N, I), weight (O, I), result (N, O)."""
+    rule = Rule(scale, weight_gradient, center)
+    return as_rows(_BwnConv2d.apply(as_pixels(x), as_pixels(weight), alpha_param, stride=1, padding=0, rule=rule))
+
+
+class _BwnConv2d(Function):
+    @staticmethod
+    def forward(
+        ctx: Context, x: Float, weight: Float, alpha: Float | None, *, stride: Pair, padding: Pair, rule: Rule
+    ) -> Float:
+        latent, scales = rule.binary_weight(weight, alpha)
+        ctx.save(x, latent, scales, stride, padding, rule)
+        y: Float = kernels().BwnConv2d(latent, stride, padding, scales)(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x, latent, scales, stride, padding, rule = ctx.saved
+        grad_x = None
+        if ctx.needs_grad[0]:
+            grad_x = kernels().conv2d_grad_input(grad, kernels().weight_hat(latent, scales), x.shape, stride, padding)
+        if not any(ctx.needs_grad[1:]):
+            return grad_x, None, None
+        grad_hat = kernels().conv2d_grad_weight(x, grad, latent.shape, stride, padding)
+        return grad_x, *rule.gradients(ctx, grad_hat, latent, scales)

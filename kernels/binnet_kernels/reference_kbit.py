@@ -1,0 +1,136 @@
+"""Levels of k bits again in plain NumPy (arXiv:1603.05279, end of section 3.2): convolutions of whole numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .checks import Float, Pair, Window, Words
+from .finish import Finish, Run, check_map, outputs
+from .kbit_levels import RANGES, stretch
+from .reference_packed import patches, run_finish, signs_of
+
+
+def quantise_input(x: Any, bits: int) -> Float:
+    """See :func:`binnet_kernels.quantise_input`."""
+    x, levels = checks.floats(x, "x"), np.float32(checks.levels(bits, "bits"))
+    within = np.where(np.isnan(x), np.float32(1), np.clip(x, np.float32(-1), np.float32(1)))
+    between = np.floor(np.floor(within * levels) / 2)  # L x / 2 rounded down: half of L is added to round halves up
+    return ((2 * between + 1) / levels).astype(np.float32)
+
+
+def weight_range(weight: Any, bits: int) -> Float:
+    """See :func:`binnet_kernels.weight_range`."""
+    from .reference import weight_alpha
+
+    checks.levels(bits, "bits")
+    return weight_alpha(weight) * np.float32(RANGES[bits - 1])
+
+
+def quantise_weight(weight: Any, bits: int) -> Float:
+    """See :func:`binnet_kernels.quantise_weight`."""
+    weight = checks.filters(weight)
+    factor = stretch(weight_range(weight, bits), bits).reshape(-1, *(1,) * (weight.ndim - 1))
+    with np.errstate(invalid="ignore"):
+        return quantise_input(weight * factor, bits)
+
+
+def pack_planes(x: Any, bits: int) -> Words:
+    """See :func:`binnet_kernels.pack_planes`."""
+    from .reference import pack_signs
+
+    levels = checks.levels(bits, "bits")
+    codes = np.rint((1 - quantise_input(np.atleast_1d(x), bits)) * levels / 2).astype(np.int64)
+    return np.stack([pack_signs(-(codes >> i & 1)) for i in range(bits)])
+
+
+class FusedKbitConv2d:
+    """See :class:`binnet_kernels.FusedKbitConv2d`."""
+
+    def __init__(
+        self,
+        planes: Any,
+        shape: tuple[int, ...],
+        act_bits: int,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        pad_value: int = 0,
+        alpha: Any = None,
+        use_k: bool = False,
+    ) -> None:
+        planes = checks.packed(planes, int(np.prod(shape)), "planes", 2)
+        self.shape, self.window, self.act_bits = shape, Window.of(shape[1:3], stride, padding), act_bits
+        self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
+        self.levels = checks.levels_of_both(act_bits, len(planes), int(np.prod(shape[1:])))
+        self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
+        signs = np.stack([signs_of(plane.view(np.uint32), int(np.prod(shape))) for plane in planes])
+        self._weight = (2.0 ** np.arange(len(planes)) @ signs).reshape(shape)  # L_k q, whole numbers
+
+    def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
+        """See :meth:`binnet_kernels.FusedKbitConv2d.bind`."""
+        n, h, w, _ = check_map(x).shape
+        checks.same_channels(x, self.shape)
+        outputs(finish, (n, *self.window.output_size(h, w), self.shape[0]), out, bits, residual)
+        return lambda: run_finish(self._convolve(x), finish, residual, out, bits)
+
+    def _convolve(self, x: Float) -> Float:
+        from .reference import scale_map
+
+        (ph, pw), (lm, lk), window = self.window.padding, self.levels, self.window
+        whole = np.rint(quantise_input(x, self.act_bits).astype(np.float64) * lm)
+        wide = np.pad(whole, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=self.pad_value * lm)
+        sums = np.tensordot(patches(wide, window), self._weight, axes=([4, 5, 3], [1, 2, 3]))  # exact in float64
+        y = sums.astype(np.float32) * (self.alpha / np.float32(lm * lk))
+        return y * scale_map(x, window.size, window.stride, window.padding) if self.use_k else y
+
+
+class KbitConv2d:
+    """See :class:`binnet_kernels.KbitConv2d`."""
+
+    def __init__(
+        self,
+        weight: Any,
+        weight_bits: int,
+        act_bits: int,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        pad_value: int = 0,
+        alpha: Any = True,
+        use_k: bool = False,
+        bias: Any = None,
+    ) -> None:
+        weight = checks.filters(weight, 4)
+        checks.levels(weight_bits, "weight_bits")
+        self.alpha = checks.alpha(alpha, weight, lambda w: weight_range(w, weight_bits))
+        planes = pack_planes(quantise_weight(weight, weight_bits).ravel(), weight_bits)
+        self._fused = FusedKbitConv2d(planes, weight.shape, act_bits, stride, padding, pad_value, self.alpha, use_k)
+        self.bias = checks.bias(bias, len(weight))
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        x, fused = checks.floats(x, "x", 4), self._fused
+        checks.same_channels(x, fused.shape)
+        y = checks.output(out, (len(x), *fused.window.output_size(*x.shape[1:3]), fused.shape[0]))
+        fused.bind(x, Finish(), out=y)()
+        if self.bias is not None:
+            y += self.bias
+        return y
+
+
+class KbitLinear:
+    """See :class:`binnet_kernels.KbitLinear`."""
+
+    def __init__(
+        self, weight: Any, weight_bits: int, act_bits: int, alpha: Any = True, use_k: bool = False, bias: Any = None
+    ) -> None:
+        weight = checks.filters(weight, 2)
+        options = {"alpha": alpha, "use_k": use_k, "bias": bias}
+        self._conv = KbitConv2d(weight[:, None, None], weight_bits, act_bits, **options)
+        self.shape = weight.shape
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        x = checks.floats(x, "x", 2)
+        y = checks.output(out, (len(x), self.shape[0]))
+        self._conv(x[:, None, None], out=y[:, None, None])
+        return y
