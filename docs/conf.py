@@ -35,7 +35,7 @@ exclude_patterns = ["_build"]
 
 # Pages. Each runs from top to bottom in a fresh kernel whenever it is built; an error in a cell ends the build.
 nb_execution_mode = "force"
-nb_execution_timeout = 240
+nb_execution_timeout = 900  # seconds a cell; a busy machine compiles slowly
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_output_stderr = "error"  # warnings in a cell end the build as well
