@@ -22,7 +22,8 @@ from ..packed.model import flat
 from ..packed.steps import Add, BwnConv, KbitConv, Step, XnorConv
 from ..tensor import Tensor
 
-_SHIFTS = 8  # copies of the image from which a fresh network takes its statistics
+LARGEST_SIDE = 1024  # of images, in pixels: the maps before the layer are kept in memory
+_SHIFTS, _PIXELS = 8, 1 << 19  # copies of the image from which a fresh network takes its statistics; at most, of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +91,15 @@ def named_source(name: str, side: int | None = None) -> Source:
 
 def fresh_source(name: str, side: int | None = None) -> Source:
     """An xnor network of this name with random weights, for images of this side; ValueError when there is none."""
+    check_side(side)
     network = models.build(name, "xnor", image_size=side).eval()
     return Source(name, packed.pack(network, DataInfo("none", (), (0.5,) * 3, (0.25,) * 3)), network, fresh=True)
+
+
+def check_side(side: int | None) -> None:
+    """ValueError unless an image of this side, when one is named, can be traced."""
+    if side is not None and not 1 <= side <= LARGEST_SIDE:
+        raise ValueError(f"the side of the image must lie in 1…{LARGEST_SIDE}, got {side}")
 
 
 def with_statistics(source: Source, x: Float) -> Source:
@@ -102,8 +110,9 @@ def with_statistics(source: Source, x: Float) -> Source:
     network = source.network
     assert network is not None
     norms = [module for _, module in network.named_modules() if isinstance(module, BatchNorm)]
-    steps = [(i * x.shape[1] // _SHIFTS, i * x.shape[2] // _SHIFTS) for i in range(_SHIFTS)]
-    batch = np.concatenate([np.roll(x, step, axis=(1, 2)) for step in steps])
+    _, h, w, _ = x.shape
+    copies = max(2, min(_SHIFTS, _PIXELS // (h * w)))
+    batch = np.concatenate([np.roll(x, (i * h // copies, i * w // copies), axis=(1, 2)) for i in range(copies)])
     for norm in norms:
         norm.training, norm.momentum = True, 1.0
     with no_grad():

@@ -100,6 +100,8 @@ def test_other_sizes_of_images(folder, image_file):
     for side in (0, 5000):
         with pytest.raises(ValueError, match="must lie in 1…1024"):
             trace_image(source, image_file, side=side)
+        with pytest.raises(ValueError, match="must lie in 1…1024"):
+            fresh_source("quick", side)
     with pytest.raises(ValueError, match="28x28 only, got 30"):
         trace_image(fresh_source("lenet5"), image_file, side=30)
 
