@@ -15,7 +15,7 @@ HELP = "run the comparisons of the paper's tables on your images, and write them
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("table", metavar="TABLE", help="table1, table2 or table3")
+    parser.add_argument("table", metavar="TABLE", help="table1, table2 or table3; gradients, bits")
     parser.add_argument(
         "--rows", metavar="NAME,NAME", help="only these rows, by the names of their folders, such as alexnet-xnor"
     )

@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of arXiv:1603.05279 as data: the networks in each, the paper's figures, what the paper concludes."""
+"""Tables 1 to 3 of arXiv:1603.05279, and two on its section 3.2, as data: networks, figures, conclusions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Row:
     def name(self) -> str:
         """Name of its run folder; networks that are the same have the same, whatever table they stand in."""
         o = self.options
-        extras = (f"{value}" if name != "use_k" else "k" for name, value in o.items() if name not in _NETWORK)
+        extras = (_IN_NAMES.get(name, "{}").format(value) for name, value in o.items() if name not in _NETWORK)
         return "-".join((o["model"], o["binarize"], *extras))
 
 
@@ -88,6 +88,7 @@ class Table:
 
 
 _NETWORK = ("model", "binarize")
+_IN_NAMES = {"use_k": "k", "binary_gradient": "grad-{}", "weight_bits": "w{}", "act_bits": "a{}"}  # in names of rows
 
 
 def _row(label: str, model: str, binarize: str, paper: Scores | None = None, **options: Any) -> Row:
@@ -169,6 +170,35 @@ _TABLES = (
                 1.0,
             ),
         ),
+    ),
+    Table(
+        "gradients",
+        "Gradients of few bits (section 3.2)",
+        (
+            _row("exact gradient", "quick", "xnor"),
+            _row("ternary", "quick", "xnor", binary_gradient="ternary"),
+            _row("ternary, 2 bits", "quick", "xnor", binary_gradient="ternary", grad_bits=2),
+            _row("ternary, 4 bits", "quick", "xnor", binary_gradient="ternary", grad_bits=4),
+            _row("levels of q_k, 4 bits", "quick", "xnor", binary_gradient="even", grad_bits=4),
+            _row("sign · max|g|, as printed", "quick", "xnor", binary_gradient="paper"),
+        ),
+        (
+            Claim("a gradient of one bit costs at most 1.4 points", "ternary", "exact gradient", 1.4),
+            Claim("so does one of two bits", "ternary, 2 bits", "exact gradient", 1.4),
+            Claim("so does the one as printed", "sign · max|g|, as printed", "exact gradient", 1.4),
+        ),
+    ),
+    Table(
+        "bits",
+        "Weights and inputs of k bits (section 3.2)",
+        (
+            _row("1 bit, 1 bit", "quick", "xnor"),
+            _row("1 bit, 2 bits", "quick", "xnor", act_bits=2),
+            _row("2 bits, 2 bits", "quick", "xnor", weight_bits=2, act_bits=2),
+            _row("4 bits, 4 bits", "quick", "xnor", weight_bits=4, act_bits=4),
+            _row("full precision", "quick", "float"),
+        ),
+        (Claim("more bits are better", "4 bits, 4 bits", "1 bit, 1 bit"),),
     ),
 )
 _BY_NAME = {table.name: table for table in _TABLES}

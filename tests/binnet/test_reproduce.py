@@ -50,6 +50,13 @@ def test_claims_are_about_rows_and_true_in_the_paper(name):
         assert claim.holds(paper) is not False
 
 
+def test_what_is_not_the_same_has_another_folder():
+    found = {}
+    tables = [reproduce.table(name).with_model("quick") for name in reproduce.NAMES if name != "table2"]
+    for row in (row for table in tables for row in table.rows):
+        assert found.setdefault(row.name, row.options) == row.options
+
+
 def test_networks_of_two_tables_share_a_folder():
     names = [{row.name for row in reproduce.table(name).rows} for name in ("table1", "table3")]
     assert names[0] & names[1] == {"alexnet-bwn", "alexnet-xnor"}
@@ -72,7 +79,7 @@ def test_claims(claim, top1, holds):
 
 
 def test_unknown_names_list_those_there_are():
-    with pytest.raises(ValueError, match=r"unknown table 'table4'; there are: table1, table2, table3"):
+    with pytest.raises(ValueError, match=r"unknown table 'table4'; there are: table1, table2, table3, gradients, bits"):
         reproduce.table("table4")
     with pytest.raises(ValueError, match=r"unknown row 'bwn' of table1; there are: alexnet-float, alexnet-bwn"):
         reproduce.table("table1").only(["bwn"])
