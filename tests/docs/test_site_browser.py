@@ -30,6 +30,7 @@ def visit(site: Path, browser: Any) -> Iterator[Callable[..., Visit]]:
 
     def open_page(name: str, width: int = 1200, scheme: str = "light") -> Visit:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        context.set_default_timeout(120_000)  # milliseconds: a busy machine takes its time
         contexts.append(context)
         seen = Visit(context.new_page())
         seen.page.on("console", lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None)
