@@ -127,6 +127,8 @@ class TrainConfig:
             raise ConfigError(
                 f"--scale-min and --scale-max must be a range, or both 0, got {self.scale_min} and {self.scale_max}"
             )
+        if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
+            raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
         if self.mixup and self.loss != "cross_entropy":
             raise ConfigError(f"--mixup needs --loss cross_entropy, got {self.loss}")
         try:

@@ -35,7 +35,7 @@ exclude_patterns = ["_build"]
 
 # Pages. Each runs from top to bottom in a fresh kernel whenever it is built; an error in a cell ends the build.
 nb_execution_mode = "force"
-nb_execution_timeout = 240
+nb_execution_timeout = 900  # seconds a cell; a busy machine compiles slowly
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_output_stderr = "error"  # warnings in a cell end the build as well
@@ -43,6 +43,7 @@ profile = DOCS / "_build" / "ipython" / "profile_default"  # not the one of whoe
 profile.mkdir(parents=True, exist_ok=True)
 (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\nc.HistoryManager.enabled = False\n")
 os.environ["IPYTHONDIR"] = str(profile.parent)
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 4
 myst_dmath_double_inline = True

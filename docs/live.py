@@ -18,7 +18,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
-from IPython.display import HTML, display
+from IPython.display import display
 from PIL import Image
 
 import binnet
@@ -51,6 +51,11 @@ plt.rcParams.update(
 )
 
 
+def put(markup: str) -> None:
+    """Put HTML on the page, below the cell."""
+    display({"text/html": markup}, raw=True)
+
+
 # ---------------------------------------------------------------------------------------------- checks
 
 
@@ -73,13 +78,13 @@ def check(what: str, ours: Any, expected: Any, tolerance: float = 1e-6) -> None:
     assert worst <= limit, f"{what}: differs by {worst:.3g}, allowed is {limit:.3g}"  # NaN fails as well
     count = "both agree" if a.size == 1 else f"{a.size:,} numbers agree"
     size = "exactly" if worst == 0 else f"largest difference {worst:.1e}"
-    display(HTML(f'<p class="check">{html.escape(what)}: {count}, {size}.</p>'))
+    put(f'<p class="check">{html.escape(what)}: {count}, {size}.</p>')
 
 
 def claim(what: str, holds: bool) -> None:
     """End the build unless ``holds``; show the sentence ``what`` as checked."""
     assert holds, what
-    display(HTML(f'<p class="check">{html.escape(what)}</p>'))
+    put(f'<p class="check">{html.escape(what)}</p>')
 
 
 # ---------------------------------------------------------------------------------------------- figures
@@ -100,9 +105,9 @@ def show(figure: Any, caption: str, alt: str) -> None:
     drawing = re.sub(r'font: ([^;"]*)\'sans-serif\'', r"font: \1sans-serif", drawing)
     width = figure.get_figwidth()
     label = html.escape(alt, quote=True)
-    style = f"max-width: {width * 1.15:.2f}in; min-width: {min(width, 4.2) * 0.95:.2f}in"
+    style = f"max-width: {width * 1.15:.2f}in; min-width: {min(width, 5):.2f}in"
     drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}" style="{style}"', 1)
-    display(HTML(f'<figure class="live"><div tabindex="0">{drawing}</div><figcaption>{caption}</figcaption></figure>'))
+    put(f'<figure class="live"><div tabindex="0">{drawing}</div><figcaption>{caption}</figcaption></figure>')
 
 
 def maps(
@@ -130,12 +135,12 @@ def maps(
     rows = -(-len(pictures) // columns)
     first = next(iter(pictures.values()))
     side = 6.6 / columns
-    size = (6.6, rows * (side * first.shape[0] / first.shape[1] + 0.55))
+    size = (6.6, rows * (0.96 * side * first.shape[0] / first.shape[1] + 0.42))
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis in grid.ravel():
         axis.axis("off")
     for axis, (title, picture) in zip(grid.ravel(), pictures.items(), strict=False):
-        limit = float(np.abs(picture).max()) or 1.0
+        limit = float(np.percentile(np.abs(picture), 99.5)) or 1.0  # a few outliers would pale all others
         limits = {"vmin": -limit, "vmax": limit} if title in signed else {}
         colour = colours if isinstance(colours, str) else colours.get(title, "gray")
         axis.imshow(picture, cmap="PuOr" if title in signed else colour, interpolation="nearest", **limits)
@@ -155,11 +160,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "")
 
     body = "".join(line(row, "td") for row in rows)
     note = f"<caption>{caption}</caption>" if caption else ""
-    display(
-        HTML(
-            f'<div class="live-table" tabindex="0"><table>{note}<thead>{line(head, "th")}</thead>'
-            f"<tbody>{body}</tbody></table></div>"
-        )
+    put(
+        f'<div class="live-table" tabindex="0"><table>{note}<thead>{line(head, "th")}</thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -182,7 +185,7 @@ def bits(rows: Mapping[str, Any], n: int, total: int = 64) -> None:
             name = title if len(values) == 1 else f"{title}, word {number}"
             cells = "".join(_bit(int(word) >> i & 1, 64 * number + i >= n) for i in range(total))
             lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
-    display(HTML(f'<div class="bits" tabindex="0"><table>{"".join(lines)}</table></div>'))
+    put(f'<div class="bits" tabindex="0"><table>{"".join(lines)}</table></div>')
 
 
 def _bit(value: int, unused: bool) -> str:

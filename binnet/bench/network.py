@@ -38,7 +38,8 @@ def open_network(
 def sizes(model: PackedModel) -> list[Row]:
     """What the bytes of the model's file are for, in one row."""
     arrays = model.arrays()
-    signs, alpha = (sum(a.nbytes for name, a in arrays.items() if name.endswith(end)) for end in (".signs", ".alpha"))
+    ends = ((".signs", ".planes"), ".alpha")
+    signs, alpha = (sum(a.nbytes for name, a in arrays.items() if name.endswith(end)) for end in ends)
     real, file = sum(a.nbytes for a in arrays.values()) - signs - alpha, len(model.to_bytes())
     float32 = summarise(model).float32_bytes
     return [{"signs": signs, "alpha": alpha, "real": real, "file": file, "float32": float32}]

@@ -139,8 +139,9 @@ def _layer(path: str, name: str) -> dict[str, Any]:
     if step.binary:
         alpha = arrays.get("alpha")
         scales = None if alpha is None else alpha.tolist()
-        found |= {"shape": list(_shape(step)), "filters": _drawn(step), "alpha": scales}
-    return found | {"fields": {field: _figures(array) for field, array in arrays.items() if field != "signs"}}
+        found |= {"shape": list(_shape(step)), "bits": len(_planes(step)), "filters": _drawn(step), "alpha": scales}
+    shown = {field: array for field, array in arrays.items() if field not in ("signs", "planes")}
+    return found | {"fields": {field: _figures(array) for field, array in shown.items()}}
 
 
 def _figures(array: npt.NDArray[Any]) -> dict[str, Any]:
@@ -155,10 +156,15 @@ def _shape(step: Step) -> tuple[int, ...]:
     return shape
 
 
+def _planes(step: Step) -> npt.NDArray[np.uint64]:
+    """The bits of the weights, words (bits, ...); of one bit the signs, which the last plane holds in any case."""
+    arrays = step.arrays()
+    return arrays["planes"] if "planes" in arrays else arrays["signs"][None]
+
+
 def _drawn(step: Step) -> list[list[list[str]]]:
     """Of the first filters the first input channels, a text of + and - for each row; a dense row is cut off."""
-    words: Any = step.arrays()["signs"]
-    shape = _shape(step)
+    words, shape = _planes(step)[-1], _shape(step)
     count = min(_FILTERS, shape[0]) * int(np.prod(shape[1:]))
     bits = np.unpackbits(words[: -(-count // 64)].astype("<u8").view(np.uint8), bitorder="little")[:count]
     letters = np.where(bits, "-", "+").reshape(-1, *shape[1:])
@@ -168,7 +174,9 @@ def _drawn(step: Step) -> list[list[list[str]]]:
 
 
 def _say_layer(layer: dict[str, Any], console: Console) -> None:
-    console.say(f"{layer['name']}: {layer['kind']}")
+    bits = layer.get("bits", 1)
+    planes = f", weights of {bits} bits in as many planes, drawn by their signs" if bits > 1 else ""
+    console.say(f"{layer['name']}: {layer['kind']}{planes}")
     for number, maps in enumerate(layer.get("filters", [])):
         scale = "" if layer["alpha"] is None else f", alpha {layer['alpha'][number]:.6g}"
         console.say(f"\nfilter {number} of {layer['shape'][0]}{scale}")

@@ -56,4 +56,7 @@ def _print(spec: models.ModelSpec, s: Summary) -> None:
     heads = ["layer", "kind", "output", "1-bit params", "32-bit params", "1-bit MACs", "32-bit MACs", "bytes"]
     console.table(heads, rows, ["total", "", "", *(f"{s.total(c):,}" for c in columns)])
     console.say(f"\npacked file {s.file_bytes:,} bytes, float32 {s.float32_bytes:,}: {s.compression:.1f} times smaller")
-    console.say(f"{s.binary_share:.1%} of the multiply-adds are on one-bit weights")
+    levels = any(row.kind == "KbitConv" for row in s.rows)
+    console.say(f"{s.binary_share:.1%} of the multiply-adds are on {'binary' if levels else 'one-bit'} weights")
+    if levels:
+        console.say("KbitConv: weights of k bits lie in k planes of one bit each; a weight counts once here")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .. import models
+from .. import models, shipped
 from ..config import ConfigError
-from ..console import Console
+from ..console import Console, printable
 
 if TYPE_CHECKING:
     from ..trace import Picture, Source
@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "checkpoint or packed model; left out with --model"
     parser.add_argument("file", metavar="FILE", nargs="?", help=text)
     parser.add_argument("image", metavar="IMAGE", help="image file")
-    text = f"a network with random weights instead of a file: {', '.join(models.names())}"
+    text = f"a model that comes with binnet ({', '.join(shipped.names())}), or a network with random weights "
+    text += f"({', '.join(models.names())}), in the place of FILE"
     parser.add_argument("--model", metavar="NAME", help=text)
     parser.add_argument("--layer", metavar="NAME", help="a binary layer (default: the first)")
     text = "side of the image, where the network takes any (default: the network's own)"
@@ -48,15 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    from ..trace import fresh_source, open_source
+    from ..trace import named_source, open_source
 
     if (arguments.file is None) == (arguments.model is None):
         raise ConfigError("trace takes either a FILE or --model NAME, and an IMAGE")
-    return fresh_source(arguments.model, arguments.image_size) if arguments.model else open_source(arguments.file)
+    return named_source(arguments.model, arguments.image_size) if arguments.model else open_source(arguments.file)
 
 
 def _write(picture: Picture, path: str, console: Console) -> None:
     from ..trace import write_page
 
     size = write_page(picture, path)
-    console.say(f"{path}: {size / 1e6:.1f} MB, to be opened in a browser")
+    console.say(f"{printable(path)}: {size / 1e6:.1f} MB, to be opened in a browser")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..console import Console
@@ -22,8 +23,9 @@ HELP = "check that a packed model predicts the same as the checkpoint it was mad
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder")
-    parser.add_argument("packed", metavar="PACKED", help="the packed model")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
+    text = "the packed model; only a run folder goes without, where it is packed.h5 and belongs to best.h5"
+    parser.add_argument("packed", metavar="PACKED", nargs="?", help=text)
     options.add_data(parser)
     options.add_threads(parser)
     options.add_json(parser)
@@ -33,6 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify; models that differ make the exit code 1."""
     from ..evaluate import open_model
 
+    if arguments.packed is None:
+        folder = Path(arguments.checkpoint)
+        if not folder.is_dir():
+            raise ValueError("the following arguments are required: PACKED, or a run folder instead of CHECKPOINT")
+        arguments.checkpoint, arguments.packed = str(folder / "best.h5"), str(folder / "packed.h5")
     options.set_threads(arguments)
     checkpoint, packed = open_model(arguments.checkpoint), open_model(arguments.packed)
     for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):

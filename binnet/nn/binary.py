@@ -171,7 +171,7 @@ class _Linear(BinaryLayer):
 
 
 class BinConv2d(_Conv):
-    """XNOR convolution: signs of the input with signs of the weights, times α and K (Eq. 11).
+    """XNOR convolution: signs of the input with signs of the weights, times α and K (Eq. 11); levels with several bits.
 
     (N, H, W, in_channels) to (N, OH, OW, out_channels). The sign of the input is taken inside, so a batch
     normalisation should stand before it. No bias, as in the paper.

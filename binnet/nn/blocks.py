@@ -28,7 +28,8 @@ class Blocks:
     ``bwn``, ``binaryconnect``     BwnConv – BatchNorm – ReLU – Pool
     ============================== ====================================================
 
-    ``bnn`` is ``xnor``, and ``binaryconnect`` is ``bwn``, without scales and K.
+    ``bnn`` is ``xnor``, and ``binaryconnect`` is ``bwn``, without scales and K. With ``act_bits`` above 1 there is
+    Quantise in place of Sign, under the same name.
 
     Every method returns layers with names: the convolution or dense layer has the block's ``name``, the others
     ``name_norm``, ``name_flatten``, ``name_relu``, ``name_sign`` and ``name_pool``; a residual block is one layer.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from binnet_kernels import checks
 from binnet_kernels.checks import Float, Pair, pair
 
 from ..autograd import Context, Function, Grads
@@ -101,6 +102,10 @@ class KbitRule(Rule):
     """
 
     bits: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.levels(self.bits, "weight_bits")
 
     def binary_weight(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
         """The array whose levels are taken, and the scales of the result."""

@@ -13,11 +13,12 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
+from ..nn import init
 from .fusion import fuse
 from .graph import Node, to_graph
 from .layers import Run, Shape, filters, prepare
 from .plan import Plan, shapes_of
-from .steps import Step
+from .steps import Add, Array, Filters, Step, with_weights
 
 IDLE = 8  # plans that are kept while nobody uses them
 CACHED = 1 << 21  # floats of the largest map of images that run together, so that maps stay in the cache
@@ -64,6 +65,8 @@ class Engine:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._graph = fuse(to_graph(steps))
+        for node in self._graph.nodes:  # a sum holds the steps that it adds, which have nodes of their own
+            node.tail = [with_weights(step, outline_of) if isinstance(step, Add) else step for step in node.tail]
         self._lock = threading.Lock()
         self._idle: list[tuple[Shape, Plan]] = []  # the one that was used last is last
         self._layers: dict[tuple[Node, Shape], Any] = {}
@@ -123,14 +126,32 @@ class Engine:
         return None
 
     def _layer(self, node: Node, shape: Shape) -> Any:
-        """The prepared weights of a node, made when first needed and shared by all plans."""
+        """The prepared weights of a node, made when first needed and shared by all plans; they are kept only so."""
         wanted = filters(node, shape)
         if wanted is None:
             return None
         with self._lock:
             if (node, wanted) not in self._layers:
-                self._layers[node, wanted] = prepare(node.step, wanted)
+                step = with_weights(node.step, lambda step: self._stored(node, step))
+                self._layers[node, wanted] = prepare(step, wanted)
+                node.step = with_weights(node.step, outline_of)
             return self._layers[node, wanted]
+
+    def _stored(self, node: Node, step: Filters) -> Array:
+        """The weights of a node as the file holds them."""
+        layer = next((layer for (each, _), layer in self._layers.items() if each is node), None)
+        return step.held if layer is None else layer.stored().reshape(step.held.shape)
+
+    def weights(self) -> dict[str, Array]:
+        """The weights of all filters as the file holds them, by the name of their step."""
+        with self._lock:
+            steps = [(node, node.step) for node in self._graph.nodes if isinstance(node.step, Filters)]
+            return {step.name: self._stored(node, step) for node, step in steps}
+
+
+def outline_of(step: Filters) -> Array:
+    """One 0 in the place of a step's weights."""
+    return init.repeated(step.held.dtype.type(0), step.held.shape)
 
 
 def _kind(node: Node) -> str:

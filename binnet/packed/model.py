@@ -17,9 +17,9 @@ from ..models import ModelSpec, Network
 from ..nn import init
 from ..storage import PACKED, Array, StorageError
 from .convert import to_steps
-from .engine import Engine, Timing
+from .engine import Engine, Timing, outline_of
 from .real import dtype_in_file, rounded
-from .steps import Add, Step
+from .steps import Add, Step, with_weights
 
 
 class PackedModel:
@@ -34,7 +34,6 @@ class PackedModel:
         Name, mode, classes, channels, image size.
     info : DataInfo
         Normalisation, class names, provenance.
-    steps : tuple of Step
     real : str
         ``"float32"`` or ``"float16"``: how the file holds the weights of real layers, see :func:`pack`.
     """
@@ -42,7 +41,8 @@ class PackedModel:
     def __init__(
         self, spec: ModelSpec, info: DataInfo, steps: Sequence[Step], fixed_size: bool, real: str = "float32"
     ) -> None:
-        self.spec, self.info, self.steps, self.fixed_size, self.real = spec, info, tuple(steps), fixed_size, real
+        self.spec, self.info, self.fixed_size, self.real = spec, info, fixed_size, real
+        self._steps = tuple(steps)
         self._lock = threading.Lock()
         self._made: Engine | None = None
 
@@ -85,8 +85,18 @@ class PackedModel:
         """Fused when first needed: a model that is only saved or listed compiles nothing."""
         with self._lock:
             if self._made is None:
-                self._made = Engine(self.steps)
+                self._made = Engine(self._steps)
+                self._steps = tuple(with_weights(step, outline_of) for step in self._steps)
             return self._made
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """One for each layer. A model that has run holds its weights in the kernels' order alone: they are put back."""
+        with self._lock:
+            if self._made is None:
+                return self._steps
+            weights = self._made.weights()
+            return tuple(with_weights(step, lambda step: weights[step.name]) for step in self._steps)
 
     def arrays(self) -> dict[str, Array]:
         """All arrays by ``step.field``, with the dtypes that they have in the file."""
@@ -176,7 +186,7 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
             raise ValueError(f"unknown array {min(unknown)}")
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
-    return PackedModel(spec, info, steps, blank.fixed_size, real)
+    return PackedModel(blank.spec, info, steps, blank.fixed_size, real)  # which has all options, also later ones
 
 
 def _filled(step: Step, arrays: dict[str, Array], real: str) -> Step:

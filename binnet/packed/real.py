@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from ..nn.options import check_word
-from .steps import Add, Conv, Step
+from .steps import Array, Conv, Filters, Step, with_weights
 
 REAL = ("float32", "float16")
 
@@ -29,16 +28,14 @@ def rounded(steps: Sequence[Step], real: str) -> tuple[Step, ...]:
         For another word than those in ``REAL``, and where a weight is too large for float16.
     """
     check_word("real", real, REAL)
-    return tuple(steps) if real == "float32" else tuple(map(_in_float16, steps))
+    return tuple(steps) if real == "float32" else tuple(with_weights(step, _in_float16) for step in steps)
 
 
-def _in_float16(step: Step) -> Step:
-    if isinstance(step, Add):
-        return replace(step, body=tuple(map(_in_float16, step.body)), shortcut=tuple(map(_in_float16, step.shortcut)))
+def _in_float16(step: Filters) -> Array:
     if not isinstance(step, Conv):
-        return step
+        return step.held
     with np.errstate(over="ignore"):
         half = step.weight.astype(np.float16)
     if np.isinf(half).any():
         raise ValueError(f"{step.name}.weight does not fit into float16, which ends at 65504")
-    return replace(step, weight=half.astype(np.float32))
+    return half.astype(np.float32)

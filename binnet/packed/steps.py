@@ -6,7 +6,8 @@ computed, one for each layer of the network; how, and which of them together, th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,12 +46,14 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class _Filters(Step):
+class Filters(Step):
     """Steps with filters: a convolution, or a dense layer when ``shape`` is (O, I)."""
 
     shape: tuple[int, ...]  # of the weights
     stride: tuple[int, int]
     padding: tuple[int, int]
+
+    weights: ClassVar[str]  # which field holds them
 
     def macs(self, output: Shape) -> int:
         pixels = int(np.prod(output[:-1]))
@@ -67,6 +70,12 @@ class _Filters(Step):
         return (*self.window.output_size(*shape[:2]), self.shape[0])
 
     @property
+    def held(self) -> Array:
+        """Its weights."""
+        array: Array = getattr(self, self.weights)
+        return array
+
+    @property
     def window(self) -> Window:
         """What slides over the image; a single pixel for a dense layer."""
         _, kh, kw, _ = self.filters
@@ -79,19 +88,22 @@ class _Filters(Step):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(_Filters):
+class Conv(Filters):
     """Real convolution or dense layer."""
 
     weight: Float
     bias: Float | None
 
+    weights: ClassVar[str] = "weight"
+
 
 @dataclass(frozen=True, eq=False)
-class _OneBit(_Filters):
+class _OneBit(Filters):
     signs: Words  # of all weights, in one row: ceil(number of weights / 64) words
     alpha: Float | None  # (O,), None for 1
 
     binary: ClassVar[bool] = True
+    weights: ClassVar[str] = "signs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +115,7 @@ class XnorConv(_OneBit):
 
 
 @dataclass(frozen=True, eq=False)
-class KbitConv(_Filters):
+class KbitConv(Filters):
     """Levels by levels, on sums of popcounts (section 3.2): inputs of ``act_bits`` bits, weights of a bit a plane."""
 
     planes: Words  # (bits, ceil(number of weights / 64)); plane i has the signs that count 2^i
@@ -113,6 +125,7 @@ class KbitConv(_Filters):
     act_bits: int
 
     binary: ClassVar[bool] = True
+    weights: ClassVar[str] = "planes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +236,17 @@ class Add(Step):
         if left != right:
             raise ValueError(f"{self.name}: the body gives {left}, the shortcut {right}")
         return left
+
+
+def with_weights(step: Step, weights: Callable[[Filters], Array]) -> Step:
+    """The step with other weights, those inside a sum too: ``weights(step)`` in the place of a step's own."""
+    if isinstance(step, Add):
+        body, shortcut = (tuple(with_weights(each, weights) for each in part) for part in (step.body, step.shortcut))
+        return replace(step, body=body, shortcut=shortcut)
+    if isinstance(step, Filters):
+        changed: dict[str, Any] = {step.weights: weights(step)}
+        return replace(step, **changed)
+    return step
 
 
 KINDS: dict[str, type[Step]] = {

@@ -23,9 +23,10 @@ class Row:
     output : tuple of int
         Shape for one image, without the batch.
     params_1bit, params_32bit : int
-        Weights stored in one bit; everything else that is stored, real weights as float16 too.
+        Weights stored in one bit, or in planes of one bit; everything else that is stored, real weights as float16 too.
     macs_1bit, macs_32bit : int
-        Multiply-adds for one image, on one-bit and on real weights.
+        Multiply-adds for one image, on one-bit and on real weights. Weights of k bits and inputs of m bits count once,
+        though they take k m popcounts.
     bytes : int
         In the packed file, without the container's own overhead.
     """

@@ -6,7 +6,7 @@ from .fit import Fit, fit
 from .layer import Layer
 from .page import embedded, page, write_page
 from .picture import Picture, trace_filters, trace_image
-from .source import Source, fresh_source, open_source
+from .source import Source, fresh_source, named_source, open_source
 
 __all__ = [
     "Check",
@@ -19,6 +19,7 @@ __all__ = [
     "embedded",
     "fit",
     "fresh_source",
+    "named_source",
     "open_source",
     "page",
     "trace_filters",

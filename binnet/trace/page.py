@@ -89,7 +89,7 @@ def facts(picture: Picture) -> str:
     t = picture.trace
     (kh, kw), (sh, sw), (ph, pw) = t.layer.window.size, t.layer.window.stride, t.layer.window.padding
     sizes = [" × ".join(map(str, shape)) for shape in (t.x.shape, t.dots.shape)]
-    border = f", padding {_pair(ph, pw)} of {t.layer.pad_value}" if ph or pw else ""
+    border = f", padding {_pair(ph, pw)} with {t.layer.pad_value}" if ph or pw else ""
     return f"{sizes[0]} → {sizes[1]}, window {kh} × {kw}, stride {_pair(sh, sw)}{border}, n = {t.n:,}"
 
 
@@ -127,15 +127,11 @@ def _told(step: Step) -> dict[str, Any]:
 
 
 def _left_out(picture: Picture, part: Part) -> list[str]:
-    t = picture.trace
-    notes = []
-    for count, total, what in (
-        (part.filters, t.dots.shape[2], "filters"),
-        (part.channels, t.x.shape[2], "channels"),
-    ):
-        if count < total:
-            notes.append(f"To stay small the page carries the first {count} of {total} {what}; all numbers are of all.")
-    return notes
+    """A note on what the page does not carry, where that is something."""
+    o, c = picture.trace.dots.shape[2], picture.trace.x.shape[2]
+    counts = ((part.filters, o, "filters"), (part.channels, c, "channels"))
+    found = [f"{count} of {total} {what}" for count, total, what in counts if count < total]
+    return [f"To stay small the page carries the first {' and '.join(found)}; all numbers are of all."] if found else []
 
 
 def _row(step: Step) -> str:

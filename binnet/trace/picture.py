@@ -16,9 +16,7 @@ from ..packed.engine import Engine
 from .arithmetic import Trace, trace_layer
 from .checks import Check, against_network, checks
 from .layer import Layer, layer_of
-from .source import Source, steps_before, with_statistics
-
-LARGEST_SIDE = 1024  # of images: the maps before the layer are kept in memory
+from .source import Source, check_side, steps_before, with_statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +113,7 @@ def _size(source: Source, side: int | None) -> tuple[int, int]:
         return own
     if source.model.fixed_size:
         raise ValueError(f"{source.name} takes images of {own[0]}x{own[1]} only, got {side}")
-    if not 1 <= side <= LARGEST_SIDE:
-        raise ValueError(f"the side of the image must lie in 1…{LARGEST_SIDE}, got {side}")
+    check_side(side)
     return side, side
 
 

@@ -10,18 +10,20 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .. import models, packed
+from .. import models, packed, shipped
 from ..autograd import no_grad
 from ..evaluate import open_model
 from ..info import DataInfo
 from ..models import Network
 from ..nn import BatchNorm
+from ..nn.options import check_word
 from ..packed import PackedModel
 from ..packed.model import flat
-from ..packed.steps import Add, BwnConv, Step, XnorConv
+from ..packed.steps import Add, BwnConv, KbitConv, Step, XnorConv
 from ..tensor import Tensor
 
-_SHIFTS = 8  # copies of the image from which a fresh network takes its statistics
+LARGEST_SIDE = 1024  # of images, in pixels: the maps before the layer are kept in memory
+_SHIFTS, _PIXELS = 8, 1 << 19  # copies of the image from which a fresh network takes its statistics; at most, of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,8 @@ class Source:
         binary = {name: step for name, step in steps.items() if isinstance(step, XnorConv)}
         if not binary:
             raise ValueError(
-                f"{self.name} has no layer that multiplies signs with signs: it is a {self.model.spec.binarize} "
-                "network, and those are in xnor and bnn networks"
+                f"{self.name}, a {self.model.spec.binarize} network, has no layer that multiplies signs with signs; "
+                "xnor and bnn networks of one bit have"
             )
         found = next(iter(binary)) if name is None else name
         if found in binary:
@@ -68,6 +70,8 @@ class Source:
 
 
 def _because(step: Step) -> str:
+    if isinstance(step, KbitConv):
+        return f", it has inputs of {step.act_bits} and weights of {len(step.planes)} bits,"
     return ", its weights are but not its input," if isinstance(step, BwnConv) else ""
 
 
@@ -77,10 +81,25 @@ def open_source(file: str) -> Source:
     return Source(Path(file).name, model.packed, model.network)
 
 
+def named_source(name: str, side: int | None = None) -> Source:
+    """A model that comes with binnet, else a fresh network of this name; ValueError listing both for other names."""
+    if name in shipped.names():
+        return replace(open_source(str(shipped.path_of(name))), name=name)
+    check_word("model", name, (*shipped.names(), *models.names()))
+    return fresh_source(name, side)
+
+
 def fresh_source(name: str, side: int | None = None) -> Source:
     """An xnor network of this name with random weights, for images of this side; ValueError when there is none."""
+    check_side(side)
     network = models.build(name, "xnor", image_size=side).eval()
     return Source(name, packed.pack(network, DataInfo("none", (), (0.5,) * 3, (0.25,) * 3)), network, fresh=True)
+
+
+def check_side(side: int | None) -> None:
+    """ValueError unless an image of this side, when one is named, can be traced."""
+    if side is not None and not 1 <= side <= LARGEST_SIDE:
+        raise ValueError(f"the side of the image must lie in 1…{LARGEST_SIDE}, got {side}")
 
 
 def with_statistics(source: Source, x: Float) -> Source:
@@ -91,8 +110,9 @@ def with_statistics(source: Source, x: Float) -> Source:
     network = source.network
     assert network is not None
     norms = [module for _, module in network.named_modules() if isinstance(module, BatchNorm)]
-    steps = [(i * x.shape[1] // _SHIFTS, i * x.shape[2] // _SHIFTS) for i in range(_SHIFTS)]
-    batch = np.concatenate([np.roll(x, step, axis=(1, 2)) for step in steps])
+    _, h, w, _ = x.shape
+    copies = max(2, min(_SHIFTS, _PIXELS // (h * w)))
+    batch = np.concatenate([np.roll(x, (i * h // copies, i * w // copies), axis=(1, 2)) for i in range(copies)])
     for norm in norms:
         norm.training, norm.momentum = True, 1.0
     with no_grad():

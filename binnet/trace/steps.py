@@ -86,8 +86,8 @@ WORDS = (
         "Scales of the input",
         "Section 3.2",
         f"{_K} = <i>A</i>{_STAR}<i>k</i>,   <i>k</i><sub><i>ij</i></sub> = 1 / (<i>w</i> · <i>h</i>)",
-        "The mean of A under the window is β, the best scale of that window. One small convolution finds it for all "
-        "windows at once. A border counts as 0 and is divided by all taps, as the equation stands.",
+        "The mean of A under the window is β, the best scale of that window. One small convolution (∗) with the box k "
+        "finds it for all windows at once. Places in the border count as 0.",
     ),
     Words(
         "sign_x",
@@ -111,7 +111,8 @@ WORDS = (
         "Scale of the filter",
         "Eq. 6",
         f"α = ‖{_W}‖<sub>1</sub> / <i>n</i>",
-        "The mean of |W| is the scale for which α sign(W) lies closest to W (Eqs. 2 to 5). One number for each filter.",
+        "The mean of |W| over the n weights of a filter is the scale for which α sign(W) lies closest to W "
+        "(Eqs. 2 to 5). One number for each filter.",
     ),
     Words(
         "weight_sign",
@@ -127,8 +128,8 @@ WORDS = (
         "Signs packed into words",
         "Section 3.2",
         "−1 → 1,   +1 → 0",
-        "64 signs fit into one word, lowest bit first. The signs of one tap, one for each channel, begin a new word; "
-        "tail bits that no channel needs are 0 in both operands.",
+        "64 signs fit into one word, lowest bit first. Each place of the window (a tap) has one sign for each channel, "
+        "and begins a new word; bits that no channel needs, the tail bits, are 0 in both operands.",
     ),
     Words(
         "xor",
@@ -153,8 +154,8 @@ WORDS = (
         "Dot product of signs",
         "Eq. 11",
         f"{_SIGNS} = <i>n</i> − 2 · differing",
-        "Of n products, those that differ are −1 and the others +1. Bits cannot hold the 0 of a border: it is taken "
-        "for +1, and what that added is subtracted.",
+        "⊛ is a convolution of signs with signs. Of its n products, those whose signs differ are −1 and the others +1. "
+        "Bits cannot hold the 0 of a border: it is taken for +1, and what that added is subtracted.",
     ),
     Words(
         "y",
@@ -162,7 +163,8 @@ WORDS = (
         "Back to real size",
         "Eq. 11",
         f"( {_SIGNS} ) <span class='op'>⊙</span> {_K} α",
-        "The only real multiplications: one by K for each pixel, one by α for each filter.",
+        "⊙ multiplies element by element: by K for each pixel, and by α for each filter. These are the only "
+        "multiplications of real numbers.",
     ),
     Words(
         "conv",

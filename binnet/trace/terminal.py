@@ -12,7 +12,7 @@ from rich.text import Text
 
 from binnet_kernels.checks import Float, Words
 
-from ..console import Console
+from ..console import Console, printable
 from .arithmetic import Trace, windows_of
 from .focus import Focus, strongest
 from .page import facts
@@ -30,7 +30,7 @@ Map = tuple[str, Float]
 def show(picture: Picture, console: Console) -> None:
     """Write a trace to a console."""
     t, focus = picture.trace, strongest(picture.trace)
-    console.say(f"{t.layer.name} of {picture.model}, on {picture.image}")
+    console.say(printable(f"{t.layer.name} of {picture.model}, on {picture.image}"))
     console.say(facts(picture))
     for note in picture.notes:
         console.say(f"note: {note}")

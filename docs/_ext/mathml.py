@@ -20,7 +20,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 _LOG = logging.getLogger(__name__)
-_BARS = re.compile(r'<mo(?: class="math\w+")?>([‖|])</mo>')  # of norms and magnitudes: they would grow with the line
+# Of norms and magnitudes; as they come, they would grow with the line and stand apart on the left.
+_BARS = re.compile(r'<mo(?: class="math\w+"| stretchy="false")?>([‖|])</mo>')
 _CHARACTERS = [
     *range(0x20, 0x7F),
     *map(ord, "±·×÷¬"),
@@ -40,7 +41,7 @@ def translate(latex: str, block: bool, node: nodes.Node) -> str:
     except MathError as error:
         _LOG.warning("cannot translate the formula %r: %s", latex, error, location=node)
         return f"<code>{nodes.unescape(latex)}</code>"
-    return _BARS.sub(r'<mo stretchy="false">\1</mo>', markup)
+    return _BARS.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', markup)
 
 
 def _inline(writer: Any, node: nodes.math) -> None:

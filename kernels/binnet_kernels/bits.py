@@ -36,6 +36,11 @@ def sign(x: Any) -> Float:
     ------
     TypeError
         When ``x`` does not hold real numbers.
+
+    Examples
+    --------
+    >>> bk.sign([-0.5, 0.0, -0.0, 2.0])
+    array([-1.,  1.,  1.,  1.], dtype=float32)
     """
     x = checks.floats(x, "x")
     y: Float = np.empty_like(x)
@@ -61,6 +66,13 @@ def pack_signs(x: Any) -> Words:
     ------
     TypeError
         When ``x`` does not hold real numbers.
+
+    Examples
+    --------
+    >>> bk.pack_signs([-0.5, 0.0, -3.0, 2.0])  # bits 0 and 2
+    array([5], dtype=uint64)
+    >>> bk.pack_signs(np.zeros((10, 100))).shape
+    (10, 2)
     """
     x = checks.floats(np.atleast_1d(x), "x")
     n = x.shape[-1]
@@ -89,6 +101,11 @@ def unpack_signs(words: Any, n: int) -> Float:
     ------
     TypeError, ValueError
         When ``words`` is not uint64, or its last axis is not ceil(n / 64).
+
+    Examples
+    --------
+    >>> bk.unpack_signs(np.array([5], np.uint64), 4)
+    array([-1.,  1., -1.,  1.], dtype=float32)
     """
     words = checks.packed(words, n)
     x = np.empty((*words.shape[:-1], int(n)), np.float32)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from . import checks
@@ -23,7 +24,7 @@ from .tile import (
     CHUNK,
     XNOR_ROWS,
 )
-from .xnor import count_tile, interleaved, tap_sums, whole_blocks
+from .xnor import count_tile, in_rows, interleaved, tap_sums, whole_blocks
 
 
 def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
@@ -35,6 +36,18 @@ def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
     bits = np.unpackbits(signs.view(np.uint8), count=n, bitorder="little").reshape(-1, c)
     bits = np.pad(bits, ((0, 0), (0, -c % 32)))
     return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32).reshape(o, depth)
+
+
+def words_of(bits: npt.NDArray[np.uint8]) -> Words:
+    """Bits in a row as words, the lowest first; those that are left in the last word are 0."""
+    words: Words = np.packbits(np.pad(bits, (0, -len(bits) % 64)), bitorder="little").view(np.uint64)
+    return words
+
+
+def signs_of_halves(halves: Bits, c: int) -> Words:
+    """The inverse of :func:`filter_halves` for filters of ``c`` channels."""
+    bits = np.unpackbits(halves.view(np.uint8).reshape(-1), bitorder="little").reshape(-1, -(-c // 32) * 32)
+    return words_of(bits[:, :c].reshape(-1))
 
 
 class FusedXnorConv2d:
@@ -73,6 +86,11 @@ class FusedXnorConv2d:
         halves = filter_halves(signs, shape)
         self._weight = interleaved(halves)
         self._taps = tap_sums(halves.reshape(*shape[:3], -1), shape[3])
+
+    def stored(self) -> Words:
+        """The signs as they were given, which are not kept besides."""
+        o, kh, kw, c = self.shape
+        return signs_of_halves(in_rows(self._weight, o, kh * kw * -(-c // 32)), c)
 
     def bind(
         self,

@@ -14,7 +14,7 @@ from ._jit import kernel
 from .bwn import ROWS, are_few, blocks_of, signed_rows
 from .checks import Float, Pair, Window
 from .finish import Finish, Run, check_map, outputs
-from .fused import nothing, sizes_of
+from .fused import nothing, sizes_of, words_of
 from .geometry import sliding
 from .pixels import store
 from .tail import plus_columns, run_tail, times_columns
@@ -27,7 +27,7 @@ from .tile import (
     multiply_add,
     no_sums,
 )
-from .xnor import interleaved, whole_blocks
+from .xnor import in_rows, interleaved, whole_blocks
 
 
 class FusedConv2d:
@@ -71,6 +71,14 @@ class FusedConv2d:
             self._weight: npt.NDArray[Any] = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
         else:
             self._weight = interleaved(checks.floats(weight, "weight", shape=shape).reshape(o, depth))
+
+    def stored(self) -> npt.NDArray[Any]:
+        """The weights as they were given, which are not kept besides."""
+        o, depth = self.shape[0], int(np.prod(self.shape[1:]))
+        if not self._one_bit:
+            return in_rows(self._weight, o, depth).reshape(self.shape)
+        by_tap = np.unpackbits(self._weight.reshape(-1, depth, CHANNELS // 8), axis=-1, bitorder="little")
+        return words_of(by_tap.transpose(0, 2, 1).reshape(-1, depth)[:o].reshape(o * depth))
 
     def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
         """A function without arguments that convolves.

@@ -34,6 +34,12 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
     ------
     TypeError, ValueError
         When an argument is not uint64, not two-dimensional, or its rows are not ceil(n / 64) words.
+
+    Examples
+    --------
+    >>> x, w = np.array([[1.0, -2.0, 3.0]]), np.array([[4.0, 5.0, -6.0], [1.0, -1.0, 1.0]])
+    >>> bk.xnor_gemm(bk.pack_signs(x), bk.pack_signs(w), n=3)
+    array([[-1,  3]], dtype=int32)
     """
     a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
     out = np.empty((len(a), len(b)), np.int32)

@@ -20,9 +20,9 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .checks import Float, Ints, Pair, Window
+from .checks import Float, Ints, Pair, Window, Words
 from .finish import NONE, Bits, Finish, Run, bits_map, check_map, outputs
-from .fused import filter_halves, nothing, sizes_of
+from .fused import filter_halves, nothing, signs_of_halves, sizes_of
 from .geometry import Indices, Sliding, border_classes, sliding
 from .kbit_levels import pack_levels, pack_planes, quantise_weight, weight_range
 from .pixels import as_floats, changed, store, times_pixels
@@ -30,7 +30,7 @@ from .scale import scale_map
 from .simd import HALVES, LANES, twin
 from .tail import run_tail, times_columns
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
-from .xnor import interleaved, rows_as_pixels, tap_sums, whole_blocks
+from .xnor import in_rows, interleaved, rows_as_pixels, tap_sums, whole_blocks
 
 _WORTH_SHARING = 1 << 15  # values to pack, some 5 µs: as long as it takes to wake the other threads
 
@@ -78,6 +78,11 @@ class FusedKbitConv2d:
         self._weight = interleaved(whole.reshape(len(planes) * self.columns, halves.shape[2]))
         sums = tap_sums(halves.reshape(len(planes), *shape[:3], -(-shape[3] // 32)), shape[3])
         self._taps = np.einsum("i,iors->ors", np.int32(1) << np.arange(len(planes), dtype=np.int32), sums)
+
+    def stored(self) -> Words:
+        """The planes as they were given, which are not kept besides."""
+        (o, kh, kw, c), blocks = self.shape, self._weight.reshape(self.weight_bits, -1)
+        return np.stack([signs_of_halves(in_rows(each, o, kh * kw * -(-c // 32)), c) for each in blocks])
 
     def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
         """A function without arguments that quantises, packs and convolves.

@@ -65,8 +65,13 @@ class FusedKbitConv2d:
         self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
         self.levels = checks.levels_of_both(act_bits, len(planes), int(np.prod(shape[1:])))
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
+        self._stored: Words = planes.copy()
         signs = np.stack([signs_of(plane.view(np.uint32), int(np.prod(shape))) for plane in planes])
         self._weight = (2.0 ** np.arange(len(planes)) @ signs).reshape(shape)  # L_k q, whole numbers
+
+    def stored(self) -> Words:
+        """See :meth:`binnet_kernels.FusedKbitConv2d.stored`."""
+        return self._stored
 
     def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
         """See :meth:`binnet_kernels.FusedKbitConv2d.bind`."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks
-from .checks import Float, Pair, Window
+from .checks import Float, Pair, Window, Words
 from .finish import Bits, Finish, Run, bits_shape, check_bits, check_map, interior, outputs
 
 Truth = npt.NDArray[np.bool_]
@@ -78,7 +78,12 @@ class FusedXnorConv2d:
         self.shape, self.window = shape, Window.of(shape[1:3], stride, padding)
         self.pad_value = checks.pad_value(pad_value)
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
+        self._stored: Words = signs.copy()
         self._weight = signs_of(signs.view(np.uint32), int(np.prod(shape))).reshape(shape)
+
+    def stored(self) -> Words:
+        """See :meth:`binnet_kernels.FusedXnorConv2d.stored`."""
+        return self._stored
 
     def bind(
         self,
@@ -138,9 +143,14 @@ class FusedConv2d:
         self._rows = tuple(checks.floats(r, name, shape=shape[:1]) for r, name in zip(rows, ("alpha", "bias")))
         if np.asarray(weight).dtype == np.uint64:
             signs = checks.packed(weight, int(np.prod(shape)), "weight", 1)
+            self._stored: npt.NDArray[Any] = signs.copy()
             self._weight = signs_of(signs.view(np.uint32), int(np.prod(shape))).reshape(shape)
         else:
-            self._weight = checks.floats(weight, "weight", shape=shape).copy()
+            self._stored = self._weight = checks.floats(weight, "weight", shape=shape).copy()
+
+    def stored(self) -> npt.NDArray[Any]:
+        """See :meth:`binnet_kernels.FusedConv2d.stored`."""
+        return self._stored
 
     def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
         """See :meth:`binnet_kernels.FusedConv2d.bind`."""

@@ -33,6 +33,11 @@ def weight_alpha(weight: Any) -> Float:
     ------
     TypeError, ValueError
         When ``weight`` is not real, has fewer than two axes, or no taps.
+
+    Examples
+    --------
+    >>> bk.weight_alpha([[1.0, -2.0, 3.0], [0.5, 0.5, -0.5]])
+    array([2. , 0.5], dtype=float32)
     """
     weight = checks.filters(weight)
     alpha = np.empty(len(weight), np.float32)
@@ -61,6 +66,13 @@ def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) ->
     ------
     TypeError, ValueError
         When an argument has the wrong type or shape, or the padded image is smaller than the window.
+
+    Examples
+    --------
+    >>> bk.scale_map(-np.ones((1, 3, 3, 8)), kernel_size=3, padding=1)[0, :, :, 0]
+    array([[0.44444445, 0.6666667 , 0.44444445],
+           [0.6666667 , 1.        , 0.6666667 ],
+           [0.44444445, 0.6666667 , 0.44444445]], dtype=float32)
     """
     x, window = checks.floats(x, "x", 4), Window.of(kernel_size, stride, padding)
     n, h, w, c = x.shape

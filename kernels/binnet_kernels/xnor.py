@@ -257,6 +257,12 @@ def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return result
 
 
+def in_rows(blocks: npt.NDArray[Any], o: int, depth: int) -> npt.NDArray[Any]:
+    """The rows (O, depth) that :func:`interleaved` has put in order."""
+    by_tap = blocks.reshape(whole_blocks(o) // CHANNELS, depth, CHANNELS)
+    return np.ascontiguousarray(by_tap.transpose(0, 2, 1)).reshape(-1, depth)[:o]
+
+
 # ---------------------------------------------------------------------------------------------- kernels
 
 

@@ -48,6 +48,10 @@ OTHERS = {
     "ste": "polynomial",
     "pad_value": -1,
     "classifier": "one-bit",
+    "binary_gradient": "off",
+    "grad_bits": 4,
+    "weight_bits": 2,
+    "act_bits": 3,
     "seed": 123456789012345678901234567890,
     "workers": 3,
     "checkpoint_every": 0.5,
@@ -74,7 +78,9 @@ def given(*argv):
 def test_all_options_are_covered_here():
     assert set(OTHERS) == set(NAMES)
     default = TrainConfig().to_dict()
-    assert [name for name in NAMES if OTHERS[name] == default[name]] == ["mixup"]  # which does not go with a hinge
+    same = [name for name in NAMES if OTHERS[name] == default[name]]
+    # a mixture does not go with a hinge, a binary gradient not with weights and inputs of several bits
+    assert same == ["mixup", "binary_gradient"]
 
 
 def test_every_flag_is_in_the_help_with_its_default(capsys):
@@ -125,7 +131,9 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"epoch": 3}, "unknown option 'epoch'; there are: batch_size, binarize, .*, weight_gradient"),
+        ({"epoch": 3}, "unknown option 'epoch'; there are: act_bits, batch_size, binarize, .*, weight_gradient"),
+        ({"act_bits": 2, "binary_gradient": "ternary"}, "--binary-gradient needs --weight-bits and --act-bits 1"),
+        ({"weight_bits": 9}, "unknown --weight-bits 9; there are: 1, 2, 3, 4, 5, 6, 7, 8"),
         ({"epochs": 2.0}, "--epochs must be a whole number, got 2.0"),
         ({"epochs": "2"}, "--epochs must be a whole number, got '2'"),
         ({"epochs": True}, "--epochs must be a whole number, got True"),
@@ -198,7 +206,7 @@ def test_binary_options_are_those_that_models_take():
     net = models.build("lenet5", "xnor", **config.binary_options())
     for name, value in config.binary_options().items():
         assert net.spec.options[name] == value == OTHERS[name]
-    assert len(config.binary_options()) == 9
+    assert len(config.binary_options()) == 13
 
 
 def test_every_word_that_can_be_chosen_is_taken():

@@ -31,9 +31,16 @@ def filters(node, arrays):
     if "weight" in arrays:
         weight = arrays["weight"]
     else:
-        bits = np.unpackbits(arrays["signs"].astype("<u8").view(np.uint8), bitorder="little")
-        weight = 1.0 - 2.0 * bits[: np.prod(node["shape"])].reshape(node["shape"])
+        planes = arrays["planes"] if "planes" in arrays else arrays["signs"][None]
+        bits = np.unpackbits(planes.astype("<u8").view(np.uint8), axis=1, bitorder="little")
+        signs = 1.0 - 2.0 * bits[:, : np.prod(node["shape"])]
+        weight = (2.0 ** np.arange(len(planes)) @ signs / (2 ** len(planes) - 1)).reshape(node["shape"])
     return weight.reshape(weight.shape[0], 1, 1, -1) if weight.ndim == 2 else weight
+
+
+def levels(x, bits):
+    most = 2.0**bits - 1
+    return (2 * np.floor(most * np.clip(x, -1, 1) / 2) + 1) / most
 
 
 def convolution(x, node, arrays):
@@ -41,8 +48,8 @@ def convolution(x, node, arrays):
     if dense:
         x = x[:, None, None]
     place = (weight.shape[1:3], node["stride"], node["padding"])
-    signs, pad = (np.where(x < 0, -1.0, 1.0), node["pad_value"]) if node["kind"] == "XnorConv" else (x, 0.0)
-    y = np.einsum("nhwcij,oijc->nhwo", windows(signs, *place, pad), weight, optimize=True)
+    seen = levels(x, node.get("act_bits", 1)) if "pad_value" in node else x
+    y = np.einsum("nhwcij,oijc->nhwo", windows(seen, *place, node.get("pad_value", 0.0)), weight, optimize=True)
     if "alpha" in arrays:
         y = y * arrays["alpha"]
     if node.get("use_k"):
@@ -64,7 +71,7 @@ def run(folder, images):
         arrays = {field: np.load(folder / file) for field, file in node["arrays"].items()}
         inputs, kind = [results[name] for name in node["inputs"]], node["kind"]
         x = inputs[0] if inputs else images.astype(np.float64)
-        if kind in ("Conv", "BwnConv", "XnorConv"):
+        if kind in ("Conv", "BwnConv", "XnorConv", "KbitConv"):
             x = convolution(x, node, arrays)
         elif kind == "BatchNorm":
             x = (x - arrays["mean"]) * arrays["factor"] + arrays["shift"]
@@ -72,6 +79,8 @@ def run(folder, images):
             x = np.maximum(x, 0)
         elif kind == "Sign":
             x = np.where(x < 0, -1.0, 1.0)
+        elif kind == "Quantise":
+            x = levels(x, node["bits"])
         elif kind in ("MaxPool", "AvgPool"):
             x = pooling(x, node)
         elif kind == "GlobalAverage":
@@ -113,6 +122,8 @@ def trained(name, binarize, size, **options):
         ("nin", "xnor", 32, {"pad_value": 1}),
         ("resnet18", "xnor", 32, {}),
         ("resnet18", "xnor", 32, {"order": "cbap"}),
+        ("lenet5", "xnor", 8, {"weight_bits": 2, "act_bits": 2, "pad_value": -1}),
+        ("lenet5", "bnn", 8, {"act_bits": 3, "order": "cbap"}),
     ],
 )
 def test_numpy_alone_computes_the_same_logits(name, binarize, size, options, tmp_path):

@@ -109,6 +109,20 @@ def test_the_signs_of_a_convolution(name, folder, net, say):
     assert f"alpha (50): from {min(found['alpha']):.6g} to {max(found['alpha']):.6g}, mean " in out
 
 
+def test_levels_are_drawn_by_their_signs(tmp_path, say):
+    net = models.build("lenet5", num_classes=2, in_channels=1, image_size=8, weight_bits=3, act_bits=2)
+    binnet.pack(net).save(tmp_path / "m.h5")
+    found = json.loads(say(tmp_path / "m.h5", "--layer", "conv2", "--json")[1])
+    assert (found["kind"], found["bits"], set(found["fields"])) == ("KbitConv", 3, {"alpha"})
+    row = net.conv2.weight.data[0, 0, :, 0]
+    assert found["filters"][0][0][0] == "".join("-" if value < 0 else "+" for value in row)
+    out = say(tmp_path / "m.h5", "--layer", "conv2")[1]
+    assert out.startswith("conv2: KbitConv, weights of 3 bits in as many planes, drawn by their signs\n")
+    code, out, err = say(tmp_path / "m.h5")
+    assert (code, err) == (0, "")
+    assert re.search(r"conv2.planes +3x391 +uint64", out)
+
+
 def test_other_layers(folder, net, say):
     found = json.loads(say(folder / "packed.h5", "--layer", "dense3", "--json")[1])
     row = "".join("-" if value < 0 else "+" for value in net.dense3.weight.data[1, :64])

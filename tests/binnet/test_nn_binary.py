@@ -6,6 +6,7 @@ import pytest
 from binnet import Tensor, nn, optim
 from binnet.nn.options import CHOICES
 from naive import naive_bwn_conv2d, naive_bwn_linear, naive_xnor_conv2d, naive_xnor_linear
+from naive_kbit import naive_kbit_conv2d, naive_kbit_linear
 
 
 def generator():
@@ -169,3 +170,44 @@ def test_scales_of_the_modes():
     }
     with pytest.raises(ValueError, match="'ternary'; there are: float, bwn, xnor, bnn, binaryconnect"):
         nn.Blocks("ternary", nn.BinaryOptions())
+
+
+# ---------------------------------------------------------------------------------------------- more than one bit
+
+
+def test_layers_of_levels(rng):
+    chosen = nn.BinaryOptions(weight_bits=2, act_bits=3, use_k=True, pad_value=-1)
+    x = rng.standard_normal((2, 5, 5, 3)).astype(np.float32)
+    layer = nn.BinConv2d(3, 4, 3, 2, 1, options=chosen, rng=generator())
+    expected = naive_kbit_conv2d(x, layer.weight.data, 2, 3, 2, 1, -1, use_k=True)
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-4, atol=1e-5)
+    dense = nn.BinLinear(15, 4, options=chosen, scaled=False, rng=generator())
+    expected = naive_kbit_linear(x.reshape(10, 15), dense.weight.data, 2, 3, alpha=False)
+    np.testing.assert_allclose(dense(x.reshape(10, 15)).data, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_learned_scales_of_levels_begin_at_their_range():
+    options = nn.BinaryOptions(weight_bits=2, act_bits=3, scale="learned")
+    layer = nn.BinConv2d(3, 4, 3, options=options, rng=generator())
+    np.testing.assert_allclose(layer.alpha.data, 1.8719 * np.abs(layer.weight.data).mean(axis=(1, 2, 3)), rtol=1e-5)
+
+
+def test_real_inputs_pass_over_bits(rng):
+    x = rng.standard_normal((2, 5, 5, 3)).astype(np.float32)
+    plain, levels = (
+        nn.BwnConv2d(3, 4, 3, options=nn.BinaryOptions(weight_bits=k, act_bits=k), rng=generator()) for k in (1, 4)
+    )
+    np.testing.assert_array_equal(plain(x).data, levels(x).data)
+
+
+@pytest.mark.parametrize(("act_bits", "kind"), [(1, "Sign"), (2, "Quantise")])
+def test_order_cbap_quantises_where_it_takes_signs(act_bits, kind):
+    blocks = nn.Blocks("xnor", nn.BinaryOptions(order="cbap", act_bits=act_bits))
+    layers = [*blocks.first_conv("a", 1, 2, 3), *blocks.conv("b", 2, 2, 3)]
+    assert [type(layer).__name__ for name, layer in layers if name.endswith("_sign")] == [kind, kind]
+
+
+def test_a_rounded_gradient_needs_signs():
+    message = "^binary_gradient ternary needs weight_bits and act_bits 1, got 1 and 2$"
+    with pytest.raises(ValueError, match=message):
+        nn.BinaryOptions(binary_gradient="ternary", act_bits=2)

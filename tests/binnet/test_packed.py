@@ -30,6 +30,11 @@ CASES = [
     ("bnn", {"use_k": True, "center": True}),
     ("binaryconnect", {"center": True, "weight_gradient": "plain"}),
     ("xnor", {"dropout": 0.5}),
+    ("xnor", {"weight_bits": 2, "act_bits": 3}),
+    ("xnor", {"act_bits": 2, "use_k": True, "pad_value": -1}),
+    ("xnor", {"weight_bits": 4, "act_bits": 2, "order": "cbap", "scale": "learned"}),
+    ("bnn", {"weight_bits": 3, "center": True}),
+    ("bwn", {"weight_bits": 3, "act_bits": 2}),
 ]
 
 

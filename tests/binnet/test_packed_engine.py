@@ -77,6 +77,24 @@ def test_k_keeps_its_floats():
     assert not any(node.bits_for for node in nodes.values())
 
 
+@pytest.mark.parametrize("mode", ["xnor", "bwn"])
+def test_weights_are_held_once_and_can_be_saved_all_the_same(mode):
+    net, x = build(mode=mode), images(1)
+    binnet.pack(net)(x)  # compiles
+    tracemalloc.start()
+    try:
+        model = binnet.pack(net)
+        content, size = model.to_bytes(), sum(array.nbytes for array in model.arrays().values())
+        before = tracemalloc.get_traced_memory()[0]
+        first = model(x)
+        model._engine._idle.clear()  # the plan, with its maps
+        assert tracemalloc.get_traced_memory()[0] - before < size / 2
+    finally:
+        tracemalloc.stop()
+    assert model.to_bytes() == content
+    np.testing.assert_array_equal(model(x), first)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("options", [{"scale": "learned"}, {"order": "cbap"}, {"order": "cbap", "scale": "learned"}])
 def test_pooling_after_steps_that_fall(options, seed):

@@ -44,10 +44,14 @@ def layers(draw, mode, options, in_channels):
     return blocks, c, result
 
 
+BITS = st.sampled_from([1, 1, 1, 2, 3, 8])
+
+
 @st.composite
 def networks(draw):
     mode = draw(st.sampled_from(models.MODES))
-    options = BinaryOptions(**{name: draw(st.sampled_from(CHOICES[name])) for name in FORWARD})
+    words = {name: draw(st.sampled_from(CHOICES[name])) for name in FORWARD}
+    options = BinaryOptions(**words, weight_bits=draw(BITS), act_bits=draw(BITS))
     size, in_channels = draw(st.sampled_from([(7, 7), (8, 5), (12, 9)])), draw(st.sampled_from([1, 3]))
     blocks, c, named = draw(layers(mode, options, in_channels))
     spec = models.ModelSpec("lenet5", mode, 3, in_channels, size, options.to_dict())

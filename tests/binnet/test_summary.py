@@ -108,3 +108,17 @@ def test_the_model_is_not_changed(model):
     summarise(model)
     for name, array in model.arrays().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_weights_of_several_bits_count_once_and_lie_in_planes(summary, say, tmp_path):
+    net = models.build("lenet5", in_channels=1, weight_bits=3, act_bits=2)
+    binnet.pack(net).save(tmp_path / "m.h5")
+    out = say("summary", tmp_path / "m.h5")[1]
+    assert "of the multiply-adds are on binary weights\nKbitConv: weights of k bits lie in k planes" in out
+    levels, signs = summarise(binnet.pack(net)), summary
+    assert row(levels, "conv2").kind == "KbitConv"
+    assert row(levels, "conv2").params_1bit == row(signs, "conv2").params_1bit == CONV2
+    assert levels.binary_share == signs.binary_share
+    assert levels.float32_bytes == signs.float32_bytes
+    words = row(signs, "conv2").bytes - 4 * 50
+    assert row(levels, "conv2").bytes == 3 * words + 4 * 50

@@ -50,6 +50,15 @@ def test_models_that_agree(files, say):
     assert json.loads(out) == {"dataset": "digits", "n": 360, "differing": 0, "largest": 0.0, "relative": 0.0}
 
 
+def test_a_run_folder(files, say):
+    code, out, err = say("verify", files)
+    assert (code, err) == (0, "")
+    assert out == "the same class for all 360 test images of digits; no logit differs by a bit\n"
+    code, out, err = say("verify", files / "best.h5")
+    assert (code, out) == (1, "")
+    assert "the following arguments are required: PACKED, or a run folder instead of CHECKPOINT" in err
+
+
 def test_models_that_differ(files, info, say):
     code, out, err = say("verify", files / "best.h5", files / "other.h5", "--json")
     test = binnet_datasets.load("digits").test

@@ -11,10 +11,9 @@ from .cases import CASES
 from .strategies import PURE_PYTHON, geometries, seeds, values
 
 # All cases whose first array holds images or rows, one result for each, and nothing that is summed over the batch.
-NAMES = ("conv2d", "Conv2d", "Xnor", "Bwn", "max_pool2d", "avg_pool2d", "batch_norm_inference", "scale_map")
-EACH_ALONE = [
-    case for case in CASES if case.name.startswith(NAMES) and not case.name.endswith(("_grad", "_input", "_weight"))
-]
+NAMES = ("conv2d", "Conv2d", "Xnor", "Bwn", "Kbit", "max_pool2d", "avg_pool2d", "batch_norm_inference", "scale_map")
+OTHERS = ("_grad", "_input", "_weight", "_winners")
+EACH_ALONE = [case for case in CASES if case.name.startswith(NAMES) and not case.name.endswith(OTHERS)]
 MOST = 5 if PURE_PYTHON else 23  # images: past the widest tile of pixels
 
 

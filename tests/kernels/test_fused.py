@@ -128,6 +128,22 @@ def test_real_convolution(backend, g, seed, words, border, with_floats, one_bit)
 
 
 @each_backend
+@given(SMALL, seeds)
+def test_weights_come_back_as_they_were_given(backend, g, seed):
+    rng = np.random.default_rng(seed)
+    weight = values(rng, g.weight_shape)
+    signs = naive.naive_pack_signs(weight.ravel())
+    planes = np.stack([signs, naive.naive_pack_signs(values(rng, weight.size))])
+    for layer, given_weights in (
+        (backend.FusedKbitConv2d(planes, weight.shape, 2), planes),
+        (backend.FusedXnorConv2d(signs, weight.shape), signs),
+        (backend.FusedConv2d(signs, weight.shape), signs),
+        (backend.FusedConv2d(weight, weight.shape), weight),
+    ):
+        np.testing.assert_array_equal(layer.stored(), given_weights, strict=True)
+
+
+@each_backend
 @given(pool_geometries(), seeds, STEPS, BORDERS, st.booleans())
 def test_pass_over_a_map(backend, g, seed, words, border, with_floats):
     rng = np.random.default_rng(seed)

@@ -59,21 +59,18 @@ class BitRows {
     if (this.label > 40 || row % META.words === 0) context.fillText(name, 0, top + (this.lines * this.cell) / 2);
     const [a, b] = [this.a, this.b].map((halves) => halves.subarray(2 * row, 2 * row + 2));
     const differs = Uint32Array.from([a[0] ^ b[0], a[1] ^ b[1]]);
-    for (let bit = 0; bit < 64; bit++) {
-      const x = this.left(bit);
-      const tail = 64 * (row % META.words) + bit >= CHANNELS;
-      [a, b, differs].slice(0, this.lines).forEach((halves, line) => this.drawBit(context, x, top + line * this.cell, bitOf(halves, bit), line, tail));
-    }
+    const real = Math.min(64, CHANNELS - 64 * (row % META.words));
+    [a, b, differs].slice(0, this.lines).forEach((halves, line) => {
+      const [y, side] = [top + line * this.cell, this.cell - 1];
+      for (let bit = 0; bit < real; bit++) {
+        context.fillStyle = bitOf(halves, bit) ? this.colours[line === 2 ? "positive" : "negative"] : this.colours["bit-off"];
+        context.fillRect(this.left(bit), y, side, side);
+      }
+      if (real < 64) hatch(context, this.left(real), y, this.left(63) + side - this.left(real), side);
+    });
     if (!this.counts) return;
     context.fillStyle = this.colours.ink;
     context.fillText(String(popcount(differs[0]) + popcount(differs[1])), this.left(63) + this.cell + 8, top + 2.5 * this.cell);
-  }
-
-  drawBit(context, x, y, bit, line, tail) {
-    const side = this.cell - 1;
-    if (tail) return hatch(context, x, y, side, side);
-    context.fillStyle = bit ? this.colours[line === 2 ? "positive" : "negative"] : this.colours["bit-off"];
-    context.fillRect(x, y, side, side);
   }
 
   // Bits stand in groups of eight.

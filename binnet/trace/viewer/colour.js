@@ -12,27 +12,37 @@ const RAMPS = {
   },
 };
 
+const COLOURS = new Map(); // of the style sheet, looked up once for each theme
+document.addEventListener("theme", () => COLOURS.clear());
+
 function cssColour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!COLOURS.has(name)) COLOURS.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return COLOURS.get(name);
 }
 
 // The colour of t in [0, 1] on a ramp.
 function onRamp(kind, t) {
   const stops = RAMPS[isDark() ? "dark" : "light"][kind];
-  const place = Math.min(Math.max(t, 0), 1) * (stops.length - 1);
+  const place = t * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
   return stops[low].map((value, i) => Math.round(value + (place - low) * (stops[low + 1][i] - value)));
 }
 
+const LEVELS = 256;
+const WRONG = [255, 0, 255]; // of NaN
+
 // A scale for values: "sequential" from low to high, "diverging" symmetric about zero, "sign" with two colours.
 function scaleOf(kind, low, high) {
-  if (kind === "sign") return { kind, low: -1, high: 1, colour: (v) => onRamp("diverging", v < 0 ? 0.22 : 0.78) };
-  if (kind === "sequential") {
-    const [from, span] = [low, high - low || 1];
-    return { kind, low, high, colour: (v) => onRamp(kind, (v - from) / span) };
+  if (kind === "sign") {
+    const [minus, plus] = [0.22, 0.78].map((t) => onRamp("diverging", t));
+    return { kind, low: -1, high: 1, colour: (v) => (v < 0 ? minus : plus) };
   }
   const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
-  return { kind, low: -most, high: most, colour: (v) => onRamp(kind, (v / most + 1) / 2) };
+  const [from, to] = kind === "diverging" ? [-most, most] : [low, high];
+  const table = Array.from({ length: LEVELS }, (_, i) => onRamp(kind, i / (LEVELS - 1)));
+  const factor = (LEVELS - 1) / (to - from || 1);
+  const level = (v) => Math.min(Math.max(Math.round((v - from) * factor), 0), LEVELS - 1);
+  return { kind, low: from, high: to, colour: (v) => table[level(v)] || WRONG };
 }
 
 function css([r, g, b]) {

@@ -11,14 +11,17 @@ const HALVES = 2 * META.words; // of each tap, 32 bits each
 function decoded({ type, shape, data }) {
   const kinds = { float32: Float32Array, int16: Int16Array, int32: Int32Array, uint32: Uint32Array };
   const text = atob(data);
-  const bytes = Uint8Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
-  return { values: new kinds[type](bytes.buffer), shape };
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const strides = [0, 0, 0, 0];
+  for (let axis = shape.length - 1, stride = 1; axis >= 0; stride *= shape[axis--]) strides[axis] = stride;
+  return { values: new kinds[type](bytes.buffer), strides };
 }
 
-// A number of an array by its indices.
-function at(name, ...indices) {
-  const { values, shape } = ARRAYS[name];
-  return values[indices.reduce((place, index, axis) => place * shape[axis] + index, 0)];
+// A number of an array by its indices, at most four.
+function at(name, i, j = 0, k = 0, l = 0) {
+  const { values, strides } = ARRAYS[name];
+  return values[i * strides[0] + j * strides[1] + k * strides[2] + l * strides[3]];
 }
 
 function isInside(row, col) {

@@ -161,10 +161,3 @@ function drawScatter(canvas, size, [low, high], place, dot) {
   context.rotate(-Math.PI / 2);
   context.fillText("binary, Eq. 11 →", 0, 0);
 }
-
-function line(context, ...ends) {
-  context.beginPath();
-  context.moveTo(ends[0], ends[1]);
-  context.lineTo(ends[2], ends[3]);
-  context.stroke();
-}

@@ -25,10 +25,14 @@ function raster(rows, cols, value, scale) {
   const canvas = element("canvas", { width: cols, height: rows });
   const context = canvas.getContext("2d");
   const image = context.createImageData(cols, rows);
-  for (let i = 0; i < rows * cols; i++) {
-    const v = value(Math.floor(i / cols), i % cols);
-    image.data.set(Number.isNaN(v) ? [255, 0, 255, 255] : [...scale.colour(v), 255], 4 * i);
-  }
+  for (let row = 0, i = 0; row < rows; row++)
+    for (let col = 0; col < cols; col++) {
+      const [r, g, b] = scale.colour(value(row, col));
+      image.data[i++] = r;
+      image.data[i++] = g;
+      image.data[i++] = b;
+      image.data[i++] = 255;
+    }
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -139,20 +143,21 @@ function outline(context, [left, top, width, height]) {
   }
 }
 
+// Diagonal lines, for what is not there: the border, tail bits.
 function hatch(context, left, top, width, height) {
-  context.save();
+  const tile = element("canvas", { width: 5, height: 5 });
+  const lines = tile.getContext("2d");
+  lines.strokeStyle = cssColour("hatch");
+  for (const shift of [-5, 0, 5]) line(lines, shift - 1, 6, shift + 6, -1);
+  context.fillStyle = context.createPattern(tile, "repeat");
+  context.fillRect(left, top, width, height);
+}
+
+function line(context, ...ends) {
   context.beginPath();
-  context.rect(left, top, width, height);
-  context.clip();
-  context.strokeStyle = cssColour("hatch");
-  context.lineWidth = 1;
-  context.beginPath();
-  for (let x = left - height; x < left + width; x += 5) {
-    context.moveTo(x, top + height);
-    context.lineTo(x + height, top);
-  }
+  context.moveTo(ends[0], ends[1]);
+  context.lineTo(ends[2], ends[3]);
   context.stroke();
-  context.restore();
 }
 
 // Small pictures of all channels or filters side by side; a click chooses one.

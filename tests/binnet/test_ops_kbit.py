@@ -1,0 +1,160 @@
+"""Levels of k bits: forward against loops, straight-through gradients against closed forms."""
+
+import numpy as np
+import pytest
+
+from binnet import Tensor, ops
+from naive import naive_conv2d_grad_input, naive_conv2d_grad_weight, naive_scale_map, pad_image, pair
+from naive_kbit import (
+    RANGES,
+    naive_kbit_conv2d,
+    naive_kbit_linear,
+    naive_quantise,
+    naive_quantise_weight,
+    naive_weight_range,
+)
+
+WINDOWS = [(1, 0), (1, 1), ((1, 2), (2, 0))]
+RULES = ["exact", "paper", "plain"]
+BITS = [(1, 1), (2, 1), (1, 3), (3, 4), (8, 8)]
+
+
+def loop_grad_weight(g, weight, alpha, bits, rule, mean_alpha):
+    """∂C/∂W from g = ∂C/∂W̃, weight by weight; the derivative of α has the sign of the weight."""
+    result, share = np.zeros(weight.shape), RANGES[bits] / weight[0].size if mean_alpha else 0
+    levels = naive_quantise_weight(weight, bits)
+    for o in range(len(weight)):
+        along = float(np.sum(g[o] * levels[o]))
+        for i in np.ndindex(weight[o].shape):
+            inside = 1.0 if abs(weight[o][i]) <= 1 else 0.0
+            sign = 1.0 if weight[o][i] >= 0 else -1.0
+            result[o][i] = {
+                "plain": g[o][i],
+                "paper": g[o][i] * (share + alpha[o] * inside),
+                "exact": sign * share * along + alpha[o] * inside * g[o][i],
+            }[rule]
+    return result
+
+
+def loop_grads(x, weight, alpha, grad, *, bits, stride, padding, pad_value, use_k, rule, mean_alpha):
+    """(grad_x, grad_weight, grad_alpha), K being a constant."""
+    k, m = bits
+    if use_k:
+        grad = grad * naive_scale_map(x, weight.shape[1:3], stride, padding)
+    levels = naive_quantise_weight(weight, k)
+    hat = levels * np.reshape(alpha, (-1, 1, 1, 1))
+    grad_x = naive_conv2d_grad_input(grad, hat, x.shape, stride, padding) * (np.abs(x) <= 1)
+    padded = pad_image(naive_quantise(x, m), pair(padding), pad_value)
+    grad_hat = naive_conv2d_grad_weight(padded, grad, weight.shape, stride, 0)
+    return grad_x, loop_grad_weight(grad_hat, weight, alpha, k, rule, mean_alpha), (grad_hat * levels).sum((1, 2, 3))
+
+
+@pytest.fixture
+def layer(leaf):
+    """(x, weight, alpha) whose values lie on both sides of ±1 and include zeros."""
+    x, weight = leaf(2, 5, 6, 3, scale=0.8), leaf(4, 3, 2, 3, scale=0.8)
+    x.data[0, 0, :2, 0] = [0.0, -0.0]
+    weight.data[0, 0, 0, :2] = [0.0, -0.0]
+    x.data[0, 1, :2, 0] = [1.0, -1.0]
+    weight.data[0, 1, 0, :2] = [1.0, -1.0]
+    return x, weight, Tensor([0.5, 1.5, -0.25, 2.0], requires_grad=True)
+
+
+def options_of(bits, **more):
+    return {"weight_bits": bits[0], "act_bits": bits[1], **more}
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize(("stride", "padding"), WINDOWS)
+@pytest.mark.parametrize("pad_value", [0, -1])
+@pytest.mark.parametrize("use_k", [False, True])
+def test_forward(layer, bits, stride, padding, pad_value, use_k):
+    x, weight, _ = layer
+    y = ops.kbit_conv2d(x, weight, **options_of(bits, stride=stride, padding=padding, pad_value=pad_value, use_k=use_k))
+    expected = naive_kbit_conv2d(x.data, weight.data, *bits, stride, padding, pad_value, True, use_k)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("scale", ["mean", "learned", "none"])
+@pytest.mark.parametrize("use_k", [False, True])
+def test_gradients(layer, rng, bits, rule, scale, use_k):
+    x, weight, alpha = layer
+    window = {"stride": (1, 2), "padding": (2, 0), "pad_value": -1, "use_k": use_k}
+    y = ops.kbit_conv2d(x, weight, alpha, scale=scale, weight_gradient=rule, **options_of(bits, **window))
+    grad = rng.standard_normal(y.shape).astype(np.float32)
+    y.backward(grad)
+    scales = {"mean": naive_weight_range(weight.data, bits[0]), "learned": alpha.data, "none": np.ones(4)}[scale]
+    expected = loop_grads(x.data, weight.data, scales, grad, bits=bits, rule=rule, mean_alpha=scale == "mean", **window)
+    np.testing.assert_allclose(x.grad, expected[0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(weight.grad, expected[1], rtol=1e-3, atol=1e-4)
+    if scale == "learned":
+        np.testing.assert_allclose(alpha.grad, expected[2], rtol=1e-3, atol=1e-4)
+    else:
+        assert alpha.grad is None
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_one_bit_is_the_layer_of_signs(layer, rng, center, rule):
+    """Forward to the last bit, and all gradients."""
+    results = []
+    grad = rng.standard_normal((2, 5, 7, 4)).astype(np.float32)
+    for convolve, bits in ((ops.xnor_conv2d, {}), (ops.kbit_conv2d, options_of((1, 1)))):
+        x, weight = (Tensor(t.data.copy(), requires_grad=True) for t in layer[:2])
+        y = convolve(x, weight, padding=1, center=center, weight_gradient=rule, **bits)
+        y.backward(grad)
+        results.append((y.data, x.grad, weight.grad))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    for signs, levels in zip(*(r[1:] for r in results), strict=True):
+        np.testing.assert_allclose(signs, levels, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("backend")
+def test_centred_weights_have_centred_gradients(layer, rng):
+    x, weight, _ = layer
+    y = ops.kbit_conv2d(x, weight, center=True, **options_of((2, 2)))
+    mean = weight.data.mean(axis=-1, keepdims=True)
+    np.testing.assert_allclose(y.data, naive_kbit_conv2d(x.data, weight.data - mean, 2, 2), rtol=1e-4, atol=1e-5)
+    y.backward(rng.standard_normal(y.shape).astype(np.float32))
+    np.testing.assert_allclose(weight.grad.sum(axis=-1), 0, atol=1e-4)
+
+
+@pytest.mark.usefixtures("backend")
+def test_linear(leaf):
+    x, weight = leaf(3, 65), leaf(4, 65)
+    y = ops.kbit_linear(x, weight, **options_of((3, 2), use_k=True))
+    np.testing.assert_allclose(y.data, naive_kbit_linear(x.data, weight.data, 3, 2, use_k=True), rtol=1e-4, atol=1e-5)
+    y.backward(np.ones_like(y.data))
+    assert x.grad.shape == (3, 65)
+    assert weight.grad.shape == (4, 65)
+
+
+@pytest.mark.usefixtures("backend")
+def test_quantise(leaf):
+    x = leaf(3, 40)
+    x.data[0, :3] = [1.0, -1.0, -0.0]
+    y = ops.quantise(x, 3)
+    np.testing.assert_array_equal(y.data, naive_quantise(x.data, 3))
+    grad = np.full((3, 40), 2, np.float32)
+    y.backward(grad)
+    np.testing.assert_array_equal(x.grad, 2 * (np.abs(x.data) <= 1))
+
+
+def test_what_need_no_gradient_gets_none(layer):
+    x, weight, _ = layer
+    ops.kbit_conv2d(x, Tensor(weight.data), **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
+    assert x.grad is not None
+    ops.kbit_conv2d(Tensor(x.data), weight, **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
+    assert weight.grad is not None
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("name", ["weight_bits", "act_bits"])
+def test_bits_out_of_range(layer, name):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from 1 to 8, got 9"):
+        ops.kbit_conv2d(*layer[:2], **{**options_of((2, 2)), name: 9})

@@ -1,0 +1,291 @@
+"""The page in a real browser: what hovering and keys do, and that nothing goes wrong. Skips where there is none."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from binnet.trace import embedded, write_page
+
+MISSING = "playwright is not installed; it comes with the browser extra"
+sync_api = pytest.importorskip("playwright.sync_api", reason=MISSING)
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Playwright's own pipes
+
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+STEPS = 15
+XOR, POPCOUNT, ERROR = 9, 10, 14
+
+# Run in the page.
+EVERYWHERE = """
+[0, 1, 2, 3, 4, 5].flatMap((r) => [0, 1, 2, 3, 4, 5].flatMap((c) =>
+  [...Array(64).keys()].map((f) => trace.{}(r, c, f))
+))
+"""
+COLOUR_BEHIND = """
+(node) => {
+  while (getComputedStyle(node).backgroundColor === "rgba(0, 0, 0, 0)") node = node.parentElement;
+  return getComputedStyle(node).backgroundColor;
+}
+"""
+NAMELESS = """
+[...document.querySelectorAll("canvas, img, button, input, [role=region]")].filter((node) =>
+  !(node.ariaLabel || node.alt || node.textContent.trim() || node.labels?.length || node.ariaLabelledByElements?.length)
+).map((node) => node.outerHTML)
+"""
+FOCUSED = """
+document.activeElement.id || document.activeElement.getAttribute("role") || document.activeElement.tagName
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium; nothing is downloaded."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no browser is installed (chromium, chromium-browser or google-chrome)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=120_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(picture, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "trace.html"
+    write_page(picture, path)
+    return path
+
+
+@pytest.fixture
+def open_page(browser, file):
+    """Open the page; afterwards nothing may have gone wrong in it, nor have been asked of the network."""
+    contexts, wrong = [], []
+
+    def opened(url=None, **options):
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 850}, **options})
+        context.set_default_timeout(120_000)  # ms; a busy machine takes its time
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
+        page.goto(url or file.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def pixel_box(page, map_number, row, col, rows):
+    """The middle of an output pixel of a map, in the page's coordinates."""
+    box = page.locator(".maps canvas").nth(map_number).bounding_box()
+    side = box["height"] / rows
+    return box["x"] + (col + 0.5) * side, box["y"] + (row + 0.5) * side
+
+
+def ledger(page):
+    """The chain of numbers as a dictionary."""
+    names, values = (page.locator(f".ledger {tag}").all_inner_texts() for tag in ("small", "b"))
+    return dict(zip(names, values, strict=True))
+
+
+def test_every_step_can_be_reached_forth_and_back(open_page):
+    page = open_page()
+    titles = []
+    for _ in range(STEPS):
+        titles.append(page.locator("#step-title").inner_text())
+        assert page.locator("#step-formula").inner_text().strip()
+        page.keyboard.press("ArrowRight")
+    assert len(set(titles)) == STEPS
+    assert page.locator("#steps [aria-current=step]").inner_text() == "error"
+    assert page.locator("#forward").is_disabled()
+    for title in reversed(titles[:-1]):
+        page.keyboard.press("ArrowLeft")
+        assert page.locator("#step-title").inner_text() == title
+    assert "Step 1: The image" in page.locator("#spoken").inner_text()
+
+
+def test_buttons_step_too(open_page):
+    page = open_page()
+    page.click("#forward")
+    page.click("#steps button >> text=popcount")
+    assert page.locator("#step-title").inner_text() == "How many differ"
+    page.click("#back")
+    assert page.locator("#step-title").inner_text() == "Where the signs differ"
+
+
+def test_moving_over_a_map_shows_that_pixel(open_page, picture):
+    page, t = open_page(), picture.trace
+    page.evaluate(f"trace.toStep({POPCOUNT})")
+    f = page.evaluate("trace.state.filter")
+    for row, col in ((0, 0), (3, 4), (5, 1)):
+        page.mouse.move(*pixel_box(page, 0, row, col, 6))
+        assert f"output pixel ({row}, {col}), filter {f}" in page.locator(".ledger").inner_text()
+        assert page.evaluate("trace.state.pixel") == [row, col]
+        shown = ledger(page)
+        assert shown["differing"] == str(t.differing[row, col, f])
+        assert shown["dot ⊛"].replace("−", "-") == str(t.dots[row, col, f])
+        assert float(shown["binary"].replace("−", "-")) == pytest.approx(t.y[row, col, f], rel=1e-3)
+        assert float(shown["float"].replace("−", "-")) == pytest.approx(t.conv[row, col, f], rel=1e-3)
+        assert "✓ as computed by binnet" in page.locator(".details").inner_text()
+    kept = page.evaluate("trace.state.kept")
+    page.mouse.move(5, 5)
+    assert page.evaluate("trace.state.pixel") == kept
+    page.mouse.click(*pixel_box(page, 0, 2, 3, 6))
+    page.mouse.move(5, 5)
+    assert page.evaluate("trace.state.pixel") == [2, 3]
+
+
+def test_moving_over_the_input_finds_the_window(open_page):
+    page = open_page()
+    page.evaluate(f"trace.toStep({XOR})")
+    box = page.locator(".maps canvas").first.bounding_box()
+    side = box["height"] / 14  # 12 rows and the border on both sides
+    page.mouse.move(box["x"] + 5.5 * side, box["y"] + 9.5 * side)  # input row 8, column 4, the middle of window (4, 2)
+    assert page.evaluate("trace.state.pixel") == [4, 2]
+
+
+def test_the_page_counts_the_same_bits_as_python(open_page, picture):
+    page, t = open_page(), picture.trace
+    same = {"countDiffering": t.differing, "borderOf": t.border, "errorOf": t.y - t.conv, "withoutK": t.y_without_k}
+    for function, expected in same.items():
+        found = np.array(page.evaluate(EVERYWHERE.replace("{}", function)), np.float64)
+        np.testing.assert_array_equal(found.reshape(expected.shape), np.asarray(expected, np.float64))
+
+
+def test_arrow_keys_on_a_map_move_the_pixel(open_page):
+    page = open_page()
+    page.evaluate(f"trace.toStep({ERROR})")
+    page.mouse.click(*pixel_box(page, 0, 2, 2, 6))
+    page.mouse.move(5, 5)
+    page.locator(".maps canvas").nth(1).focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.evaluate("[trace.state.pixel, trace.state.step]") == [[4, 3], ERROR]
+    assert "Pixel 4, 3: binary" in page.locator("#spoken").inner_text()
+    for _ in range(9):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate("trace.state.pixel") == [5, 3]
+    page.keyboard.press("Shift+ArrowLeft")
+    assert page.evaluate("trace.state.step") == ERROR - 1
+
+
+def test_zoom_enlarges_the_map_inside_its_frame(open_page):
+    page = open_page()
+    page.evaluate("trace.toStep(1)")
+    canvas = page.locator(".maps canvas").first
+    before, wide = canvas.bounding_box()["width"], page.evaluate("document.documentElement.scrollWidth")
+    canvas.focus()
+    for _ in range(4):
+        page.keyboard.press("+")
+    assert page.locator("#zoom-value").inner_text() == "3×"
+    assert canvas.bounding_box()["width"] == pytest.approx(3 * before, abs=2)
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
+    page.keyboard.press("-")
+    assert page.locator("#zoom-value").inner_text() == "2.5×"
+
+
+def test_filter_and_channel_can_be_chosen(open_page, picture):
+    page = open_page()
+    page.evaluate("trace.toStep(5)")
+    page.locator("#filter").fill("7")
+    page.locator("#channel").fill("5")
+    assert "filter 7, channel 5" in page.locator(".patch caption").inner_text()
+    shown = page.locator(".patch td").first.get_attribute("title").replace("−", "-")
+    assert float(shown) == pytest.approx(picture.trace.layer.weight[7, 0, 0, 5], rel=1e-3)
+    page.locator("#filter").focus()
+    page.keyboard.press("ArrowRight")  # belongs to the slider here
+    assert page.evaluate("[trace.state.filter, trace.state.step]") == [8, 5]
+    page.locator("#sheets canvas").click(position={"x": 10, "y": 10})
+    assert page.evaluate("trace.state.channel") == 0
+
+
+def test_bits_and_hexadecimal(open_page, picture):
+    page, t = open_page(), picture.trace
+    page.evaluate(f"trace.toStep({POPCOUNT})")
+    page.evaluate("trace.lookAt(2, 3, true)")
+    f = page.evaluate("trace.state.filter")
+    assert "tail bits: 32 channels leave 32 unused" in page.locator(".key").inner_text()
+    page.click("details summary")
+    row = page.locator(".hex tbody tr").first.locator("td").all_inner_texts()
+    a, b = int(t.x_words[3, 5, 0]), int(t.weight_words[f, 0, 0, 0])
+    assert row == ["0,0", f"{a:016x}", f"{b:016x}", f"{a ^ b:016x}", str((a ^ b).bit_count())]
+    box = page.locator(".bits canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 60, box["y"] + 4)
+    assert "a tail bit, 0 in both words" in page.locator(".details .said").inner_text()
+    page.mouse.move(box["x"] + 70, box["y"] + 4)
+    assert "tap 0,0, channel " in page.locator(".details .said").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_screens_and_dark_mode(open_page, scheme):
+    page = open_page(viewport={"width": 400, "height": 800}, color_scheme=scheme)
+    for _ in range(STEPS):
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        page.keyboard.press("ArrowRight")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+
+
+def contrast(a, b):
+    """Of two colours as the browser writes them, WCAG 2.2."""
+
+    def luminance(text):
+        parts = [int(v) / 255 for v in text[text.index("(") + 1 : -1].split(",")[:3]]
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate(f"trace.toStep({POPCOUNT})")
+    body = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    places = [".over", ".facts", "#step-text", "#step-equation", ".numbers dt", ".hint", ".good", "footer", ".sum b"]
+    for place in places:
+        colour = page.locator(place).first.evaluate("node => getComputedStyle(node).color")
+        assert contrast(colour, body) >= 4.5, place
+    for place in (".steps [aria-current]", ".steps button", ".ledger small", ".formula"):
+        one = page.locator(place).first
+        colour = one.evaluate("node => getComputedStyle(node).color")
+        assert contrast(colour, one.evaluate(COLOUR_BEHIND)) >= 4.5, place
+
+
+def test_everything_has_a_name_and_can_be_reached_by_keyboard(open_page):
+    page = open_page()
+    page.evaluate(f"trace.toStep({POPCOUNT})")
+    assert page.evaluate(NAMELESS) == []
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(FOCUSED))
+    assert {"back", "forward", "filter", "channel", "zoom", "application", "region", "SUMMARY"} <= reached
+
+
+def test_inside_another_page_it_follows_its_colours(open_page, picture, tmp_path):
+    outer = tmp_path / "outer.html"
+    outer.write_text(f'<!doctype html><title>o</title><body data-theme="dark">{embedded(picture)}', "utf-8")
+    page = open_page(outer.as_uri())
+    frame = page.frames[1]
+    frame.wait_for_selector("#steps button")
+    assert frame.evaluate("document.documentElement.dataset.theme") == "dark"
+    frame.click("#forward")
+    page.keyboard.press("ArrowRight")
+    assert frame.evaluate("trace.state.step") == 2
+    page.evaluate("document.body.dataset.theme = 'light'")
+    frame.wait_for_function("document.documentElement.dataset.theme === 'light'")
+
+
+def test_without_scripts_the_numbers_are_there(open_page):
+    page = open_page(java_script_enabled=False)
+    assert page.locator("tbody tr").count() == STEPS
+    assert "The pictures need JavaScript" in page.locator("noscript").inner_text()

@@ -1,0 +1,131 @@
+"""The built site in a real browser: formulas, figures, colours, narrow screens, search, no network."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHAPTERS = sorted(path.stem for path in (Path(__file__).parents[2] / "docs" / "paper").glob("*.md"))
+PAGES = ["index", *(f"paper/{name}" for name in CHAPTERS), "results", "benchmarks", "api/kernels", "adr/README"]
+
+
+@dataclass
+class Visit:
+    """An open page, and what went wrong on it."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def js(self, code: str) -> Any:
+        return self.page.evaluate(code)
+
+
+@pytest.fixture
+def visit(site: Path, browser: Any) -> Iterator[Callable[..., Visit]]:
+    """Open a page by name in a window of some width, in light or dark."""
+    contexts = []
+
+    def open_page(name: str, width: int = 1200, scheme: str = "light") -> Visit:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        contexts.append(context)
+        seen = Visit(context.new_page())
+        seen.page.on("console", lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.goto((site / f"{name}.html").as_uri())
+        seen.page.wait_for_load_state("load")
+        return seen
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_load_without_complaints_and_without_a_network(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    assert seen.complaints == []
+    assert [url for url in seen.requests if not url.startswith(("file:", "data:", "about:", "blob:"))] == []
+    assert seen.js("document.querySelectorAll('h1').length") == 1
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_narrow_screens_need_no_scrolling_to_the_side(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name, width=400)
+    assert seen.js("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if page.startswith("paper/") and page[6].isdigit()])
+def test_formulas_are_drawn(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    boxes = seen.js("[...document.querySelectorAll('article math')].map(m => m.getBoundingClientRect().toJSON())")
+    assert boxes
+    assert all(box["width"] > 4 and box["height"] > 4 for box in boxes)
+    assert seen.js("document.fonts.ready.then(() => document.fonts.check('16px \"STIX Two Math\"'))")
+    # TeX that nobody has translated would show as such.
+    text = seen.js("[...document.querySelectorAll('article p')].map(p => p.textContent).join('\\n')")
+    assert not any(word in text for word in ("\\frac", "\\alpha", "\\operatorname", "$$"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_figures_stand_out_from_the_page(scheme: str, visit: Callable[..., Visit]) -> None:
+    seen = visit("paper/2-binary-weights", scheme=scheme)
+    behind = seen.js(_BRIGHTNESS.format("document.body", "backgroundColor"))
+    words = {
+        "text": "document.querySelector('article p')",
+        "formula": "document.querySelector('article math')",
+        "figure": "document.querySelector('figure.live svg')",
+    }
+    for what, element in words.items():
+        assert abs(seen.js(_BRIGHTNESS.format(element, "color")) - behind) > 100, what
+    assert (behind < 100) == (scheme == "dark")
+
+
+_BRIGHTNESS = "getComputedStyle({0}).{1}.match(/[\\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3"
+
+
+def test_the_button_switches_to_dark(visit: Callable[..., Visit]) -> None:
+    seen = visit("index")
+    for _ in range(3):  # automatic, light, dark
+        if seen.js("document.body.dataset.theme") == "dark":
+            break
+        seen.page.locator(".theme-toggle-header, .theme-toggle-content").locator("visible=true").first.click()
+    assert seen.js(_BRIGHTNESS.format("document.body", "backgroundColor")) < 100
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if page.startswith("paper/") and page[6].isdigit()])
+def test_pictures_have_words_for_those_who_do_not_see_them(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    assert seen.js("[...document.querySelectorAll('article img')].filter(i => !i.alt).length") == 0
+    labels = seen.js("[...document.querySelectorAll('figure.live svg')].map(s => s.getAttribute('aria-label'))")
+    assert all(labels)
+    assert all(len(label) > 20 for label in labels)
+
+
+def test_equations_lead_to_the_source_of_their_functions(visit: Callable[..., Visit]) -> None:
+    seen = visit("paper/2-binary-weights")
+    seen.page.locator("#eq-6 a", has_text="source").first.click()
+    seen.page.wait_for_load_state("load")
+    assert seen.page.url.endswith("/_modules/binnet_kernels/scale.html#weight_alpha")
+    assert "def weight_alpha" in seen.page.locator("#weight_alpha").text_content()
+
+
+@pytest.mark.parametrize(
+    ("word", "page"), [("popcount", "3-dot-products-of-bits"), ("scale_map", "4-xnor-convolution")]
+)
+def test_search_finds_chapters(word: str, page: str, site: Path, visit: Callable[..., Visit]) -> None:
+    seen = visit("index")
+    seen.page.goto((site / "search.html").as_uri() + f"?q={word}")
+    seen.page.wait_for_selector("#search-results li a")
+    links = seen.js("[...document.querySelectorAll('#search-results li a')].map(a => a.href)")
+    assert any(page in link for link in links)
+
+
+def test_the_questions_lead_to_their_answers(visit: Callable[..., Visit]) -> None:
+    seen = visit("index")
+    for target in ("xnor-and-popcount", "where-is-k"):
+        link = seen.page.locator(f"article a[href$='#{target}']").first
+        assert link.is_visible()
