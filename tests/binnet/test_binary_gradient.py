@@ -89,21 +89,21 @@ def test_chance_follows_from_seed_layer_and_step_alone(how, rng):
 
 
 def test_calls_are_counted_in_training_only():
-    net = binnet.models.build("lenet5", binary_gradient="ternary")
+    net = binnet.models.build("lenet5", in_channels=1, binary_gradient="ternary")
     counts = [name for name, _ in net.named_buffers() if name.endswith("rounding.step")]
     assert counts == ["conv2.rounding.step", "dense3.rounding.step"]
     x = np.zeros((2, 28, 28, 1))
     net(x)
     net.eval()(x)
     assert [int(dict(net.named_buffers())[name]) for name in counts] == [1, 1]
-    assert not [name for name, _ in binnet.models.build("lenet5").named_buffers() if "rounding" in name]
-    bwn = binnet.models.build("lenet5", binarize="bwn", binary_gradient="ternary")
+    assert not [name for name, _ in binnet.models.build("lenet5", in_channels=1).named_buffers() if "rounding" in name]
+    bwn = binnet.models.build("lenet5", in_channels=1, binarize="bwn", binary_gradient="ternary")
     assert not [name for name, _ in bwn.named_buffers() if "rounding" in name]
 
 
 @pytest.mark.parametrize("options", [{}, {"order": "cbap"}, {"use_k": True}])
 def test_it_learns(options, rng):
-    net = binnet.models.build("lenet5", image_size=8, binary_gradient="ternary", **options)
+    net = binnet.models.build("lenet5", in_channels=1, image_size=8, binary_gradient="ternary", **options)
     optimiser = binnet.optim.Adam(net.parameters(), lr=1e-2)
     x, labels = rng.standard_normal((20, 8, 8, 1)), np.arange(20) % 10
     losses = []

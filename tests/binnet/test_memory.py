@@ -15,7 +15,7 @@ optimiser = binnet.optim.SGD([binnet.Tensor(np.ones(1), requires_grad=True)], lr
 
 def pages():
     for _ in range(5):
-        np.empty(1 << 26, np.uint8).fill(1)  # 64 MB: more than the C library would keep of itself
+        np.empty(15 << 20, np.uint8).fill(1)  # 15 MB: larger arrays go back to the system
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 first = pages()
