@@ -248,7 +248,7 @@ def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     o, depth = rows.shape
     result = aligned(whole_blocks(o) * depth).view(rows.dtype)
-    blocks, whole = result.reshape(-1, depth, CHANNELS), o // CHANNELS
+    blocks, whole = result.reshape(whole_blocks(o) // CHANNELS, depth, CHANNELS), o // CHANNELS
     for number in range(whole):
         blocks[number] = rows[number * CHANNELS : (number + 1) * CHANNELS].T
     if whole < len(blocks):
