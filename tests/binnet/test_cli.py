@@ -286,7 +286,7 @@ def test_resume_takes_data_that_has_moved(tmp_path, say, monkeypatch):
     state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net))
     checkpoint.save(folder / "last.h5", state, config, DataInfo())
 
-    def fit(config, folder, resume, console):
+    def fit(config, folder, resume, **_):
         seen.append((config, resume))
         raise ValueError("seen enough")
 
