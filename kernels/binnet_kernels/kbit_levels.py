@@ -19,11 +19,9 @@ from numba import prange, types
 from . import checks
 from ._jit import helper, kernel
 from .checks import Float, Words
+from .kbit_ranges import RANGES, stretch
 from .scale import weight_alpha
 from .simd import Vector, lane_mask, masked_load, spread, twin
-
-# Of Gaussian weights, the distance of the outer levels from 0 that loses least, over the mean of |W|: for k = 1, 2, ...
-RANGES = (1.0, 1.8719, 2.5706, 3.1508, 3.6549, 4.1083, 4.5258, 4.9158)
 
 _HALF = Vector(types.uint32, 32)  # codes of as many values as a half word has bits
 _RUN = 4096  # values that one thread takes at a time
@@ -107,14 +105,6 @@ def quantise_weight(weight: Any, bits: int) -> Float:
         factor = stretch(weight_range(weight, bits), bits)
         _quantise(weight.ravel(), factor, y.ravel(), len(weight), weight[0].size, weight.size, levels, 1)
     return y
-
-
-def stretch(alpha: Float, bits: int) -> Float:
-    """What weights are multiplied with before q_k: 1 / alpha, 0 for filters of zeros; 1 where only signs count."""
-    if bits == 1:  # products may vanish, and their sign with them
-        return np.ones_like(alpha)
-    with np.errstate(over="ignore"):  # of filters that are almost zero
-        return np.divide(np.float32(1), alpha, out=np.zeros_like(alpha), where=alpha > 0)
 
 
 def pack_planes(x: Any, bits: int) -> Words:

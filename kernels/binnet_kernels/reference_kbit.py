@@ -9,7 +9,7 @@ import numpy as np
 from . import checks
 from .checks import Float, Pair, Window, Words
 from .finish import Finish, Run, check_map, outputs
-from .kbit_levels import RANGES, stretch
+from .kbit_ranges import RANGES, stretch
 from .reference_packed import patches, run_finish, signs_of
 
 

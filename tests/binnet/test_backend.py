@@ -1,5 +1,7 @@
 """The switch between the backends."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -43,3 +45,9 @@ def test_operations_ask_the_active_backend(monkeypatch, rng):
         ops.max_pool2d(x, 2)
     assert calls == [(1, 4, 4, 1)]
     assert np.shape(x.data) == (1, 4, 4, 1)
+
+
+def test_numba_is_imported_only_when_something_is_computed():
+    code = "import sys, binnet, binnet.cli; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
