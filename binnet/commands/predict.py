@@ -122,9 +122,9 @@ class _Output:
 
     def say_rate(self, seconds: float) -> None:
         """How many images a second; not on standard output, which may go to a file."""
-        skipped = f", {self.unreadable:,} unreadable ones passed over" if self.unreadable else ""
+        skipped = f", {self.unreadable:,} unreadable" if self.unreadable else ""
         rate = f"{self.read / max(seconds, 1e-9):,.0f} images/s"
-        Console(to_stderr=True).say(f"{self.read:,} images in {seconds:.1f} s, {rate}{skipped}")
+        Console(to_stderr=True).say(f"{self.read:,} image{'s' * (self.read != 1)} in {seconds:.1f} s, {rate}{skipped}")
 
 
 def _of_paths(model: Model, paths: list[str]) -> Iterator[tuple[str, Read]]:

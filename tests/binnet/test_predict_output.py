@@ -62,7 +62,7 @@ def test_a_folder_gets_a_rate_and_unreadable_images_are_passed_over(model, photo
         assert [name in out for name in ("0.png", "1.png", "2.png", "3.png")] == [True, True, True, False]
         first, last = err.splitlines()
         assert re.match(r"binnet: error: expected .*3\.png", first)
-        assert re.fullmatch(r"3 images in \d+\.\d s, [\d,]+ images/s, 1 unreadable ones passed over", last)
+        assert re.fullmatch(r"3 images in \d+\.\d s, [\d,]+ images/s, 1 unreadable", last)
     assert say(model, photos / "0.png")[2] == ""
 
 
