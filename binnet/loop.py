@@ -7,11 +7,11 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
 from .step import Ints, Mix, training_step
 
-Batches = Generator[tuple[Float, Ints], None, None]
 _HIGH = 10  # times the loss at the beginning: higher than that is no training
 _DOUBT = 10  # batches in a row with so high a loss, from which on no checkpoint is written
 _DIVERGED = 100  # batches in a row with so high a loss that end the training
@@ -120,7 +119,7 @@ class Training:
         p, n, start = self.state.progress, self.steps_per_epoch, time.perf_counter()
         steps, lr, first, before = min(n, p.total_steps - p.epoch * n), 0.0, p.batch, p.seen
         self.state.network.train()
-        with closing(cast(Batches, self.loader.epoch(p.epoch, skip=p.batch))) as batches:
+        with closing(self.loader.epoch(p.epoch, skip=p.batch)) as batches:
             for images, labels in itertools.islice(batches, steps - p.batch):
                 lr = self._step(images, labels)
                 advance(len(labels), f"epoch {p.epoch + 1}/{self.epochs}")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Generator
 from contextlib import closing
-from typing import cast
 
 import numpy as np
 
 from binnet_datasets import Loader
+from binnet_kernels.checks import Float
 
 from . import budget
 from .evaluate import run
-from .loop import Batches, Training
-from .step import training_step
+from .loop import Training
+from .step import Ints, training_step
 
 _MEASURED = 0.02  # share of the budget that measuring may take, once everything is compiled
 _FEWEST = 5  # steps measured at least
@@ -71,10 +72,10 @@ def _step_seconds(training: Training, limit: float) -> float:
     return (now - first) / number
 
 
-def _endless(loader: Loader) -> Batches:
+def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
     """Batches of one epoch after the other."""
     for epoch in itertools.count():
-        with closing(cast(Batches, loader.epoch(epoch))) as batches:
+        with closing(loader.epoch(epoch)) as batches:
             yield from batches
 
 
@@ -83,7 +84,7 @@ def _validation_seconds(training: Training) -> float:
     split, info = training.dataset.test, training.info
     size = training.state.network.spec.image_size
     loader = Loader(split, _BATCH, mean=info.mean, std=info.std, image_size=size, workers=0)
-    with closing(cast(Batches, loader.epoch())) as batches:
+    with closing(loader.epoch()) as batches:
         images, _ = next(batches)
     logits = run(training.state.network.eval())
     logits(images)

@@ -83,7 +83,7 @@ class Loader:
         """Batches in an epoch."""
         return self._count
 
-    def epoch(self, epoch: int = 0, skip: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int = 0, skip: int = 0) -> Generator[Batch, None, None]:
         """Iterate once over the split.
 
         Parameters
@@ -93,7 +93,8 @@ class Loader:
 
         Returns
         -------
-        iterator of (images float32 (n, *image_size, C), labels int64 (n,)), all new arrays
+        generator of (images float32 (n, *image_size, C), labels int64 (n,)), all new arrays
+            Closing it ends the threads.
 
         Raises
         ------
@@ -106,7 +107,7 @@ class Loader:
         self.waited = 0.0
         return self._timed(prefetch(partial(self._batch, draws), range(skip, len(self)), self.workers))
 
-    def _timed(self, made: Generator[Batch, None, None]) -> Iterator[Batch]:
+    def _timed(self, made: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
         """Pass the batches on, and add up how long each took to come."""
         with closing(made):
             while True:
