@@ -20,7 +20,7 @@ from .geometry import padded, sliding
 from .scale import weight_alpha
 from .threads import get_num_threads
 from .tile import CHANNELS, SHORT_ROWS, add_signed, no_row, no_short_sums, row_starts, short_starts
-from .xnor import rows_as_pixels
+from .xnor import in_blocks, rows_as_pixels
 
 FEW = 3  # pixels, one by one faster than all of them in one tile
 ROWS = 4  # sums of one pixel at a time: eight vectors, as many additions as are under way at once
@@ -55,7 +55,7 @@ class BwnConv2d:
         negative = np.pad(weight.reshape(o, depth) < 0, ((0, columns - o), (0, 0)))
         by_tap = negative.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
         self.weight_bits = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
-        self._alpha_blocks = np.pad(self.alpha, (0, columns - o))
+        self._alpha_blocks = in_blocks(self.alpha)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""

@@ -64,7 +64,7 @@ def sliding(shape: tuple[int, int, int, int], window: Window) -> Sliding:
 
 def filled(table: Indices) -> Indices:
     """A table of pixels or channels with copies of the last one, enough to fill any tile; an empty one stays empty."""
-    return np.pad(table, (0, max(FLOAT_ROWS, XNOR_ROWS)), mode="edge") if len(table) else table
+    return np.concatenate((table, np.repeat(table[-1:], max(FLOAT_ROWS, XNOR_ROWS))))
 
 
 def aligned(size: int) -> Float:

@@ -78,9 +78,8 @@ class XnorConv2d:
         self.weight_halves = interleaved(half_words(packed, weight.shape[3]))
         self._columns = whole_blocks(len(weight))
         self.bias = checks.bias(bias, len(weight))
-        rest = (0, self._columns - len(weight))
-        self._alpha_blocks = np.pad(self.alpha, rest)
-        self._bias_blocks = np.pad(np.zeros_like(self.alpha) if self.bias is None else self.bias, rest)
+        self._alpha_blocks = in_blocks(self.alpha)
+        self._bias_blocks = np.zeros_like(self._alpha_blocks) if self.bias is None else in_blocks(self.bias)
         self._taps = tap_sums(packed, weight.shape[3])
         self._border = border_halves(weight.shape[3], self.pad_value)
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
@@ -180,8 +179,7 @@ class XnorConv2d:
             walk = sliding((n, h, w, -(-self.shape[3] // 32)), self.window)
             outside, class_of = border_classes(h, w, n, self.window)
             correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self.pad_value == 0)
-            base = np.int32(self._taps[:1].size * self.shape[3]) - correction
-            base = np.pad(base, ((0, 0), (0, self._columns - len(self._taps)))).astype(np.int32)
+            base = in_blocks(np.int32(self._taps[:1].size * self.shape[3]) - correction.astype(np.int32))
             if len(self._known) > 15:  # sizes that come and go should not pile up
                 self._known.clear()
             known = self._known[n, h, w] = walk, base.ravel(), class_of
@@ -233,6 +231,13 @@ def tap_sums(packed: npt.NDArray[Any], c: int) -> Ints:
 
 def whole_blocks(o: int) -> int:
     return -(-o // CHANNELS) * CHANNELS
+
+
+def in_blocks(row: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A number for each channel, (..., O), with zeros up to a whole number of blocks."""
+    wide = np.zeros((*row.shape[:-1], whole_blocks(row.shape[-1])), row.dtype)
+    wide[..., : row.shape[-1]] = row
+    return wide
 
 
 def half_words(words: Words, n: int) -> Halves:
