@@ -1,11 +1,13 @@
-"""Memory that training gives back and asks for again a moment later."""
+"""Memory of this process: what training gives back and asks for again a moment later, and the peak."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
 from functools import cache
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
 _KEPT = 1 << 30  # bytes that the process keeps
@@ -31,3 +33,27 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, _LARGE) and mallopt(_TRIM_THRESHOLD, _KEPT))
+
+
+def peak() -> int | None:
+    """The most memory that this process has had at once, in bytes; None where the system does not tell.
+
+    ``getrusage`` would say the same of more systems, but there a new process starts with the peak of the one that
+    started it.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    sizes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]  # in KiB
+    return int(sizes[0]) * 1024 if sizes else None
+
+
+def start_peak() -> int | None:
+    """Return freed memory to the system and let :func:`peak` begin anew, as far as the system can; the new peak."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    if trim is not None:
+        trim(0)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "utf-8")
+    return peak()

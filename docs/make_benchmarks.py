@@ -1,6 +1,6 @@
 """Write docs/benchmarks.md from what ``binnet bench --json`` has measured; the page is never edited by hand.
 
-    python docs/make_benchmarks.py layers.json figure4.json network.json cold.json
+    python docs/make_benchmarks.py layers.json figure4.json network.json training.json cold.json
 
 Needs binnet to be installed. Sections come in a fixed order, whatever the order of the files; ``docs/figure4.png`` is
 shown where it exists.
@@ -21,6 +21,7 @@ TITLES = {
     "layers": "Layers: where the time goes",
     "figure4": "Figure 4 of the paper, measured",
     "network": "Whole networks",
+    "training": "A training step",
     "cold": "Starting up",
 }
 HEAD = """# Benchmarks

@@ -4,7 +4,8 @@
     python docs/make_results.py --take RUNS SERIES      first copy what ``binnet reproduce --out RUNS`` has finished
 
 A record is three small files of a run: ``config.toml``, ``metrics.csv`` and ``result.json``, in
-``docs/results/SERIES/<name of the row>/``. In the page, whatever stands between ``<!-- table1 digits -->`` and
+``docs/results/SERIES/<name of the row>/``; what a step of the rows of a table costs is beside them, in
+``<table>-steps.json``. In the page, whatever stands between ``<!-- table1 digits -->`` and
 ``<!-- end -->`` is the table of that series; the words around the tables are written by hand. The name of a network
 after the series picks the rows: ``<!-- table1 digits lenet5 -->``.
 """
@@ -22,16 +23,18 @@ from binnet import reproduce
 DOCS = Path(__file__).resolve().parent
 RECORDS = DOCS / "results"
 FILES = ("config.toml", "metrics.csv", "result.json")
-MARK = re.compile(r"(<!-- (table\d) ([\w-]+)(?: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(rf"(<!-- ({'|'.join(reproduce.NAMES)}) ([\w-]+)(?: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def take(runs: Path, series: str) -> None:
-    """Copy the records of all finished runs of a folder."""
+    """Copy the records of all finished runs of a folder, and what their steps cost."""
     for result in sorted(runs.glob("*/result.json")):
         target = RECORDS / series / result.parent.name
         target.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(result.parent / name, target / name)
+    for steps in sorted(runs.glob("*-steps.json")):
+        shutil.copyfile(steps, RECORDS / series / steps.name)
 
 
 def filled(page: str, pictures: bool) -> str:

@@ -25,7 +25,7 @@ class Report:
     Attributes
     ----------
     what : str
-        ``layers``, ``figure4``, ``network`` or ``cold``.
+        ``layers``, ``figure4``, ``network``, ``training`` or ``cold``.
     command : str
         The command that measures the same again.
     machine : dict
@@ -133,5 +133,5 @@ def _markdown_table(name: str, rows: list[Row]) -> Iterator[str]:
 
 
 def _plain_text(text: str) -> str:
-    """Without the characters that Markdown takes for emphasis."""
-    return text.replace("*", "∗").replace("~", "≈")
+    """Without the characters that Markdown takes for emphasis, or for the end of a cell."""
+    return text.replace("*", "∗").replace("~", "≈").replace("|", "\\|")

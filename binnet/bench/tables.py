@@ -50,6 +50,10 @@ def _word(key: str) -> Callable[[Row], str]:
     return lambda row: f"{row[key]:,}" if isinstance(row[key], int) else str(row[key])
 
 
+def _mega(key: str) -> Callable[[Row], str]:
+    return lambda row: "" if row[key] is None else f"{row[key] / 1e6:,.1f}"
+
+
 def _plain(row: Row) -> str:
     return ("~" if row["plain_scaled"] else "") + f"{row['plain_ratio']:,.1f}"
 
@@ -165,6 +169,35 @@ TABLES: dict[str, Table] = {
         (
             "Each fused step timed on its own while the model runs, summed over the steps of a kind. Normalisation, "
             "ReLU and residual sums are part of the layer before; the kind says what is written: floats, bits or both.",
+        ),
+    ),
+    "step": Table(
+        "The step",
+        {
+            "images": lambda row: f"{row['batch']} of {row['rows']}×{row['columns']}×{row['channels']}",
+            "classes": _word("classes"),
+            "parameters": _word("parameters"),
+        },
+        ("Forward, backward and Adam on random images that are there already.",),
+    ),
+    "training": Table(
+        "What a step costs",
+        {
+            "variant": _word("variant"),
+            "ms": lambda row: f"{row['step_s'] * 1e3:,.1f}",
+            "of float": _number("float_ratio", 2),
+            "of exact": _number("exact_ratio", 2),
+            "images/s": _number("images_per_s", 0),
+            "peak MB": _mega("peak"),
+            "weights, moments MB": _mega("state"),
+        },
+        (
+            "The time is also given as a multiple of that of full precision (of float) and of XNOR-Net with the exact "
+            "gradient (of exact); below 1 is faster. From ternary to the gradient as printed, XNOR-Net with the "
+            "binary gradients of section 3.2; after that, XNOR-Net with weights and inputs of k bits.",
+            "Networks take turns, built anew for each; the medians of a network's turns have their median here.",
+            "Peak: the most memory of a process of its own less what it had after its imports and a small step of the "
+            "same kind, 1 MB = 1,000,000 bytes. Weights and moments are part of it.",
         ),
     ),
     "cold": Table(

@@ -28,19 +28,25 @@ def medians(calls: Mapping[str, Callable[[], object]], seconds: float, rounds: i
     dict of float
         Seconds a run.
     """
-    if not seconds > 0:
-        raise ValueError(f"the time for each measurement must be more than 0 seconds, got {seconds:g}")
+    check(seconds)
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(rounds):
         for name, call in calls.items():
             call()
-            times[name] += _runs(call, seconds / rounds)
+            times[name] += runs(call, seconds / rounds)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
-def _runs(call: Callable[[], object], seconds: float) -> list[float]:
+def check(seconds: float) -> None:
+    """ValueError unless there is some time to measure in."""
+    if not seconds > 0:
+        raise ValueError(f"the time for each measurement must be more than 0 seconds, got {seconds:g}")
+
+
+def runs(call: Callable[[], object], seconds: float) -> list[float]:
+    """Times of the runs of a call that fit into ``seconds``, at least one."""
     times: list[float] = []
     now = time.perf_counter()
     end = now + seconds

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "measure how fast binnet is on this machine"
 _NOT_SETTINGS = ("run", "measure", "what", "json", "plot")
+_AGAINST = {"float": "full precision", "exact": "exact gradient"}  # what steps of training are compared with
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("layers", "binary layers: parts of their time, share of the CPU's limit, against float", _add_layers, _layers),
         ("figure4", "the paper's figure 4: memory and speed-up, measured beside theory", _add_figure4, _figure4),
         ("network", "a whole packed network, and its kinds of steps", _add_network, _network),
+        ("training", "a step of training in every mode: time and memory", _add_training, _training),
         ("cold", "import, first call and first prediction of a new process", _add_cold, _cold),
     ):
         sub = kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -103,6 +105,21 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     _add_seconds(parser, 2)
 
 
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="NAME", choices=models.names(), help=f"network: {', '.join(models.names())}")
+    words = {
+        "batch": "images in a step",
+        "image-size": "side of the images",
+        "in-channels": "of the images",
+        "num-classes": "to tell apart",
+    }
+    for name, text in words.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: as usual for the network)")
+    options.add_threads(parser)
+    _add_seconds(parser, 4)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns that share that time (default: 5)")
+
+
 def _add_cold(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="new processes for each (default: 3)")
     options.add_threads(parser)
@@ -147,6 +164,38 @@ def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[
             tables["kinds"] += kinds
             advance(1, f"batch {batch}")
     return tables
+
+
+def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+    from ..bench import training
+    from ..config import TrainConfig
+
+    a = arguments
+    given = zip((a.batch, a.image_size, a.in_channels, a.num_classes), training.DEFAULTS[a.target], strict=True)
+    batch, size, channels, classes = (usual if own is None else own for own, usual in given)
+    if batch < 1:
+        raise ValueError(f"--batch must be at least 1, got {batch}")
+    steps = {
+        name: training.Step.of(TrainConfig.from_dict({**row, "batch_size": batch}), classes, channels, (size, size))
+        for name, row in _variants(a.target).items()
+    }
+    step = {"batch": batch, "rows": size, "columns": size, "channels": channels, "classes": classes}
+    parameters = sum(p.data.size for p in next(iter(steps.values())).build()[0].parameters())
+    with console.progress(len(steps) * (a.rounds + 1), "measurements") as advance:
+        rows = training.measure(steps, _AGAINST, a.seconds, a.rounds, _one(advance))
+    return {"step": [{**step, "parameters": parameters}], "training": rows}
+
+
+def _variants(model: str) -> dict[str, dict[str, Any]]:
+    """Options of all networks to compare, by label: those that ``binnet reproduce`` compares, and BWN."""
+    from .. import reproduce
+
+    gradients, bits = (reproduce.table(name).with_model(model).rows for name in ("gradients", "bits"))
+    modes = {"full precision": "float", "BWN": "bwn"}
+    found: dict[str, dict[str, Any]] = {label: {"model": model, "binarize": mode} for label, mode in modes.items()}
+    found |= {row.label: dict(row.options) for row in gradients}
+    more = [row for row in bits if dict(row.options) not in found.values()]
+    return found | {f"weights, inputs: {row.label}": dict(row.options) for row in more}
 
 
 def _cold(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:

@@ -44,10 +44,14 @@ def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) ->
 
 def markdown(table: Table, outcomes: Sequence[Outcome], picture: str | None = None) -> str:
     """The table as text; accuracies are those of the best epoch, and of the last."""
-    top1 = {o.row.label: 100 * o.result.top1 for o in outcomes}
+    top1, first = {o.row.label: 100 * o.result.top1 for o in outcomes}, outcomes[0]
+    beside = "ms a step | of the first" if first.costs else "paper, top-1 | top-5"
     lines = [_settings(outcomes), ""]
-    lines += ["| | run | top-1 | top-5 | last epoch | training loss | paper, top-1 | top-5 | time |"]
-    lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|", *map(_line, outcomes), ""]
+    lines += [f"| | run | top-1 | top-5 | last epoch | training loss | {beside} | time |"]
+    lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|", *(_line(o, first) for o in outcomes), ""]
+    if first.costs:
+        batch, machine = first.config.batch_size, first.costs.machine
+        lines += [f"A step: forward, backward and update of {batch} images, all rows in turn; {machine}.", ""]
     verdicts = [(claim, claim.holds(top1)) for claim in table.claims]
     if any(holds is not None for _, holds in verdicts):
         lines += ["| the paper | here | |", "|---|---:|---|"]
@@ -68,19 +72,25 @@ def _settings(outcomes: Sequence[Outcome]) -> str:
     return f"{data}, {result.n:,} validation images; {options}; binnet {__version__}. Accuracies in per cent."
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: Outcome, first: Outcome) -> str:
     result, last = outcome.result, outcome.epochs[-1]
-    paper = ["", ""] if outcome.row.paper is None else [f"{score:.1f}" for score in outcome.row.paper]
     measured = [f"{100 * result.top1:.1f}", f"{100 * result.top5:.1f}", f"{100 * float(last['val_top1']):.1f}"]
     cells = [
-        outcome.row.label,
+        outcome.row.label.replace("|", "\\|"),
         outcome.row.name,
         *measured,
         f"{float(last['train_loss']):.2f}",
-        *paper,
+        *_beside(outcome, first),
         _duration(result.seconds),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _beside(outcome: Outcome, first: Outcome) -> list[str]:
+    """What a step costs where that is known, otherwise the paper's figures."""
+    if outcome.costs:
+        return [f"{1e3 * outcome.step:.1f}", f"{outcome.step / first.step:.2f}"]
+    return ["", ""] if outcome.row.paper is None else [f"{score:.1f}" for score in outcome.row.paper]
 
 
 def _verdict(claim: Claim, holds: bool | None, top1: dict[str, float]) -> str:
@@ -92,21 +102,37 @@ def _duration(seconds: float) -> str:
 
 
 def draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Training loss and validation accuracy of all rows, as a PNG picture."""
+    """Training loss, validation accuracy and, where known, accuracy against cost of all rows, as a PNG picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    costs = outcomes[0].costs is not None
+    figure = Figure(figsize=(16 if costs else 11, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    parts: Sequence[tuple[Any, str, str]] = tuple(
-        zip(figure.subplots(1, 2), ("train_loss", "val_top1"), ("training loss", "validation, top-1"), strict=True)
-    )
-    for axes, column, title in parts:
-        for outcome in outcomes:
-            points = [(int(row["epoch"]), float(row[column])) for row in outcome.epochs]
-            axes.plot(*zip(*points, strict=True), ".-", label=outcome.row.label, markersize=4, linewidth=1)
-        axes.set(title=title, xlabel="epoch")
-        axes.grid(True, alpha=0.2)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    parts[1][0].legend(fontsize=8, frameon=False)
+    parts = figure.subplots(1, 3 if costs else 2)
+    _curves(parts[0], outcomes, "train_loss", "training loss")
+    _curves(parts[1], outcomes, "val_top1", "validation, top-1")
+    parts[1].legend(fontsize=8, frameon=False)
+    if costs:
+        _against_cost(parts[2], outcomes)
     figure.savefig(path, format="png", dpi=100)
+
+
+def _curves(axes: Any, outcomes: Sequence[Outcome], column: str, title: str) -> None:
+    for outcome in outcomes:
+        points = [(int(row["epoch"]), float(row[column])) for row in outcome.epochs]
+        axes.plot(*zip(*points, strict=True), ".-", label=outcome.row.label, markersize=4, linewidth=1)
+    axes.set(title=title, xlabel="epoch")
+    axes.grid(True, alpha=0.2)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _against_cost(axes: Any, outcomes: Sequence[Outcome]) -> None:
+    """A point for each row, in the colour of its curves."""
+    for outcome in outcomes:
+        place = (outcome.step / outcomes[0].step, outcome.result.top1)
+        axes.plot(*place, "o", markersize=5)
+        axes.annotate(outcome.row.label, place, (5, 4), textcoords="offset points", fontsize=8)
+    axes.set(title="accuracy against cost", xlabel=f"time of a step, × {outcomes[0].row.label}", ylabel="top-1")
+    axes.margins(0.25, 0.1)  # room for the words
+    axes.grid(True, alpha=0.2)

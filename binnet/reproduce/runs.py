@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import checkpoint
+from ..bench.training import Step
 from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
+from ..evaluate import open_model
 from ..run_folder import Row as Figures
 from ..run_folder import read_figures
 from ..storage import StorageError, replacing
 from ..train import Result, fit
+from . import costs
+from .costs import Costs
 from .tables import Row, Table
 
 
@@ -31,16 +35,25 @@ class Outcome:
         Of the best epoch.
     epochs : list of dict
         The rows of ``metrics.csv``.
+    costs : Costs or None
+        Of the rows of the table, where it is about costs and they are known.
     """
 
     row: Row
     config: TrainConfig
     result: Result
     epochs: list[Figures]
+    costs: Costs | None = None
+
+    @property
+    def step(self) -> float:
+        """Seconds of a training step; only with ``costs``."""
+        assert self.costs is not None
+        return self.costs.seconds[self.row.name]
 
 
 def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -> list[Outcome]:
-    """Train every network of a table that is not there yet.
+    """Train every network of a table that is not there yet, and measure their steps where the table is about costs.
 
     Parameters
     ----------
@@ -50,7 +63,8 @@ def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -
         Of :class:`TrainConfig`, for all rows.
     out
         Each row has the folder ``out/<name of the row>``. One that is finished is taken as it is, one that was
-        interrupted goes on; both must have the same configuration.
+        interrupted goes on; both must have the same configuration. Costs are measured together, when one of the rows
+        has none in ``out/<table>-steps.json``.
     console
         Where to report.
 
@@ -70,11 +84,13 @@ def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -
         console.say(f"\n[{number}/{len(table.rows)}] {row.label}")
         config = TrainConfig.from_dict({**options, **row.options})
         outcomes.append(_run(row, config, out / row.name, console))
-    return outcomes
+    return _with_costs(table, outcomes, out, console)
 
 
 def recorded(table: Table, out: Path) -> list[Outcome]:
     """The outcomes of the rows finished in ``out``, from ``config.toml``, ``metrics.csv`` and ``result.json`` of each.
+
+    Costs are taken from ``<table>-steps.json``, and left out when it is not there or lacks a row.
 
     Raises
     ------
@@ -87,7 +103,19 @@ def recorded(table: Table, out: Path) -> list[Outcome]:
         if (folder / "result.json").is_file():
             config = TrainConfig.from_dict(read_toml(folder / "config.toml"))
             outcomes.append(Outcome(row, config, _read(folder / "result.json"), read_figures(folder)))
-    return outcomes
+    return _with_costs(table, outcomes, out)
+
+
+def _with_costs(table: Table, outcomes: list[Outcome], out: Path, console: Console | None = None) -> list[Outcome]:
+    """The same with the costs of their steps, if the table is about them; measured where unknown, with a console."""
+    if not table.costs:
+        return outcomes
+    path = costs.file_of(table.name, out)
+    found = costs.recorded(path, [o.row.name for o in outcomes])
+    if found is None and console is not None:
+        steps = {o.row.name: Step(o.config, open_model(out / o.row.name / "packed.h5").spec) for o in outcomes}
+        found = costs.measured(steps, path, console)
+    return [replace(outcome, costs=found) for outcome in outcomes]
 
 
 def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outcome:

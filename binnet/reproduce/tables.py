@@ -58,12 +58,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, rows and conclusions."""
+    """A table: its title, rows and conclusions; ``costs`` when the time of a step is part of the comparison."""
 
     name: str
     title: str
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
+    costs: bool = False
 
     def with_model(self, model: str | None) -> Table:
         """The same comparisons on another network; ValueError when they are about several networks."""
@@ -187,6 +188,7 @@ _TABLES = (
             Claim("so does one of two bits", "ternary, 2 bits", "exact gradient", 1.4),
             Claim("so does the one as printed", "sign · max|g|, as printed", "exact gradient", 1.4),
         ),
+        costs=True,
     ),
     Table(
         "bits",
@@ -199,6 +201,7 @@ _TABLES = (
             _row("full precision", "quick", "float"),
         ),
         (Claim("more bits are better", "4 bits, 4 bits", "1 bit, 1 bit"),),
+        costs=True,
     ),
 )
 _BY_NAME = {table.name: table for table in _TABLES}
