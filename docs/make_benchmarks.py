@@ -3,12 +3,14 @@
     python docs/make_benchmarks.py layers.json figure4.json network.json training.json cold.json
 
 Needs binnet to be installed. Sections come in a fixed order, whatever the order of the files; ``docs/figure4.png`` is
-shown where it exists.
+shown where it exists. What stands between ``<!-- by hand -->`` and ``<!-- end -->`` in the page stays as it is: the
+comparison with other libraries, which binnet cannot measure by itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -24,9 +26,10 @@ TITLES = {
     "training": "A training step",
     "cold": "Starting up",
 }
+BY_HAND = re.compile(r"<!-- by hand -->\n.*?<!-- end -->\n", re.DOTALL)
 HEAD = """# Benchmarks
 
-Written by `docs/make_benchmarks.py` from the files of `binnet bench --json`; not edited by hand.
+Written by `docs/make_benchmarks.py` from the files of `binnet bench --json`; only the last section but one is by hand.
 [ADR 0012](adr/0012-measuring.md) says how the clock is read and what each part of a layer is.
 
 Times are medians on one machine and compare only within one section: other CPUs, and other programs running beside,
@@ -37,14 +40,14 @@ the same threads, and is what a binary layer gains in practice.
 """
 
 
-def page(reports: Sequence[tuple[Path, Report]], figure: bool) -> str:
-    """The whole page, in Markdown."""
+def page(reports: Sequence[tuple[Path, Report]], figure: bool, by_hand: str) -> str:
+    """The whole page, in Markdown, with the part that is written by hand."""
     order = list(TITLES)
     parts = [HEAD]
     for _, report in sorted(reports, key=lambda pair: (order.index(pair[1].what), pair[1].command)):
         picture = "![Figure 4, measured](figure4.png)\n\n" if figure and report.what == "figure4" else ""
         parts.append(f"## {_title(report)}\n\n{picture}{report.markdown()}")
-    return "\n".join([*parts, _repeat(reports)])
+    return "\n".join([*parts, *filter(None, (by_hand,)), _repeat(reports)])
 
 
 def _title(report: Report) -> str:
@@ -73,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         reports = [(path, load(path)) for path in arguments.files]
-        arguments.out.write_text(page(reports, (DOCS / "figure4.png").is_file()), "utf-8")
+        kept = BY_HAND.search(arguments.out.read_text("utf-8")) if arguments.out.is_file() else None
+        new = page(reports, (DOCS / "figure4.png").is_file(), kept[0] if kept else "")
+        arguments.out.write_text(new, "utf-8")
     except (ValueError, OSError) as error:
         print(f"make_benchmarks: error: {error}", file=sys.stderr)
         return 1

@@ -374,7 +374,18 @@ def test_the_page_holds_figures_machine_and_commands(measured, make_benchmarks, 
     ):
         assert part in text
     assert str(measured) not in text
-    assert "not edited by hand" in text
+    assert "only the last section but one is by hand" in text
+
+
+def test_what_is_written_by_hand_stays_when_the_page_is_made_again(measured, make_benchmarks):
+    out, words = measured / "page.md", "<!-- by hand -->\n## Beside others\n\nTwice.\n<!-- end -->\n"
+    for old in ("# Old\n", f"# Old\n\n{words}\n## Repeat it\n"):
+        out.write_text(old, "utf-8")
+        assert make_benchmarks.main([str(measured / "cold.json"), "--out", str(out)]) == 0
+        text = out.read_text("utf-8")
+        assert "# Old" not in text
+        assert (words in text) == (words in old)
+    assert text.index("## Starting up") < text.index("## Beside others") < text.index("## Repeat it")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "binnet benchmark 1"}', '{"format": 1, "tables": {}}'])
