@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,11 @@ def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) ->
 
 
 def markdown(table: Table, outcomes: Sequence[Outcome], picture: str | None = None) -> str:
-    """The table as text; accuracies are those of the best epoch, and of the last."""
+    """The table as text; accuracies are those of the best epoch, and of the last.
+
+    A conclusion is within the noise when it is less than two standard deviations, of the difference of two accuracies
+    measured on independent images, from turning round.
+    """
     top1, first = {o.row.label: 100 * o.result.top1 for o in outcomes}, outcomes[0]
     beside = "ms a step | of the first" if first.costs else "paper, top-1 | top-5"
     lines = [_settings(outcomes), ""]
@@ -55,7 +60,8 @@ def markdown(table: Table, outcomes: Sequence[Outcome], picture: str | None = No
     verdicts = [(claim, claim.holds(top1)) for claim in table.claims]
     if any(holds is not None for _, holds in verdicts):
         lines += ["| the paper | here | |", "|---|---:|---|"]
-        lines += [_verdict(claim, holds, top1) for claim, holds in verdicts if holds is not None]
+        n = first.result.n
+        lines += [_verdict(claim, holds, top1, n) for claim, holds in verdicts if holds is not None]
         lines += [""]
     return "\n".join(lines + ([f"![curves]({picture})", ""] if picture else []))
 
@@ -93,8 +99,12 @@ def _beside(outcome: Outcome, first: Outcome) -> list[str]:
     return ["", ""] if outcome.row.paper is None else [f"{score:.1f}" for score in outcome.row.paper]
 
 
-def _verdict(claim: Claim, holds: bool | None, top1: dict[str, float]) -> str:
-    return f"| {claim.text} | {top1[claim.better] - top1[claim.worse]:+.1f} | {'holds' if holds else 'does not hold'} |"
+def _verdict(claim: Claim, holds: bool, top1: Mapping[str, float], n: int) -> str:
+    """Whether a claim holds; less than two standard deviations from its limit, ``n`` images cannot tell."""
+    ahead, p = top1[claim.better] - top1[claim.worse], (top1[claim.better] + top1[claim.worse]) / 200
+    noise = 2 * math.sqrt(2 * p * (1 - p) / n) * 100
+    sure = "" if abs(ahead + claim.margin) > noise else ", within the noise"
+    return f"| {claim.text} | {ahead:+.1f} | {'holds' if holds else 'does not hold'}{sure} |"
 
 
 def _duration(seconds: float) -> str:

@@ -146,15 +146,25 @@ def test_the_report_has_measured_and_published_figures_side_by_side():
     rows = reproduce.table("table1").rows
     text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.58)])
     assert "| full precision | alexnet-float | 60.0 | 90.0 | 59.0 | 1.00 | 56.6 | 80.2 | 61 s |" in text
-    assert "| BWN is within 2.9 points of full precision | -2.0 | holds |" in text
+    assert "| BWN is within 2.9 points of full precision | -2.0 | holds, within the noise |" in text
     assert "XNOR-Net is within" not in text, "that row was not run"
     assert "seed 0, epochs 2" in text
 
 
-def test_a_conclusion_that_fails_is_said():
+# At 60 % of 1,000 images the noise is 4.4 points, on both sides of the limit of -2.9.
+@pytest.mark.parametrize(
+    ("bwn", "verdict"),
+    [
+        (0.616, "+1.6 | holds |"),
+        (0.614, "+1.4 | holds, within the noise |"),
+        (0.528, "-7.2 | does not hold, within the noise |"),
+        (0.526, "-7.4 | does not hold |"),
+    ],
+)
+def test_what_is_said_of_a_conclusion(bwn, verdict):
     rows = reproduce.table("table1").rows
-    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.5)])
-    assert "| BWN is within 2.9 points of full precision | -10.0 | does not hold |" in text
+    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], bwn)])
+    assert f"| BWN is within 2.9 points of full precision | {verdict}" in text
 
 
 def test_a_row_without_a_published_figure():
