@@ -176,7 +176,6 @@ TABLES: dict[str, Table] = {
         {
             "images": lambda row: f"{row['batch']} of {row['rows']}×{row['columns']}×{row['channels']}",
             "classes": _word("classes"),
-            "parameters": _word("parameters"),
         },
         ("Forward, backward and Adam on random images that are there already.",),
     ),

@@ -109,9 +109,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="NAME", choices=models.names(), help=f"network: {', '.join(models.names())}")
     words = {
         "batch": "images in a step",
-        "image-size": "side of the images",
-        "in-channels": "of the images",
-        "num-classes": "to tell apart",
+        "image-size": "side of the images in pixels",
+        "in-channels": "channels of the images",
+        "num-classes": "classes to tell apart",
     }
     for name, text in words.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: as usual for the network)")
@@ -180,10 +180,9 @@ def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list
         for name, row in _variants(a.target).items()
     }
     step = {"batch": batch, "rows": size, "columns": size, "channels": channels, "classes": classes}
-    parameters = sum(p.data.size for p in next(iter(steps.values())).build()[0].parameters())
     with console.progress(len(steps) * (a.rounds + 1), "measurements") as advance:
         rows = training.measure(steps, _AGAINST, a.seconds, a.rounds, _one(advance))
-    return {"step": [{**step, "parameters": parameters}], "training": rows}
+    return {"step": [step], "training": rows}
 
 
 def _variants(model: str) -> dict[str, dict[str, Any]]:

@@ -138,11 +138,15 @@ def _curves(axes: Any, outcomes: Sequence[Outcome], column: str, title: str) -> 
 
 
 def _against_cost(axes: Any, outcomes: Sequence[Outcome]) -> None:
-    """A point for each row, in the colour of its curves."""
-    for outcome in outcomes:
-        place = (outcome.step / outcomes[0].step, outcome.result.top1)
-        axes.plot(*place, "o", markersize=5)
-        axes.annotate(outcome.row.label, place, (5, 4), textcoords="offset points", fontsize=8)
+    """A point for each row in the colour of its curves, its label beside it, or above where another label stands."""
+    x, y = [o.step / outcomes[0].step for o in outcomes], [o.result.top1 for o in outcomes]
+    width, height, lines = max(x) - min(x), max(y) - min(y), {True: 0.0, False: 0.0}
+    for i in sorted(range(len(outcomes)), key=y.__getitem__):
+        left = x[i] <= (min(x) + max(x)) / 2
+        lines[left] = max(y[i], lines[left] + 0.05 * height)
+        axes.plot(x[i], y[i], "o", color=f"C{i}", markersize=5)
+        place = (x[i] + (0.02 if left else -0.02) * width, lines[left])
+        axes.text(*place, outcomes[i].row.label, color=f"C{i}", fontsize=8, ha="left" if left else "right", va="center")
     axes.set(title="accuracy against cost", xlabel=f"time of a step, × {outcomes[0].row.label}", ylabel="top-1")
-    axes.margins(0.25, 0.1)  # room for the words
+    axes.margins(0.08, 0.15)
     axes.grid(True, alpha=0.2)

@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import json
 import os
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from numba import config
 
 import binnet
 import binnet_kernels as bk
-from binnet import models
-from binnet.bench import cold, figure4, layers, machine, plot, report, shapes, sizes, timing, workload
+from binnet import memory, models, reproduce
+from binnet.bench import cold, figure4, layers, machine, plot, report, shapes, sizes, timing, training, workload
 from binnet.bench.tables import TABLES
 from binnet.cli import main
+from binnet.commands import bench
+from binnet.config import TrainConfig
 
 TINY = "20,6,16,3,1,1"
 PEAK = machine.Peak(popcount=1e12, fma=1e11)
@@ -266,6 +269,119 @@ def test_network_from_a_file(run, tmp_path):
     assert [row["batch"] for row in report.load(path).tables["network"]] == [1]
 
 
+# ---------------------------------------------------------------------------------------------- a step of training
+
+
+def tiny(**options):
+    """A step of lenet5 on two images of 8x8 pixels."""
+    return training.Step.of(TrainConfig(model="lenet5", batch_size=2, **options), 3, 1, (8, 8))
+
+
+class Stub:
+    """A step that only notes what is done with it, by a clock that advances as it is told."""
+
+    def __init__(self, name, clock, seconds):
+        self.name, self.clock, self.seconds = name, clock, iter(seconds)
+        self.done = []
+
+    def prepare(self):
+        self.done.append("prepare")
+        return self
+
+    def __call__(self):
+        self.done.append("step")
+        self.clock[0] += next(self.seconds)
+
+
+def test_steps_take_turns_and_count_the_median_of_the_turns(monkeypatch):
+    clock, ticks = [0.0], []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    a = Stub("a", clock, [100, 2, 100, 9, 100, 4])  # the first of each turn is not counted
+    b = Stub("b", clock, [100, 1, 1, 100, 8, 100, 7])
+    found = training.times({"a": a, "b": b}, 6.0, 3, ticks.append)
+    assert ticks == ["a", "b"] * 3
+    assert found == {"a": 4, "b": 7}
+    assert a.done == ["prepare", "step", "step"] * 3
+    assert b.done[:4] == ["prepare", "step", "step", "step"]
+
+
+def test_a_step_trains_and_leaves_the_weights_as_they_are(monkeypatch):
+    step, seen = tiny(), []
+    monkeypatch.setattr(
+        training.Step, "build", lambda self, build=training.Step.build: seen.append(build(self)) or seen[-1]
+    )
+    call = step.prepare()
+    [(network, optimizer)] = seen
+    before = [p.data.copy() for p in network.parameters()]
+    loss, _ = call()
+    assert np.isfinite(loss)
+    assert network.training
+    assert any(state["square"].any() for state in optimizer.state)
+    for parameter, old in zip(network.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.data, old)
+    assert step.state_bytes() == 3 * 4 * sum(p.data.size for p in network.parameters())
+
+
+@pytest.mark.parametrize("model", models.names())
+def test_every_variant_once(model):
+    found = bench._variants(model)
+    options = list(found.values())
+    assert all(own not in options[:i] for i, own in enumerate(options))
+    assert set(bench._AGAINST.values()) < set(found)
+    for name in ("gradients", "bits"):
+        assert all(dict(row.options) in options for row in reproduce.table(name).with_model(model).rows)
+    for own in options:
+        assert TrainConfig.from_dict(own).model == model
+    assert model in training.DEFAULTS
+
+
+@pytest.fixture
+def few_variants(monkeypatch):
+    """Three of them, and memory that is not measured."""
+    some = ("full precision", "exact gradient", "ternary, 2 bits")
+    every = bench._variants("lenet5")
+    monkeypatch.setattr(bench, "_variants", lambda model: {name: every[name] for name in some})
+    monkeypatch.setattr(training, "peak", lambda step: None if step.config.binarize == "float" else 12_345_678)
+
+
+def test_training_command(run, few_variants, make_benchmarks, tmp_path):
+    words = "lenet5 --batch 2 --image-size 8 --num-classes 3 --threads 1"
+    code, out, error = run(
+        "training", *words.split(), *["--seconds", "0.001", "--rounds", "1", "--json"], tmp_path / "t.json"
+    )
+    assert (code, error) == (0, "")
+    assert "ternary, 2 bits" in out
+    assert "12.3" in out
+    found = report.load(tmp_path / "t.json")
+    assert found.command == f"binnet bench training {words} --seconds 0.001 --rounds 1"
+    [step] = found.tables["step"]
+    assert (step["batch"], step["rows"], step["channels"], step["classes"]) == (2, 8, 1, 3)
+    rows = found.tables["training"]
+    assert [row["peak"] for row in rows] == [None, 12_345_678, 12_345_678]
+    assert (rows[0]["float_ratio"], rows[1]["exact_ratio"]) == (1, 1)
+    assert rows[2]["exact_ratio"] == pytest.approx(rows[2]["step_s"] / rows[1]["step_s"])
+    assert rows[1]["state"] == rows[2]["state"] > 0
+    assert make_benchmarks.main([str(tmp_path / "t.json"), "--out", str(tmp_path / "page.md")]) == 0
+    assert "## A training step, lenet5, 1 thread\n" in (tmp_path / "page.md").read_text("utf-8")
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(memory.peak() is None, reason="this system does not tell")
+def test_the_peak_of_a_step_holds_at_least_weights_moments_and_gradients():
+    step = training.Step.of(TrainConfig(model="lenet5", batch_size=2), 10, 1, (28, 28))
+    assert 4 / 3 * step.state_bytes() < training.peak(step) < 10 * step.state_bytes()
+
+
+def test_a_new_process_that_dies_is_told_in_one_sentence(monkeypatch):
+    class Broken(training.ProcessPoolExecutor):
+        def submit(self, *_):
+            raise BrokenProcessPool("it was killed")
+
+    monkeypatch.setattr(training, "ProcessPoolExecutor", Broken)
+    with pytest.raises(ValueError, match="too little memory"):
+        training.peak(tiny())
+
+
 # ---------------------------------------------------------------------------------------------- new processes
 
 
@@ -310,6 +426,11 @@ def test_the_programs_of_the_new_processes(tmp_path):
         (("layers", "--batch", "0"), "--batch must be at least 1, got 0"),
         (("layers", "--shapes", TINY, "--seconds", "0"), "more than 0 seconds, got 0"),
         (("layers", "--threads", "0"), "number of threads must be"),
+        (("training", "lenet5", "--batch", "0"), "--batch must be at least 1, got 0"),
+        (("training", "lenet5", "--rounds", "0"), "--rounds must be at least 1, got 0"),
+        (("training", "lenet5", "--seconds", "0"), "more than 0 seconds, got 0"),
+        (("training", "lenet5", "--image-size", "3"), "at least 4x4 pixels"),
+        (("training", "lenet5", "--num-classes", "0"), "num_classes must be a whole number, at least 1, got 0"),
         (("cold", "--repeats", "0"), "--repeats must be at least 1, got 0"),
     ],
 )
@@ -337,7 +458,7 @@ def test_without_compilation_there_is_nothing_to_measure(run, monkeypatch):
     assert "NUMBA_DISABLE_JIT" in error
 
 
-@pytest.mark.parametrize("words", [(), ("nothing",), ("layers", "--seconds", "x")])
+@pytest.mark.parametrize("words", [(), ("nothing",), ("layers", "--seconds", "x"), ("training", "nonet")])
 def test_wrong_command_lines(run, capsys, words):
     with pytest.raises(SystemExit) as stop:
         run(*words)
@@ -353,7 +474,7 @@ def measured(tmp_path):
     """Files of two reports with figures that nobody measured."""
     where = machine.this_machine().to_dict()
     memory = report.Report("figure4", "binnet bench figure4", where, {}, {"memory": figure4.memory()})
-    cold_row = {"what": "a ~ b * c", "median_s": 1.5, "times_s": [1.5]}
+    cold_row = {"what": "a ~ b * |c|", "median_s": 1.5, "times_s": [1.5]}
     start = report.Report("cold", "binnet bench cold --repeats 1", where, {"repeats": 1}, {"cold": [cold_row]})
     memory.save(tmp_path / "figure4.json")
     start.save(tmp_path / "cold.json")
@@ -368,7 +489,7 @@ def test_the_page_holds_figures_machine_and_commands(measured, make_benchmarks, 
     for part in (
         "143,667,240",
         "1.500",
-        "a ≈ b ∗ c",
+        r"a ≈ b ∗ \|c\|",
         machine.this_machine().cpu,
         "binnet bench cold --repeats 1 --json",
     ):

@@ -1,10 +1,14 @@
-"""Arrays of training do not cost fresh pages in every step."""
+"""Arrays of training do not cost fresh pages in every step; the peak of a process is known."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from binnet import memory
 
 PROGRAM = """
 import resource
@@ -37,3 +41,25 @@ def test_memory_is_used_again():
     kept = count_pages()
     assert kept < 100
     assert count_pages(MALLOC_MMAP_THRESHOLD_="1000000") > kept + 100, "settings of the user come first"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+def test_the_peak_counts_what_was_given_back_until_it_begins_anew():
+    before = memory.start_peak()
+    array = np.ones(8 << 20)  # 64 MiB, touched
+    assert memory.peak() - before > 60 << 20
+    del array
+    assert memory.peak() - before > 60 << 20
+    if os.access("/proc/self/clear_refs", os.W_OK):
+        assert memory.start_peak() - before < 30 << 20
+
+
+@pytest.mark.parametrize("text", [OSError("no"), "Name: python\n"])
+def test_a_system_that_does_not_tell_the_peak(monkeypatch, text):
+    def read(path, encoding):
+        if isinstance(text, OSError):
+            raise text
+        return text
+
+    monkeypatch.setattr(memory.Path, "read_text", read)
+    assert memory.peak() is None

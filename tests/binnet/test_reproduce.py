@@ -1,9 +1,11 @@
 """The paper's tables on other images: what is compared, going on after an interruption, and the report."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from binnet import cli, reproduce
 from binnet.config import ConfigError, TrainConfig
 from binnet.console import Console
-from binnet.reproduce import Claim, Outcome, report
+from binnet.reproduce import Claim, Outcome, costs, report
 from binnet.storage import StorageError
 from binnet.train import Result
 
@@ -190,6 +192,86 @@ def test_a_folder_that_cannot_be_written(done, tmp_path):
         reproduce.write(SMALL, outcomes, tmp_path / "file", "binnet x")
 
 
+# ---------------------------------------------------------------------------------------------- costs
+
+COSTLY = reproduce.table("bits").with_model("lenet5").only(["lenet5-xnor", "lenet5-float"])
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def costly(done, tmp_path_factory):
+    """The same folder with a row more, and with the costs of a step."""
+    out = tmp_path_factory.mktemp("costs") / "out"
+    shutil.copytree(done, out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "_SECONDS", 1e-3)
+        patch.setattr(costs, "_ROUNDS", 1)
+        reproduce.run(COSTLY, OPTIONS, out, QUIET)
+    return out
+
+
+@pytest.fixture
+def measures(monkeypatch):
+    """The names of the rows that are measured, each taking a second more than the one before."""
+    names = []
+    monkeypatch.setattr(
+        costs, "times", lambda steps, *_: names.extend(steps) or {n: i + 1.0 for i, n in enumerate(steps)}
+    )
+    return names
+
+
+def test_costs_are_measured_once(costly, measures):
+    assert not list(costly.glob("table1*"))
+    seconds = json.loads((costly / "bits-steps.json").read_text())["seconds"]
+    assert list(seconds) == ["lenet5-xnor", "lenet5-float"]
+    assert min(seconds.values()) > 0
+    for outcomes in (reproduce.run(COSTLY, OPTIONS, costly, QUIET), reproduce.recorded(COSTLY, costly)):
+        assert [o.step for o in outcomes] == list(seconds.values())
+    assert reproduce.recorded(SMALL, costly)[0].costs is None
+    assert measures == []
+
+
+def test_a_row_without_costs_has_all_measured_again(costly, tmp_path, measures):
+    shutil.copytree(costly, tmp_path / "out")
+    path = tmp_path / "out" / "bits-steps.json"
+    path.write_text(json.dumps({"seconds": {"lenet5-xnor": 5}, "machine": "m"}))
+    assert reproduce.recorded(COSTLY, tmp_path / "out")[0].costs is None
+    outcomes = reproduce.run(COSTLY, OPTIONS, tmp_path / "out", QUIET)
+    assert measures == [o.row.name for o in outcomes] == ["lenet5-xnor", "lenet5-float"]
+    assert [o.step for o in outcomes] == [o.step for o in reproduce.recorded(COSTLY, tmp_path / "out")] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"seconds": {}}', '{"seconds": {"a": "x"}, "machine": ""}'])
+def test_damaged_costs_are_named(costly, tmp_path, text):
+    shutil.copytree(costly, tmp_path / "out")
+    (tmp_path / "out" / "bits-steps.json").write_text(text)
+    with pytest.raises(StorageError, match=r"bits-steps\.json is damaged"):
+        reproduce.recorded(COSTLY, tmp_path / "out")
+
+
+def test_the_report_has_what_a_step_costs_in_the_place_of_the_papers_figures():
+    table = reproduce.table("gradients")
+    known = costs.Costs({row.name: 0.1 + 0.02 * i for i, row in enumerate(table.rows)}, "this machine, 1 thread")
+    outcomes = [replace(outcome(row, 0.6), costs=known) for row in table.rows]
+    text = report.markdown(table, outcomes)
+    assert "| ms a step | of the first |" in text
+    assert "| ternary | quick-xnor-grad-ternary | 60.0 | 90.0 | 59.0 | 1.00 | 120.0 | 1.20 | 61 s |" in text
+    assert r"| sign · max\|g\|, as printed |" in text
+    assert "of 32 images, all rows in turn; this machine, 1 thread." in text
+    assert "paper, top-1" in report.markdown(table, [outcome(row, 0.6) for row in table.rows])
+
+
+def test_accuracy_against_cost_has_a_labelled_point_for_each_row():
+    axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    table = reproduce.table("bits")
+    known = costs.Costs({row.name: 0.1 + 0.05 * i for i, row in enumerate(table.rows)}, "")
+    report._against_cost(axes, [replace(outcome(row, 0.6), costs=known) for row in table.rows])
+    assert [line.get_xydata().tolist() for line in axes.lines] == [
+        [[pytest.approx(1 + 0.5 * i), 0.6]] for i in range(len(table.rows))
+    ]
+    assert [text.get_text() for text in axes.texts] == [row.label for row in table.rows]
+
+
 # ---------------------------------------------------------------------------------------------- command line
 
 
@@ -240,6 +322,33 @@ def test_a_record_without_its_configuration_is_an_error(done, tmp_path):
     shutil.copy(done / "lenet5-bwn" / "result.json", tmp_path / "lenet5-bwn")
     with pytest.raises(ConfigError, match=r"config\.toml"):
         reproduce.recorded(SMALL, tmp_path)
+
+
+@pytest.fixture
+def make_results(tmp_path, monkeypatch):
+    """docs/make_results.py as a module, with records and pictures in another folder."""
+    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "DOCS", tmp_path)
+    monkeypatch.setattr(module, "RECORDS", tmp_path / "results")
+    return module
+
+
+def test_records_and_costs_fill_the_page(costly, make_results, tmp_path):
+    make_results.take(costly, "few-digits")
+    page = "before\n<!-- bits few-digits lenet5 -->\nstale words\n<!-- end -->\nafter\n"
+    filled = make_results.filled(page, pictures=False)
+    assert "| lenet5-float |" in filled
+    assert "| ms a step |" in filled
+    assert "stale words" not in filled
+    assert make_results.filled(filled, pictures=False) == filled
+    assert sorted(p.name for p in (tmp_path / "results" / "few-digits").iterdir()) == [
+        "bits-steps.json",
+        "lenet5-bwn",
+        "lenet5-float",
+        "lenet5-xnor",
+    ]
 
 
 def test_the_results_page_says_what_its_records_say():
