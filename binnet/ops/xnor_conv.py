@@ -181,17 +181,21 @@ class _SignProduct:
         y: Float = self.plan.convolve_bits(bits, self.x_shape, relu)
         return y
 
-    def backward(self, ctx: Context, grad: Float, y: Float | None = None) -> tuple[Float | None, Grad, Grad]:
+    def ready(self, ctx: Context, grad: Float, y: Float | None = None) -> Any:
+        """A gradient as :meth:`backward` takes it: behind the ReLU with the result ``y``, and rounded if asked."""
+        o = self.options.rounding
+        if o is not None:
+            return kernels().quantise_gradient(grad, self.plan.alpha, y, how=o.how, bits=o.bits, seed=o.seed)
+        return grad if y is None else kernels().relu_grad(grad, y, out=ctx.room(grad))
+
+    def backward(self, ctx: Context, grad: Any) -> tuple[Float | None, Grad, Grad]:
         """Gradients of the signs, the weights and the learned scales, where ``ctx`` needs them.
 
-        ``y`` is the result when it has gone through a ReLU that is still to be differentiated; a rounded gradient does
-        that on the way. The last two inputs of ``ctx`` are weights and scales.
+        ``grad`` comes from :meth:`ready`. The last two inputs of ``ctx`` are weights and scales.
         """
         for_weight, for_signs = any(ctx.needs_grad[-2:]), any(ctx.needs_grad[:-2])
-        if self.options.rounding is None:
-            grad_hat, grad_sign = self._exact(grad, for_weight, for_signs)
-        else:
-            grad_hat, grad_sign = self._rounded(grad, y, self.options.rounding, for_weight, for_signs)
+        products = self._exact if self.options.rounding is None else self._rounded
+        grad_hat, grad_sign = products(grad, for_weight, for_signs)
         if grad_hat is None:
             return grad_sign, None, None
         grad_hat = grad_hat.reshape(self.latent.shape)
@@ -206,17 +210,13 @@ class _SignProduct:
             grad_sign = kernels().sign_grad_input(grad, *signs, self.x_shape, o.stride, o.padding)
         return grad_hat, grad_sign
 
-    def _rounded(self, grad: Float, y: Float | None, rounding: Rounding, for_weight: bool, for_signs: bool) -> _Two:
+    def _rounded(self, levels: Any, for_weight: bool, for_signs: bool) -> _Two:
         o, grad_hat, grad_sign = self.options, None, None
-        levels = kernels().quantise_gradient(
-            grad, self.plan.alpha, y, how=rounding.how, bits=rounding.bits, seed=rounding.seed
-        )
         if for_weight:
             grad_hat = kernels().quantised_grad_weight(self.bits, levels, self.shape, o.stride, *self.border)
         if for_signs:
-            grad_sign = kernels().quantised_grad_input(
-                levels, self.plan.weight_signs, self.x_shape, o.stride, o.padding
-            )
+            signs = self.plan.weight_signs
+            grad_sign = kernels().quantised_grad_input(levels, signs, self.x_shape, o.stride, o.padding)
         return grad_hat, grad_sign
 
 
@@ -240,7 +240,7 @@ class _XnorConv2d(Function):
         product, K, passes = ctx.saved
         if K is not None:
             grad = np.multiply(grad, K, out=ctx.room(grad))
-        grad_sign, *grads = product.backward(ctx, grad)
+        grad_sign, *grads = product.backward(ctx, product.ready(ctx, grad))
         if grad_sign is None:
             return None, *grads
         if passes.dtype == np.float32:  # the input itself, for the polynomial
@@ -277,9 +277,8 @@ class _NormXnorConv2d(Function):
         ctx.free()
         if relu and y is None:
             y = product.forward(product.bits, True)
-        if relu and product.options.rounding is None:
-            grad, y = kernels().relu_grad(grad, y, out=ctx.room(grad)), None  # y goes before another map comes
-        grad_sign, *grads = product.backward(ctx, grad, y)
+        grad, y = product.ready(ctx, grad, y), None  # y goes before another map comes
+        grad_sign, *grads = product.backward(ctx, grad)
         if grad_sign is None:
             return None, None, None, *grads
         return *grad_of_norm_and_bits(grad_sign, within, x, norm, training, grad_sign), *grads
