@@ -11,6 +11,8 @@ ROOTS = [DOCS, DOCS.parent, DOCS.parent / "kernels", DOCS.parent / "datasets"]
 sys.path[:0] = [str(DOCS / "_ext"), *map(str, ROOTS)]
 os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, ROOTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
+from docutils import nodes  # noqa: E402
+
 from binnet import __version__  # noqa: E402
 
 project = "binnet"
@@ -44,6 +46,7 @@ profile.mkdir(parents=True, exist_ok=True)
 (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\nc.HistoryManager.enabled = False\n")
 os.environ["IPYTHONDIR"] = str(profile.parent)
 nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
+nb_render_markdown_format = "myst"  # what cells give as Markdown has tables
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
@@ -79,5 +82,13 @@ def _list_decisions(app, docname, source):  # type: ignore[no-untyped-def]
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\ntemplate\n```\n"
 
 
+def _name_solutions(app, doctree):  # type: ignore[no-untyped-def]
+    """Cells of which code and output are hidden are the solutions of exercises; of figures only the code is."""
+    for cell in doctree.findall(nodes.container):
+        if cell.get("hide_mode") == "all":
+            cell["prompt_show"] = cell["prompt_hide"] = "Solution"
+
+
 def setup(app):  # type: ignore[no-untyped-def]
+    app.connect("doctree-read", _name_solutions)
     app.connect("source-read", _list_decisions)

@@ -5,6 +5,7 @@ A page starts with ``import live``; its cells stay short, and everything they sh
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import os
@@ -27,6 +28,7 @@ import binnet_datasets
 Float = npt.NDArray[np.float32]
 
 BLUE, ORANGE, GREEN, PURPLE = "#3a86c8", "#e0783a", "#2e9e6b", "#a864c0"  # readable on white and on black
+_NARROW = 3.6  # inches: a phone
 _INK = "#010203"  # stands for the colour of the page's text, light or dark
 _CACHE = Path(__file__).resolve().parent / "_build" / "live"
 
@@ -34,7 +36,6 @@ matplotlib.use("Agg")
 plt.rcParams.update(
     {
         "svg.fonttype": "none",
-        "svg.hashsalt": "binnet",
         "font.family": "sans-serif",
         "font.size": 10,
         "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE]),
@@ -96,18 +97,32 @@ def axes(columns: int = 1, width: float = 6.4, height: float = 2.8) -> tuple[Any
 
 
 def show(figure: Any, caption: str, alt: str) -> None:
-    """Put a figure on the page: drawn as SVG in the colours of the page, with a caption, and ``alt`` read aloud."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    """Put a figure on the page: as SVG in the colours of the page, with a caption, and ``alt`` read aloud.
+
+    It is drawn twice: as it is, and for phones narrow, with its plots one below the other.
+    """
+    wide = _svg(figure, "wide", alt)
+    height, plots = figure.get_figheight(), figure.axes
+    grid = figure.add_gridspec(len(plots), 1)
+    for plot, place in zip(plots, grid, strict=True):
+        plot.set_subplotspec(place)
+    figure.set_size_inches(_NARROW, max(2.4, 0.85 * height) * len(plots))
+    narrow = _svg(figure, "narrow", alt)
     plt.close(figure)
+    put(f'<figure class="live">{wide}{narrow}<figcaption>{caption}</figcaption></figure>')
+
+
+def _svg(figure: Any, layout: str, alt: str) -> str:
+    buffer = io.StringIO()
+    with plt.rc_context({"svg.hashsalt": layout}):  # both stand on one page, and no name may be there twice
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     drawing = buffer.getvalue()[buffer.getvalue().index("<svg") :].replace(_INK, "currentColor")
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.S)
     drawing = re.sub(r'font: ([^;"]*)\'sans-serif\'', r"font: \1sans-serif", drawing)
-    width = figure.get_figwidth()
+    width = 1.15 * figure.get_figwidth()
     label = html.escape(alt, quote=True)
-    style = f"max-width: {width * 1.15:.2f}in; min-width: {min(width, 5):.2f}in"
-    drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}" style="{style}"', 1)
-    put(f'<figure class="live"><div tabindex="0">{drawing}</div><figcaption>{caption}</figcaption></figure>')
+    head = f'<svg class="{layout}" role="img" aria-label="{label}" style="max-width: {width:.2f}in"'
+    return drawing.replace("<svg", head, 1)
 
 
 def maps(
@@ -116,9 +131,8 @@ def maps(
     alt: str,
     colours: str | Mapping[str, str] = "gray",
     signed: Iterable[str] = (),
-    columns: int | None = None,
 ) -> None:
-    """Show maps (H, W) or colour pictures (H, W, 3) beside each other, each with its title and its range.
+    """Show maps (H, W) or colour pictures (H, W, 3), three in a row, two on phones, each with its title and its range.
 
     Parameters
     ----------
@@ -128,35 +142,41 @@ def maps(
         A colour map of matplotlib for all, or one for each title.
     signed
         Titles of those whose colours are centred on 0.
-    columns
-        How many in a row; all of them unless told.
     """
-    columns = columns or len(pictures)
-    rows = -(-len(pictures) // columns)
-    first = next(iter(pictures.values()))
-    side = 6.6 / columns
-    size = (6.6, rows * (0.96 * side * first.shape[0] / first.shape[1] + 0.42))
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    for axis in grid.ravel():
-        axis.axis("off")
-    for axis, (title, picture) in zip(grid.ravel(), pictures.items(), strict=False):
+    parts = []
+    for title, picture in pictures.items():
         limit = float(np.percentile(np.abs(picture), 99.5)) or 1.0  # a few outliers would pale all others
         limits = {"vmin": -limit, "vmax": limit} if title in signed else {}
         colour = colours if isinstance(colours, str) else colours.get(title, "gray")
-        axis.imshow(picture, cmap="PuOr" if title in signed else colour, interpolation="nearest", **limits)
-        span = "" if picture.ndim == 3 else f"\n{picture.min():.3g} … {picture.max():.3g}"
-        axis.set_title(title + span, fontsize=9)
-    show(figure, caption, alt)
+        name = html.escape(title, quote=True)
+        span = "" if picture.ndim == 3 else f"<br>{picture.min():.3g} … {picture.max():.3g}"
+        source = _png(picture, cmap="PuOr" if title in signed else colour, **limits)
+        parts.append(f'<div>{name}{span}<img src="{source}" alt="{name}"></div>')
+    label = html.escape(alt, quote=True)
+    group = f'<div class="maps" role="group" aria-label="{label}">{"".join(parts)}</div>'
+    put(f'<figure class="live">{group}<figcaption>{caption}</figcaption></figure>')
+
+
+def _png(picture: npt.NDArray[Any], **looks: Any) -> str:
+    """An address that holds the picture itself."""
+    buffer = io.BytesIO()
+    plt.imsave(buffer, picture, format="png", **looks)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 # ---------------------------------------------------------------------------------------------- tables and bits
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> None:
-    """Show a table; numbers in cells should come as strings when their digits matter."""
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "", words: int = 1) -> None:
+    """Show a table; numbers in cells should come as strings when their digits matter.
+
+    The first ``words`` columns begin at the left, the others, numbers, end at the right.
+    """
 
     def line(cells: Iterable[Any], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+        looks = [' class="words"' if i < words else "" for i in range(len(head))]
+        pairs = zip(cells, looks, strict=True)
+        return "<tr>" + "".join(f"<{tag}{look}>{html.escape(str(cell))}</{tag}>" for cell, look in pairs) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     note = f"<caption>{caption}</caption>" if caption else ""

@@ -1,8 +1,8 @@
 """Maths as MathML, made while the site is built: no script, no network, readable aloud.
 
-Docutils, on which Sphinx stands, translates LaTeX; what it cannot translate is a warning, and so ends the build. The
-font is STIX Two Math out of the package ziamath, cut down to the characters that mathematics here may use: phones have
-no font for mathematics of their own.
+Docutils, on which Sphinx stands, translates LaTeX; what it cannot translate is a warning, and so ends the build. So is
+a fraction without braces, of which it makes something else than TeX does. The font is STIX Two Math out of the package
+ziamath, cut down to the characters that mathematics here may use: phones have no font for mathematics of their own.
 """
 
 from __future__ import annotations
@@ -34,8 +34,32 @@ _CHARACTERS = [
 ]
 
 
+def bare_fraction(latex: str) -> str:
+    """The first ``\\frac`` whose two arguments are not both in braces, and what follows it; "" when there is none."""
+    for match in re.finditer(r"\\[cdt]?frac(?![a-zA-Z])", latex):
+        end = match.end()
+        for _ in range(2):
+            end = _after_braces(latex, end)
+        if end < 0:
+            return latex[match.start() : match.start() + 20]
+    return ""
+
+
+def _after_braces(latex: str, start: int) -> int:
+    """Where the group in braces that begins here ends; -1 when none begins here, or it never ends."""
+    depth = 0
+    rest = latex[start:] if start >= 0 else ""
+    for i, character in enumerate(rest):
+        depth += (character == "{") - (character == "}")
+        if depth <= 0 and not character.isspace():
+            return start + i + 1 if character == "}" else -1
+    return -1
+
+
 def translate(latex: str, block: bool, node: nodes.Node) -> str:
     """MathML of a formula; a warning, and the LaTeX itself, where it cannot be translated."""
+    if bare := bare_fraction(latex):
+        _LOG.warning("a fraction needs braces, \\frac{1}{2}: %r", bare, location=node)
     try:
         markup: str = tex2mathml(latex.strip(), as_block=block)
     except MathError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 CHAPTERS = sorted(path.stem for path in (Path(__file__).parents[2] / "docs" / "paper").glob("*.md"))
+NUMBERED = [f"paper/{name}" for name in CHAPTERS if name[0].isdigit()]
 PAGES = ["index", *(f"paper/{name}" for name in CHAPTERS), "results", "benchmarks", "api/kernels", "adr/README"]
 
 
@@ -54,12 +55,39 @@ def test_pages_load_without_complaints_and_without_a_network(name: str, visit: C
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_tables_are_drawn_as_tables(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    text = seen.js("document.querySelector('article').innerText")
+    # As it is written, and as typography leaves it.
+    assert [mark for mark in ("|---", "| ---", "|:--", "|—", "|–") if mark in text] == []
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_code_fits_into_its_column(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    cut = "[...document.querySelectorAll('.cell_input pre')].filter(p => p.scrollWidth > p.clientWidth + 1).length"
+    assert seen.js(cut) == 0
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_figures_are_whole_on_a_phone(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name, width=400)
+    figures = seen.js("[...document.querySelectorAll('figure.live')].map(f => [f.scrollWidth, f.clientWidth])")
+    assert [pair for pair in figures if pair[0] > pair[1] + 1] == []
+    shown = seen.js(
+        "[...document.querySelectorAll('figure.live')].map(f => [...f.querySelectorAll('svg, .maps')]"
+        ".filter(part => part.checkVisibility() && part.getBoundingClientRect().right <= 400).length)"
+    )
+    assert all(count == 1 for count in shown)
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_narrow_screens_need_no_scrolling_to_the_side(name: str, visit: Callable[..., Visit]) -> None:
     seen = visit(name, width=400)
     assert seen.js("document.documentElement.scrollWidth") <= 400
 
 
-@pytest.mark.parametrize("name", [page for page in PAGES if page.startswith("paper/") and page[6].isdigit()])
+@pytest.mark.parametrize("name", NUMBERED)
 def test_formulas_are_drawn(name: str, visit: Callable[..., Visit]) -> None:
     seen = visit(name)
     boxes = seen.js("[...document.querySelectorAll('article math')].map(m => m.getBoundingClientRect().toJSON())")
@@ -97,13 +125,27 @@ def test_the_button_switches_to_dark(visit: Callable[..., Visit]) -> None:
     assert seen.js(_BRIGHTNESS.format("document.body", "backgroundColor")) < 100
 
 
-@pytest.mark.parametrize("name", [page for page in PAGES if page.startswith("paper/") and page[6].isdigit()])
+@pytest.mark.parametrize("name", NUMBERED)
 def test_pictures_have_words_for_those_who_do_not_see_them(name: str, visit: Callable[..., Visit]) -> None:
     seen = visit(name)
     assert seen.js("[...document.querySelectorAll('article img')].filter(i => !i.alt).length") == 0
-    labels = seen.js("[...document.querySelectorAll('figure.live svg')].map(s => s.getAttribute('aria-label'))")
+    labels = seen.js(
+        "[...document.querySelectorAll('figure.live svg, figure.live [role=group]')]"
+        ".map(s => s.getAttribute('aria-label'))"
+    )
     assert all(labels)
     assert all(len(label) > 20 for label in labels)
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_exercises_have_solutions_that_open(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    exercises = seen.js("[...document.querySelectorAll('#exercises > p > strong')].length")
+    summaries = seen.js("[...document.querySelectorAll('#exercises summary')].map(s => s.innerText.trim())")
+    assert exercises >= 2
+    assert summaries == ["Solution"] * exercises
+    seen.page.locator("#exercises summary").first.click()
+    assert seen.page.locator("#exercises details[open]").count() == 1
 
 
 def test_equations_lead_to_the_source_of_their_functions(visit: Callable[..., Visit]) -> None:

@@ -1,0 +1,43 @@
+"""The sources of the pages: how long the lines of their cells may be, and what counts as a fraction."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+WIDEST = 92  # characters that fit beside the two columns of a window 1200 pixels wide
+
+
+def _cells(text: str) -> list[str]:
+    return re.findall(r"^```\{code-cell\}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_lines_of_cells_fit_on_the_page(root: Path) -> None:
+    pages = {path.name: _cells(path.read_text("utf-8")) for path in (root / "docs" / "paper").glob("[1-8]-*.md")}
+    assert len(pages) == 8
+    assert all(pages.values())
+    lines = [(name, line) for name, cells in pages.items() for cell in cells for line in cell.splitlines()]
+    assert [pair for pair in lines if len(pair[1]) > WIDEST] == []
+
+
+@pytest.mark.parametrize(
+    ("latex", "found"),
+    [
+        (r"\frac{1}{2} + \frac{\frac{x + 1}{2}}{b^{2}}", ""),
+        (r"\frac {1} {2} \fractal", ""),
+        (r"\frac12", r"\frac12"),
+        (r"x + \frac{1}n", r"\frac{1}n"),
+        (r"\dfrac{\frac1n}{2}", r"\frac1n}{2}"),
+        (r"\frac{1}{2", r"\frac{1}{2"),
+    ],
+)
+def test_fractions_need_braces(root: Path, latex: str, found: str) -> None:
+    pytest.importorskip("fontTools", reason="what builds the pages is not installed: pip install '.[docs]'")
+    pytest.importorskip("sphinx", reason="what builds the pages is not installed: pip install '.[docs]'")
+    spec = importlib.util.spec_from_file_location("mathml", root / "docs" / "_ext" / "mathml.py")
+    assert spec is not None
+    assert spec.loader is not None
+    mathml = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mathml)
+    assert mathml.bare_fraction(latex) == found
