@@ -11,7 +11,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def maps(
     caption: str,
     alt: str,
     colours: str | Mapping[str, str] = "gray",
-    signed: Iterable[str] = (),
+    signed: Collection[str] = (),
 ) -> None:
     """Show maps (H, W) or colour pictures (H, W, 3), three in a row, two on phones, each with its title and its range.
 
@@ -141,11 +141,12 @@ def maps(
     colours
         A colour map of matplotlib for all, or one for each title.
     signed
-        Titles of those whose colours are centred on 0.
+        Titles of those whose colours are centred on 0; one scale of colours for all of them.
     """
     parts = []
+    # The largest of all but a few outliers, which would pale the others.
+    limit = max((float(np.percentile(np.abs(pictures[title]), 99.5)) for title in signed), default=1.0)
     for title, picture in pictures.items():
-        limit = float(np.percentile(np.abs(picture), 99.5)) or 1.0  # a few outliers would pale all others
         limits = {"vmin": -limit, "vmax": limit} if title in signed else {}
         colour = colours if isinstance(colours, str) else colours.get(title, "gray")
         name = html.escape(title, quote=True)
