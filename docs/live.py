@@ -5,13 +5,16 @@ A page starts with ``import live``; its cells stay short, and everything they sh
 
 from __future__ import annotations
 
+import ast
 import base64
 import html
+import inspect
 import io
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,22 @@ import numpy as np
 import numpy.typing as npt
 from IPython.display import display
 from PIL import Image
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 import binnet
 import binnet_datasets
 
 Float = npt.NDArray[np.float32]
 
-BLUE, ORANGE, GREEN, PURPLE = "#3a86c8", "#e0783a", "#2e9e6b", "#a864c0"  # readable on white and on black
+BLUE, ORANGE, GREEN, PURPLE, RED = (
+    "#3a86c8",
+    "#e0783a",
+    "#2e9e6b",
+    "#a864c0",
+    "#d04a5a",
+)  # readable on both pages
 _NARROW = 3.6  # inches: a phone
 _INK = "#010203"  # stands for the colour of the page's text, light or dark
 _CACHE = Path(__file__).resolve().parent / "_build" / "live"
@@ -38,7 +50,7 @@ plt.rcParams.update(
         "svg.fonttype": "none",
         "font.family": "sans-serif",
         "font.size": 10,
-        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE]),
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED]),
         "axes.spines.top": False,
         "axes.spines.right": False,
         "figure.constrained_layout.use": True,
@@ -211,6 +223,18 @@ def bits(rows: Mapping[str, Any], n: int, total: int = 64) -> None:
 
 def _bit(value: int, unused: bool) -> str:
     return f'<td class="{"tail" if unused else ("zero", "one")[value]}">{value}</td>'
+
+
+def source(function: Callable[..., Any]) -> None:
+    """Show the code of a function, without its docstring and annotations."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    (definition,) = tree.body
+    assert isinstance(definition, ast.FunctionDef)
+    definition.body, definition.returns = definition.body[1:], None
+    for argument in definition.args.args:
+        argument.annotation = None
+    code = highlight(ast.unparse(definition), PythonLexer(), HtmlFormatter(nowrap=True))
+    put(f'<div class="highlight"><pre>{code}</pre></div>')
 
 
 # ---------------------------------------------------------------------------------------------- material

@@ -12,7 +12,7 @@ from binnet.bench.workload import Workload
 from binnet_kernels import baseline
 
 
-def times(layer: Layer, names: Iterable[str], seconds: float = 0.2) -> dict[str, float]:
+def times(layer: Layer, names: Iterable[str], seconds: float = 0.4) -> dict[str, float]:
     """Seconds that a convolution takes, found by calling it for some ``seconds``.
 
     Parameters

@@ -27,7 +27,7 @@ _CHARACTERS = [
     *map(ord, "±·×÷¬"),
     *range(0x300, 0x310),  # accents
     *range(0x391, 0x3CA),  # Greek
-    *map(ord, "–—‖′…ℓℝ𝔼←→↑↓↔↦⇒⇔∂∈∉∏∑−∓∗∘√∝∞∣∥∧∨∩∪∫≈≠≡≤≥≪≫⊂⊆⊕⊖⊗⊘⊙⊛⊤⊥⋅⋯⋮⋱⌈⌉⌊⌋⟨⟩𝟏"),
+    *map(ord, "–—‖′…ℓℒℝ𝔼←→↑↓↔↦⇒⇔∂∈∉∏∑−∓∗∘√∝∞∣∥∧∨∩∪∫≈≠≡≤≥≪≫⊂⊆⊕⊖⊗⊘⊙⊛⊤⊥⋅⋯⋮⋱⌈⌉⌊⌋⟨⟩𝟏"),
     *range(0x1D400, 0x1D468),  # bold and italic letters
     0x210E,  # the italic h
     *range(0x1D6E2, 0x1D71C),  # italic Greek
