@@ -10,12 +10,9 @@ import base64
 import html
 import inspect
 import io
-import os
 import re
-import tempfile
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -23,26 +20,31 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from IPython.display import display
-from PIL import Image
+from material import digits, input_of, network, photograph
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-import binnet
-import binnet_datasets
+__all__ = [
+    "axes",
+    "bits",
+    "check",
+    "claim",
+    "digits",
+    "input_of",
+    "maps",
+    "network",
+    "photograph",
+    "put",
+    "show",
+    "source",
+    "table",
+]
 
-Float = npt.NDArray[np.float32]
-
-BLUE, ORANGE, GREEN, PURPLE, RED = (
-    "#3a86c8",
-    "#e0783a",
-    "#2e9e6b",
-    "#a864c0",
-    "#d04a5a",
-)  # readable on both pages
+# Readable on white and on black.
+BLUE, ORANGE, GREEN, PURPLE, RED = "#3a86c8", "#e0783a", "#2e9e6b", "#a864c0", "#d04a5a"
 _NARROW = 3.6  # inches: a phone
 _INK = "#010203"  # stands for the colour of the page's text, light or dark
-_CACHE = Path(__file__).resolve().parent / "_build" / "live"
 
 matplotlib.use("Agg")
 plt.rcParams.update(
@@ -235,76 +237,3 @@ def source(function: Callable[..., Any]) -> None:
         argument.annotation = None
     code = highlight(ast.unparse(definition), PythonLexer(), HtmlFormatter(nowrap=True))
     put(f'<div class="highlight"><pre>{code}</pre></div>')
-
-
-# ---------------------------------------------------------------------------------------------- material
-
-
-def photograph(height: int = 224) -> Float:
-    """Grace Hopper, photographed by the US Navy (public domain; comes with matplotlib): float32 (H, W, 3) in [0, 1]."""
-    from matplotlib import cbook
-
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        image = Image.open(file).convert("RGB")
-    image = image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.float32) / 255
-
-
-def digits() -> tuple[Float, npt.NDArray[np.int64], Float, npt.NDArray[np.int64]]:
-    """The built-in digits, normalised: training images (N, 8, 8, 1) and labels (N,), then those of the test."""
-    data = binnet_datasets.load("digits")
-    mean, std = data.mean_std()
-    parts = []
-    for split in (data.train, data.test):
-        parts += [*next(binnet_datasets.batches(split, len(split), mean=mean, std=std))]
-    return tuple(parts)  # type: ignore[return-value]
-
-
-def network(binarize: str = "xnor", epochs: int = 8, **options: Any) -> Any:
-    """LeNet-5 trained on the built-in digits in a few seconds, in evaluation mode.
-
-    The same arguments give the same weights; they are kept for the other pages of this build.
-    """
-    build: Any = binnet.models.build
-    net = build("lenet5", binarize=binarize, num_classes=10, in_channels=1, image_size=8, seed=0, **options)
-    words = "-".join(f"{name}={value}" for name, value in sorted(options.items()))
-    kept = _CACHE / f"lenet5-{binarize}-{epochs}-{words}.npz"
-    if kept.exists():
-        with np.load(kept) as arrays:
-            net.load_state_dict(dict(arrays))
-    else:
-        _train(net, epochs)
-        _keep(kept, net.state_dict())
-    net.eval()
-    return net
-
-
-def _train(net: Any, epochs: int) -> None:
-    x, labels, _, _ = digits()
-    optimiser = binnet.optim.Adam(net.parameters(), lr=1e-3)
-    for epoch in range(epochs):
-        order = np.random.default_rng(epoch).permutation(len(x))
-        for part in np.array_split(order, len(x) // 64):
-            loss = binnet.cross_entropy(net(binnet.Tensor(x[part])), labels[part])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-
-
-def _keep(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Written whole or not at all: pages run side by side."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, **arrays)
-    os.replace(file.name, path)
-
-
-def input_of(net: Any, layer: str, images: Float) -> Float:
-    """What reaches a layer of a network (by name) when it sees these images."""
-    x = binnet.Tensor(images)
-    with binnet.no_grad():
-        for name, module in net.children():
-            if name == layer:
-                return x.data  # type: ignore[no-any-return]
-            x = module(x)
-    raise ValueError(f"there is no layer {layer!r}; there are: {', '.join(name for name, _ in net.children())}")

@@ -1,0 +1,90 @@
+"""What the pages look at: a photograph, digits, networks trained on them. Pages find all of it in :mod:`live`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+import binnet
+import binnet_datasets
+
+Float = npt.NDArray[np.float32]
+
+_CACHE = Path(__file__).resolve().parent / "_build" / "live"
+
+
+def photograph(height: int = 224) -> Float:
+    """Grace Hopper, photographed by the US Navy (public domain; comes with matplotlib): float32 (H, W, 3) in [0, 1]."""
+    from matplotlib import cbook
+
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        image = Image.open(file).convert("RGB")
+    image = image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
+    return np.asarray(image, np.float32) / 255
+
+
+def digits() -> tuple[Float, npt.NDArray[np.int64], Float, npt.NDArray[np.int64]]:
+    """The built-in digits, normalised: training images (N, 8, 8, 1) and labels (N,), then those of the test."""
+    data = binnet_datasets.load("digits")
+    mean, std = data.mean_std()
+    parts = []
+    for split in (data.train, data.test):
+        parts += [*next(binnet_datasets.batches(split, len(split), mean=mean, std=std))]
+    return tuple(parts)  # type: ignore[return-value]
+
+
+def network(binarize: str = "xnor", epochs: int = 8, **options: Any) -> Any:
+    """LeNet-5 trained on the built-in digits in a few seconds, in evaluation mode.
+
+    The same arguments give the same weights; they are kept for the other pages of this build.
+    """
+    build: Any = binnet.models.build
+    net = build("lenet5", binarize=binarize, num_classes=10, in_channels=1, image_size=8, seed=0, **options)
+    words = "-".join(f"{name}={value}" for name, value in sorted(options.items()))
+    kept = _CACHE / f"lenet5-{binarize}-{epochs}-{words}.npz"
+    if kept.exists():
+        with np.load(kept) as arrays:
+            net.load_state_dict(dict(arrays))
+    else:
+        _train(net, epochs)
+        _keep(kept, net.state_dict())
+    net.eval()
+    return net
+
+
+def _train(net: Any, epochs: int) -> None:
+    x, labels, _, _ = digits()
+    optimiser = binnet.optim.Adam(net.parameters(), lr=1e-3)
+    for epoch in range(epochs):
+        order = np.random.default_rng(epoch).permutation(len(x))
+        for part in np.array_split(order, len(x) // 64):
+            loss = binnet.cross_entropy(net(binnet.Tensor(x[part])), labels[part])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+
+def _keep(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Written whole or not at all: pages run side by side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+        np.savez(file, **arrays)
+    os.replace(file.name, path)
+
+
+def input_of(net: Any, layer: str, images: Float) -> Float:
+    """What reaches a layer of a network (by name) when it sees these images."""
+    x = binnet.Tensor(images)
+    with binnet.no_grad():
+        for name, module in net.children():
+            if name == layer:
+                return x.data  # type: ignore[no-any-return]
+            x = module(x)
+    raise ValueError(f"there is no layer {layer!r}; there are: {', '.join(name for name, _ in net.children())}")
