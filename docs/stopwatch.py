@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import binnet_kernels as bk
 from binnet.bench.machine import Peak
@@ -22,21 +24,22 @@ def times(layer: Layer, names: Iterable[str], seconds: float = 0.4) -> dict[str,
         textbook.
     """
     work = Workload(layer)
-    found = {name: _shortest(work.calls[name], seconds) for name in names}
+    found = {name: _shortest(work.calls[name], seconds)[0] for name in names}
     return {name: time * (work.plain_factor if name == "plain" else 1) for name, time in found.items()}
 
 
-def limits(steps: int = 20_000) -> Peak:
+def limits(steps: int = 100_000) -> Peak:
     """Multiply-adds a second of loops that do nothing else, on registers alone: by popcount, and in float32."""
-    popcount = _shortest(lambda: baseline.popcount_peak(steps), 0.2)
-    fma = _shortest(lambda: baseline.fma_peak(steps), 0.2)
-    return Peak(baseline.popcount_peak(1) * steps / popcount, baseline.fma_peak(1) * steps / fma)
+    loops = (baseline.popcount_peak, baseline.fma_peak)
+    results = [_shortest(partial(loop, steps), 0.4) for loop in loops]
+    return Peak(*(macs / seconds for seconds, macs in results))
 
 
-def _shortest(call: Callable[[], object], seconds: float) -> float:
+def _shortest(call: Callable[[], Any], seconds: float) -> tuple[float, Any]:
+    """How long the shortest of many calls takes on one thread, and what it gives."""
     threads = bk.get_num_threads()
     bk.set_num_threads(1)
-    call()  # compiles
+    result = call()  # compiles
     taken = []
     end = perf_counter() + seconds
     while len(taken) < 5 or perf_counter() < end:
@@ -44,4 +47,4 @@ def _shortest(call: Callable[[], object], seconds: float) -> float:
         call()
         taken.append(perf_counter() - start)
     bk.set_num_threads(threads)
-    return min(taken)
+    return min(taken), result
