@@ -70,7 +70,7 @@ def _memory(axes: Any, rows: Sequence[Row]) -> None:
 
 def _speed(axes: Any, rows: Sequence[Row], key: str, title: str) -> None:
     x = [row[key] for row in rows]
-    axes.plot(x, [row["theory"] for row in rows], "--", color=_THEORY, label="theory S (section 3.3)")
+    axes.plot(x, [row["theory"] for row in rows], "--", color=_THEORY, label="theory S (section 4.1)")
     axes.plot(x, [row["plain_ratio"] for row in rows], "o-", color=_BINARY, label="over plain float loops")
     axes.plot(x, [row["float32_ratio"] for row in rows], "s-", color=_FLOAT, label="over binnet's float32")
     labels = {"channels": "channels", "kernel_size": "filter size (rows and columns)"}

@@ -34,7 +34,7 @@ class Layer:
 
     @property
     def theory(self) -> float:
-        """The paper's speed-up over float (section 3.3): S = 64 c N_W / (c N_W + 64), with N_W the filter's area."""
+        """The paper's speed-up over float (section 4.1): S = 64 c N_W / (c N_W + 64), with N_W the filter's area."""
         taps = self.channels * self.kernel_size**2
         return 64 * taps / (taps + 64)
 

@@ -62,7 +62,7 @@ _FLOATS = (
     "× float32 compares with binnet's own float32 convolution, vectorised and on as many threads.",
     "× plain compares with textbook float32 loops, compiled but not vectorised, on one thread: the kind of baseline "
     "that the paper's 58 refers to. With ~, only the first rows of one image were run and the time was scaled up.",
-    "S is the paper's expectation (section 3.3), 64·c·N_W / (c·N_W + 64): 64 signs in one operation against one "
+    "S is the paper's expectation (section 4.1), 64·c·N_W / (c·N_W + 64): 64 signs in one operation against one "
     "float multiply-add in one. It knows no vectors; binnet's binary layer has them, and plain loops do not.",
 )
 
