@@ -131,7 +131,7 @@ class SGD(Optimizer):
         kernels().sgd_update(data, grad, state["momentum"], *rule)
 
     def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (self.lr, self.momentum, self.nesterov, decay, clip, late.rule, late.mean_alpha, True)
+        rule = (self.lr, self.momentum, self.nesterov, decay, clip, late.rule, late.mean_alpha, True, late.bits)
         kernels().sgd_update_filters(late.weight, late.grad_hat, late.alpha, state["momentum"], *rule)
 
 
@@ -164,7 +164,18 @@ class Adam(Optimizer):
         kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
 
     def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip, late.rule, late.mean_alpha, True)
+        rule = (
+            int(self.steps),
+            self.lr,
+            self.betas,
+            self.eps,
+            decay,
+            clip,
+            late.rule,
+            late.mean_alpha,
+            True,
+            late.bits,
+        )
         kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, state["mean"], state["square"], *rule)
 
 

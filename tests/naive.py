@@ -432,31 +432,37 @@ def naive_weight_hat(weight, alpha):
     return hat
 
 
-def naive_grad_alpha(grad_hat, weight):
+def naive_grad_alpha(grad_hat, weight, levels=None):
+    """With ``levels`` in the place of the signs of the weights when they are given."""
     grad = np.zeros(len(weight))
     for i in np.ndindex(weight.shape):
-        grad[i[0]] += -float(grad_hat[i]) if weight[i] < 0 else float(grad_hat[i])
+        sign = -1.0 if weight[i] < 0 else 1.0
+        grad[i[0]] += float(grad_hat[i]) * (sign if levels is None else float(levels[i]))
     return grad
 
 
-def naive_weight_gradient(grad_hat, weight, alpha, rule="exact", mean_alpha=True):
-    """The gradient, and the size of the terms that were added: a list of one pair."""
+def naive_weight_gradient(grad_hat, weight, alpha, rule="exact", mean_alpha=True, levels=None, ratio=1.0):
+    """The gradient, and the size of the terms that were added: a list of one pair.
+
+    ``levels`` take the place of signs in the sum, for an alpha that is ``ratio`` times the mean of |W|.
+    """
     grad, size = np.zeros(weight.shape), np.zeros(weight.shape)
-    through_alpha, n = naive_grad_alpha(grad_hat, weight), weight[:1].size
+    through_alpha, share = naive_grad_alpha(grad_hat, weight, levels), ratio / weight[:1].size
     for i in np.ndindex(weight.shape):
         g, s = float(grad_hat[i]), -1 if weight[i] < 0 else 1
         straight = g * float(alpha[i[0]]) if abs(weight[i]) <= 1 else 0.0
-        of_alpha = {"exact": s * through_alpha[i[0]], "paper": g}.get(rule, 0.0) / n if mean_alpha else 0.0
+        of_alpha = {"exact": s * through_alpha[i[0]], "paper": g}.get(rule, 0.0) * share if mean_alpha else 0.0
         terms = (g,) if rule == "plain" else (straight, of_alpha)
         grad[i], size[i] = sum(terms), sum(map(abs, terms))
     return [(grad, size)]
 
 
-def naive_filters(update):
+def naive_filters(update, gradient=naive_weight_gradient):
     """Of the gradient that a rule gives: new weights and moments, with the size of what was added."""
 
-    def oracle(weight, grad_hat, alpha, *moments, rule, mean_alpha, **options):
-        ((grad, size),) = naive_weight_gradient(grad_hat, weight, alpha, rule, mean_alpha)
+    def oracle(weight, grad_hat, alpha, *moments, rule, mean_alpha, bits=None, **options):
+        more = {} if bits is None else {"bits": bits}
+        ((grad, size),) = gradient(grad_hat, weight, alpha, rule, mean_alpha, **more)
         return update(weight, grad, *moments, size=size, **options)
 
     return oracle

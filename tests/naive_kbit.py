@@ -5,7 +5,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from naive import naive_conv2d, naive_pack_signs, naive_scale_map, naive_weight_alpha
+from naive import (
+    naive_conv2d,
+    naive_grad_alpha,
+    naive_pack_signs,
+    naive_scale_map,
+    naive_weight_alpha,
+    naive_weight_gradient,
+)
 
 RANGES = {1: 1.0, 2: 1.8719, 3: 2.5706, 4: 3.1508, 5: 3.6549, 6: 4.1083, 7: 4.5258, 8: 4.9158}
 
@@ -34,19 +41,47 @@ def naive_weight_range(weight, bits):
     return naive_weight_alpha(weight).astype(np.float32) * np.float32(RANGES[bits])
 
 
-def naive_weight_levels(weight, bits):
-    """(2^k - 1) q_k(W / alpha), with 1 / alpha and the product rounded to float32; of one bit the sign."""
+def naive_weight_levels(weight, bits, ranges=None):
+    """(2^k - 1) q_k(W / alpha), with 1 / alpha and the product rounded to float32; of one bit the sign.
+
+    ``ranges``: alpha, when it is another one.
+    """
     weight = np.asarray(weight, np.float32)
     stretched = weight.copy()
-    for o, alpha in enumerate(naive_weight_range(weight, bits)):
+    for o, alpha in enumerate(naive_weight_range(weight, bits) if ranges is None else ranges):
         if bits > 1:
             stretched[o] = weight[o] * (np.float32(1) / alpha if alpha > 0 else np.float32(0))
     return naive_levels(stretched, bits)
 
 
-def naive_quantise_weight(weight, bits):
+def naive_quantise_weight(weight, bits, ranges=None):
     """q_k(W / alpha), rounded to float32."""
-    return (naive_weight_levels(weight, bits) / (2**bits - 1)).astype(np.float32)
+    return (naive_weight_levels(weight, bits, ranges) / (2**bits - 1)).astype(np.float32)
+
+
+def naive_weight_planes(weight, bits):
+    """Those of the levels, tap by tap."""
+    return naive_pack_planes(naive_weight_levels(weight, bits) / (2**bits - 1), bits)
+
+
+def naive_level_hat(weight, alpha, bits):
+    """alpha q_k(W / r), one product of float32 numbers."""
+    levels, hat = naive_quantise_weight(weight, bits), np.zeros(weight.shape, np.float32)
+    for i in np.ndindex(weight.shape):
+        hat[i] = levels[i] * alpha[i[0]]
+    return hat
+
+
+def naive_level_grad_alpha(grad_hat, weight, bits):
+    """Σ g q of each filter, and the size of the terms: a list of one pair."""
+    levels = naive_quantise_weight(weight, bits)
+    return [(naive_grad_alpha(grad_hat, weight, levels), naive_grad_alpha(np.abs(grad_hat), weight, np.abs(levels)))]
+
+
+def naive_level_gradient(grad_hat, weight, alpha, rule="exact", mean_alpha=True, bits=1):
+    """As :func:`naive_weight_gradient`, with the levels of W / alpha."""
+    levels = naive_quantise_weight(weight, bits, alpha)
+    return naive_weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, levels, RANGES[bits])
 
 
 def naive_pack_planes(x, bits):

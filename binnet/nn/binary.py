@@ -106,11 +106,11 @@ class BinaryLayer(Module):
     def _first_scales(self) -> Float:
         if init.is_outline(self.weight.data):
             return np.zeros(len(self.weight.data), np.float32)
-        return ops.KbitRule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.data, None)[1]
+        return ops.Rule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.data, None)[1]
 
     def binary_weight(self) -> tuple[Float, Float]:
         """The array whose signs (levels) the layer computes with, and the scales α (O,); to pack the layer."""
-        rule = ops.KbitRule(self.scale, center=self.center, bits=self.weight_bits)
+        rule = ops.Rule(self.scale, center=self.center, bits=self.weight_bits)
         return rule.binary_weight(self.weight.data, None if self.alpha is None else self.alpha.data)
 
     @property

@@ -1,11 +1,11 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
-from .binarize import LateWeightGradient, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
+from .binarize import LateWeightGradient, Rule, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
 from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, linear
 from .conv_norm import conv2d_norm_relu
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
-from .kbit import KbitRule, kbit_conv2d, kbit_linear, quantise
+from .kbit import kbit_conv2d, kbit_linear, quantise
 from .loss import cross_entropy, squared_hinge
 from .norm import Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
@@ -13,9 +13,9 @@ from .reduce import global_average, mean, sum
 from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
-    "KbitRule",
     "LateWeightGradient",
     "Rounding",
+    "Rule",
     "Statistics",
     "add",
     "as_pixels",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from binnet_kernels import checks
 from binnet_kernels.checks import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 from binnet_kernels.checks import Float
 
@@ -33,7 +34,7 @@ def centred(weight: Float) -> Float:
     return weight - mean
 
 
-def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) -> tuple[Float, Float]:
+def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool, bits: int = 1) -> tuple[Float, Float]:
     """What is binarised, and its scales; training, evaluation and packing all ask here.
 
     Parameters
@@ -45,15 +46,17 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) 
         ``"mean"``: Eq. 6. ``"learned"``: ``alpha``. ``"none"``: 1 (BinaryConnect, BNN).
     center
         Whether to subtract the mean over input channels first.
+    bits
+        Of each weight. With several, α is that of Eq. 6 times a constant, see :func:`binnet_kernels.weight_range`.
 
     Returns
     -------
-    latent : (O, ..., C), the array whose signs are taken (``weight`` itself unless centred)
+    latent : (O, ..., C), the array whose signs (levels) are taken (``weight`` itself unless centred)
     alpha : (O,)
     """
     latent = centred(weight) if center else weight
     if scale == "mean":
-        return latent, weight_alpha(latent)
+        return latent, kernels().weight_range(latent, bits)
     if scale == "none":
         return latent, np.ones(len(latent), np.float32)
     if scale != "learned":
@@ -64,7 +67,13 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool) 
 
 
 def grad_weight(
-    grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True, out: Float | None = None
+    grad_hat: Float,
+    weight: Float,
+    alpha: Float,
+    rule: str,
+    mean_alpha: bool = True,
+    out: Float | None = None,
+    bits: int = 1,
 ) -> Float:
     """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
@@ -78,6 +87,8 @@ def grad_weight(
         False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
     out : (O, ...), optional
         Where to write; it may be ``grad_hat``.
+    bits
+        Of each weight.
 
     Raises
     ------
@@ -86,13 +97,13 @@ def grad_weight(
     """
     if rule not in WEIGHT_GRADIENTS:
         raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
-    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out)
+    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out, bits=bits)
     return grad
 
 
-def grad_alpha(grad_hat: Float, weight: Float) -> Float:
+def grad_alpha(grad_hat: Float, weight: Float, bits: int = 1) -> Float:
     """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
-    total: Float = kernels().grad_alpha(grad_hat, weight)
+    total: Float = kernels().grad_alpha(grad_hat, weight, bits)
     return total
 
 
@@ -100,15 +111,18 @@ def grad_alpha(grad_hat: Float, weight: Float) -> Float:
 class Rule:
     """How a weight is binarised and differentiated: the options that all binary convolutions share.
 
+    With several ``bits`` it has levels in the place of signs.
+
     Raises
     ------
     ValueError
-        On construction, for words that there are not.
+        On construction, for words that there are not and numbers out of range.
     """
 
     scale: str = "mean"
     weight_gradient: str = "exact"
     center: bool = False
+    bits: int = 1
 
     def __post_init__(self) -> None:
         for value, words, name in (
@@ -117,10 +131,11 @@ class Rule:
         ):
             if value not in words:
                 raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(words)}")
+        checks.levels(self.bits, "weight_bits")
 
     def binary_weight(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
         """See :func:`binary_weight`."""
-        return binary_weight(weight, alpha, self.scale, self.center)
+        return binary_weight(weight, alpha, self.scale, self.center, self.bits)
 
     def gradients(
         self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
@@ -129,15 +144,12 @@ class Rule:
         grad: Float | LateGradient | None = None
         scales = None
         if ctx.needs_grad[-1] and self.scale == "learned":
-            scales = grad_alpha(grad_hat, latent)
+            scales = grad_alpha(grad_hat, latent, self.bits)
         if ctx.needs_grad[-2]:
-            late = LateWeightGradient(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean")
-            grad = self.through_centring(late.finish()) if self.center else late
+            rule = self.weight_gradient, self.scale == "mean", self.bits
+            late = LateWeightGradient(grad_hat, latent, alpha, *rule)
+            grad = centred(late.finish()) if self.center else late  # a symmetric projection: its transpose is itself
         return grad, scales
-
-    def through_centring(self, grad: Float) -> Float:
-        """From the gradient of the latent weight to that of the stored one."""
-        return centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +164,7 @@ class LateWeightGradient(LateGradient):
     alpha: Float
     rule: str
     mean_alpha: bool
+    bits: int
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -159,4 +172,5 @@ class LateWeightGradient(LateGradient):
         return self.weight.shape
 
     def finish(self) -> Float:
-        return grad_weight(self.grad_hat, self.weight, self.alpha, self.rule, self.mean_alpha, out=self.grad_hat)
+        rule = self.rule, self.mean_alpha
+        return grad_weight(self.grad_hat, self.weight, self.alpha, *rule, out=self.grad_hat, bits=self.bits)

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from binnet_kernels import checks
 from binnet_kernels.checks import Float, Pair, pair
 
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
-from .binarize import Rule, centred
+from .binarize import Rule
 from .conv import as_pixels, as_rows
 
 
@@ -53,7 +52,7 @@ def kbit_conv2d(
     scale
         α: ``"mean"``, the range of the weights; ``"learned"``; ``"none"``, 1.
     weight_gradient, center
-        As for :func:`bwn_conv2d`, see :class:`KbitRule`.
+        As for :func:`bwn_conv2d`, see :func:`binnet_kernels.weight_gradient`.
 
     Returns
     -------
@@ -65,7 +64,7 @@ def kbit_conv2d(
     ValueError
         For wrong words, numbers out of range, and shapes that do not fit together.
     """
-    rule = KbitRule(scale, weight_gradient, center, weight_bits)
+    rule = Rule(scale, weight_gradient, center, weight_bits)
     options = _Options(act_bits, stride, padding, pad_value, use_k, rule)
     return _KbitConv2d.apply(x, weight, alpha_param, options=options)
 
@@ -87,72 +86,6 @@ def quantise(x: Tensor, bits: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class KbitRule(Rule):
-    """How weights become levels and are differentiated.
-
-    Of the three rules, with r = c ‖W‖₁ / n, q = q_k(W / r), s = sign W and m = 1[|W| <= 1]:
-
-    ========= ========================== ==========================================================
-    ``exact`` (c s/n) Σⱼ gⱼ qⱼ + α m g   chain rule through α, straight-through levels
-    ``paper`` g (c/n + α m)              as printed in section 3.1, with the derivative of this α
-    ``plain`` g                          Algorithm 1 as printed
-    ========= ========================== ==========================================================
-
-    With one bit they are those of :func:`grad_weight`.
-    """
-
-    bits: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.levels(self.bits, "weight_bits")
-
-    def binary_weight(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
-        """The array whose levels are taken, and the scales of the result."""
-        if self.scale != "mean":
-            return super().binary_weight(weight, alpha)
-        latent = centred(weight) if self.center else weight
-        return latent, kernels().weight_range(latent, self.bits)
-
-    def levels(self, latent: Float) -> Float:
-        """q_k(W / r), float32."""
-        levels: Float = kernels().quantise_weight(latent, self.bits)
-        return levels
-
-    def gradients(
-        self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
-    ) -> tuple[Float | None, Float | None]:
-        """Gradients of the stored weight and of the learned scales, from those of ``q α``."""
-        along = np.einsum("oi,oi->o", *(_rows(a) for a in (grad_hat, self.levels(latent))), dtype=np.float64)
-        grad = scales = None
-        if ctx.needs_grad[-1] and self.scale == "learned":
-            scales = along.astype(np.float32)
-        if ctx.needs_grad[-2]:
-            grad = self._grad_weight(grad_hat, latent, alpha, along)
-        return grad, scales
-
-    def _grad_weight(self, grad_hat: Float, latent: Float, alpha: Float, along: Any) -> Float:
-        if self.weight_gradient == "plain":
-            grad = grad_hat
-        else:
-            share, through_alpha, factor = self._derivative(latent), np.zeros_like(alpha), 0.0
-            if self.weight_gradient == "paper":
-                factor = share
-            else:
-                through_alpha = (along * share).astype(np.float32)
-            scales, through = (per_filter[:, None] for per_filter in (alpha, through_alpha))
-            g, w = _rows(grad_hat), _rows(latent)
-            grad = np.where(np.abs(w) <= 1, g * scales, np.float32(0)) + g * np.float32(factor)
-            grad = (grad + np.where(w < 0, -through, through)).reshape(latent.shape)
-        return self.through_centring(grad)
-
-    def _derivative(self, latent: Float) -> float:
-        """|∂α/∂W|: c/n, or 0 for an α that is no function of the weights."""
-        ratio = float(kernels().weight_range(np.ones((1, 1), np.float32), self.bits)[0])
-        return ratio * len(latent) / latent.size if self.scale == "mean" else 0.0
-
-
-@dataclass(frozen=True)
 class _Options:
     """See :func:`kbit_conv2d`."""
 
@@ -161,7 +94,7 @@ class _Options:
     padding: Pair
     pad_value: int
     use_k: bool
-    rule: KbitRule
+    rule: Rule
 
 
 class _KbitConv2d(Function):
@@ -178,12 +111,13 @@ class _KbitConv2d(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x, latent, scales, o = ctx.saved
-        grad_x = None
+        grad_x, bits = None, o.rule.bits
         if o.use_k:
             grad = grad * kernels().scale_map(x, latent.shape[1:3], o.stride, o.padding)
         if ctx.needs_grad[0]:
-            hat = o.rule.levels(latent) * scales[:, None, None, None]
+            hat = kernels().weight_hat(latent, scales, bits)
             grad_x = kernels().conv2d_grad_input(grad, hat, x.shape, o.stride, o.padding)
+            del hat  # as large as the weights, and another such array comes
             grad_x = _clipped(grad_x, x)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
@@ -207,10 +141,6 @@ class _Quantise(Function):
 def _clipped(grad: Float, x: Float) -> Float:
     """The straight-through gradient of levels: ``grad`` where |x| <= 1, else 0."""
     return np.multiply(grad, np.abs(x) <= 1, dtype=np.float32)
-
-
-def _rows(array: Float) -> Float:
-    return array.reshape(len(array), -1)
 
 
 def _bordered(levels: Float, options: _Options) -> Float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .fused_real import FusedConv2d
     from .gemm import xnor_gemm
     from .kbit import FusedKbitConv2d, KbitConv2d, KbitLinear
-    from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_range
+    from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
     from .packed import bind_map, bind_pack_with_k, bind_pool_bits
@@ -59,7 +59,7 @@ _NAMES_IN = {
     "fused_real": ("FusedConv2d",),
     "gemm": ("xnor_gemm",),
     "kbit": ("FusedKbitConv2d", "KbitConv2d", "KbitLinear"),
-    "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_range"),
+    "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_planes", "weight_range"),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
     "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
@@ -142,6 +142,7 @@ __all__ = [
     "weight_alpha",
     "weight_gradient",
     "weight_hat",
+    "weight_planes",
     "weight_range",
     "xnor_gemm",
 ]

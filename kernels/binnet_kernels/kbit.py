@@ -24,13 +24,14 @@ from .checks import Float, Ints, Pair, Window, Words
 from .finish import NONE, Bits, Finish, Run, bits_map, check_map, outputs
 from .fused import filter_halves, nothing, signs_of_halves, sizes_of
 from .geometry import Indices, Sliding, border_classes, sliding
-from .kbit_levels import pack_levels, pack_planes, quantise_weight, weight_range
+from .kbit_levels import weight_planes, weight_range
+from .level_lanes import pack_levels
 from .pixels import as_floats, changed, store, times_pixels
 from .scale import scale_map
 from .simd import HALVES, LANES, twin
 from .tail import run_tail, times_columns
 from .tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
-from .xnor import in_rows, interleaved, rows_as_pixels, tap_sums, whole_blocks
+from .xnor import half_words, in_rows, interleaved, rows_as_pixels, tap_sums, whole_blocks
 
 _WORTH_SHARING = 1 << 15  # values to pack, some 5 µs: as long as it takes to wake the other threads
 
@@ -40,8 +41,8 @@ class FusedKbitConv2d:
 
     Parameters
     ----------
-    planes : uint64 (k, ceil(n / 64))
-        Those of the n weights in OHWI order, as :func:`pack_planes` packs them.
+    planes : uint64 (k, ceil(n / 64)) or (k, O, KH, KW, ceil(C / 64))
+        Those of the n weights in OHWI order, as :func:`pack_planes` packs them, or as :func:`weight_planes` does.
     shape : (O, KH, KW, C)
     act_bits : int
         m, from 1 to 8.
@@ -67,13 +68,16 @@ class FusedKbitConv2d:
         alpha: Any = None,
         use_k: bool = False,
     ) -> None:
-        planes = checks.packed(planes, int(np.prod(shape)), "planes", 2)
+        tap_by_tap = np.ndim(planes) == 5
+        planes = checks.packed(
+            planes, shape[3] if tap_by_tap else int(np.prod(shape)), "planes", 5 if tap_by_tap else 2
+        )
         self.levels = checks.levels_of_both(act_bits, len(planes), int(np.prod(shape[1:])))
         self.shape, self.window, self.act_bits = shape, Window.of(shape[1:3], stride, padding), int(act_bits)
         self.pad_value, self.use_k, self.weight_bits = checks.pad_value(pad_value), bool(use_k), len(planes)
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
         self.columns = whole_blocks(shape[0])
-        halves = np.stack([filter_halves(plane, shape) for plane in planes])
+        halves = np.stack([half_words(p, shape[3]) if tap_by_tap else filter_halves(p, shape) for p in planes])
         whole = np.pad(halves, ((0, 0), (0, self.columns - shape[0]), (0, 0)))  # each plane in blocks of its own
         self._weight = interleaved(whole.reshape(len(planes) * self.columns, halves.shape[2]))
         sums = tap_sums(halves.reshape(len(planes), *shape[:3], -(-shape[3] // 32)), shape[3])
@@ -196,7 +200,7 @@ class KbitConv2d:
         weight = checks.filters(weight, 4)
         checks.levels(weight_bits, "weight_bits")
         self.alpha = checks.alpha(alpha, weight, partial(weight_range, bits=weight_bits))
-        planes = pack_planes(quantise_weight(weight, weight_bits).ravel(), weight_bits)
+        planes = weight_planes(weight, weight_bits)
         self._fused = FusedKbitConv2d(planes, weight.shape, act_bits, stride, padding, pad_value, self.alpha, use_k)
         bias, none, one = checks.bias(bias, len(weight)), np.zeros_like(self.alpha), np.ones_like(self.alpha)
         self._finish = Finish() if bias is None else Finish([("norm", none, one, bias)])
@@ -279,7 +283,8 @@ def _pack_image(x, planes, n, h, w, c, ph, pw, bits, levels):
     for line in prange(n * h):
         target = ((line // h * (h + 2 * ph) + line % h + ph) * wide + pw) * halves
         for col in range(w):
-            pack_levels(x, (line * w + col) * c, c, bits, levels, planes, target + col * halves, step)
+            start = (line * w + col) * c
+            pack_levels(x, start, c, np.float32(1), bits, levels, planes, target + col * halves, step)
 
 
 @kernel

@@ -13,17 +13,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import prange, types
+from numba import prange
 
 from . import checks
-from ._jit import helper, kernel
+from ._jit import kernel
 from .checks import Float, Words
-from .kbit_ranges import RANGES, stretch
+from .kbit_ranges import RANGES
+from .lanes import WIDTH, all_lanes, first_lanes, store_lanes
+from .level_lanes import filter_stretch, levels_at, pack_levels
 from .scale import weight_alpha
-from .simd import Vector, lane_mask, masked_load, spread, twin
 
-_HALF = Vector(types.uint32, 32)  # codes of as many values as a half word has bits
 _RUN = 4096  # values that one thread takes at a time
 
 
@@ -52,7 +51,7 @@ def quantise_input(x: Any, bits: int) -> Float:
     x, levels = checks.floats(x, "x"), checks.levels(bits, "bits")
     y: Float = np.empty_like(x)
     if x.size:
-        _quantise(x.ravel(), np.ones(1, np.float32), y.ravel(), -(-x.size // _RUN), _RUN, x.size, levels, 0)
+        _quantise(x.ravel(), y.ravel(), -(-x.size // _RUN), x.size, levels)
     return y
 
 
@@ -99,12 +98,49 @@ def quantise_weight(weight: Any, bits: int) -> Float:
     TypeError, ValueError
         As :func:`weight_range`.
     """
-    weight, levels = checks.filters(weight), checks.levels(bits, "bits")
-    y: Float = np.empty_like(weight)
+    weight = checks.filters(weight)
+    return scaled_levels(weight, np.ones(len(weight), np.float32), bits)
+
+
+def scaled_levels(weight: Float, alpha: Float, bits: int) -> Float:
+    """``alpha q_k(W / r)`` with r from :func:`weight_range`."""
+    levels, y = checks.levels(bits, "bits"), np.empty_like(weight)
     if len(weight):
-        factor = stretch(weight_range(weight, bits), bits)
-        _quantise(weight.ravel(), factor, y.ravel(), len(weight), weight[0].size, weight.size, levels, 1)
+        sizes = len(weight), weight[0].size, levels, ratio_of(bits)
+        _scaled_levels(weight.ravel(), alpha, y.ravel(), *sizes)
     return y
+
+
+def ratio_of(bits: int) -> np.float32:
+    """What compiled code takes for the range of weights over their mean |W|: 0 for one bit, which needs none."""
+    return np.float32(RANGES[bits - 1] if bits > 1 else 0)
+
+
+def weight_planes(weight: Any, bits: int) -> Words:
+    """The planes of the levels of weights, :func:`pack_planes` of :func:`quantise_weight` in one pass.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) or (O, I) of real numbers
+    bits : int
+        k, from 1 to 8.
+
+    Returns
+    -------
+    uint64 (k, O, KH, KW, ceil(C / 64)) or (k, O, ceil(I / 64))
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`weight_range`.
+    """
+    weight, levels = checks.filters(weight), checks.levels(bits, "bits")
+    c = weight.shape[-1]
+    words = np.zeros((int(bits), *weight.shape[:-1], -(-c // 64)), np.uint64)
+    if words.size:
+        sizes = len(weight), weight[0].size // c, c, int(bits), levels, ratio_of(bits)
+        _pack_filters(weight.ravel(), words.ravel().view(np.uint32), *sizes)
+    return words
 
 
 def pack_planes(x: Any, bits: int) -> Words:
@@ -134,88 +170,39 @@ def pack_planes(x: Any, bits: int) -> Words:
     return words
 
 
-# ------------------------------------------------------------------ 32 codes at a time
-
-
-def _level_codes(x: Any, index: int, keep: int, levels: int) -> Any:
-    codes, count = np.zeros(32, np.uint32), min(keep, 32)
-    codes[:count] = [code_of(value, levels) for value in x[index : index + count]]
-    return codes
-
-
-@twin(_level_codes)
-def level_codes(context: Any, x: Any, index: Any, keep: Any, levels: Any) -> Any:
-    """The codes of the first ``keep`` of 32 floats, 0 after them; ``levels`` is L."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        x, index, keep, levels = args
-        floats, ints = ir.VectorType(ir.FloatType(), 32), _HALF.llvm_type
-        one, minus_one, shift = (ir.Constant(t, [v] * 32) for t, v in ((floats, 1.0), (floats, -1.0), (ints, 1)))
-        y = masked_load(context, builder, sig.args[0], x, index, keep, floats)
-        y = builder.select(builder.fcmp_ordered("<", y, one), y, one)  # NaN becomes 1
-        y = builder.select(builder.fcmp_ordered(">", y, minus_one), y, minus_one)
-        y = builder.fmul(y, spread(builder, builder.sitofp(levels, ir.FloatType()), 32))
-        whole = builder.fptosi(y, ints)  # towards 0: one too many where that is above
-        above = builder.sext(builder.fcmp_ordered(">", builder.sitofp(whole, floats), y), ints)
-        half = builder.ashr(builder.add(whole, above), shift)
-        middle = spread(builder, builder.trunc(builder.lshr(levels, ir.Constant(levels.type, 1)), ir.IntType(32)), 32)
-        return builder.select(lane_mask(builder, keep, 32), builder.sub(middle, half), ir.Constant(ints, [0] * 32))
-
-    return _HALF(x, types.intp, types.intp, types.intp), build
-
-
-def _plane_half(codes: Any, plane: int) -> Any:
-    return np.packbits((codes >> np.uint32(plane)) & 1 == 1, bitorder="little").view("<u4")[0]
-
-
-@twin(_plane_half)
-def plane_half(context: Any, codes: Any, plane: Any) -> Any:
-    """Bit ``plane`` of each code, as a half word."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        codes, plane = args
-        ints = _HALF.llvm_type
-        bit = builder.shl(ir.Constant(ir.IntType(32), 1), builder.trunc(plane, ir.IntType(32)))
-        chosen = builder.and_(codes, spread(builder, bit, 32))
-        return builder.bitcast(builder.icmp_unsigned("!=", chosen, ir.Constant(ints, [0] * 32)), ir.IntType(32))
-
-    return types.uint32(_HALF, types.intp), build
-
-
 # ---------------------------------------------------------------------------------------------- kernels
 
 
-@helper
-def code_of(value, levels):
-    """The code of one float, from 0 for the highest level to L for the lowest."""
-    y = value if value < np.float32(1) else np.float32(1)
-    y = (y if y > np.float32(-1) else np.float32(-1)) * np.float32(levels)
-    whole = int(y)
-    if np.float32(whole) > y:
-        whole -= 1
-    return levels // 2 - (whole >> 1)
-
-
-@helper
-def pack_levels(x, start, n, planes, levels, halves, target, step):
-    """Pack ``x[start:start + n]``: ceil(n / 32) half words of each plane, planes ``step`` apart, from ``target`` on."""
-    for i in range((n + 31) // 32):
-        codes = level_codes(x, start + 32 * i, n - 32 * i, levels)
-        for plane in range(planes):
-            halves[target + plane * step + i] = plane_half(codes, plane)
+@kernel
+def _quantise(x, y, runs, size, levels):
+    for run in prange(runs):
+        for i in range(run * _RUN, min((run + 1) * _RUN, size), WIDTH):
+            lanes = first_lanes(min((run + 1) * _RUN, size) - i)
+            store_lanes(y, i, levels_at(x, i, lanes, np.float32(1), levels), lanes)
 
 
 @kernel
-def _quantise(x, factor, y, rows, n, size, levels, factor_step):
-    for row in prange(rows):
-        scale = factor[row * factor_step]
-        for i in range(row * n, min((row + 1) * n, size)):
-            code = code_of(x[i] * scale, levels)
-            y[i] = np.float32(levels - 2 * code) / np.float32(levels)
+def _scaled_levels(weight, alpha, y, filters, n, levels, ratio):
+    """``alpha q_k(W / r)``; r is found just before, so that the second look at a filter finds it in the cache."""
+    for o in prange(filters):
+        factor, scale = filter_stretch(weight, o * n, n, ratio), all_lanes(alpha[o])
+        for i in range(0, n, WIDTH):
+            lanes = first_lanes(n - i)
+            store_lanes(y, o * n + i, levels_at(weight, o * n + i, lanes, factor, levels) * scale, lanes)
 
 
 @kernel
 def _pack_rows(x, halves, rows, n, planes, levels):
     count = (n + 63) // 64 * 2
     for row in prange(rows):
-        pack_levels(x, row * n, n, planes, levels, halves, row * count, rows * count)
+        pack_levels(x, row * n, n, np.float32(1), planes, levels, halves, row * count, rows * count)
+
+
+@kernel
+def _pack_filters(weight, halves, filters, taps, c, planes, levels, ratio):
+    count = (c + 63) // 64 * 2
+    step = filters * taps * count
+    for o in prange(filters):
+        factor = filter_stretch(weight, o * taps * c, taps * c, ratio)
+        for tap in range(o * taps, (o + 1) * taps):
+            pack_levels(weight, tap * c, c, factor, planes, levels, halves, tap * count, step)

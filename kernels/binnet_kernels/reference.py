@@ -38,6 +38,7 @@ from .reference_kbit import KbitLinear as KbitLinear
 from .reference_kbit import pack_planes as pack_planes
 from .reference_kbit import quantise_input as quantise_input
 from .reference_kbit import quantise_weight as quantise_weight
+from .reference_kbit import weight_planes as weight_planes
 from .reference_kbit import weight_range as weight_range
 from .reference_packed import FusedConv2d as FusedConv2d
 from .reference_packed import FusedXnorConv2d as FusedXnorConv2d

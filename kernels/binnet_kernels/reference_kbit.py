@@ -10,6 +10,7 @@ from . import checks
 from .checks import Float, Pair, Window, Words
 from .finish import Finish, Run, check_map, outputs
 from .kbit_ranges import RANGES, stretch
+from .reference_bits import pack_signs, weight_alpha
 from .reference_packed import patches, run_finish, signs_of
 
 
@@ -23,8 +24,6 @@ def quantise_input(x: Any, bits: int) -> Float:
 
 def weight_range(weight: Any, bits: int) -> Float:
     """See :func:`binnet_kernels.weight_range`."""
-    from .reference import weight_alpha
-
     checks.levels(bits, "bits")
     return weight_alpha(weight) * np.float32(RANGES[bits - 1])
 
@@ -32,15 +31,23 @@ def weight_range(weight: Any, bits: int) -> Float:
 def quantise_weight(weight: Any, bits: int) -> Float:
     """See :func:`binnet_kernels.quantise_weight`."""
     weight = checks.filters(weight)
-    factor = stretch(weight_range(weight, bits), bits).reshape(-1, *(1,) * (weight.ndim - 1))
+    return levels_within(weight, weight_range(weight, bits), bits)
+
+
+def levels_within(weight: Float, ranges: Float, bits: int) -> Float:
+    """q_k(W / r) for a range r of each filter."""
+    factor = stretch(ranges, bits).reshape(-1, *(1,) * (weight.ndim - 1))
     with np.errstate(invalid="ignore"):
         return quantise_input(weight * factor, bits)
 
 
+def weight_planes(weight: Any, bits: int) -> Words:
+    """See :func:`binnet_kernels.weight_planes`."""
+    return pack_planes(quantise_weight(weight, bits), bits)
+
+
 def pack_planes(x: Any, bits: int) -> Words:
     """See :func:`binnet_kernels.pack_planes`."""
-    from .reference import pack_signs
-
     levels = checks.levels(bits, "bits")
     codes = np.rint((1 - quantise_input(np.atleast_1d(x), bits)) * levels / 2).astype(np.int64)
     return np.stack([pack_signs(-(codes >> i & 1)) for i in range(bits)])
@@ -60,6 +67,9 @@ class FusedKbitConv2d:
         alpha: Any = None,
         use_k: bool = False,
     ) -> None:
+        if np.ndim(planes) == 5:
+            signs = signs_of(checks.packed(planes, shape[3], "planes").view(np.uint32), shape[3])
+            planes = pack_signs(signs.reshape(len(signs), -1))
         planes = checks.packed(planes, int(np.prod(shape)), "planes", 2)
         self.shape, self.window, self.act_bits = shape, Window.of(shape[1:3], stride, padding), act_bits
         self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
@@ -109,7 +119,7 @@ class KbitConv2d:
         weight = checks.filters(weight, 4)
         checks.levels(weight_bits, "weight_bits")
         self.alpha = checks.alpha(alpha, weight, lambda w: weight_range(w, weight_bits))
-        planes = pack_planes(quantise_weight(weight, weight_bits).ravel(), weight_bits)
+        planes = weight_planes(weight, weight_bits)
         self._fused = FusedKbitConv2d(planes, weight.shape, act_bits, stride, padding, pad_value, self.alpha, use_k)
         self.bias = checks.bias(bias, len(weight))
 

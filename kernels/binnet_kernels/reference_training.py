@@ -8,7 +8,9 @@ import numpy as np
 
 from . import checks
 from .checks import Float, Words
+from .kbit_ranges import RANGES
 from .reference_bits import pack_signs, weight_alpha
+from .reference_kbit import levels_within, quantise_weight
 
 # ---------------------------------------------------------------------------------------------- normalisation, loss
 
@@ -77,41 +79,53 @@ def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing:
 # ---------------------------------------------------------------------------------------------- binary weights
 
 
-def weight_hat(weight: Any, alpha: Any) -> Float:
+def weight_hat(weight: Any, alpha: Any, bits: int = 1) -> Float:
     """See :func:`binnet_kernels.weight_hat`."""
     weight = checks.filters(weight)
     alpha = _per_filter(checks.floats(alpha, "alpha", shape=(len(weight),)), weight)
-    hat: Float = np.where(weight < 0, -alpha, alpha)
+    hat: Float = quantise_weight(weight, bits) * alpha
     return hat
 
 
-def grad_alpha(grad_hat: Any, weight: Any) -> Float:
+def grad_alpha(grad_hat: Any, weight: Any, bits: int = 1) -> Float:
     """See :func:`binnet_kernels.grad_alpha`."""
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
-    signed = np.where(weight < 0, -grad_hat, grad_hat).reshape(len(weight), weight[:1].size)
-    total: Float = signed.sum(axis=1, dtype=np.float64).astype(np.float32)
-    return total
+    return _along(grad_hat, quantise_weight(weight, bits))
+
+
+def _along(grad_hat: Float, levels: Float) -> Float:
+    """Σⱼ gⱼ qⱼ of each filter."""
+    products = np.multiply(grad_hat, levels, dtype=np.float64).reshape(len(levels), levels[:1].size)
+    sums: Float = products.sum(axis=1).astype(np.float32)
+    return sums
 
 
 def weight_gradient(
-    grad_hat: Any, weight: Any, alpha: Any, rule: str = "exact", mean_alpha: bool = True, out: Any = None
+    grad_hat: Any,
+    weight: Any,
+    alpha: Any,
+    rule: str = "exact",
+    mean_alpha: bool = True,
+    out: Any = None,
+    bits: int = 1,
 ) -> Float:
     """See :func:`binnet_kernels.weight_gradient`."""
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
-    alpha = _per_filter(checks.floats(alpha, "alpha", shape=(len(weight),)), weight)
-    grad, n = checks.output(out, weight.shape), np.float32(np.prod(weight.shape[1:]))
+    alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
+    checks.levels(bits, "bits")
+    grad, share = checks.output(out, weight.shape), np.float32(RANGES[bits - 1] / np.prod(weight.shape[1:]))
     if checks.rule(rule) == "plain":
         grad[...] = grad_hat
         return grad
     through_alpha: Any = 0
     if mean_alpha and rule == "exact":
-        shared = _per_filter(grad_alpha(grad_hat, weight) / n, weight)
+        shared = _per_filter(_along(grad_hat, levels_within(weight, alpha, bits)) * share, weight)
         through_alpha = np.where(weight < 0, -shared, shared)
     elif mean_alpha:
-        through_alpha = grad_hat / n
-    grad[...] = np.where(np.abs(weight) <= 1, grad_hat * alpha, np.float32(0)) + through_alpha
+        through_alpha = grad_hat * share
+    grad[...] = np.where(np.abs(weight) <= 1, grad_hat * _per_filter(alpha, weight), np.float32(0)) + through_alpha
     return grad
 
 
@@ -185,9 +199,10 @@ def adam_update_filters(
     rule: str = "exact",
     mean_alpha: bool = True,
     keep: bool = False,
+    bits: int = 1,
 ) -> tuple[Float, Words]:
     """See :func:`binnet_kernels.adam_update_filters`."""
-    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep)
+    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep, bits)
     adam_update(weight, grad, mean, square, step, lr, betas, eps, decay, clip)
     return _binarised(weight)
 
@@ -205,18 +220,21 @@ def sgd_update_filters(
     rule: str = "exact",
     mean_alpha: bool = True,
     keep: bool = False,
+    bits: int = 1,
 ) -> tuple[Float, Words]:
     """See :func:`binnet_kernels.sgd_update_filters`."""
-    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep)
+    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep, bits)
     sgd_update(weight, grad, velocity, lr, momentum, nesterov, decay, clip)
     return _binarised(weight)
 
 
-def _grad_of_filters(grad_hat: Any, weight: Any, alpha: Any, rule: str, mean_alpha: bool, keep: bool) -> Float:
+def _grad_of_filters(
+    grad_hat: Any, weight: Any, alpha: Any, rule: str, mean_alpha: bool, keep: bool, bits: int
+) -> Float:
     grad_hat = checks.in_place(grad_hat, "grad_hat", np.shape(weight)) if keep else grad_hat
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=np.shape(weight))
     checks.in_place(weight, "weight", grad_hat.shape)
-    return weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=grad_hat if keep else None)
+    return weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=grad_hat if keep else None, bits=bits)
 
 
 def _binarised(weight: Float) -> tuple[Float, Words]:

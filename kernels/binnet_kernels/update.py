@@ -102,6 +102,7 @@ def adam_update_filters(
     rule: str = "exact",
     mean_alpha: bool = True,
     keep: bool = False,
+    bits: int = 1,
 ) -> tuple[Float, Words]:
     """:func:`adam_update` of binary filters from the gradient of α·sign(W), and what the next forward pass needs.
 
@@ -122,6 +123,8 @@ def adam_update_filters(
         As in :func:`weight_gradient`; "plain" when ``grad_hat`` is the gradient of the real weights already.
     keep : bool
         Whether to write the gradient of the real weights over ``grad_hat``, which is changed in place then.
+    bits : int
+        As in :func:`weight_gradient`.
 
     Returns
     -------
@@ -136,7 +139,7 @@ def adam_update_filters(
         When an argument has the wrong type, shape or range.
     """
     numbers = _adam_numbers(step, lr, betas, eps, decay, clip)
-    how = (rule, mean_alpha, keep, numbers)
+    how = (rule, mean_alpha, keep, bits, numbers)
     return _update_filters(_adam_filters, weight, grad_hat, alpha, *how, mean=mean, square=square)
 
 
@@ -153,10 +156,12 @@ def sgd_update_filters(
     rule: str = "exact",
     mean_alpha: bool = True,
     keep: bool = False,
+    bits: int = 1,
 ) -> tuple[Float, Words]:
     """:func:`sgd_update` in the place of :func:`adam_update` in :func:`adam_update_filters`; all else is as there."""
     numbers = _sgd_numbers(lr, momentum, nesterov, decay, clip)
-    return _update_filters(_sgd_filters, weight, grad_hat, alpha, rule, mean_alpha, keep, numbers, velocity=velocity)
+    how = (rule, mean_alpha, keep, bits, numbers)
+    return _update_filters(_sgd_filters, weight, grad_hat, alpha, *how, velocity=velocity)
 
 
 def _adam_numbers(step: int, lr: float, betas: tuple[float, float], eps: float, decay: float, clip: float) -> Float:
@@ -185,6 +190,7 @@ def _update_filters(
     rule: str,
     mean_alpha: bool,
     keep: bool,
+    bits: int,
     numbers: Float,
     **moments: Float,
 ) -> tuple[Float, Words]:
@@ -193,7 +199,7 @@ def _update_filters(
     arrays = [checks.in_place(a, name, grad_hat.shape) for name, a in (("weight", weight), *moments.items())]
     o, c, n = len(checks.filters(weight)), weight.shape[-1], weight[:1].size
     old, new = checks.floats(alpha, "alpha", shape=(o,)), np.empty(o, np.float32)
-    factors = rule_numbers(rule, mean_alpha, int(np.prod(weight.shape[1:])))
+    factors = rule_numbers(rule, mean_alpha, int(np.prod(weight.shape[1:])), bits)
     signs = np.empty((*weight.shape[:-1], -(-c // 64)), np.uint64)
     if n:
         flat = [a.ravel() for a in (arrays[0], grad_hat, *arrays[1:])]

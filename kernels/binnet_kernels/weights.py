@@ -1,4 +1,7 @@
-"""Binary weights in training: α·sign(W), and the gradients of it (arXiv:1603.05279, section 3.1). α is in scale.py."""
+"""Binary weights in training: α·sign(W), and the gradients of it (arXiv:1603.05279, section 3.1). α is in scale.py.
+
+Weights of k bits have levels in the place of signs, see ``kbit_levels.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from numba import prange
 from . import checks
 from ._jit import helper, kernel
 from .checks import Float
+from .kbit_levels import ratio_of, scaled_levels
+from .kbit_ranges import RANGES
 from .lanes import (
     WIDTH,
     all_lanes,
@@ -22,16 +27,19 @@ from .lanes import (
     within_one,
     zero_unless,
 )
+from .level_lanes import filter_stretch, inverse, sum_with_levels
 from .simd import sum_lanes
 
 
-def weight_hat(weight: Any, alpha: Any) -> Float:
-    """The weights a binary layer computes with, W̃ = α sign(W) (Eq. 1), for the backward pass.
+def weight_hat(weight: Any, alpha: Any, bits: int = 1) -> Float:
+    """The weights a binary layer computes with, W̃ = α sign(W) (Eq. 1), for the backward pass; α q_k(W / r) of k bits.
 
     Parameters
     ----------
     weight : array (O, ...) of real numbers
     alpha : array (O,)
+    bits : int
+        k, from 1 to 8. The range r of the levels is that of :func:`weight_range`, whatever α is.
 
     Returns
     -------
@@ -45,19 +53,23 @@ def weight_hat(weight: Any, alpha: Any) -> Float:
     """
     weight = checks.filters(weight)
     alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
+    if checks.levels(bits, "bits") > 1:
+        return scaled_levels(weight, alpha, bits)
     hat: Float = np.empty_like(weight)
     if len(weight):
         _weight_hat(weight.ravel(), alpha, hat.ravel(), len(weight), weight[0].size)
     return hat
 
 
-def grad_alpha(grad_hat: Any, weight: Any) -> Float:
-    """The gradient of the scales, ∂C/∂α = Σⱼ gⱼ sign(Wⱼ) for each filter.
+def grad_alpha(grad_hat: Any, weight: Any, bits: int = 1) -> Float:
+    """The gradient of the scales, ∂C/∂α = Σⱼ gⱼ sign(Wⱼ) for each filter; Σⱼ gⱼ qⱼ with levels of k bits.
 
     Parameters
     ----------
     grad_hat, weight : array (O, ...) of real numbers
         g = ∂C/∂W̃, and the real weights.
+    bits : int
+        k, from 1 to 8.
 
     Returns
     -------
@@ -71,14 +83,21 @@ def grad_alpha(grad_hat: Any, weight: Any) -> Float:
     """
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
-    grad = np.empty(len(weight), np.float32)
+    grad, levels = np.empty(len(weight), np.float32), checks.levels(bits, "bits")
     if len(weight):
-        _sums_with_signs(grad_hat.ravel(), weight.ravel(), grad, len(weight), weight[0].size)
+        sizes = len(weight), weight[0].size, levels, ratio_of(bits)
+        _sums_with_levels(grad_hat.ravel(), weight.ravel(), grad, *sizes)
     return grad
 
 
 def weight_gradient(
-    grad_hat: Any, weight: Any, alpha: Any, rule: str = "exact", mean_alpha: bool = True, out: Any = None
+    grad_hat: Any,
+    weight: Any,
+    alpha: Any,
+    rule: str = "exact",
+    mean_alpha: bool = True,
+    out: Any = None,
+    bits: int = 1,
 ) -> Float:
     """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
@@ -90,7 +109,8 @@ def weight_gradient(
     ``plain`` g                          Algorithm 1 as printed
     ========= ========================== ==========================================================
 
-    The sum is made filter by filter, so that the second look at a filter finds it in the cache.
+    With k bits, α is c/n Σ|W| with the c of :func:`weight_range`: c/n takes the place of 1/n, and q_k(W / α) that of s
+    within the sum. The sum is made filter by filter, so that the second look at a filter finds it in the cache.
 
     Parameters
     ----------
@@ -102,6 +122,8 @@ def weight_gradient(
         False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
     out : float32 (O, ...), C-contiguous, optional
         Where to write; it may be ``grad_hat`` itself.
+    bits : int
+        k, from 1 to 8.
 
     Returns
     -------
@@ -115,18 +137,19 @@ def weight_gradient(
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
     alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
-    grad, numbers = checks.output(out, weight.shape), rule_numbers(rule, mean_alpha, weight[:1].size)
+    grad, numbers = checks.output(out, weight.shape), rule_numbers(rule, mean_alpha, weight[:1].size, bits)
     if len(weight):
         _weight_gradient(grad_hat.ravel(), weight.ravel(), alpha, numbers, grad.ravel(), len(weight), weight[0].size)
     return grad
 
 
-def rule_numbers(rule: str, mean_alpha: bool, n: int) -> Float:
-    """What a rule multiplies g m α, g and s Σⱼ gⱼ sⱼ with, for filters of ``n`` weights."""
+def rule_numbers(rule: str, mean_alpha: bool, n: int, bits: int) -> Float:
+    """What a rule multiplies g m α, g and s Σⱼ gⱼ qⱼ with, for filters of ``n`` weights; and L of their levels."""
     checks.rule(rule)
-    through_alpha = 1 / n if mean_alpha else 0.0
+    levels = checks.levels(bits, "bits")
+    through_alpha = RANGES[bits - 1] / n if mean_alpha else 0.0
     factors = {"exact": (1.0, 0.0, through_alpha), "paper": (1.0, through_alpha, 0.0), "plain": (0.0, 1.0, 0.0)}
-    return np.array(factors[rule], np.float32)
+    return np.array((*factors[rule], levels), np.float32)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -144,9 +167,19 @@ def signed_sum(grad, weight, start, n):
 
 
 @helper
+def _along(grad, weight, start, n, factor, levels):
+    """Σⱼ gⱼ qⱼ of a filter, its weights times ``factor``; that of signs is cheaper."""
+    if levels == 1:
+        return signed_sum(grad, weight, start, n)
+    return sum_with_levels(grad, weight, start, n, factor, levels)
+
+
+@helper
 def filter_rule(grad, weight, alpha, numbers, start, n):
     """The three numbers of a rule for one filter: the factors of g m and of g, and what is added to s."""
-    shared = signed_sum(grad, weight, start, n) * numbers[2] if numbers[2] else np.float32(0)
+    shared = np.float32(0)
+    if numbers[2]:
+        shared = _along(grad, weight, start, n, inverse(alpha), int(numbers[3])) * numbers[2]
     return alpha * numbers[0], numbers[1], shared
 
 
@@ -167,9 +200,9 @@ def _weight_hat(weight, alpha, hat, filters, n):
 
 
 @kernel
-def _sums_with_signs(grad, weight, sums, filters, n):
+def _sums_with_levels(grad, weight, sums, filters, n, levels, ratio):
     for o in prange(filters):
-        sums[o] = signed_sum(grad, weight, o * n, n)
+        sums[o] = _along(grad, weight, o * n, n, filter_stretch(weight, o * n, n, ratio), levels)
 
 
 @kernel

@@ -637,6 +637,43 @@ CASES = [
         same_bits=True,
     ),
     Case(
+        "weight_planes",
+        with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}), "bits"),
+        exactly(naive_kbit.naive_weight_planes),
+        same_bits=True,
+    ),
+    Case(
+        "weight_hat, levels",
+        with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS), values(rng, g.o)), {}), "bits"),
+        exactly(naive_kbit.naive_level_hat),
+        lambda backend, *arrays, **options: backend.weight_hat(*arrays, **options),
+        same_bits=True,
+    ),
+    Case(
+        "grad_alpha, levels",
+        with_bits(lambda rng, g: (weight_arguments()(rng, g), {}), "bits"),
+        expect_update(naive_kbit.naive_level_grad_alpha),
+        lambda backend, *arrays, **options: backend.grad_alpha(*arrays, **options),
+    ),
+    Case(
+        "weight_gradient, levels",
+        with_bits(weight_gradient_arguments, "bits"),
+        expect_update(naive_kbit.naive_level_gradient),
+        lambda backend, *arrays, **options: backend.weight_gradient(*arrays, **options),
+    ),
+    Case(
+        "adam_update_filters, levels",
+        with_bits(filters_arguments(adam_arguments), "bits"),
+        expect_update(naive.naive_filters(naive.naive_adam, naive_kbit.naive_level_gradient)),
+        in_place("adam_update_filters", 2),
+    ),
+    Case(
+        "sgd_update_filters, levels",
+        with_bits(filters_arguments(sgd_arguments), "bits"),
+        expect_update(naive.naive_filters(naive.naive_sgd, naive_kbit.naive_level_gradient)),
+        in_place("sgd_update_filters", 2),
+    ),
+    Case(
         "weight_range",
         with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}), "bits"),
         relative(naive_kbit.naive_weight_range, one_rounding),
