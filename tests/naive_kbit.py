@@ -10,8 +10,10 @@ from naive import (
     naive_grad_alpha,
     naive_pack_signs,
     naive_scale_map,
+    naive_signs,
     naive_weight_alpha,
     naive_weight_gradient,
+    pad_image,
 )
 
 RANGES = {1: 1.0, 2: 1.8719, 3: 2.5706, 4: 3.1508, 5: 3.6549, 6: 4.1083, 7: 4.5258, 8: 4.9158}
@@ -94,6 +96,19 @@ def naive_pack_planes(x, bits):
         planes.insert(0, signs)
     assert (levels == 0).all()
     return np.stack([naive_pack_signs(plane) for plane in planes])
+
+
+def naive_plane_maps(x, padding=0, pad_value=0, act_bits=1):
+    """Planes of a map with its border, 32 bits to a half word, and of |x| <= 1; a border of 0 is written as +1."""
+    words = naive_pack_planes(pad_image(x, padding, -1 if pad_value == -1 else 1), act_bits)
+    halves = words.view("<u4")[..., : math.ceil(np.shape(x)[3] / 32)].astype(np.uint32)
+    return np.ascontiguousarray(halves), naive_signs(x)[1]
+
+
+def naive_norm_plane_maps(x, gamma, beta, mean, var, eps=1e-5, **options):
+    """Those of x normalised with three roundings to float32."""
+    factor = gamma / np.sqrt(var + np.float32(eps))
+    return naive_plane_maps((x - mean) * factor + beta, **options)
 
 
 def naive_kbit_conv2d(

@@ -124,9 +124,14 @@ class BinaryLayer(Module):
         return {"weight_bits": self.weight_bits, "act_bits": self.options.act_bits}
 
     @property
+    def ste(self) -> str:
+        """The straight-through gradient of the input: that of levels is always clipped."""
+        return "clip" if self.options.levels else self.options.ste
+
+    @property
     def needs_signs_only(self) -> bool:
-        """Whether signs are all that both passes need of a binary input: K and the polynomial need the values."""
-        return self.options.ste == "clip" and not self.use_k and not self.options.levels
+        """Whether bits are all that both passes need of a binary input: K and the polynomial need the values."""
+        return self.ste == "clip" and not self.use_k
 
     def rule(self) -> dict[str, Any]:
         """How the weights are binarised and differentiated, as :mod:`binnet.ops` takes it."""
@@ -134,7 +139,7 @@ class BinaryLayer(Module):
 
     def of_pass(self) -> dict[str, Any]:
         """What a pass over binary inputs takes beside the rule; each call counts as a pass."""
-        return {"rounding": None if self.rounding is None else self.rounding.next()}
+        return {"rounding": None if self.rounding is None else self.rounding.next(), **self.bits}
 
 
 class _Conv(BinaryLayer):
@@ -194,11 +199,8 @@ class BinConv2d(_Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
-        if self.options.levels:
-            options = {**self._window(), **self.rule(), **self.bits}
-            return ops.kbit_conv2d(x, self.weight, self.alpha, use_k=self.use_k, **options)
         options = {**self._window(), **self.rule(), **self.of_pass()}
-        return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
+        return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
@@ -219,10 +221,8 @@ class BinLinear(_Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", self.weight.shape[1])
-        if self.options.levels:
-            return ops.kbit_linear(x, self.weight, self.alpha, use_k=self.use_k, **self.rule(), **self.bits)
         options = {**self.rule(), **self.of_pass()}
-        return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.options.ste, **options)
+        return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""

@@ -5,12 +5,13 @@ from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, linear
 from .conv_norm import conv2d_norm_relu
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
-from .kbit import kbit_conv2d, kbit_linear, quantise
+from .kbit import quantise
 from .loss import cross_entropy, squared_hinge
 from .norm import Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduce import global_average, mean, sum
-from .xnor_conv import Rounding, norm_xnor_conv2d, xnor_conv2d, xnor_linear
+from .sign_product import Rounding
+from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
     "LateWeightGradient",
@@ -34,8 +35,6 @@ __all__ = [
     "global_average",
     "grad_alpha",
     "grad_weight",
-    "kbit_conv2d",
-    "kbit_linear",
     "linear",
     "max_pool2d",
     "mean",

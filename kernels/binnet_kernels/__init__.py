@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from .elementwise import add, relu, relu_grad
     from .finish import Finish, bits_map
     from .fused import FusedXnorConv2d
+    from .fused_kbit import FusedKbitConv2d
     from .fused_real import FusedConv2d
     from .gemm import xnor_gemm
-    from .kbit import FusedKbitConv2d, KbitConv2d, KbitLinear
+    from .kbit import KbitConv2d, KbitLinear
     from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
@@ -58,7 +59,8 @@ _NAMES_IN = {
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
     "gemm": ("xnor_gemm",),
-    "kbit": ("FusedKbitConv2d", "KbitConv2d", "KbitLinear"),
+    "fused_kbit": ("FusedKbitConv2d",),
+    "kbit": ("KbitConv2d", "KbitLinear"),
     "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_planes", "weight_range"),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),

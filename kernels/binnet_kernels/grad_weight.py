@@ -31,7 +31,7 @@ _STREAM = 2**22  # bytes, more than a second-level cache holds
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """What lies under the windows: floats, or the bits of signs.
+    """What lies under the windows: floats, or the bits of signs, or planes of bits of levels.
 
     Attributes
     ----------
@@ -39,6 +39,8 @@ class _Source:
         From an image, a row and a pixel to the next: floats, or blocks of CHANNELS bits.
     walk : rows, span, pitch
         The taps of a strip lie side by side in rows of ``span``, the rows ``pitch`` apart.
+    planes : number, step, L
+        Of bits: from one plane to the next, and what levels are divided by.
     """
 
     floats: Float
@@ -46,6 +48,7 @@ class _Source:
     strips: Indices
     steps: tuple[int, int, int]
     walk: tuple[int, int, int]
+    planes: tuple[int, int, int] = (1, 0, 1)
 
     @property
     def taps(self) -> int:
@@ -70,14 +73,15 @@ def grad_weight(x: Float, grad: Float, window: Window, out: Float) -> None:
 def grad_weight_signs(
     bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
 ) -> None:
-    """The same for a map of bits with its border; when that is 0, its bits are not read."""
-    (_, h, w, c), (_, high, wide, halves) = x_shape, bits.shape
+    """The same for planes (m, N, H + 2 ph, W + 2 pw, ceil(C / 32)) with a border; when that is 0, it is not read."""
+    (_, h, w, c), (high, wide, halves), m = x_shape, bits.shape[2:], len(bits)
     table, blocks = strips(h, w, window, (0, 0), pad_value == 0), halves * 32 // CHANNELS
     if not (out.size and grad.size):
         out[...] = 0
     else:
         steps = high * wide * blocks, wide * blocks, blocks
-        _add_up(_Source(NO_FLOATS, bits.view(np.uint8).ravel(), table, steps, (1, c, c)), grad, window, out)
+        planes = m, bits[0].size * 32 // CHANNELS, (1 << m) - 1
+        _add_up(_Source(NO_FLOATS, bits.view(np.uint8).ravel(), table, steps, (1, c, c), planes), grad, window, out)
 
 
 def _add_up(source: _Source, grad: Float, window: Window, out: Float) -> None:
@@ -91,7 +95,11 @@ def _add_up(source: _Source, grad: Float, window: Window, out: Float) -> None:
     groups = workers if slices % workers else 1  # of taps
     partial = aligned(slices * out.size) if slices > 1 else out.ravel()
     tables = source.strips, aligned(workers * room), np.empty(workers * 2 * PIXELS, np.int64)
-    sizes = (*source.steps, n, *window.stride, oh, ow, o), source.walk, (slices, groups, stream, room)
+    sizes = (
+        (*source.steps, n, *window.stride, oh, ow, o),
+        (*source.walk, *source.planes),
+        (slices, groups, stream, room),
+    )
     sum_products = _sum_few_products if few else _sum_products
     sum_products(source.floats, source.bits, grad.ravel(), *tables, partial, *sizes, workers)
     if slices > 1:

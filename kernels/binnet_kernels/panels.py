@@ -14,7 +14,7 @@ from ._jit import helper
 from .checks import Window
 from .geometry import Indices
 from .simd import LANES, load_first, store_first
-from .tile import CHANNELS, expand_signs
+from .tile import CHANNELS, add_signs, expand_signs
 
 PIXELS = 192  # at most, in a panel
 FIELDS = 6  # of a strip
@@ -104,17 +104,24 @@ def _gather_floats(x, table, count, tap, walk, panel, place):
 
 
 @helper
-def _gather_signs(bits, table, count, block, panel, place):
-    """A block of CHANNELS signs of ``count`` pixels as ±1; x is counted in such blocks."""
-    values, at = table
+def _gather_signs(bits, table, count, block, planes, panel, place):
+    """A block of CHANNELS signs of ``count`` pixels as ±1, or of levels; x is counted in such blocks.
+
+    ``planes``: how many, from one to the next, and the largest level as a whole number, L.
+    """
+    (values, at), (number, step, most) = table, planes
+    unit = np.float32(1) / np.float32(most)
     for k in range(count):
-        expand_signs(panel, place + k * CHANNELS, bits, values[at + k] + block, np.float32(1))
+        expand_signs(panel, place + k * CHANNELS, bits, values[at + k] + block, unit)
+        for plane in range(1, number):
+            source = values[at + k] + block + plane * step
+            add_signs(panel, place + k * CHANNELS, bits, source, unit * np.float32(1 << plane))
 
 
 @helper
 def gather(x, bits, table, count, block, walk, panel, place):
     """A block of CHANNELS taps of ``count`` pixels; signs where there are bits."""
     if len(bits) > 0:
-        _gather_signs(bits, table, count, block, panel, place)
+        _gather_signs(bits, table, count, block, walk[3:], panel, place)
     else:
-        _gather_floats(x, table, count, block * CHANNELS, walk, panel, place)
+        _gather_floats(x, table, count, block * CHANNELS, walk[:3], panel, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import checks
 from .checks import Float, Pair, Window
@@ -72,6 +73,13 @@ def signs_of_map(bits: Any, x_shape: tuple[int, ...], window: Window, pad_value:
     return bordered(signs[:, ph : ph + h, pw : pw + w], window, pad_value)
 
 
+def whole_of_map(planes: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> npt.NDArray[np.float64]:
+    """The levels in planes of bits as whole numbers, L q, with their border."""
+    maps = np.stack([signs_of_map(plane, x_shape, window, pad_value) for plane in planes])
+    whole: npt.NDArray[np.float64] = np.einsum("i,inhwc->nhwc", 2.0 ** np.arange(len(maps)), maps)
+    return whole
+
+
 def sign_grad_weight(
     bits: Any,
     grad: Any,
@@ -85,6 +93,10 @@ def sign_grad_weight(
     """See :func:`binnet_kernels.sign_grad_weight`."""
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
+    if np.ndim(bits) == 5:
+        checks.map_of_bits(bits, x_shape, window.padding, len(bits))
+        levels = whole_of_map(bits, x_shape, window, checks.pad_value(pad_value)) / (2 ** len(bits) - 1)
+        return conv2d_grad_weight(levels, grad, weight_shape, stride, out=out)
     signs = signs_of_map(bits, x_shape, window, checks.pad_value(pad_value))
     return conv2d_grad_weight(signs, grad, weight_shape, stride, out=out)
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from . import checks
 from .checks import Float, Halves, Pair
 from .finish import Bits, bits_map, interior
+from .reference_kbit import level_codes
 from .reference_training import batch_norm_grad, batch_norm_inference
 
 
@@ -40,12 +41,17 @@ def add(x: Any, y: Any, out: Any = None) -> Float:
 # ---------------------------------------------------------------------------------------------- signs as bits
 
 
-def signs(x: Any, padding: Pair = 0, pad_value: int = 0) -> tuple[Bits, Bits]:
+def signs(x: Any, padding: Pair = 0, pad_value: int = 0, act_bits: int | None = None) -> tuple[Bits, Bits]:
     """See :func:`binnet_kernels.signs`."""
     x, border = checks.floats(x, "x", 4), checks.pair(padding, "padding", 0)
-    bits = bits_map(x.shape, border, pad_value)
-    interior(bits, border)[...] = _packed(x < 0)
-    return bits, _packed(np.abs(x) <= 1)
+    planes = (x < 0)[None]
+    if act_bits is not None:
+        codes = level_codes(x, checks.levels(act_bits, "act_bits"))
+        planes = np.stack([(codes >> i & 1) == 1 for i in range(act_bits)])
+    bits = np.repeat(bits_map(x.shape, border, pad_value)[None], len(planes), axis=0)
+    for plane, truth in zip(bits, planes, strict=True):
+        interior(plane, border)[...] = _packed(truth)
+    return bits[0] if act_bits is None else bits, _packed(np.abs(x) <= 1)
 
 
 def norm_signs(
@@ -57,10 +63,11 @@ def norm_signs(
     eps: float = 1e-5,
     padding: Pair = 0,
     pad_value: int = 0,
+    act_bits: int | None = None,
 ) -> tuple[Bits, Bits]:
     """See :func:`binnet_kernels.norm_signs`."""
     x = checks.floats(x, "x", 4)
-    return signs(batch_norm_inference(x, gamma, beta, mean, var, eps), padding, pad_value)
+    return signs(batch_norm_inference(x, gamma, beta, mean, var, eps), padding, pad_value, act_bits)
 
 
 def norm_signs_grad(

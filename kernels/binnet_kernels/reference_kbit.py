@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import checks
 from .checks import Float, Pair, Window, Words
 from .finish import Finish, Run, check_map, outputs
 from .kbit_ranges import RANGES, stretch
 from .reference_bits import pack_signs, weight_alpha
+from .reference_conv import whole_of_map
 from .reference_packed import patches, run_finish, signs_of
 
 
@@ -46,10 +48,14 @@ def weight_planes(weight: Any, bits: int) -> Words:
     return pack_planes(quantise_weight(weight, bits), bits)
 
 
+def level_codes(x: Any, levels: int) -> npt.NDArray[np.int64]:
+    """The code of the level of each value, counted from the top; ``levels`` is L."""
+    return np.rint((1 - quantise_input(x, levels.bit_length())) * levels / 2).astype(np.int64)
+
+
 def pack_planes(x: Any, bits: int) -> Words:
     """See :func:`binnet_kernels.pack_planes`."""
-    levels = checks.levels(bits, "bits")
-    codes = np.rint((1 - quantise_input(np.atleast_1d(x), bits)) * levels / 2).astype(np.int64)
+    codes = level_codes(np.atleast_1d(x), checks.levels(bits, "bits"))
     return np.stack([pack_signs(-(codes >> i & 1)) for i in range(bits)])
 
 
@@ -93,12 +99,17 @@ class FusedKbitConv2d:
     def _convolve(self, x: Float) -> Float:
         from .reference import scale_map
 
-        (ph, pw), (lm, lk), window = self.window.padding, self.levels, self.window
+        (ph, pw), lm, window = self.window.padding, self.levels[0], self.window
         whole = np.rint(quantise_input(x, self.act_bits).astype(np.float64) * lm)
         wide = np.pad(whole, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=self.pad_value * lm)
-        sums = np.tensordot(patches(wide, window), self._weight, axes=([4, 5, 3], [1, 2, 3]))  # exact in float64
-        y = sums.astype(np.float32) * (self.alpha / np.float32(lm * lk))
+        y = self.convolve_whole(wide)
         return y * scale_map(x, window.size, window.stride, window.padding) if self.use_k else y
+
+    def convolve_whole(self, wide: npt.NDArray[np.float64]) -> Float:
+        """For L q of the input, whole numbers with their border."""
+        sums = np.tensordot(patches(wide, self.window), self._weight, axes=([4, 5, 3], [1, 2, 3]))  # exact in float64
+        y: Float = sums.astype(np.float32) * (self.alpha / np.float32(self.levels[0] * self.levels[1]))
+        return y
 
 
 class KbitConv2d:
@@ -120,6 +131,7 @@ class KbitConv2d:
         checks.levels(weight_bits, "weight_bits")
         self.alpha = checks.alpha(alpha, weight, lambda w: weight_range(w, weight_bits))
         planes = weight_planes(weight, weight_bits)
+        self.weight_signs = planes[-1]
         self._fused = FusedKbitConv2d(planes, weight.shape, act_bits, stride, padding, pad_value, self.alpha, use_k)
         self.bias = checks.bias(bias, len(weight))
 
@@ -130,6 +142,21 @@ class KbitConv2d:
         fused.bind(x, Finish(), out=y)()
         if self.bias is not None:
             y += self.bias
+        return y
+
+    def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
+        """See :meth:`binnet_kernels.KbitConv2d.convolve_bits`."""
+        fused = self._fused
+        if fused.use_k:
+            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+        checks.map_of_bits(bits, x_shape, fused.window.padding, fused.act_bits)
+        checks.same_depth(x_shape, fused.shape)
+        y = checks.output(out, (x_shape[0], *fused.window.output_size(*x_shape[1:3]), fused.shape[0]))
+        y[...] = fused.convolve_whole(whole_of_map(bits, x_shape, fused.window, fused.pad_value))
+        if self.bias is not None:
+            y += self.bias
+        if relu:
+            y[y < 0] = 0
         return y
 
 

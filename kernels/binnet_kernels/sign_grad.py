@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import checks
 from .checks import Float, Pair, Window
 from .grad_input import grad_input_signs
@@ -25,7 +27,8 @@ def sign_grad_weight(
     Parameters
     ----------
     bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
-        sign(x) with its border, as :meth:`XnorConv2d.pack` writes it.
+        sign(x) with its border, as :meth:`XnorConv2d.pack` writes it. Or with an axis (m, ...) before: the planes of
+        q_m(x) from :func:`signs`.
     grad : array (N, OH, OW, O) of real numbers
         Gradient of the output.
     weight_shape : (O, KH, KW, C)
@@ -49,10 +52,11 @@ def sign_grad_weight(
         When an argument has the wrong type, or a shape that does not fit the others.
     """
     window, pad_value = Window.of(weight_shape[1:3], stride, padding), checks.pad_value(pad_value)
-    bits = checks.map_of_bits(bits, x_shape, window.padding)
+    planes = np.shape(bits)[:1] if np.ndim(bits) == 5 else ()
+    bits = checks.map_of_bits(bits, x_shape, window.padding, *planes)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     result = checks.output(out, tuple(weight_shape))
-    grad_weight_signs(bits, grad, x_shape, window, pad_value, result)
+    grad_weight_signs(bits if planes else bits[None], grad, x_shape, window, pad_value, result)
     return result
 
 

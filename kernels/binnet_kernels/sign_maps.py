@@ -13,19 +13,20 @@ import numpy as np
 from numba import prange
 
 from . import checks
-from ._jit import kernel
+from ._jit import helper, kernel
 from .bits import border_halves, pack_border
 from .checks import Float, Halves, Pair
 from .finish import Bits, bits_shape
 from .lanes import WIDTH, fetch_ahead, first_lanes, load_lanes, negative, within_one
+from .level_lanes import codes_of, plane_half
 from .norm import grad_of_norm, inverse_deviation
 
 _GROUP = 8  # pixels of a row that go through all channels before the next
 _WORTH_SHARING = 1 << 16  # values, some 10 µs of work: twice as long as it takes to wake the other threads
 
 
-def signs(x: Any, padding: Pair = 0, pad_value: int = 0) -> tuple[Bits, Bits]:
-    """The signs of images, and where the straight-through gradient passes, as bits.
+def signs(x: Any, padding: Pair = 0, pad_value: int = 0, act_bits: int | None = None) -> tuple[Bits, Bits]:
+    """The signs of images, or the planes of their levels, and where the straight-through gradient passes, as bits.
 
     Parameters
     ----------
@@ -34,11 +35,14 @@ def signs(x: Any, padding: Pair = 0, pad_value: int = 0) -> tuple[Bits, Bits]:
         The border (ph, pw) of the map of signs.
     pad_value : 0, +1 or -1
         Its sign; 0 is written as +1, which convolutions know how to correct.
+    act_bits : int, optional
+        m, from 1 to 8: levels q_m(x) in the place of signs.
 
     Returns
     -------
-    bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
-        1 where x < 0 (Eq. 4 of arXiv:1603.05279, sign(0) = +1, NaN counts as +1); unused bits are 0.
+    bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32)), or (m, N, ...) of levels
+        1 where x < 0 (Eq. 4 of arXiv:1603.05279, sign(0) = +1, NaN counts as +1); unused bits are 0. Of levels the
+        planes, as :func:`pack_planes` packs them.
     within : uint32 (N, H, W, ceil(C / 32))
         1 where |x| <= 1, never for NaN: the straight-through estimator of section 3.1; unused bits are 0.
 
@@ -49,7 +53,8 @@ def signs(x: Any, padding: Pair = 0, pad_value: int = 0) -> tuple[Bits, Bits]:
     """
     x = checks.floats(x, "x", 4)
     c = x.shape[3]
-    return _write_bits(x, np.zeros(c, np.float32), np.ones(c, np.float32), np.zeros(c, np.float32), padding, pad_value)
+    zeros, ones = np.zeros(c, np.float32), np.ones(c, np.float32)
+    return _write_bits(x, zeros, ones, zeros, padding, pad_value, act_bits)
 
 
 def norm_signs(
@@ -61,6 +66,7 @@ def norm_signs(
     eps: float = 1e-5,
     padding: Pair = 0,
     pad_value: int = 0,
+    act_bits: int | None = None,
 ) -> tuple[Bits, Bits]:
     """:func:`signs` of :func:`batch_norm_inference`, with the same roundings, in one pass over ``x``.
 
@@ -70,7 +76,7 @@ def norm_signs(
     gamma, beta, mean, var : array (C,)
         As in :func:`batch_norm_inference`; in training ``mean`` and ``var`` are the :func:`batch_statistics` of ``x``.
     eps : float
-    padding, pad_value
+    padding, pad_value, act_bits
         As in :func:`signs`.
 
     Returns
@@ -85,7 +91,7 @@ def norm_signs(
     """
     x = checks.floats(x, "x", 4)
     x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    return _write_bits(x, mean, gamma / np.sqrt(var + np.float32(eps)), beta, padding, pad_value)
+    return _write_bits(x, mean, gamma / np.sqrt(var + np.float32(eps)), beta, padding, pad_value, act_bits)
 
 
 def norm_signs_grad(
@@ -123,26 +129,43 @@ def norm_signs_grad(
     return grad_of_norm(grad, x, gamma, mean, inverse_deviation(var, eps), checks.output(out, x.shape), within)
 
 
-def _write_bits(x: Float, mean: Float, factor: Float, shift: Float, padding: Pair, pad_value: int) -> tuple[Bits, Bits]:
+def _write_bits(
+    x: Float, mean: Float, factor: Float, shift: Float, padding: Pair, pad_value: int, act_bits: int | None
+) -> tuple[Bits, Bits]:
     border = checks.pair(padding, "padding", 0)
+    planes, levels = (0, 0) if act_bits is None else (int(act_bits), checks.levels(act_bits, "act_bits"))
     fill: Halves = border_halves(x.shape[3], checks.pad_value(pad_value))
-    bits, within = np.empty(bits_shape(x.shape, border), np.uint32), np.empty(checks.halves_shape(x.shape), np.uint32)
+    bits = np.empty((max(planes, 1), *bits_shape(x.shape, border)), np.uint32)
+    within = np.empty(checks.halves_shape(x.shape), np.uint32)
     if bits.size:
         write = _norm_signs if x.size > _WORTH_SHARING else _norm_signs.alone
-        write(x.ravel(), mean, factor, shift, fill, bits.ravel(), within.ravel(), *x.shape, *border)
-    return bits, within
+        write(x.ravel(), mean, factor, shift, fill, bits.ravel(), within.ravel(), *x.shape, *border, planes, levels)
+    return bits if planes else bits[0], within
 
 
 # ---------------------------------------------------------------------------------------------- kernels
 
 
+@helper
+def _store_planes(value, lanes, planes, levels, bits, target, step):
+    """The bits of 32 values: one half word of signs, or one of each plane of levels, ``step`` apart."""
+    if planes == 0:
+        bits[target] = negative(value)
+    else:
+        codes = codes_of(value, levels)
+        for plane in range(planes):
+            bits[target + plane * step] = plane_half(codes, plane) & lanes
+
+
 @kernel
-def _norm_signs(x, mean, factor, shift, border, bits, within, n, h, w, c, ph, pw):
+def _norm_signs(x, mean, factor, shift, border, bits, within, n, h, w, c, ph, pw, planes, levels):
     halves, high, wide = (c + 31) // 32, h + 2 * ph, w + 2 * pw
+    step = n * high * wide * halves
     for line in prange(n * high):
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
-        pack_border(border, bits, target, wide, halves, pw if inside else wide)
+        for plane in range(max(planes, 1)):
+            pack_border(border, bits, target + plane * step, wide, halves, pw if inside else wide)
         start = (line // high * h + row) * w
         for first in range(0, w if inside else 0, _GROUP):
             for i in range(halves):
@@ -153,5 +176,5 @@ def _norm_signs(x, mean, factor, shift, border, bits, within, n, h, w, c, ph, pw
                     fetch_ahead(x, (start + col) * c + i * WIDTH)
                     # Three roundings, as in batch_norm_inference.
                     value = (load_lanes(x, (start + col) * c + i * WIDTH, lanes) - centre) * scale + base
-                    bits[target + (col + pw) * halves + i] = negative(value)
+                    _store_planes(value, lanes, planes, levels, bits, target + (col + pw) * halves + i, step)
                     within[(start + col) * halves + i] = within_one(value) & lanes

@@ -263,3 +263,22 @@ def expand_signs(context: Any, out: Any, index: Any, bits: Any, j: Any, value: A
         return context.get_dummy_value()
 
     return types.void(out, types.intp, bits, types.intp, types.float32), build
+
+
+def _add_signs(out: Any, index: int, bits: Any, j: int, value: Any) -> None:
+    out[index : index + CHANNELS] += _signs(bits, j) * value
+
+
+@twin(_add_signs)
+def add_signs(context: Any, out: Any, index: Any, bits: Any, j: Any, value: Any) -> Any:
+    """What :func:`expand_signs` writes is added."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        out, index, bits, j, value = args
+        for v, signs in enumerate(_sign_vectors(context, builder, sig.args[2], bits, j, value)):
+            place = builder.add(index, at_vector(index, v, LANES))
+            address = pointer(context, builder, sig.args[0], out, place, FLOATS.llvm_type)
+            builder.store(builder.fadd(builder.load(address, align=4), signs), address, align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, bits, types.intp, types.float32), build

@@ -12,6 +12,9 @@ OPTIONS = [
     {"center": True, "pad_value": 1},
     {"scale": "learned", "weight_gradient": "paper", "pad_value": -1},
     {"weight_gradient": "plain", "clip": False},
+    {"act_bits": 2, "ste": "polynomial"},
+    {"weight_bits": 2, "act_bits": 3, "center": True, "pad_value": -1},
+    {"weight_bits": 3, "scale": "learned", "weight_gradient": "paper"},
 ]
 
 
@@ -113,6 +116,8 @@ def test_what_is_kept_for_the_backward_pass_is_two_bits_a_value(rng):
     product, K, within = conv(x).node.ctx.saved
     assert K is None
     assert product.bits.nbytes == within.nbytes == x.data.nbytes // 32
+    levels = nn.BinConv2d(64, 8, 1, options=nn.BinaryOptions(act_bits=3), rng=rng)
+    assert levels(x).node.ctx.saved[0].bits.nbytes == 3 * within.nbytes
     y = nn.Sequential(norm, conv, nn.ReLU())(x)
     saved = y.node.ctx.saved
     maps = [v for v in saved if isinstance(v, np.ndarray) and v.dtype == np.float32 and v.size > 64]

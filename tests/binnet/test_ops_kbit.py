@@ -71,7 +71,7 @@ def options_of(bits, **more):
 @pytest.mark.parametrize("use_k", [False, True])
 def test_forward(layer, bits, stride, padding, pad_value, use_k):
     x, weight, _ = layer
-    y = ops.kbit_conv2d(x, weight, **options_of(bits, stride=stride, padding=padding, pad_value=pad_value, use_k=use_k))
+    y = ops.xnor_conv2d(x, weight, **options_of(bits, stride=stride, padding=padding, pad_value=pad_value, use_k=use_k))
     expected = naive_kbit_conv2d(x.data, weight.data, *bits, stride, padding, pad_value, True, use_k)
     np.testing.assert_allclose(y.data, expected, rtol=1e-4, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_forward(layer, bits, stride, padding, pad_value, use_k):
 def test_gradients(layer, rng, bits, rule, scale, use_k):
     x, weight, alpha = layer
     window = {"stride": (1, 2), "padding": (2, 0), "pad_value": -1, "use_k": use_k}
-    y = ops.kbit_conv2d(x, weight, alpha, scale=scale, weight_gradient=rule, **options_of(bits, **window))
+    y = ops.xnor_conv2d(x, weight, alpha, scale=scale, weight_gradient=rule, **options_of(bits, **window))
     grad = rng.standard_normal(y.shape).astype(np.float32)
     y.backward(grad)
     scales = {"mean": naive_weight_range(weight.data, bits[0]), "learned": alpha.data, "none": np.ones(4)}[scale]
@@ -104,7 +104,7 @@ def test_one_bit_is_the_layer_of_signs(layer, rng, center, rule):
     """Forward to the last bit, and all gradients."""
     results = []
     grad = rng.standard_normal((2, 5, 7, 4)).astype(np.float32)
-    for convolve, bits in ((ops.xnor_conv2d, {}), (ops.kbit_conv2d, options_of((1, 1)))):
+    for convolve, bits in ((ops.xnor_conv2d, {}), (ops.xnor_conv2d, options_of((1, 1)))):
         x, weight = (Tensor(t.data.copy(), requires_grad=True) for t in layer[:2])
         y = convolve(x, weight, padding=1, center=center, weight_gradient=rule, **bits)
         y.backward(grad)
@@ -117,7 +117,7 @@ def test_one_bit_is_the_layer_of_signs(layer, rng, center, rule):
 @pytest.mark.usefixtures("backend")
 def test_centred_weights_have_centred_gradients(layer, rng):
     x, weight, _ = layer
-    y = ops.kbit_conv2d(x, weight, center=True, **options_of((2, 2)))
+    y = ops.xnor_conv2d(x, weight, center=True, **options_of((2, 2)))
     mean = weight.data.mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(y.data, naive_kbit_conv2d(x.data, weight.data - mean, 2, 2), rtol=1e-4, atol=1e-5)
     y.backward(rng.standard_normal(y.shape).astype(np.float32))
@@ -127,7 +127,7 @@ def test_centred_weights_have_centred_gradients(layer, rng):
 @pytest.mark.usefixtures("backend")
 def test_linear(leaf):
     x, weight = leaf(3, 65), leaf(4, 65)
-    y = ops.kbit_linear(x, weight, **options_of((3, 2), use_k=True))
+    y = ops.xnor_linear(x, weight, **options_of((3, 2), use_k=True))
     np.testing.assert_allclose(y.data, naive_kbit_linear(x.data, weight.data, 3, 2, use_k=True), rtol=1e-4, atol=1e-5)
     y.backward(np.ones_like(y.data))
     assert x.grad.shape == (3, 65)
@@ -147,9 +147,9 @@ def test_quantise(leaf):
 
 def test_what_need_no_gradient_gets_none(layer):
     x, weight, _ = layer
-    ops.kbit_conv2d(x, Tensor(weight.data), **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
+    ops.xnor_conv2d(x, Tensor(weight.data), **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
     assert x.grad is not None
-    ops.kbit_conv2d(Tensor(x.data), weight, **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
+    ops.xnor_conv2d(Tensor(x.data), weight, **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
     assert weight.grad is not None
 
 
@@ -157,4 +157,9 @@ def test_what_need_no_gradient_gets_none(layer):
 @pytest.mark.parametrize("name", ["weight_bits", "act_bits"])
 def test_bits_out_of_range(layer, name):
     with pytest.raises(ValueError, match=f"{name} must be a whole number from 1 to 8, got 9"):
-        ops.kbit_conv2d(*layer[:2], **{**options_of((2, 2)), name: 9})
+        ops.xnor_conv2d(*layer[:2], **{**options_of((2, 2)), name: 9})
+
+
+def test_gradients_are_rounded_for_one_bit_only(layer):
+    with pytest.raises(ValueError, match="gradients are rounded for weights and inputs of one bit only"):
+        ops.xnor_conv2d(*layer[:2], rounding=ops.Rounding("ternary", 1, 0), **options_of((1, 2)))

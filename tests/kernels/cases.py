@@ -150,6 +150,32 @@ def map_and_grad(pad_value):
     return arguments
 
 
+def planes_of_map(x, rng, g, pad_value):
+    """Planes of a map with its border, and the options of a convolution of them."""
+    planes, _ = naive_kbit.naive_plane_maps(x, g.padding, pad_value, int(rng.integers(1, 9)))
+    return planes, {**window(g), "x_shape": g.x_shape, "pad_value": pad_value}
+
+
+def planes_and_grad(pad_value):
+    """The same with planes of levels."""
+
+    def arguments(rng, g):
+        planes, options = planes_of_map(values(rng, g.x_shape, SIGN_SPECIALS), rng, g, pad_value)
+        return (planes, output_grad(rng, g)), {**options, "weight_shape": g.weight_shape}
+
+    return arguments
+
+
+def planes_and_weight(pad_value, relu):
+    """Planes of levels and real weights, for :meth:`KbitConv2d.convolve_bits`."""
+
+    def arguments(rng, g):
+        planes, options = planes_of_map(values(rng, g.x_shape, SIGN_SPECIALS), rng, g, pad_value)
+        return (planes, values(rng, g.weight_shape, ZEROS)), {**options, "relu": relu, "bits": int(rng.integers(1, 9))}
+
+    return arguments
+
+
 def grad_signs_alpha(rng, g):
     """A gradient of the output, packed signs of filters and scales, as :func:`sign_grad_input` takes them."""
     signs = naive.naive_pack_signs(values(rng, g.weight_shape, SIGN_SPECIALS))
@@ -381,6 +407,31 @@ def expect_sign_grad_weight(bits, grad, weight_shape, x_shape, stride, padding, 
     return [(naive.naive_sign_grad_weight(signs, grad, *sizes), rounding(grad[..., :1].size) * size)]
 
 
+def levels_of_map(planes, x_shape, padding):
+    """The levels inside planes of bits, as floats."""
+    whole = sum(2**i * signs_of_map(plane, x_shape, padding) for i, plane in enumerate(planes))
+    return whole / (2 ** len(planes) - 1)
+
+
+def expect_level_grad_weight(planes, grad, weight_shape, x_shape, stride, padding, pad_value):
+    levels = levels_of_map(planes, x_shape, padding)
+    sums = [
+        naive.naive_conv2d_grad_weight(naive.pad_image(x, padding, value), g, weight_shape, stride)
+        for x, g, value in ((levels, grad, pad_value), (np.abs(levels), np.abs(grad), abs(pad_value)))
+    ]
+    return [(sums[0], rounding(grad[..., :1].size + len(planes)) * sums[1])]
+
+
+def expect_convolve_planes(planes, weight, x_shape, stride, padding, pad_value, relu, bits):
+    levels = levels_of_map(planes, x_shape, padding)
+    y = naive_kbit.naive_kbit_conv2d(levels, weight, bits, len(planes), stride, padding, pad_value)
+    return [(np.maximum(y, 0) if relu else y, rounding(4) * np.abs(y))]
+
+
+def call_convolve_planes(backend, planes, weight, x_shape, relu, bits, **options):
+    return backend.KbitConv2d(weight, bits, len(planes), **options).convolve_bits(planes, x_shape, relu)
+
+
 def expect_sign_grad_input(grad, signs, alpha, x_shape, stride, padding):
     weight = naive.naive_unpack_signs(signs, x_shape[3])
     size = naive.naive_sign_grad_input(np.abs(grad), np.ones_like(weight), np.abs(alpha), x_shape, stride, padding)
@@ -552,6 +603,23 @@ CASES = [
     *(
         Case(f"sign_grad_weight, pad_value={pad_value}", map_and_grad(pad_value), expect_sign_grad_weight, call)
         for pad_value, call in ((v, lambda backend, *a, **o: backend.sign_grad_weight(*a, **o)) for v in (0, 1, -1))
+    ),
+    *(
+        Case(f"sign_grad_weight of levels, pad_value={pad_value}", planes_and_grad(pad_value), *both)
+        for pad_value, both in (
+            (v, (expect_level_grad_weight, lambda backend, *a, **o: backend.sign_grad_weight(*a, **o)))
+            for v in (0, 1, -1)
+        )
+    ),
+    *(
+        Case(
+            f"convolve_bits of levels, pad_value={pad_value}",
+            planes_and_weight(pad_value, relu),
+            expect_convolve_planes,
+            call_convolve_planes,
+            same_bits=True,
+        )
+        for pad_value, relu in ((0, True), (1, False), (-1, True))
     ),
     Case("sign_grad_input", grad_signs_alpha, expect_sign_grad_input),
     *(
@@ -815,6 +883,20 @@ CASES = [
     Case("batch_statistics", lambda rng, g: (norm_arrays(rng, g, 1)[:1], {}), expect_batch_statistics),
     Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
     Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
+    Case(
+        "signs, levels",
+        with_bits(signs_arguments, "act_bits"),
+        exactly_each(naive_kbit.naive_plane_maps),
+        lambda backend, *arrays, **options: backend.signs(*arrays, **options),
+        same_bits=True,
+    ),
+    Case(
+        "norm_signs, levels",
+        with_bits(norm_signs_arguments, "act_bits"),
+        exactly_each(naive_kbit.naive_norm_plane_maps),
+        lambda backend, *arrays, **options: backend.norm_signs(*arrays, **options),
+        same_bits=True,
+    ),
     Case("norm_relu", norm_relu_arguments, exactly_each(naive.naive_norm_relu), same_bits=True),
     Case("norm_signs_grad", norm_signs_grad_arguments, expect_norm_signs_grad),
     # ---- loss
