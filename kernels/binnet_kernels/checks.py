@@ -172,6 +172,8 @@ def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
 def map_of_bits(bits: Any, x_shape: tuple[int, ...], padding: tuple[int, int], *planes: int) -> Halves:
     """The signs of images (N, H, W, C) with their border: uint32 (*planes, N, H + 2 ph, W + 2 pw, ceil(C / 32))."""
     (n, h, w, c), (ph, pw) = image_shape(x_shape), padding
+    for number in planes:
+        levels(number, "number of planes")
     return half_words(bits, "bits", (*planes, n, h + 2 * ph, w + 2 * pw, -(-c // 32)))
 
 

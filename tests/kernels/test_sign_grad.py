@@ -100,6 +100,22 @@ def test_bits_do_not_tell_k(backend):
 
 
 @each_backend
+def test_what_are_no_planes(backend):
+    x_shape, plan = (1, 2, 2, 3), backend.KbitConv2d(np.ones((7, 3, 3, 3)), 2, 2, padding=1)
+    with pytest.raises(ValueError, match=r"^bits must have shape \(2, 1, 4, 4, 1\), got"):
+        plan.convolve_bits(np.zeros((3, 1, 4, 4, 1), np.uint32), x_shape)
+    for number in (0, 9):
+        planes = np.zeros((number, 1, 4, 4, 1), np.uint32)
+        with pytest.raises(ValueError, match=rf"^number of planes must be a whole number from 1 to 8, got {number}"):
+            backend.sign_grad_weight(planes, np.ones((1, 2, 2, 7)), (7, 3, 3, 3), x_shape, 1, 1)
+    with pytest.raises(ValueError, match=r"^bits do not tell K"):
+        backend.KbitConv2d(np.ones((2, 1, 1, 3)), 1, 2, use_k=True).convolve_bits(planes, x_shape)
+    for act_bits in (0, 9, True):
+        with pytest.raises(ValueError, match=r"^act_bits must be a whole number from 1 to 8"):
+            backend.signs(np.ones(x_shape), act_bits=act_bits)
+
+
+@each_backend
 @pytest.mark.parametrize(
     ("bits", "x_shape", "error", "message"),
     [
