@@ -32,7 +32,6 @@ def _choose_hypothesis_profile() -> None:
     """
     settings.register_profile("default", deadline=None, derandomize=True, max_examples=40)
     settings.register_profile("quick", deadline=None, derandomize=True, max_examples=8)
-    settings.register_profile("ci", deadline=None, derandomize=True, max_examples=80)
     settings.register_profile("thorough", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

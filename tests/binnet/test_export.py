@@ -179,7 +179,8 @@ def test_the_documentation_names_every_kind_and_field(root):
     assert words >= {*steps.KINDS, "Input", "signs", "alpha", "weight", "bias", "mean", "factor", "shift"}
 
 
-def test_the_three_lines_in_the_documentation(root, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("model", ["packed.h5", "quick-tiny20"], ids=["data set", "store"])
+def test_the_three_lines_in_the_documentation(root, tmp_path, monkeypatch, capsys, model):
     """From a file to the name of a class, beside what ``binnet predict`` says."""
     text = (root / "docs" / "embedding.md").read_text(encoding="utf-8")
     code = text.split("```python\n")[1].split("```")[0]
@@ -187,7 +188,8 @@ def test_the_three_lines_in_the_documentation(root, tmp_path, monkeypatch, capsy
     binnet.pack(models.build("lenet5", num_classes=3, image_size=8), INFO).save(tmp_path / "packed.h5")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "embedding.md", "exec"), {})
+    exec(compile(code.replace("packed.h5", model), "embedding.md", "exec"), {})
     said = capsys.readouterr().out.strip()
-    assert main(["predict", "packed.h5", "photo.jpg", "--json"]) == 0
+    of = [model] if model.endswith(".h5") else ["--model", model]
+    assert main(["predict", *of, "photo.jpg", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["classes"][0]["class"] == said
