@@ -93,7 +93,9 @@ def test_filters_of_zeros_have_levels_too(backend):
     weight = np.zeros((3, 2), np.float32)
     weight[1] = 1e-45
     weight[2] = np.nan
-    assert backend.quantise_weight(weight, 2).tolist() == [[np.float32(1 / 3)] * 2, [1.0] * 2, [1.0] * 2]
+    with np.errstate(invalid="ignore"):  # as plain Python, lanes past the end are 0 times infinity
+        levels = backend.quantise_weight(weight, 2)
+    assert levels.tolist() == [[np.float32(1 / 3)] * 2, [1.0] * 2, [1.0] * 2]
 
 
 # ---------------------------------------------------------------------------------------------- convolutions
