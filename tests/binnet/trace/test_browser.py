@@ -1,20 +1,14 @@
 """The page in a real browser: what hovering and keys do, and that nothing goes wrong. Skips where there is none."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from binnet.trace import embedded, write_page
 
 MISSING = "playwright is not installed; it comes with the browser extra"
-sync_api = pytest.importorskip("playwright.sync_api", reason=MISSING)
+pytest.importorskip("playwright.sync_api", reason=MISSING)
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Playwright's own pipes
 
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 STEPS = 15
 XOR, POPCOUNT, ERROR = 9, 10, 14
 
@@ -38,18 +32,6 @@ NAMELESS = """
 FOCUSED = """
 document.activeElement.id || document.activeElement.getAttribute("role") || document.activeElement.tagName
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium; nothing is downloaded."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no browser is installed (chromium, chromium-browser or google-chrome)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=120_000)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
