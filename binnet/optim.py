@@ -164,19 +164,9 @@ class Adam(Optimizer):
         kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
 
     def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (
-            int(self.steps),
-            self.lr,
-            self.betas,
-            self.eps,
-            decay,
-            clip,
-            late.rule,
-            late.mean_alpha,
-            True,
-            late.bits,
-        )
-        kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, state["mean"], state["square"], *rule)
+        descent = (int(self.steps), self.lr, self.betas, self.eps, decay, clip)
+        moments, rule = (state["mean"], state["square"]), (late.rule, late.mean_alpha, True, late.bits)
+        kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, *moments, *descent, *rule)
 
 
 def _number(name: str, value: float, below: float = math.inf) -> float:
