@@ -2,6 +2,19 @@
 
 from .report import draw, markdown, write
 from .runs import Outcome, recorded, run
-from .tables import NAMES, Claim, Row, Table, table
+from .tables import NAMES, Claim, Row, Table, noise, table
 
-__all__ = ["NAMES", "Claim", "Outcome", "Row", "Table", "draw", "markdown", "recorded", "run", "table", "write"]
+__all__ = [
+    "NAMES",
+    "Claim",
+    "Outcome",
+    "Row",
+    "Table",
+    "draw",
+    "markdown",
+    "noise",
+    "recorded",
+    "run",
+    "table",
+    "write",
+]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..storage import StorageError, replacing
 from .runs import Outcome
-from .tables import Claim, Table
+from .tables import Table
 
 _LEFT_OUT = {"model", "binarize", "data", "dataset", "workers", "checkpoint_every", "tensorboard"}
 
@@ -57,11 +56,10 @@ def markdown(table: Table, outcomes: Sequence[Outcome], picture: str | None = No
     if first.costs:
         batch, machine = first.config.batch_size, first.costs.machine
         lines += [f"A step: forward, backward and update of {batch} images, all rows in turn; {machine}.", ""]
-    verdicts = [(claim, claim.holds(top1)) for claim in table.claims]
-    if any(holds is not None for _, holds in verdicts):
+    verdicts = [(claim.text, claim.verdict(top1, first.result.n)) for claim in table.claims]
+    if any(verdict for _, verdict in verdicts):
         lines += ["| the paper | here | |", "|---|---:|---|"]
-        n = first.result.n
-        lines += [_verdict(claim, holds, top1, n) for claim, holds in verdicts if holds is not None]
+        lines += [f"| {text} | {found.ahead:+.1f} | {found.words} |" for text, found in verdicts if found]
         lines += [""]
     return "\n".join(lines + ([f"![curves]({picture})", ""] if picture else []))
 
@@ -97,14 +95,6 @@ def _beside(outcome: Outcome, first: Outcome) -> list[str]:
     if outcome.costs:
         return [f"{1e3 * outcome.step:.1f}", f"{outcome.step / first.step:.2f}"]
     return ["", ""] if outcome.row.paper is None else [f"{score:.1f}" for score in outcome.row.paper]
-
-
-def _verdict(claim: Claim, holds: bool, top1: Mapping[str, float], n: int) -> str:
-    """Whether a claim holds; less than two standard deviations from its limit, ``n`` images cannot tell."""
-    ahead, p = top1[claim.better] - top1[claim.worse], (top1[claim.better] + top1[claim.worse]) / 200
-    noise = 2 * math.sqrt(2 * p * (1 - p) / n) * 100
-    sure = "" if abs(ahead + claim.margin) > noise else ", within the noise"
-    return f"| {claim.text} | {ahead:+.1f} | {'holds' if holds else 'does not hold'}{sure} |"
 
 
 def _duration(seconds: float) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 Scores = tuple[float, float]  # top-1 and top-5, per cent
 
@@ -54,6 +55,29 @@ class Claim:
             return None
         ahead = top1[self.better] - top1[self.worse]
         return ahead >= -self.margin and (not self.both or ahead <= self.margin)
+
+    def verdict(self, top1: Mapping[str, float], n: int) -> Verdict | None:
+        """What accuracies measured on ``n`` images say of it; None when one of them is missing."""
+        holds = self.holds(top1)
+        if holds is None:
+            return None
+        one, other = top1[self.better], top1[self.worse]
+        limit = noise((one + other) / 200, n)
+        sure = "" if abs(one - other + self.margin) > limit else ", within the noise"
+        return Verdict(f"{'holds' if holds else 'does not hold'}{sure}", one - other, limit)
+
+
+class Verdict(NamedTuple):
+    """In words, by how many points the one is ahead, and by how many it may be so by chance."""
+
+    words: str
+    ahead: float
+    noise: float
+
+
+def noise(p: float, n: int) -> float:
+    """Two standard deviations of the difference of two accuracies near p (0 to 1), each on ``n`` images: points."""
+    return 200 * math.sqrt(2 * p * (1 - p) / n)
 
 
 @dataclass(frozen=True)
