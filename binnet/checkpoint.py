@@ -13,6 +13,7 @@ from .config import TrainConfig
 from .health import Signs
 from .info import DataInfo
 from .models import Network
+from .ops import NotFiniteError
 from .optim import Optimizer
 from .storage import CHECKPOINT, StorageError
 
@@ -70,10 +71,6 @@ class State:
     optimizer: Optimizer
     progress: Progress
     signs: Signs
-
-
-class NotFiniteError(ValueError):
-    """A state with infinities or NaN, from which no training can go on."""
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo) -> None:

@@ -20,12 +20,14 @@ from binnet_kernels.checks import Float
 
 from . import __version__, budget, checkpoint, health
 from .build import build_loader, build_network, build_optimizer
-from .checkpoint import NotFiniteError, Progress, State
+from .checkpoint import Progress, State
 from .config import TrainConfig
 from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
 from .info import DataInfo
+from .nn import LayerError
+from .ops import NotFiniteError
 from .profiler import Profile
 from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
@@ -141,8 +143,13 @@ class Training:
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
         mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
-        with nullcontext() if self.profile is None else self.profile.step():
-            loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix)
+        try:
+            with nullcontext() if self.profile is None else self.profile.step():
+                loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix)
+        except LayerError as error:
+            if isinstance(error.__cause__, NotFiniteError):
+                raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
+            raise
         self._judge(loss, lr)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)

@@ -22,6 +22,10 @@ from ..tensor import LateGradient
 SCALES = ("mean", "learned", "none")
 
 
+class NotFiniteError(ValueError):
+    """NaN or infinities where a sign is taken, which would hide them: sign(NaN) = +1."""
+
+
 def weight_alpha(weight: Float) -> Float:
     """α = ‖W‖₁ / n for each filter (Eq. 6): (O, ...) to (O,)."""
     alpha: Float = kernels().weight_alpha(weight)
@@ -53,17 +57,23 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool, 
     -------
     latent : (O, ..., C), the array whose signs (levels) are taken (``weight`` itself unless centred)
     alpha : (O,)
+
+    Raises
+    ------
+    NotFiniteError
+        When a weight or a scale is NaN or infinite.
     """
-    latent = centred(weight) if center else weight
-    if scale == "mean":
-        return latent, kernels().weight_range(latent, bits)
-    if scale == "none":
-        return latent, np.ones(len(latent), np.float32)
-    if scale != "learned":
+    if scale not in SCALES:
         raise ValueError(f"unknown scale {scale!r}; there are: {', '.join(SCALES)}")
-    if alpha is None:
+    if scale == "learned" and alpha is None:
         raise ValueError("scale='learned' needs alpha_param, one scale for each filter")
-    return latent, alpha
+    latent = centred(weight) if center else weight
+    mean: Float = kernels().weight_range(latent, bits) if scale == "mean" else weight_alpha(latent)
+    if not np.isfinite(mean).all() or (alpha is not None and not np.isfinite(alpha).all()):
+        raise NotFiniteError("the weights of a binary layer are no longer finite")
+    if scale == "mean":
+        return latent, mean
+    return latent, np.ones(len(latent), np.float32) if scale == "none" or alpha is None else alpha
 
 
 def grad_weight(
