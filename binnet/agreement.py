@@ -69,7 +69,8 @@ def compare(
     if not len(split):
         raise ValueError("there are no images to compare the models on")
     differing, largest, scale = 0, np.float32(0), np.float32(0)
-    for images, labels in Loader(split, BATCH, mean=info.mean, std=info.std, image_size=image_size).epoch():
+    mean, std = info.normalisation()
+    for images, labels in Loader(split, BATCH, mean=mean, std=std, image_size=image_size).epoch():
         a, b = expected(images), found(images)
         differing += int((a.argmax(axis=1) != b.argmax(axis=1)).sum())
         largest, scale = np.maximum(largest, np.abs(a - b).max()), np.maximum(scale, np.abs(a).max())

@@ -86,8 +86,10 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo) -> None:
     parts = {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(), "signs": state.signs}
     arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is no longer finite")
+    if info.trained_on.size:
+        arrays["trained_on"] = info.trained_on
     network = state.network
     description = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     storage.save(path, CHECKPOINT, arrays, {**description, "progress": asdict(state.progress)})

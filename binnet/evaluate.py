@@ -71,7 +71,11 @@ def open_model(path: str | Path) -> Model:
 def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any]) -> tuple[Network, DataInfo]:
     """The network in a checkpoint, in evaluation mode, and what it knows about its data."""
     try:
-        spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
+        spec, info = (
+            ModelSpec.from_dict(description["model"]),
+            DataInfo.from_dict(description["data"], arrays.get("trained_on")),
+        )
+        info.check(spec.in_channels, spec.num_classes)
         prefix = "network."
         state = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
         with init.outline(limit=sum(array.size for array in state.values())):
@@ -160,7 +164,8 @@ def evaluate(
     loss, parts = 0.0, []
     if batch_size is None:
         batch_size = _default_batch(image_size or split.uniform_size, split.channels)
-    for images, labels in Loader(split, batch_size, mean=info.mean, std=info.std, image_size=image_size).epoch():
+    mean, std = info.normalisation()
+    for images, labels in Loader(split, batch_size, mean=mean, std=std, image_size=image_size).epoch():
         parts.append(logits(images))
         loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
         if tick:

@@ -79,7 +79,7 @@ class Training:
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
         mean, std = dataset.mean_std()
         provenance = {"config": config.to_dict(), "binnet": __version__}
-        self.info = DataInfo(dataset.name, dataset.class_names, _floats(mean), _floats(std), provenance)
+        self.info = DataInfo(dataset.name, dataset.class_names, tuple(mean.tolist()), tuple(std.tolist()), provenance)
         network = build_network(config, dataset)
         self.loader = build_loader(config, dataset, network.spec.image_size)
         self.steps_per_epoch = len(self.loader)
@@ -286,7 +286,3 @@ def _stop_signal() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.asarray(values))

@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options.set_threads(arguments)
     model = open_model(arguments.file)
+    model.info.normalisation(arguments.file)
     console = Console(to_stderr=arguments.json)
     dataset = load_for(model, arguments.file, arguments.dataset, arguments.data, console)
     name = dataset.name

@@ -128,7 +128,7 @@ def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
 def _layer(path: str, name: str) -> dict[str, Any]:
     """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
     from ..evaluate import open_model
-    from ..packed.model import flat
+    from ..packed.convert import flat
 
     steps = {step.name: step for step in flat(open_model(path).packed.steps) if step.arrays()}
     if name not in steps:

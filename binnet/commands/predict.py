@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
     model = open_model(file)
+    model.info.normalisation(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
     images = [*_of_paths(model, paths)]
     count, of_data = _of_data(model, arguments.data, console)
@@ -144,7 +145,7 @@ def _images_in(folder: Path) -> list[str]:
 
 def _read(model: Model, path: str) -> Image:
     """An image as the model saw those it was trained on."""
-    return binnet_datasets.normalise(read_for(model.spec, model.info, path)[None], model.info.mean, model.info.std)
+    return binnet_datasets.normalise(read_for(model.spec, model.info, path)[None], *model.info.normalisation())
 
 
 def _of_data(model: Model, data: str | None, console: Console) -> tuple[int, Iterator[tuple[str, Read]]]:
@@ -156,7 +157,8 @@ def _of_data(model: Model, data: str | None, console: Console) -> tuple[int, Ite
         raise DataError(f"the model takes images of {spec.in_channels} channels, but {data} has {dataset.channels}")
     images = dataset.test.images
     names = images.names if isinstance(images, StoreImages) else map(str, range(len(images)))
-    batches = Loader(dataset.test, 1, mean=info.mean, std=info.std, image_size=spec.image_size).epoch()
+    mean, std = info.normalisation()
+    batches = Loader(dataset.test, 1, mean=mean, std=std, image_size=spec.image_size).epoch()
     reads = ((name, partial(np.asarray, image)) for name, (image, _) in zip(names, batches, strict=True))
     return len(images), reads
 

@@ -71,6 +71,7 @@ def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console
     """A checkpoint and a packed model on the data that a command names; the data's name, and how they agree."""
     from ..agreement import compare as compare_models
 
+    model.info.normalisation(arguments.checkpoint)
     dataset = load_for(model, arguments.checkpoint, arguments.dataset, arguments.data, console)
     with console.progress(len(dataset.test)) as advance:
         found = compare_models(

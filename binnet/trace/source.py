@@ -18,7 +18,7 @@ from ..models import Network
 from ..nn import BatchNorm
 from ..nn.options import check_word
 from ..packed import PackedModel
-from ..packed.model import flat
+from ..packed.convert import flat
 from ..packed.steps import Add, BwnConv, KbitConv, Step, XnorConv
 from ..tensor import Tensor
 

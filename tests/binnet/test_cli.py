@@ -386,7 +386,8 @@ def bad(trained, tmp_path_factory):
     kind, arrays, description = storage.load(folder / "packed.h5")
     storage.save(folder / "shape.h5", kind, {**arrays, "conv2.alpha": np.zeros(3, np.float32)}, description)
     storage.save(folder / "less.h5", kind, {n: a for n, a in arrays.items() if n != "conv2.signs"}, description)
-    binnet.pack(models.build("lenet5", in_channels=1, image_size=8)).save(folder / "nameless.h5")
+    binnet.pack(models.build("lenet5", in_channels=1, image_size=8), mean=0.5, std=1).save(folder / "nameless.h5")
+    binnet.pack(models.build("lenet5", in_channels=1, image_size=8)).save(folder / "raw.h5")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)).save(folder / "good.png")
     (folder / "cut.png").write_bytes((folder / "good.png").read_bytes()[:60])
     (folder / "text.png").write_text("no image\n")
@@ -425,6 +426,9 @@ BAD = [
     ("evaluate {}/shape.h5", r"is damaged: conv2.alpha must be float32 \(50,\), got float32 \(3,\)"),
     ("evaluate {}/less.h5", "is damaged: conv2.signs is missing"),
     ("evaluate {}/nameless.h5", "does not say what it was trained on; name the data with --dataset or --data"),
+    ("evaluate {}/raw.h5 --dataset digits", "raw.h5 does not say how images are normalised"),
+    ("predict {}/raw.h5 {}/good.png", "raw.h5 does not say how images are normalised"),
+    ("trace {}/raw.h5 {}/good.png", "raw.h5 does not say how images are normalised"),
     ("evaluate {}/packed.h5 --dataset letters", "--dataset: invalid choice: 'letters' .*'digits'"),
     (
         "evaluate {}/packed.h5 --dataset fashion-mnist --data {}/idx",
