@@ -19,6 +19,8 @@ from .sources import SOURCES
 from .validation import hold_out, labelled, parse_val
 
 HELD_OUT = 0.1  # of the training images of each class, where there are no validation images
+LAYOUTS = ("splits", "classes")
+SPLITS = ("auto", "train", "val", "test", "all")
 LARGEST, MOST = 256, 2048  # short side unless another is asked for, and of any image
 _SAMPLED = 200  # images that are looked at to find the usual size
 
@@ -36,6 +38,8 @@ class BuildOptions:
     val : nothing to use what the source has; a share to hold out of the training images; or up to one folder or tar and
         up to one file with the classes of flat validation images
     seed : of the choice of what is held out
+    layout : "splits" when folders such as train and val are splits, "classes" when they are classes as all others;
+        None to find out, and to refuse what can be read both ways
     """
 
     size: int | None = None
@@ -44,6 +48,7 @@ class BuildOptions:
     per_class: int | None = None
     val: tuple[str, ...] = ()
     seed: int = 0
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         for name, least, most in (("size", 1, MOST), ("per_class", 1, None), ("seed", 0, None)):
@@ -53,6 +58,8 @@ class BuildOptions:
                 raise DataError(f"expected {name.replace('_', '-')} {span}, but got {value}")
         if self.channels not in (1, 3):
             raise DataError(f"expected channels 1 or 3, but got {self.channels}")
+        if self.layout not in (None, *LAYOUTS):
+            raise DataError(f"expected layout {' or '.join(LAYOUTS)}, but got {self.layout!r}")
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class Plan:
     train, val : images in the order of their names
     short_side : of the stored images, pixels
     notes : what a person should know, a sentence each
+    unused : name and reason of each file of the source that is not used
     pixels : of a stored image on average, about
     key : changes with the sources and with every option that changes the store
     """
@@ -78,6 +86,7 @@ class Plan:
     short_side: int
     channels: int
     notes: tuple[str, ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
     pixels: float = field(default=0.0, compare=False)
     key: str = field(default="", compare=False)
 
@@ -108,7 +117,36 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
         sizes = _sample(train)
     size = options.size or _usual_size(sizes)
     names = _names(ids, {**more, **members}, source)
-    plan = Plan(_name(source), ids, names, train, val, size, options.channels, notes, _pixels(sizes) * size**2)
+    plan = Plan(_name(source), ids, names, train, val, size, options.channels, notes, (), _pixels(sizes) * size**2)
+    return replace(plan, key=_key(plan))
+
+
+def make_evaluation_plan(
+    source: Path, options: BuildOptions, split: str = "auto", members: Members | None = None
+) -> Plan:
+    """Look at a source and decide which of its images to evaluate a model on: a plan without training images.
+
+    Parameters
+    ----------
+    source : folder or archive
+    options : what of it; what they say about validation images does not count
+    split : "train", "val", "test" or "all" of its splits; "auto" for the test images where there are some with classes,
+        else the validation images, else the training images. Of a source without splits all images are taken
+    members : its files, where they have been listed already
+
+    Returns
+    -------
+    Plan whose ``val`` are all labelled images of the split, of one class or more, and whose ``train`` is empty
+
+    Raises
+    ------
+    DataError
+        When the source cannot be used or has no such split.
+    """
+    if split not in SPLITS:
+        raise DataError(f"expected split {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, but got {split!r}")
+    plan = make_plan(source, replace(options, val=()), members)
+    plan = replace(plan, train=[], val=sorted(plan.train + plan.val, key=lambda entry: entry.name))
     return replace(plan, key=_key(plan))
 
 
