@@ -122,6 +122,18 @@ def about_classes(names: Sequence[str], images: Sequence[int], val: Sequence[int
     return tuple(notes)
 
 
+def about_unused(unused: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Sentences for a person: how many files are not used for each reason, and the first of them."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in sorted(set(unused)):
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(
+        f"{len(names):,} {'file is' if len(names) == 1 else 'files are'} not used ({reason}): "
+        f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for reason, names in by_reason.items()
+    )
+
+
 def shortened(unused: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Files that are not used, sorted, without the names of those beyond 10,000 for the same reason."""
     by_reason: dict[str, list[str]] = {}

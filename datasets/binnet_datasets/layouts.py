@@ -31,6 +31,7 @@ _CONVERT = {  # images all the same
 }
 _STRAY = "an image that lies in no class folder"
 _OTHER = "no image"
+_NO_CLASS = {"", "runs"}  # where trainings go: empty once they are deleted
 _LABELS = (*label_files.NAME_FILES, *label_files.TRUTH_FILES, "meta.mat", "wnids.txt")
 
 
@@ -138,7 +139,7 @@ def _check_empty(members: Members, unused: Iterable[tuple[str, str]], used: set[
     lost = {found: (name, why) for name, why in unused if (found := _class_of(name, top)) and why not in quiet}
     filled = {_class_of(name, top) for name in members} | {_class_of(name, top) for name, why in unused if why == OURS}
     inside = {_class_of(folder + "/", top) for folder in members.folders}
-    bad = sorted((set(lost) | (inside - filled)) - {_class_of(name, top) for name in used} - {""})
+    bad = sorted((set(lost) | (inside - filled)) - {_class_of(name, top) for name in used} - _NO_CLASS)
     if bad:
         name, why = lost.get(bad[0], ("", ""))
         what = f"none ({name}: {why})" if name else "none; delete the folder or put images into it"

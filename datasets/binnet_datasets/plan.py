@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .archives import without_ending
 from .choice import beside_training, left, to_evaluate, training
-from .classes import about_classes, choose, count, first, names_of, shortened
+from .classes import about_classes, about_unused, choose, count, first, names_of, shortened
 from .errors import DataError
 from .image import LONGEST, decoding_quietly, header_size
 from .layouts import Entry, Layout, find_layout
@@ -116,6 +116,8 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
     if not val:
         train, val, notes = _held_out(train, options, source)
     names = names_of(ids, {**more, **members}, source)
+    if kind not in ("", "train"):
+        notes += (f"{source} has no training images: training takes those in {layout.folders[kind]}",)
     notes += about_classes(names, count(train, ids), count(val, ids))
     return _plan(source, options, (ids, names), (train, val), seen, notes, unused)
 
@@ -145,12 +147,14 @@ def make_evaluation_plan(
     members = list_members(source) if members is None else members
     layout = find_layout(members, source, options.layout)
     truth_file = parse_val(options.val)[2]
-    chosen, notes = to_evaluate(layout, split, truth_file is not None or has_truth(members, [source]), source)
+    truth = truth_file is not None or has_truth(members, [source])
+    chosen, notes = to_evaluate(layout, split, truth, source)
     entries: list[Entry] = []
     for own in (layout.splits[kind] for kind in chosen):
-        entries += own if own and own[0].class_id else with_truth(own, members, truth_file, [source])
-    if not entries:
-        raise DataError(f"expected a folder for each class in {source}, but got images that lie in no class folder")
+        flat = not own or not own[0].class_id
+        if flat and not (own and truth):
+            raise DataError(f"expected a folder for each class in {source}, but got images that lie in no class folder")
+        entries += with_truth(own, members, truth_file, [source]) if flat else own
     ids = choose(options.classes, sorted({entry.class_id for entry in entries}), 1)
     entries = first(_of_classes(sorted(entries, key=lambda entry: entry.name), ids), options.per_class)
     names = names_of(ids, members, source)
@@ -195,12 +199,13 @@ def _plan(
     parts: tuple[list[Entry], list[Entry]],
     seen: list[Entry],
     notes: tuple[str, ...],
-    unused: Iterable[tuple[str, str]],
+    unused: list[tuple[str, str]],
 ) -> Plan:
     """Put a plan together: what is missing is the size, from that of some of the images seen, and the key."""
     with decoding_quietly():
         sizes = _sample(seen)
     size = options.size or _usual_size(sizes)
+    notes += about_unused(unused)
     fixed = (_name(source), *classes, *parts, size, options.channels, notes, shortened(unused))
     plan = Plan(*fixed, _pixels(sizes) * size**2)
     return replace(plan, key=_key(plan))

@@ -133,7 +133,8 @@ def find_splits(tree: Tree, where: object, layout: str | None) -> dict[str, str]
             _check_below(tree, top, where)
         return {"": tree.descend(top)}
     folders = {kind: names[0] for kind, names in found.items()}
-    others = [folder for folder in tree.children(top) if folder not in folders.values()]
+    named = {folder for names in found.values() for folder in names}
+    others = [folder for folder in tree.children(top) if folder not in named]
     if layout is None and others and not _evident(tree, folders):
         if not any(tree.children(folder) for folder in folders.values()):
             return {"": top}  # a class may be called "train", like "bus"

@@ -31,4 +31,4 @@ def is_system_name(name: str) -> bool:
     name : of one file or folder, without what is before it
     """
     plain = name.casefold()
-    return name.startswith(".") or plain in _NAMES or plain.startswith(_STARTS)
+    return (name.startswith(".") and name not in (".", "..")) or plain in _NAMES or plain.startswith(_STARTS)

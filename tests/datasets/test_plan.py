@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from binnet_datasets import BuildOptions, DataError
+from binnet_datasets import BuildOptions, DataError, is_system_name
 from binnet_datasets.plan import Plan, make_plan
 
 
@@ -181,6 +183,147 @@ def test_choice_of_classes(tmp_path: Path, imagenet, write, classes: str, ids: t
     found = plan(write(tmp_path / "s", imagenet), classes=classes.replace("FILE", str(chosen)))
     assert found.class_ids == ids
     assert {entry.class_id for entry in found.train} == {entry.class_id for entry in found.val} == set(ids)
+
+
+def test_a_file_of_classes_has_one_on_each_line(tmp_path: Path, picture, write) -> None:
+    files = {f"{name}/{i}.png": picture(i) for i in range(2) for name in ("golden retriever", "golden", "cat")}
+    (tmp_path / "chosen.txt").write_text("golden retriever\nCat\n")
+    source = write(tmp_path / "s", files)
+    assert plan(source, classes=str(tmp_path / "chosen.txt")).class_ids == ("cat", "golden retriever")
+    assert plan(source, classes="Golden Retriever,cat").class_ids == ("cat", "golden retriever")
+
+
+def test_names_beside_the_source_count_when_they_fit(tmp_path: Path, imagenet, write) -> None:
+    names = imagenet.pop("words.txt")
+    source = write(tmp_path / "s", imagenet)
+    (tmp_path / "words.txt").write_bytes(b"n01\tone\nn77\tother\n")
+    assert plan(source).class_names == ("n01", "n02", "n03")
+    (tmp_path / "words.txt").write_bytes(names.replace(b"goldfish", b"poisson dor\xe9"))  # Latin-1
+    assert plan(source).class_names == ("poisson doré", "crane, bird", "crane, machine")
+
+
+def test_all_that_is_not_used_is_counted(tmp_path: Path, picture, write) -> None:
+    source = write(tmp_path, {f"{name}/{i}.png": picture(i) for i in range(6) for name in ("cat", "dog")})
+    extra = ("stray.png", "cat/1.heic", "cat/notes.txt", ".hidden/1.png", "@eaDir/1.png", "cat/@eaDir/a/1.png", "x.zip")
+    write(
+        source,
+        dict.fromkeys(extra, b"x") | {"$RECYCLE.BIN/1.png": b"", "__MACOSX/cat/._1.png": b"", "runs/a/x.txt": b""},
+    )
+    for run in ("runs/one", "cat/two"):
+        write(source, {f"{run}/{name}": b"" for name in ("config.toml", "metrics.csv", "curves.png")})
+    (source / "cat" / "broken.jpg").symlink_to("nowhere")
+    (source / "loop").symlink_to("loop")
+    (source / "cat" / "again").symlink_to(source / "dog")
+    found = plan(source)
+    assert found.class_ids == ("cat", "dog")
+    assert len(found.train) + len(found.val) == 12
+    system = "hidden, or a file or folder of the system"
+    assert dict(found.unused) == {
+        **dict.fromkeys((".hidden", "@eaDir", "cat/@eaDir", "$RECYCLE.BIN", "__MACOSX"), system),
+        "stray.png": "an image that lies in no class folder",
+        "cat/1.heic": "HEIC, which cannot be read: convert it to JPEG",
+        **dict.fromkeys(("cat/notes.txt", "runs/a/x.txt"), "no image"),
+        "x.zip": "a compressed archive inside of a folder: unpack it first",
+        **dict.fromkeys(("runs/one", "cat/two"), "written by binnet"),
+        "cat/broken.jpg": "a broken link",
+        "loop": "a link that cannot be followed",
+        "cat/again": "a link to a folder that is listed already",
+    }
+    assert f"5 files are not used ({system}): $RECYCLE.BIN, .hidden, @eaDir, ..." in found.notes
+
+
+def test_folders_and_files_that_cannot_be_read_are_named(tmp_path: Path, picture, write, monkeypatch) -> None:
+    source = write(tmp_path, {f"{name}/{i}.png": picture(i) for i in range(6) for name in ("cat", "dog/a", "dog/b")})
+    real_scan, real_access = os.scandir, os.access
+
+    def scan(path: str):
+        if path.endswith("/a"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real_scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("cat/3.png") and real_access(path, mode))
+    found = plan(source)
+    assert len(found.train) + len(found.val) == 11
+    assert found.unused == (
+        ("cat/3.png", "it cannot be read: Permission denied"),
+        ("dog/a", "a folder that cannot be read: Permission denied"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cow", r"class folder 'cow' of .*, but got none; delete the folder or put images into it"),
+        ("cow/1.HEIC", r"class folder 'cow' of .*, but got none \(.*cow/1.HEIC: HEIC, which .* convert it to JPEG\)"),
+        ("cow/broken.jpg", r"class folder 'cow' of .*, but got none \(.*cow/broken.jpg: a broken link\)"),
+        ("runs", None),
+        ("docs/readme.txt", None),
+    ],
+)
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_a_class_that_ends_empty_stops_the_build(tmp_path: Path, picture, write, top, name, message) -> None:
+    source = write(tmp_path, {f"{top}{c}/{i}.png": picture(i) for i in range(2) for c in ("cat", "dog")})
+    path = source / top / name
+    (path.parent if path.suffix else path).mkdir(exist_ok=True)
+    if path.suffix == ".jpg":
+        path.symlink_to("nowhere")
+    elif path.suffix:
+        path.write_bytes(b"x")
+    if message is None:
+        assert plan(source).class_ids == ("cat", "dog")
+    else:
+        with pytest.raises(DataError, match=message):
+            plan(source)
+
+
+def test_more_kinds_of_images_are_found(tmp_path: Path, write) -> None:
+    names = [
+        f"{c}/{i}{ending}" for i, ending in enumerate((".jfif", ".JPE", ".tif", ".TIFF", ".avif", ".jp2")) for c in "ab"
+    ]
+    found = plan(write(tmp_path, {name: bytes([i]) for i, name in enumerate(names)}))
+    assert sorted(entry.name for entry in found.train + found.val) == sorted(names)
+
+
+def test_an_added_photo_moves_none_from_training_to_validation(tmp_path: Path, picture, write) -> None:
+    source = write(tmp_path, {f"{c}/{i}.png": picture(i + 99 * (c == "a"), 4, 4) for i in range(30) for c in "ab"})
+    before = plan(source)
+    for seed in range(200, 230):
+        write(source, {"a/0 first.png": picture(seed, 4, 4), "b/new.png": picture(seed + 99, 4, 4)})
+        after = plan(source)
+        assert not {e.name for e in after.val} & {e.name for e in before.train}
+
+
+def test_equal_files_are_held_out_together(tmp_path: Path, picture, write) -> None:
+    files = {f"{c}/{i}{copy}.png": picture(i, 4, 4) for i in range(20) for c in "ab" for copy in ("", " copy")}
+    found = plan(write(tmp_path, files), val=("0.4",))
+    sides = [{e.name.rpartition("/")[2].split(".")[0].split()[0] for e in part} for part in (found.train, found.val)]
+    assert not sides[0] & sides[1]
+    assert sum(map(len, sides)) == 20
+
+
+def test_one_image_of_each_class_is_too_few(tmp_path: Path, picture, write) -> None:
+    source = write(tmp_path, {"cat/1.png": picture(1), "dog/1.png": picture(2)})
+    with pytest.raises(DataError, match=r"two images of some class in .* but got one of each .*with --val FOLDER"):
+        plan(source)
+
+
+def test_classes_with_few_images_are_named(tmp_path: Path, picture, write) -> None:
+    files = {f"train/{c}/{i}.png": picture(i) for c, n in (("cat", 6), ("dog", 1)) for i in range(n)}
+    found = plan(write(tmp_path, files | {f"val/cat/{i}.png": picture(50 + i) for i in range(5)}))
+    assert found.notes == (
+        "2 classes (training + validation images): cat 6 + 5, dog 1 + 0",
+        "some classes have fewer than 5 training images, which says little about them: dog 1",
+        "some classes have fewer than 5 validation images, which says little about them: dog 0",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [".git", "._x.jpg", ".Trash-1000", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "lost+found"]
+)
+def test_system_names(name: str) -> None:
+    assert is_system_name(name)
+    assert not any(map(is_system_name, ("cat", "x.jpg", "lost", ".", "..", "eaDir")))
 
 
 def test_per_class_takes_the_first_by_name(tmp_path: Path, imagenet, write) -> None:
