@@ -404,3 +404,14 @@ def test_bad_sources(tmp_path: Path, write, files: dict[str, bytes], message: st
     (tmp_path / "source").mkdir()
     with pytest.raises(DataError, match=message):
         plan(write(tmp_path / "source", files))
+
+
+def test_what_is_not_used_of_other_validation_images_is_counted(tmp_path: Path, imagenet, write) -> None:
+    train = write(tmp_path / "a", {n: c for n, c in imagenet.items() if n.startswith("train/")})
+    val = {n: c for n, c in imagenet.items() if n.startswith("val/")}
+    write(tmp_path / "b", val | {"val/n01/x.heic": b"", "val/stray.png": b""})
+    found = plan(train, val=(str(tmp_path / "b"),))
+    assert found.unused == (
+        ("val/n01/x.heic", "HEIC, which cannot be read: convert it to JPEG"),
+        ("val/stray.png", "an image that lies in no class folder"),
+    )
