@@ -200,6 +200,10 @@ def test_names_beside_the_source_count_when_they_fit(tmp_path: Path, imagenet, w
     assert plan(source).class_names == ("n01", "n02", "n03")
     (tmp_path / "words.txt").write_bytes(names.replace(b"goldfish", b"poisson dor\xe9"))  # Latin-1
     assert plan(source).class_names == ("poisson doré", "crane, bird", "crane, machine")
+    (tmp_path / "words.txt").write_text(names.decode(), "utf-16")
+    assert plan(source).class_names == ("goldfish", "crane, bird", "crane, machine")
+    (source / "words.txt").write_text("n01 is the class I like best\n")
+    assert plan(source).class_names == ("n01", "n02", "n03")
 
 
 def test_all_that_is_not_used_is_counted(tmp_path: Path, picture, write) -> None:
