@@ -94,10 +94,12 @@ class Optimizer:
         if len({id(param) for param in self.params}) < len(self.params):
             raise ValueError("a parameter was given to the optimiser twice")
         for param in self.params:
-            param.data = np.require(param.data, np.float32, ["C", "W"])  # as the kernels want what they change
+            required = np.require(param.array, np.float32, ["C", "W"])  # as the kernels want what they change
+            if required is not param.array:
+                param.data = required
         keep_freed_memory()
         self.updates = np.zeros(len(self.params), np.int64)  # of each parameter
-        self.state = [{slot: np.zeros_like(p.data) for slot in self.slots} for p in self.params]
+        self.state = [{slot: np.zeros_like(p.array) for slot in self.slots} for p in self.params]
 
     def step(self) -> None:
         """Update all parameters once from their gradients."""
@@ -120,13 +122,13 @@ class Optimizer:
             decay if getattr(param, "decay", True) else 0.0,
             math.inf if clip is None else clip,
         )
+        param.memory.before_change()
         if isinstance(late, LateWeightGradient):
-            late.check()
             self.update_filters(late, self.state[place], limits)
             param.grad = late.grad_hat
         else:
             assert param.grad is not None
-            self.update(param.data, param.grad, self.state[place], limits)
+            self.update(param.array, param.grad, self.state[place], limits)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         """Change ``data`` and ``state`` by the rule."""

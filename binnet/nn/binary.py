@@ -104,14 +104,14 @@ class BinaryLayer(Module):
             self.rounding = GradientRounding(options.binary_gradient, options.grad_bits, seed)
 
     def _first_scales(self) -> Float:
-        if init.is_outline(self.weight.data):
-            return np.zeros(len(self.weight.data), np.float32)
-        return ops.Rule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.data, None)[1]
+        if init.is_outline(self.weight.array):
+            return np.zeros(len(self.weight.array), np.float32)
+        return ops.Rule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.array, None)[1]
 
     def binary_weight(self) -> tuple[Float, Float]:
         """The array whose signs (levels) the layer computes with, and the scales α (O,); to pack the layer."""
         rule = ops.Rule(self.scale, center=self.center, bits=self.weight_bits)
-        return rule.binary_weight(self.weight.data, None if self.alpha is None else self.alpha.data)
+        return rule.binary_weight(self.weight.array, None if self.alpha is None else self.alpha.array)
 
     @property
     def weight_bits(self) -> int:

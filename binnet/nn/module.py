@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..tensor import Tensor
+from ..watch import Memory
 from . import init
 
 Array = npt.NDArray[Any]
@@ -33,6 +34,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any, *, binary: bool = False, clip: float | None = None, decay: bool = True) -> None:
         values = data if isinstance(data, np.ndarray) and init.is_outline(data) else np.array(data, np.float32)
         super().__init__(values, requires_grad=True)
+        self.memory = Memory(exposed=False)
         self.binary, self.clip, self.decay = binary, clip, decay
 
 
@@ -201,6 +203,8 @@ class Module:
                 problems.append(f"{name}: expected shape {own[name].shape}, got {received}")
         if problems:
             raise ValueError("the state does not fit the network: " + "; ".join(problems))
+        for parameter in self.parameters():
+            parameter.before_change()
         for name in common:
             own[name][...] = state[name]
         missing, unexpected = (tuple(n for n in one if n not in other) for one, other in ((own, state), (state, own)))
@@ -208,7 +212,7 @@ class Module:
 
     def _state(self) -> dict[str, Array]:
         """The arrays themselves."""
-        return {**{name: p.data for name, p in self.named_parameters()}, **dict(self.named_buffers())}
+        return {**{name: p.array for name, p in self.named_parameters()}, **dict(self.named_buffers())}
 
 
 def _refuse_hidden(module: Module, name: str, value: Any) -> None:

@@ -48,7 +48,7 @@ class Statistics:
             In training, when ``x`` has NaN or infinities.
         """
         if not self.training:
-            return self.running_mean, self.running_var
+            return self.running_mean.copy(), self.running_var.copy()  # a training pass may change them before backward
         rows = x.size // max(x.shape[-1], 1)
         if rows == 1:
             raise ValueError(
