@@ -169,11 +169,18 @@ class Optimizer:
 
 def _groups(params: Params, lr: float) -> list[Group]:
     """The groups that an optimiser was given; plain parameters are one group."""
+    if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+        raise TypeError(
+            "an optimiser takes a list of tensors, such as net.parameters(), or of groups of them, "
+            f"got {type(params).__name__}"
+        )
     given = list(params)
     if not given:
         raise ValueError("the optimiser was given no parameters")
-    if not all(isinstance(entry, Mapping) for entry in given):
+    if not any(isinstance(entry, Mapping) for entry in given):
         return [Group(_tensors(given))]
+    if not all(isinstance(entry, Mapping) for entry in given):
+        raise TypeError("an optimiser takes either tensors or groups of them, got both")
     groups = []
     for entry in given:
         assert isinstance(entry, Mapping)
@@ -191,7 +198,7 @@ def _groups(params: Params, lr: float) -> list[Group]:
 
 
 def _tensors(params: Any) -> list[Tensor]:
-    found = [params] if isinstance(params, Tensor) else list(params)
+    found = list(params) if isinstance(params, Iterable) and not isinstance(params, Tensor) else [params]
     for param in found:
         if not isinstance(param, Tensor):
             raise TypeError(f"an optimiser takes tensors, such as net.parameters(), got {type(param).__name__}")

@@ -28,6 +28,7 @@ class Sign(Module):
         self.ste = ste
 
     def forward(self, x: Tensor) -> Tensor:
+        ops.check_finite(x.array)
         return ops.sign(x, self.ste)
 
 
@@ -39,6 +40,7 @@ class Quantise(Module):
         self.bits = bits
 
     def forward(self, x: Tensor) -> Tensor:
+        ops.check_finite(x.array)
         return ops.quantise(x, self.bits)
 
 
@@ -199,12 +201,15 @@ class BinConv2d(_Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        ops.check_finite(x.array)
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        if not norm.training:  # in training the statistics show it
+            ops.check_finite(x.array)
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.norm_xnor_conv2d(
             x, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, keep=keep, **options
@@ -221,12 +226,15 @@ class BinLinear(_Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", self.weight.shape[1])
+        ops.check_finite(x.array)
         options = {**self.rule(), **self.of_pass()}
         return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
         self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
+        if not norm.training:
+            ops.check_finite(x.array)
         images = x if x.ndim == 4 else ops.as_pixels(x)
         options = {**self.rule(), **self.of_pass()}
         y = ops.norm_xnor_conv2d(

@@ -182,7 +182,7 @@ class Module:
         state
             Arrays by name.
         strict
-            False leaves out names that only one side has; shapes always have to agree.
+            False leaves out names that only one side has; shapes always have to agree, and one name at least.
 
         Returns
         -------
@@ -192,7 +192,8 @@ class Module:
         Raises
         ------
         ValueError
-            Naming every missing and unexpected key, and every key with a wrong shape, both shapes and all.
+            Naming every missing and unexpected key, and every key with a wrong shape, both shapes and all; also when
+            no name fits at all.
         """
         own = self._state()
         problems = _key_problems(own, state) if strict else []
@@ -201,6 +202,10 @@ class Module:
             received = np.shape(state[name])
             if received != own[name].shape:
                 problems.append(f"{name}: expected shape {own[name].shape}, got {received}")
+            elif np.asarray(state[name]).dtype.kind not in "fiub":
+                problems.append(f"{name}: expected real numbers, got dtype {np.asarray(state[name]).dtype}")
+        if own and not common and not problems:
+            problems.append(f"it has none of the names of the network, such as {next(iter(own))}")
         if problems:
             raise ValueError("the state does not fit the network: " + "; ".join(problems))
         for parameter in self.parameters():

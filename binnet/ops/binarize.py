@@ -26,6 +26,14 @@ class NotFiniteError(ValueError):
     """NaN or infinities where a sign is taken, which would hide them: sign(NaN) = +1."""
 
 
+def check_finite(x: Float) -> None:
+    """NotFiniteError when ``x``, whose sign is to be taken, has NaN or infinities; one pass, as fast as memory."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = x.sum()  # not finite when a value is not; only a sum of huge values needs the second look
+    if not np.isfinite(total) and not np.isfinite(x).all():
+        raise NotFiniteError("the input has values that are not finite, which taking its sign would hide")
+
+
 def weight_alpha(weight: Float) -> Float:
     """α = ‖W‖₁ / n for each filter (Eq. 6): (O, ...) to (O,)."""
     alpha: Float = kernels().weight_alpha(weight)

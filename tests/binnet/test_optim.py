@@ -253,8 +253,12 @@ P = Parameter(np.ones(2))
         ([{"lr": 1}], ValueError, "this one has no params"),
         ([{"params": []}], ValueError, "a group without parameters"),
         ([{"params": [P], "lr": -1}], ValueError, "lr of a group must be a number of at least 0, got -1"),
-        ([{"params": [P]}, P], TypeError, "takes tensors, such as net.parameters\\(\\), got dict"),
+        ([{"params": [P]}, P], TypeError, "either tensors or groups of them, got both"),
         ([nn.ReLU()], TypeError, "takes tensors, .* got ReLU"),
+        (nn.ReLU(), TypeError, "takes a list of tensors, such as net.parameters.*, got ReLU"),
+        (P, TypeError, "takes a list of tensors, .* got Parameter"),
+        ({"params": [P]}, TypeError, "takes a list of tensors, .* or of groups of them, got dict"),
+        ([{"params": None}], TypeError, "takes tensors, .* got NoneType"),
     ],
 )
 def test_wrong_parameters_are_refused(params, error, message):
