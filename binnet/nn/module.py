@@ -86,6 +86,8 @@ class Module:
             if "path" not in vars(self):
                 raise TypeError(f"{type(self).__name__} must call super().__init__() before it sets {name}")
             for path, module in value.named_modules(_join(self.path, name)):
+                if module is self:
+                    raise ValueError(f"{self.label} cannot be a part of itself, as {name} would make it")
                 module.path = path
         super().__setattr__(name, value)
 

@@ -186,3 +186,8 @@ def test_what_was_loaded_is_returned():
         net.load_state_dict({"bias": np.array([1j, 2])}, strict=False)
     with pytest.raises(TypeError, match=r"ModuleList cannot be called: .* use nn.Sequential"):
         nn.ModuleList([net])(np.ones((1, 2)))
+
+
+def test_a_module_cannot_contain_itself(net):
+    with pytest.raises(ValueError, match="cannot be a part of itself, as again would make it"):
+        net.again = nn.Residual(net)
