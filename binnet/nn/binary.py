@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 
 
 class Sign(Module):
-    """The binary activation: +1 or −1, with a straight-through gradient (``ste``)."""
+    """The binary activation: +1 or −1, with a straight-through gradient (``ste``).
+
+    In training it refuses NaN and infinities, as binary layers do (LayerError); in evaluation sign(NaN) is +1.
+    """
 
     def __init__(self, ste: str = "clip") -> None:
         super().__init__()
         self.ste = ste
 
     def forward(self, x: Tensor) -> Tensor:
-        ops.check_finite(x.array)
+        if self.training:
+            ops.check_finite(x.array)
         return ops.sign(x, self.ste)
 
 
@@ -40,7 +44,8 @@ class Quantise(Module):
         self.bits = bits
 
     def forward(self, x: Tensor) -> Tensor:
-        ops.check_finite(x.array)
+        if self.training:
+            ops.check_finite(x.array)
         return ops.quantise(x, self.bits)
 
 
@@ -201,15 +206,14 @@ class BinConv2d(_Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
-        ops.check_finite(x.array)
+        if self.training:
+            ops.check_finite(x.array)
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
-        if not norm.training:  # in training the statistics show it
-            ops.check_finite(x.array)
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.norm_xnor_conv2d(
             x, norm.gamma, norm.beta, norm.statistics(), self.weight, self.alpha, relu=relu, keep=keep, **options
@@ -226,15 +230,14 @@ class BinLinear(_Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", self.weight.shape[1])
-        ops.check_finite(x.array)
+        if self.training:
+            ops.check_finite(x.array)
         options = {**self.rule(), **self.of_pass()}
         return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
         self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
-        if not norm.training:
-            ops.check_finite(x.array)
         images = x if x.ndim == 4 else ops.as_pixels(x)
         options = {**self.rule(), **self.of_pass()}
         y = ops.norm_xnor_conv2d(

@@ -91,13 +91,25 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(loop, "training_step", step)
-    with pytest.raises(
-        TrainingError, match=r"^conv2 \(BinConv2d\): the input has values that are not finite.* epoch 1, "
-    ):
+    with pytest.raises(TrainingError, match=r"network.conv1.weight is no longer finite after 1 epochs and 0 batches"):
         fit(replace(CONFIG, batch_size=2000), tmp_path / "run")
     _, arrays, description = storage.load(tmp_path / "run" / "last.h5")
     assert description["progress"]["epoch"] == 0
     assert np.isfinite(arrays["network.conv1.weight"]).all()
+
+
+def test_binary_weights_that_are_not_finite_in_validation(tmp_path, monkeypatch):
+    original = loop.training_step
+
+    def step(network, *args):
+        found = original(network, *args)
+        network.conv2.weight.data[0, 0, 0, 0] = np.nan
+        return found
+
+    monkeypatch.setattr(loop, "training_step", step)
+    message = r"^conv2 \(BinConv2d\): the weights .* no longer finite at epoch 1, batch 2 .*; try a lower --lr"
+    with pytest.raises(TrainingError, match=message):
+        fit(replace(CONFIG, batch_size=2000), tmp_path / "run")
 
 
 def test_without_images_to_validate_on(tmp_path):

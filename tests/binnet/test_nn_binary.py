@@ -214,7 +214,6 @@ def test_a_rounded_gradient_needs_signs():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     "layer",
     [
@@ -226,11 +225,12 @@ def test_a_rounded_gradient_needs_signs():
         lambda: nn.Quantise(2),
     ],
 )
-def test_an_input_whose_sign_would_hide_nan_is_refused(layer, training, value, rng):
+def test_an_input_whose_sign_would_hide_nan_is_refused_in_training(layer, value, rng):
     x = rng.standard_normal((2, 5, 5, 4))
     x[1, 2, 2, 1] = value
     with pytest.raises(nn.LayerError, match="values that are not finite"):
-        layer().train(training)(x)
+        layer()(x)
+    assert np.isfinite(layer().eval()(x).data).all()  # sign(NaN) = +1, as in packed models
 
 
 def test_large_values_whose_sum_overflows_are_finite():
