@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from binnet_datasets import Augment, Dataset, Loader
+from binnet_kernels.checks import Float
 
 from . import models, optim
 from .config import TrainConfig
 from .models import Network
 from .optim import Optimizer
+
+_FEW = 5  # images of a class below which a figure about it means little
 
 
 def build_network(config: TrainConfig, dataset: Dataset) -> Network:
@@ -20,12 +25,12 @@ def build_network(config: TrainConfig, dataset: Dataset) -> Network:
 
 
 def build_loader(config: TrainConfig, dataset: Dataset, image_size: tuple[int, int]) -> Loader:
-    """The shuffled and augmented batches of a configuration."""
+    """The shuffled and augmented batches of a configuration: each is all that an update sees."""
     c, (mean, std) = config, dataset.mean_std()
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
     augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)
     order: dict[str, Any] = {"shuffle": True, "seed": c.seed, "augment": augment, "workers": c.workers}
-    return Loader(dataset.train, c.batch_size, mean=mean, std=std, image_size=image_size, **order)
+    return Loader(dataset.train, c.batch_size * c.accumulate, mean=mean, std=std, image_size=image_size, **order)
 
 
 def build_optimizer(config: TrainConfig, network: Network) -> Optimizer:
@@ -34,3 +39,21 @@ def build_optimizer(config: TrainConfig, network: Network) -> Optimizer:
     if config.optimizer == "sgd":
         return optim.SGD(params, config.lr, config.momentum, config.nesterov, decay)
     return optim.Adam(params, config.lr, weight_decay=decay)
+
+
+def balanced(dataset: Dataset) -> Float:
+    """Weights for the loss, float32 (C,): n / (C n_c), so that all classes count the same whatever their images."""
+    counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
+    return (len(dataset.train) / (dataset.num_classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def few_images(dataset: Dataset) -> list[str]:
+    """Sentences about classes with so few images that training or validation says little about them."""
+    notes = []
+    for split, what in ((dataset.train, "training"), (dataset.test, "validation")):
+        counts = np.bincount(split.labels, minlength=dataset.num_classes)
+        few = [f"{name} ({n})" for name, n in zip(dataset.class_names, counts.tolist(), strict=True) if n < _FEW]
+        if few:
+            shown = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+            notes.append(f"warning: fewer than {_FEW} {what} images of {shown}")
+    return notes

@@ -8,9 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 import binnet_datasets
+from binnet_datasets import Dataset
+from binnet_datasets.windows import SHOWN, STORED
 
-from .info import DataInfo
+from .info import DataInfo, Preprocessing
 from .models import ModelSpec
+
+
+def preprocessing_of(dataset: Dataset, image_size: tuple[int, int]) -> Preprocessing:
+    """How the validation images of a data set become images of a size, see :class:`binnet_datasets.Loader`.
+
+    Those of a store are resized as the store did; those of a data set by name are taken whole.
+    """
+    test = dataset.test
+    if isinstance(test.images, np.ndarray):
+        return Preprocessing()
+    stored, least = int(test.sizes.min(initial=1 << 16)), max(image_size)
+    return Preprocessing(stored, min(max(stored, least), round(least * STORED / SHOWN)))
 
 
 def read_for(

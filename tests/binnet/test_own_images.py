@@ -64,8 +64,11 @@ def test_build_and_info(photos, tmp_path, say):
     out = tmp_path / "out.h5"
     code, text, err = say("data", "build", photos, out, "--size", 12)
     assert (code, err) == (0, "")
-    assert text.splitlines()[0] == "held 3 of the 30 training images out for validation (10%)"
-    assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", text.splitlines()[1])
+    held, about, few, done = text.splitlines()
+    assert held == "held 3 of the 30 training images out for validation (10%)"
+    assert about == "3 classes (training + validation images): cat 9 + 1, dog 9 + 1, owl 9 + 1"
+    assert few.startswith("some classes have fewer than 5 validation images")
+    assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", done)
     code, text, _ = say("data", "build", photos, out, "--size", 12)
     assert code == 0
     assert text.splitlines()[-1] == f"{out} is there already, with the same 27 training and 3 validation images"
@@ -82,11 +85,19 @@ def test_json_is_all_there_is_on_stdout(photos, tmp_path, say):
     out = tmp_path / "out.h5"
     code, text, err = say("data", "build", photos, out, "--json", "--val", 0.2, "--classes", 2, "--per-class", 5)
     figures = json.loads(text)
-    assert (code, figures["train"], figures["val"], figures["corrupt"], figures["fresh"]) == (0, 8, 2, [], True)
-    assert "held 2 of the 10" in err
+    assert (code, figures["train"], figures["val"], figures["corrupt"], figures["fresh"]) == (
+        0,
+        10 - figures["val"],
+        figures["val"],
+        [],
+        True,
+    )
+    assert f"held {figures['val']} of the 10" in err
     code, text, _ = say("data", "info", out, "--json", "--check")
     figures = json.loads(text)
-    assert figures["train"] == {"images": 8, "rows": [24, 24], "columns": [24, 24], "images_of_class": [4, 4]}
+    counts = figures["train"].pop("images_of_class")
+    assert figures["train"] == {"images": sum(counts), "rows": [24, 24], "columns": [24, 24]}
+    assert (len(counts), sum(counts)) == (2, 10 - figures["val"]["images"])
     assert (figures["class_names"], figures["damaged"], figures["channels"]) == (["cat", "dog"], [], 3)
 
 
@@ -177,9 +188,9 @@ def test_train_on_a_folder(photos, tmp_path, say):
 BAD = [
     ("data", "arguments are required: WHAT"),
     ("data build", "the following arguments are required: SOURCE, OUT.h5"),
-    ("data build {}/none {}/out.h5", "a folder of images or a tar at .*none, but there is nothing"),
+    ("data build {}/none {}/out.h5", "a folder of images or an archive at .*none, but there is nothing"),
     ("data build {}/empty {}/out.h5", "expected images .* in .*empty, but there are none among 0 files"),
-    ("data build {}/x.tar.gz {}/out.h5", "is a gzip file; gunzip it first"),
+    ("data build {}/x.tar.gz {}/out.h5", "expected a whole archive at .*x.tar.gz, but it is damaged"),
     ("data build {}/photos {}/photos", "to write an image store to .*photos, but there is a folder"),
     ("data build {}/photos /dev/null", "to write an image store to /dev/null, but there is something that is no image"),
     ("data build {}/photos {}/photos.h5 --size 7", "is a store of other images or options already"),
@@ -193,7 +204,7 @@ BAD = [
     ("data info {}/model.h5", "but it is none"),
     ("data info {}/photos.h5 --preview {}/empty", "cannot write .*empty: it is not a file"),
     ("evaluate {}/model.h5", "was trained on images of photos; say where .* with --data"),
-    ("evaluate {}/model.h5 --data {}/none", "a folder of images or a tar at .*none, but there is nothing"),
+    ("evaluate {}/model.h5 --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
     (
         "evaluate {}/model.h5 --data {}/two.h5",
         "3 channels and 3 classes, but photos has 3 channels and 2 classes",
@@ -203,7 +214,7 @@ BAD = [
     ("predict {}/model.h5", "the following arguments are required: IMAGE, or --data PATH"),
     ("predict {}/model.h5 {}/empty", "expected images in .*empty, but there are none"),
     ("predict {}/model.h5 --data {}/grey.h5", "the model takes images of 3 channels, but .*grey.h5 has 1"),
-    ("train --data {}/none", "a folder of images or a tar at .*none, but there is nothing"),
+    ("train --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
     ("train --data {}/model.h5", "but it is neither"),
 ]
 
