@@ -17,6 +17,7 @@ from .registry import load, names
 from .sources import cache_folder
 from .store import StoreImages, is_store, open_store, read_store
 from .store_cache import holds_images
+from .system_names import is_system_name
 from .transforms import flip, normalise, pad_and_crop, resize_to
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "holds_images",
     "is_image",
     "is_store",
+    "is_system_name",
     "load",
     "names",
     "normalise",

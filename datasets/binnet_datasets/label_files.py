@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Callable, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from .errors import DataError
-from .members import Member, Members
+from .tars import Member
 
 NAME_FILES = ("words.txt", "LOC_synset_mapping.txt", "synset_words.txt")
 TRUTH_FILES = ("val_annotations.txt", "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt")
 
 
-def find(members: Members, names: Sequence[str]) -> str | None:
+def find(members: Mapping[str, Member], names: Sequence[str]) -> str | None:
     """Return the member with one of these file names, the shallowest and of those the first; None without any."""
     found = [name for name in members if name.rsplit("/", 1)[-1] in names]
     return min(found, key=lambda name: (name.count("/"), name), default=None)
@@ -36,12 +39,24 @@ def whole_file(path: Path) -> Member:
     return Member(str(path), 0, status.st_size, status.st_mtime_ns)
 
 
-def read_text(member: Member) -> str:
-    """Read a text file; raises DataError."""
+def read_text(member: Member, strict: bool = True) -> str:
+    """Read a text file in UTF-8; raises DataError. With ``strict`` False a file in another code is read as Latin-1."""
     try:
-        return member.read().decode("utf-8-sig")
+        content = member.read()
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if strict:
+                raise
+            return content.decode("latin-1")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"expected a text file at {member.path}, but reading it failed: {error}") from error
+
+
+def names_most(ids: Sequence[str], text: str) -> bool:
+    """Tell whether a file of names has a line for more than half of these classes."""
+    there = {line.split(None, 1)[0] for line in text.splitlines() if line.strip()}
+    return 2 * sum(i in there for i in ids) > len(ids)
 
 
 def class_names(ids: Sequence[str], text: str) -> tuple[str, ...]:
@@ -86,19 +101,79 @@ def truth(name: str, text: str, images: Sequence[str], meta: Callable[[], Member
     DataError
         When the file is none of these, or does not fit the images.
     """
-    import csv
-
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise DataError(f"expected the classes of validation images in {name}, but it is empty")
     if all(line.strip().isdecimal() for line in lines):
         return _numbered(name, [int(line) for line in lines], images, meta())
-    rows = list(csv.reader(io.StringIO(text))) if lines[0].startswith("ImageId,") else [line.split() for line in lines]
-    classes = {PurePosixPath(row[0]).stem: row[1].split()[0] for row in rows if len(row) > 1 and row[1].strip()}
-    missing = [image for image in images if PurePosixPath(image).stem not in classes]
-    if missing:
-        raise DataError(f"expected the class of every validation image in {name}, but {missing[0]} is not in it")
-    return {image: classes[PurePosixPath(image).stem] for image in images}
+    rows = [row for line in lines if len(row := _row(line)) > 1 and row[1].strip()]
+    return _matched(name, [(row[0].strip(), _class_in(row[1])) for row in rows], images)
+
+
+def _row(line: str) -> list[str]:
+    """An image's name and its class: with a tab or comma between, else with spaces after an ending such as ".jpg"."""
+    for separator in ("\t", ","):
+        if separator in line:
+            return next(csv.reader([line], delimiter=separator))
+    from .layouts import ENDINGS
+
+    ends = [m.end() for m in re.finditer(r"\.\w+(?=\s)", line) if m[0].lower() in ENDINGS]
+    return [line[: ends[-1]].strip(), line[ends[-1] :].strip()] if ends else line.split(None, 1)
+
+
+def _class_in(text: str) -> str:
+    """The class in a column: in the tables of ImageNet a box follows it, or several of class and box."""
+    words = text.split()
+    return words[0] if len(words) > 4 and all(re.fullmatch(r"-?[\d.]+", word) for word in words[1:5]) else text.strip()
+
+
+def _matched(name: str, rows: Sequence[tuple[str, str]], images: Sequence[str]) -> dict[str, str]:
+    """Class by image: by path, by the end of the path, or by the file's name with or without its ending.
+
+    A line that names a path fits no other path; of a name that several lines have the classes have to be the same.
+    """
+    table: dict[str, set[str]] = {}
+    for key, class_id in rows:
+        table.setdefault(_plain(key), set()).add(class_id)
+    found = {}
+    for image in images:
+        classes = next((table[key] for key in _keys(image) if key in table), None)
+        if classes is None:
+            raise DataError(f"expected the class of every validation image in {name}, but {image} is not in it")
+        if len(classes) > 1:
+            raise DataError(
+                f"expected one class for {image} in {name}, but got {' and '.join(sorted(classes))}; "
+                "give each image with the folders it is in"
+            )
+        found[image] = next(iter(classes))
+    _check_distinct(name, table, images)
+    return found
+
+
+def _keys(image: str) -> Iterator[str]:
+    """What a line may call an image, the longest first."""
+    plain = _plain(image)
+    parts = plain.split("/")
+    for names in (parts, [*parts[:-1], PurePosixPath(parts[-1]).stem]):
+        yield from ("/".join(names[n:]) for n in range(len(parts)))
+
+
+def _plain(name: str) -> str:
+    name = unicodedata.normalize("NFC", name.replace("\\", "/"))
+    return name.removeprefix("./").lstrip("/")
+
+
+def _check_distinct(name: str, table: Mapping[str, set[str]], images: Sequence[str]) -> None:
+    """Raise DataError when a line without folders fits two images that differ in their folders or endings."""
+    seen: dict[str, str] = {}
+    for image in images:
+        key = next(key for key in _keys(image) if key in table)
+        if key in seen:
+            raise DataError(
+                f"expected a line for each of {seen[key]} and {image} in {name}, but {key!r} fits both; "
+                "give each image with the folders it is in and its ending"
+            )
+        seen[key] = image
 
 
 def _numbered(name: str, numbers: list[int], images: Sequence[str], meta: Member | None) -> dict[str, str]:

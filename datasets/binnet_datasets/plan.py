@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from . import label_files
+from .archives import without_ending
+from .choice import beside_training, left, to_evaluate, training
+from .classes import about_classes, about_unused, choose, count, first, names_of, shortened
 from .errors import DataError
 from .image import LONGEST, decoding_quietly, header_size
 from .layouts import Entry, Layout, find_layout
 from .members import Members, list_members
 from .sources import SOURCES
-from .validation import hold_out, labelled, parse_val
+from .splits import LAYOUTS
+from .validation import has_truth, hold_out, labelled, parse_val, with_truth
 
 HELD_OUT = 0.1  # of the training images of each class, where there are no validation images
 LARGEST, MOST = 256, 2048  # short side unless another is asked for, and of any image
@@ -31,11 +34,14 @@ class BuildOptions:
     ----------
     size : short side of the stored images, pixels, at most 2048; None for the usual one of the source, at most 256
     channels : 3 (RGB) or 1 (grey)
-    classes : None for all; a number (the first of the sorted ids), ids with commas between, or a text file of ids
+    classes : None for all; a number (the first of the sorted ids), ids with commas between, or a text file of
+        ids, one on each line
     per_class : images of each class at most, the first by name; None for all
     val : nothing to use what the source has; a share to hold out of the training images; or up to one folder or tar and
         up to one file with the classes of flat validation images
     seed : of the choice of what is held out
+    layout : "splits" when folders such as train and val are splits, "classes" when they are classes as all others;
+        None to find out, and to refuse what can be read both ways
     """
 
     size: int | None = None
@@ -44,6 +50,7 @@ class BuildOptions:
     per_class: int | None = None
     val: tuple[str, ...] = ()
     seed: int = 0
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         for name, least, most in (("size", 1, MOST), ("per_class", 1, None), ("seed", 0, None)):
@@ -53,6 +60,8 @@ class BuildOptions:
                 raise DataError(f"expected {name.replace('_', '-')} {span}, but got {value}")
         if self.channels not in (1, 3):
             raise DataError(f"expected channels 1 or 3, but got {self.channels}")
+        if self.layout not in (None, *LAYOUTS):
+            raise DataError(f"expected layout {' or '.join(LAYOUTS)}, but got {self.layout!r}")
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class Plan:
     train, val : images in the order of their names
     short_side : of the stored images, pixels
     notes : what a person should know, a sentence each
+    unused : name and reason of each file of the source that is not used
     pixels : of a stored image on average, about
     key : changes with the sources and with every option that changes the store
     """
@@ -78,6 +88,7 @@ class Plan:
     short_side: int
     channels: int
     notes: tuple[str, ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
     pixels: float = field(default=0.0, compare=False)
     key: str = field(default="", compare=False)
 
@@ -87,63 +98,117 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
 
     Parameters
     ----------
-    source : folder or tar
+    source : folder or archive
     options : what of it
     members : its files, where they have been listed already
     """
     members = list_members(source) if members is None else members
-    layout = find_layout(members, source)
-    share, elsewhere, truth_file = parse_val(options.val)
-    ids = _choose(options.classes, sorted({entry.class_id for entry in layout.train}))
-    train = _first(_of_classes(layout.train, ids), options.per_class)
-    val, more = ([], members) if share is not None else labelled(layout, members, elsewhere, truth_file, source)
-    val, notes = _of_classes(val, ids), _notes(layout, source)
+    layout = find_layout(members, source, options.layout)
+    kind, train = training(layout, source)
+    ids = choose(options.classes, sorted({entry.class_id for entry in train}))
+    val, more = _validation(layout, kind, options, members, source)
+    unused = layout.unused + left(layout, [kind], {entry.name for entry in val} if more is members else set())
+    if more is not members:
+        unused = unused + more.unused
+    train, val = first(_of_classes(train, ids), options.per_class), _of_classes(val, ids)
+    seen = train
+    notes: tuple[str, ...] = ()
     if not val:
-        share = HELD_OUT if share is None else share
-        train, val = hold_out(train, share, options.seed)
-        notes += (
-            f"held {len(val):,} of the {len(train) + len(val):,} training images out for validation ({share:.0%})",
+        train, val, notes = _held_out(train, options, source)
+    names = names_of(ids, {**more, **members}, source)
+    if kind not in ("", "train"):
+        notes += (f"{source} has no training images: training takes those in {layout.folders[kind]}",)
+    notes += about_classes(names, count(train, ids), count(val, ids))
+    return _plan(source, options, (ids, names), (train, val), seen, notes, unused)
+
+
+def make_evaluation_plan(
+    source: Path, options: BuildOptions, split: str = "auto", members: Members | None = None
+) -> Plan:
+    """Look at a source and decide which of its images to evaluate a model on: a plan without training images.
+
+    Parameters
+    ----------
+    source : folder or archive
+    options : what of it; of ``val`` only a file with the classes of images counts
+    split : "train", "val", "test" or "all" of its splits; "auto" for the test images where there are some with classes,
+        else the validation images, else the training images. Of a source without splits all images are taken
+    members : its files, where they have been listed already
+
+    Returns
+    -------
+    Plan whose ``val`` are all labelled images of the split, of one class or more, and whose ``train`` is empty
+
+    Raises
+    ------
+    DataError
+        When the source cannot be used or has no such split.
+    """
+    members = list_members(source) if members is None else members
+    layout = find_layout(members, source, options.layout)
+    truth_file = parse_val(options.val)[2]
+    truth = truth_file is not None or has_truth(members, [source])
+    chosen, notes = to_evaluate(layout, split, truth, source)
+    entries: list[Entry] = []
+    for own in (layout.splits[kind] for kind in chosen):
+        flat = not own or not own[0].class_id
+        if flat and not (own and truth):
+            raise DataError(f"expected a folder for each class in {source}, but got images that lie in no class folder")
+        entries += with_truth(own, members, truth_file, [source]) if flat else own
+    ids = choose(options.classes, sorted({entry.class_id for entry in entries}), 1)
+    entries = first(_of_classes(sorted(entries, key=lambda entry: entry.name), ids), options.per_class)
+    names = names_of(ids, members, source)
+    notes += about_classes(names, count(entries, ids))
+    return _plan(source, options, (ids, names), ([], entries), entries, notes, layout.unused + left(layout, chosen))
+
+
+def _validation(
+    layout: Layout, kind: str, options: BuildOptions, members: Members, source: Path
+) -> tuple[list[Entry], Members]:
+    """Validation images with their classes, none where some are to be held out, and the files they are among."""
+    share, elsewhere, truth_file = parse_val(options.val)
+    if share is not None:
+        return [], members
+    if elsewhere is not None:
+        members = list_members(elsewhere)
+    found = [] if elsewhere is not None else beside_training(layout, kind)
+    classes = {entry.class_id for entry in layout.splits[kind] if entry.class_id}
+    return labelled(found, members, classes, (source, elsewhere), truth_file), members
+
+
+def _held_out(
+    train: list[Entry], options: BuildOptions, source: Path
+) -> tuple[list[Entry], list[Entry], tuple[str, ...]]:
+    """Hold a share of the training images out, with the sentence that says so."""
+    share = parse_val(options.val)[0] or HELD_OUT
+    rest, held = hold_out(train, share, options.seed)
+    if not held:
+        raise DataError(
+            f"expected at least two images of some class in {source} to hold one out for validation, but got one of "
+            "each class; add images (20 of each class are a start), or name a folder of "
+            "validation images with --val FOLDER"
         )
+    sentence = f"held {len(held):,} of the {len(train):,} training images out for validation ({share:.0%})"
+    return rest, held, (sentence,)
+
+
+def _plan(
+    source: Path,
+    options: BuildOptions,
+    classes: tuple[tuple[str, ...], tuple[str, ...]],
+    parts: tuple[list[Entry], list[Entry]],
+    seen: list[Entry],
+    notes: tuple[str, ...],
+    unused: list[tuple[str, str]],
+) -> Plan:
+    """Put a plan together: what is missing is the size, from that of some of the images seen, and the key."""
     with decoding_quietly():
-        sizes = _sample(train)
+        sizes = _sample(seen)
     size = options.size or _usual_size(sizes)
-    names = _names(ids, {**more, **members}, source)
-    plan = Plan(_name(source), ids, names, train, val, size, options.channels, notes, _pixels(sizes) * size**2)
+    notes += about_unused(unused)
+    fixed = (_name(source), *classes, *parts, size, options.channels, notes, shortened(unused))
+    plan = Plan(*fixed, _pixels(sizes) * size**2)
     return replace(plan, key=_key(plan))
-
-
-def _name(source: Path) -> str:
-    """The name of the folder or tar; never that of a data set by name."""
-    name = source.resolve().name.removesuffix(".tar") or "images"
-    return f"{name}-images" if name in ("digits", *SOURCES) else name
-
-
-def _notes(layout: Layout, source: Path) -> tuple[str, ...]:
-    return (f"{layout.stray:,} images of {source} lie in no class folder and are left out",) if layout.stray else ()
-
-
-# ---------------------------------------------------------------------------------------------- classes
-
-
-def _choose(classes: str | None, there: Sequence[str]) -> tuple[str, ...]:
-    """The ids that ``classes`` asks for, sorted."""
-    if classes is None:
-        return tuple(there)
-    if classes.isdecimal():
-        count = int(classes)
-        if not 2 <= count <= len(there):
-            raise DataError(f"expected a number of classes from 2 to {len(there)}, which there are, but got {count}")
-        return tuple(there[:count])
-    ids = {word.strip() for word in classes.split(",") if word.strip()}
-    if not ids <= set(there) and Path(classes).is_file():
-        text = label_files.read_text(label_files.whole_file(Path(classes)))
-        ids = {line.split()[0] for line in text.splitlines() if line.strip()}
-    unknown = sorted(ids - set(there))
-    if unknown or len(ids) < 2:
-        shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
-        got = f"{unknown[0]!r}" if unknown else f"only {len(ids)}"
-        raise DataError(f"expected at least two of the {len(there)} classes ({shown}), but got {got}")
-    return tuple(sorted(ids))
 
 
 def _of_classes(entries: Iterable[Entry], ids: Iterable[str]) -> list[Entry]:
@@ -151,24 +216,10 @@ def _of_classes(entries: Iterable[Entry], ids: Iterable[str]) -> list[Entry]:
     return [entry for entry in entries if entry.class_id in wanted]
 
 
-def _first(entries: list[Entry], count: int | None) -> list[Entry]:
-    """The first ``count`` of each class."""
-    if count is None:
-        return entries
-    taken: dict[str, int] = {}
-    chosen = []
-    for entry in entries:
-        taken[entry.class_id] = taken.get(entry.class_id, 0) + 1
-        if taken[entry.class_id] <= count:
-            chosen.append(entry)
-    return chosen
-
-
-def _names(ids: tuple[str, ...], members: Members, source: Path) -> tuple[str, ...]:
-    """Names of classes from the files that come with ImageNet, inside the source or beside it."""
-    found = label_files.find(members, label_files.NAME_FILES)
-    member = members[found] if found else label_files.beside(source, label_files.NAME_FILES)
-    return label_files.class_names(ids, label_files.read_text(member)) if member else ids
+def _name(source: Path) -> str:
+    """The name of the folder or archive; never that of a data set by name."""
+    name = without_ending(source.resolve().name) or "images"
+    return f"{name}-images" if name in ("digits", *SOURCES) else name
 
 
 # ---------------------------------------------------------------------------------------------- size and key

@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from .archives import is_archive
 from .build import Notes, Progress, build_planned
 from .errors import DataError
 from .layouts import is_image
@@ -41,7 +42,8 @@ def cached_store(
     path = folder / f"{plan.name}-{where}-{plan.key[:16]}.h5"
     if path.exists():
         if notes is not None:
-            notes(f"using the store of {source} built earlier: {path}")
+            for note in (f"using the store of {source} built earlier: {path}", *plan.notes):
+                notes(note)
         return path
     if notes is not None:
         notes(f"building a store of {source}, once: {path}")
@@ -57,9 +59,9 @@ def cached_store(
 
 
 def holds_images(path: str | Path) -> bool:
-    """Tell whether this is a store, or a folder or tar with images: what needs no name of a data set."""
+    """Tell whether this is a store, or a folder or archive with images: what needs no name of a data set."""
     path = Path(os.path.expanduser(path))
-    if path.is_file() and (is_store(path) or not path.name.lower().endswith(".tar")):
+    if path.is_file() and (is_store(path) or not is_archive(path)):
         return is_store(path)
     try:
         return any(is_image(name) for name, _ in each_member(path))

@@ -285,7 +285,7 @@ def test_going_on_decodes_nothing_twice(source: Path, tmp_path: Path, flushing, 
     monkeypatch.setattr(build, "_decode", lambda entry, plan: decoded.append(entry.name) or real(entry, plan))
     notes: list[str] = []
     build_store(source, tmp_path / "out.h5", notes=notes.append)
-    assert notes == ["going on after 16 of 24 images"]
+    assert notes[-1] == "going on after 16 of 24 images"
     assert len(decoded) == 8
     build_store(source, tmp_path / "whole.h5")
     assert (tmp_path / "out.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
@@ -337,7 +337,7 @@ def test_other_sources_begin_anew(source: Path, tmp_path: Path, flushing, pictur
     (source / "train/n01/n01_0.png").write_bytes(picture(77))
     notes: list[str] = []
     build_store(source, tmp_path / "out.h5", notes=notes.append)
-    assert notes == []
+    assert not any("going on" in note for note in notes)
     image = open_store(tmp_path / "out.h5").train.images[0]
     assert np.array_equal(image, np.asarray(Image.open(io.BytesIO(picture(77)))))
 

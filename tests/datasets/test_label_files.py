@@ -28,6 +28,32 @@ def test_classes_of_flat_images(text: str) -> None:
     assert truth("file", text, IMAGES, no_meta) == {"val/a_1.JPEG": "n01", "val/b_2.JPEG": "n02"}
 
 
+@pytest.mark.parametrize("line", ["{}\t{}", "{},{}", '"{}","{}"', "{} {}", "./{}\t{}"])
+def test_names_with_spaces_and_classes_of_two_words(line: str) -> None:
+    images = ["val/my dog 1.jpg", "val/caf\u00e9.png"]
+    text = "".join(
+        line.format(*row) + "\n" for row in (("cafe\u0301.png", "tea pot"), ("my dog 1.jpg", "golden retriever"))
+    )
+    assert truth("file", text, images, no_meta) == {images[0]: "golden retriever", images[1]: "tea pot"}
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders() -> None:
+    images = ["val/a/0.jpg", "val/b/0.jpg"]
+    expected = {"val/a/0.jpg": "cat", "val/b/0.jpg": "dog"}
+    for prefix in ("val/", "", "./val/", "val\\"):
+        assert truth("file", f"{prefix}a/0.jpg cat\n{prefix}b/0.jpg dog\n", images, no_meta) == expected
+    with pytest.raises(DataError, match=r"a line for each of val/a/0.jpg and val/b/0.jpg in file, but '0.jpg' fits"):
+        truth("file", "0.jpg cat\n", images, no_meta)
+    with pytest.raises(DataError, match=r"one class for val/a/0.jpg in file, but got cat and dog"):
+        truth("file", "0.jpg cat\n0.jpg dog\n", images, no_meta)
+
+
+def test_a_name_without_its_ending_fits_one_image_only() -> None:
+    assert truth("file", "0.png\tcat\n0.jpg\tdog\n", ["0.jpg", "0.png"], no_meta) == {"0.jpg": "dog", "0.png": "cat"}
+    with pytest.raises(DataError, match=r"a line for each of 0.jpg and 0.png in file, but '0' fits both"):
+        truth("file", "0\tcat\n", ["0.jpg", "0.png"], no_meta)
+
+
 def meta_file(path: Path) -> Member:
     from scipy.io import savemat
 

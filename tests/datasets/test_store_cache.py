@@ -25,10 +25,14 @@ def test_a_folder_is_built_once(source: Path, tmp_path: Path) -> None:
     assert first.name == "photos"
     assert (len(first.train), len(first.test)) == (18, 6)
     assert done[-1] == (24, 24)
-    assert notes == [f"building a store of {source}, once: {stores(cache)[0]}"]
+    assert notes[0] == f"building a store of {source}, once: {stores(cache)[0]}"
+    about = notes[1:]
+    assert about[0].startswith("3 classes (training + validation images): goldfish 6 + 2, ")
     before = stores(cache)[0].stat().st_mtime_ns
     again = load(None, str(source), **options)
-    assert notes[1] == f"using the store of {source} built earlier: {stores(cache)[0]}"
+    notes = notes[1 + len(about) :]
+    assert notes[1:] == about
+    assert notes[0] == f"using the store of {source} built earlier: {stores(cache)[0]}"
     assert done[-1] == done[len(done) - 1] == (24, 24)
     assert [path.stat().st_mtime_ns for path in stores(cache)] == [before]
     assert np.array_equal(first.train.images[3], again.train.images[3])
@@ -84,11 +88,14 @@ def test_what_holds_no_images(tmp_path: Path, name: str, message: str) -> None:
         load(None, tmp_path / name, tmp_path / "cache")
 
 
-def test_what_needs_no_name(source: Path, tmp_path: Path, imagenet, to_tar, mnist_folder: Path) -> None:
+def test_what_needs_no_name(source: Path, tmp_path: Path, imagenet, to_tar, mnist_folder: Path, monkeypatch) -> None:
+    monkeypatch.setenv("BINNET_DATA", str(tmp_path / "cache"))
     (tmp_path / "photos.tar").write_bytes(to_tar(imagenet))
-    (tmp_path / "cifar.tar.gz").write_bytes(gzip.compress(to_tar(imagenet)))
+    (tmp_path / "photos.tgz").write_bytes(gzip.compress(to_tar(imagenet)))
+    (tmp_path / "cifar.tar.gz").write_bytes(gzip.compress(to_tar({"batch.bin": bytes(9)})))
     (tmp_path / "no.tar").write_bytes(to_tar({"a.txt": b""}))
     build_store(source, tmp_path / "own.h5")
     assert all(holds_images(path) for path in (source, str(tmp_path / "photos.tar"), tmp_path / "own.h5"))
+    assert holds_images(tmp_path / "photos.tgz")
     others = (mnist_folder, tmp_path / "cifar.tar.gz", tmp_path / "no.tar", tmp_path / "nothing", "~nobody at all")
     assert not any(holds_images(path) for path in others)
