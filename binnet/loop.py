@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from binnet_datasets import DataError, Dataset
+from binnet_datasets.subset import keys_of
 from binnet_kernels.checks import Float
 
 from . import __version__, budget, checkpoint, health
@@ -25,6 +26,7 @@ from .config import TrainConfig
 from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
+from .images import preprocessing_of
 from .info import DataInfo
 from .nn import LayerError
 from .ops import NotFiniteError
@@ -77,10 +79,8 @@ class Training:
         self.config, self.dataset, self.folder, self.console = config, dataset, folder, console
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
-        mean, std = dataset.mean_std()
-        provenance = {"config": config.to_dict(), "binnet": __version__}
-        self.info = DataInfo(dataset.name, dataset.class_names, tuple(mean.tolist()), tuple(std.tolist()), provenance)
         network = build_network(config, dataset)
+        self.info = _info_of(dataset, config, network.spec.image_size)
         self.loader = build_loader(config, dataset, network.spec.image_size)
         self.steps_per_epoch = len(self.loader)
         progress = Progress(config.epochs * self.steps_per_epoch)
@@ -286,3 +286,20 @@ def _stop_signal() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _info_of(dataset: Dataset, config: TrainConfig, image_size: tuple[int, int]) -> DataInfo:
+    """What a model that is trained on a data set knows about it."""
+    mean, std = dataset.mean_std()
+    provenance: dict[str, Any] = {"config": config.to_dict(), "binnet": __version__}
+    if dataset.class_ids and dataset.class_ids != dataset.class_names:
+        provenance["class_ids"] = list(dataset.class_ids)
+    return DataInfo(
+        dataset.name,
+        dataset.class_names,
+        tuple(mean.tolist()),
+        tuple(std.tolist()),
+        provenance,
+        preprocessing_of(dataset, image_size),
+        keys_of(dataset.train.images),
+    )
