@@ -57,9 +57,9 @@ def labelled_members(data: str | Path, table: str | Path) -> tuple[Members, list
 def _notes(data: object, table: object, unknown: int, without: int) -> list[str]:
     said = []
     if unknown:
-        said.append(f"left out {unknown:,} rows of {table}, which name no image in {data}")
+        said.append(f"left out {unknown:,} of the rows of {table}: they name no image in {data}")
     if without:
-        said.append(f"left out {without:,} images in {data}, which {table} does not name")
+        said.append(f"left out {without:,} of the images in {data}: {table} does not name them")
     return said
 
 

@@ -76,6 +76,8 @@ def _own_images(model: Model, data: str, source: Source, console: Console) -> Da
     if source.labels is not None:
         if binnet_datasets.is_store(data):
             raise DataError(f"--labels is for folders and archives of images, but {data} is a store")
+        if source.split not in ("auto", "all"):
+            raise DataError(f"--labels names the images to evaluate on, so that --split {source.split} says nothing")
         members, notes = labelled_members(data, source.labels)
         layout = "classes"
         for note in notes:

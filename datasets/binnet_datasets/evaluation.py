@@ -79,17 +79,21 @@ def _cached(
     building: Progress | None,
     notes: Notes | None,
 ) -> Path:
-    """A store of a plan in the cache, built when it is not there; the one of an earlier state is deleted then."""
+    """A store of a plan in the cache, built when it is not there or damaged; that of an earlier state is deleted."""
     text = f"evaluation of {source.resolve()}"
     where = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     folder = (cache_folder() if cache is None else Path(cache)) / "stores"
     path = folder / f"{plan.name}-{where}-{plan.key[:16]}.h5"
     say = notes or (lambda sentence: None)
-    if path.exists():
-        for note in plan.notes:
-            say(note)
-        return path
-    report = build_planned(plan, path, max_corrupt, None, building, notes)
+    there = path.exists()
+    try:
+        report = build_planned(plan, path, max_corrupt, None, building, notes)
+    except DataError as error:
+        if not there:
+            raise
+        say(f"building it anew, because {error}")
+        path.unlink(missing_ok=True)
+        report = build_planned(plan, path, max_corrupt, None, building, None)
     for name, reason in report.corrupt:
         say(f"left out {name}: {reason}")
     for old in folder.glob(f"*-{where}-*.h5*"):

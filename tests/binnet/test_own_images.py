@@ -65,7 +65,7 @@ def test_build_and_info(photos, tmp_path, say):
     code, text, err = say("data", "build", photos, out, "--size", 12)
     assert (code, err) == (0, "")
     assert text.splitlines()[0] == "held 3 of the 30 training images out for validation (10%)"
-    assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", text.splitlines()[2])
+    assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", text.splitlines()[-1])
     code, text, _ = say("data", "build", photos, out, "--size", 12)
     assert code == 0
     assert text.splitlines()[-1] == f"{out} is there already, with the same 27 training and 3 validation images"
@@ -86,7 +86,7 @@ def test_json_is_all_there_is_on_stdout(photos, tmp_path, say):
     assert "held 3 of the 10" in err
     code, text, _ = say("data", "info", out, "--json", "--check")
     figures = json.loads(text)
-    assert figures["train"] == {"images": 8, "rows": [24, 24], "columns": [24, 24], "images_of_class": [4, 3]}
+    assert figures["train"] == {"images": 7, "rows": [24, 24], "columns": [24, 24], "images_of_class": [3, 4]}
     assert (figures["class_names"], figures["damaged"], figures["channels"]) == (["cat", "dog"], [], 3)
 
 

@@ -135,6 +135,38 @@ def test_evaluation_of_a_folder_uses_all_images(photos, model, say):
     assert "no class of photos (Owl, emu) is one of the model's (cat, dog)" in err
 
 
+def test_a_damaged_store_in_the_cache_is_built_anew(photos, model, tmp_path, say):
+    first = json.loads(say("evaluate", model, "--data", photos, "--json")[1])
+    (store,) = (tmp_path / "cache" / "stores").glob("*.h5")
+    for content in (store.read_bytes()[:5000], b"", store.read_bytes()):
+        store.write_bytes(content)
+        code, text, err = say("evaluate", model, "--data", photos, "--json")
+        assert (code, json.loads(text)) == (0, first)
+        assert ("building it anew" in err) == (len(content) <= 5000)
+
+
+def test_corrupt_images_are_said_each_time(photos, model, say):
+    (photos / "cat" / "0.png").write_bytes(b"no image")
+    for _ in range(2):
+        code, text, err = say("evaluate", model, "--data", photos, "--json")
+        assert (code, json.loads(text)["n"]) == (0, 9)
+        assert "left out cat/0.png: expected an image" in err
+
+
+def test_balanced_accuracy_names_the_worst_class(photos, tmp_path, say):
+    for i in (1, 2, 3, 4):
+        next(photos.glob(f"dog/{i}.*")).unlink()
+    info = DataInfo("photos", ("cat", "dog"), (0.5,) * 3, (0.25,) * 3, preprocessing=HOW)
+    net = models.build("lenet5", in_channels=3, num_classes=2, image_size=16).eval()
+    net.dense4.bias.data[:] = 1e6, 0  # always a cat
+    binnet.pack(net, info).save(tmp_path / "m.h5")
+    figures = json.loads(say("evaluate", tmp_path / "m.h5", "--data", photos, "--json")[1])
+    assert (figures["top1"], figures["balanced"]) == (5 / 6, 0.5)
+    text = say("evaluate", tmp_path / "m.h5", "--data", photos)[1]
+    assert "top-1 83.33%, balanced 50.00%" in text
+    assert "the classes differ: of dog only 0 of 1 images are predicted right" in text
+
+
 def test_images_that_were_trained_on_are_left_out(photos, tmp_path, say):
     store = tmp_path / "photos.h5"
     binnet_datasets.build_store(photos, store)
@@ -160,8 +192,8 @@ def test_labels_from_a_table(photos, model, tmp_path, say):
     found = json.loads(text)
     assert (code, found["n"]) == (0, 9)
     assert np.sum(found["confusion"], axis=1).tolist() == [5, 4]
-    assert "left out 1 rows" in err
-    assert "left out 1 images" in err
+    assert "left out 1 of the rows" in err
+    assert "left out 1 of the images" in err
     for content, message in (
         ("a.png,cat", "but none of its 1 rows has one"),
         ("cat 0.png,cat\ncat 0.png,dog", "gives cat 0.png two classes, cat and dog"),
