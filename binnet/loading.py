@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 _EVERY = 10.0  # seconds between lines where there is no terminal for a bar
 
 
-def load(name: str | None, data: str | Path | None, console: Console) -> Dataset:
+def load(name: str | None, data: str | Path | None, console: Console, **how: Any) -> Dataset:
     """Load a data set as `binnet_datasets.load` does, and show on the console what it waits for."""
     with images_done(console) as building:
-        return binnet_datasets.load(name, data, progress=_downloading(console), building=building, notes=console.say)
+        return binnet_datasets.load(
+            name, data, progress=_downloading(console), building=building, notes=console.say, **how
+        )
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def make_seed(seed: int | Sequence[int] | None) -> npt.NDArray[np.int64]:
     Parameters
     ----------
     seed
-        Whole numbers of at least 0; None for the number of layers so far that were given none, so that no two of them
-        share their random numbers.
+        Whole numbers of at least 0, of which those from 2^63 on are hashed; None for the number of layers so far that
+        were given none, so that no two of them share their random numbers.
 
     Raises
     ------
@@ -56,9 +56,13 @@ def make_seed(seed: int | Sequence[int] | None) -> npt.NDArray[np.int64]:
         When it is none of these.
     """
     numbers = [next(_seeds)] if seed is None else [seed] if isinstance(seed, int | np.integer) else [*seed]
-    if not all(isinstance(n, int | np.integer) and 0 <= n < 2**63 for n in numbers):
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in numbers):
         raise ValueError(f"a seed must be whole numbers of at least 0, got {seed!r}")
-    return np.array(numbers, np.int64)
+    return np.array([n if n < 2**63 else _hashed(n) for n in numbers], np.int64)
+
+
+def _hashed(seed: int) -> int:
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def make_rng(rng: np.random.Generator | int) -> np.random.Generator:

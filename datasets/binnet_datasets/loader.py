@@ -36,7 +36,8 @@ class Loader:
     Parameters
     ----------
     split : images uint8 and labels; read from several threads at once with more than one worker
-    batch_size : images in a batch, 1 or more; the last has what is left, or is left out with ``drop_last``
+    batch_size : images in a batch, 1 or more; the last has what is left, one more than this where a single image is
+        left, or is left out with ``drop_last``
     mean, std : a number, or one for each channel, of images scaled to [0, 1]
     image_size : rows and columns of the batches, or one number for both; None for the images' own
     short_side : pixels to which the short side is resized before the window is cut; not with random scales
@@ -73,7 +74,7 @@ class Loader:
         drop_last: bool = False,
         workers: int = 1,
     ) -> None:
-        self._count = num_batches(len(split), batch_size, drop_last)
+        self._count, self._drop_last = num_batches(len(split), batch_size, drop_last), drop_last
         _check_int("seed", seed, 0)
         _check_int("workers", workers, 0)
         self.split, self.batch_size, self.shuffle, self.seed = split, int(batch_size), shuffle, int(seed)
@@ -139,7 +140,9 @@ class Loader:
 
     def _batch(self, draws: Draws, number: int) -> Batch:
         """Make one batch. Called from several threads at once: changes nothing in the loader."""
-        part = draws.part(slice(number * self.batch_size, (number + 1) * self.batch_size))
+        end = (number + 1) * self.batch_size
+        last = number == len(self) - 1 and len(self.split) - end == 1 and not self._drop_last
+        part = draws.part(slice(number * self.batch_size, end + last))
         images = self._images(part)
         if part.padding is not None:
             images = pad_and_crop(images, self.augment.pad, part.padding, self.augment.mode)
@@ -203,10 +206,14 @@ def batches(
 
 
 def num_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
-    """Return how many batches ``n`` images make; raises ValueError unless n >= 0 and batch_size >= 1."""
+    """Return how many batches ``n`` images make; a single image that is left over joins the batch before it.
+
+    A batch of one has no variance, which batch normalisation needs. Raises ValueError unless n >= 0, batch_size >= 1.
+    """
     _check_int("n", n, 0)
     _check_int("batch_size", batch_size, 1)
-    return n // batch_size if drop_last else -(-n // batch_size)
+    whole, rest = divmod(n, batch_size)
+    return whole if drop_last or rest == 0 or (rest == 1 and whole) else whole + 1
 
 
 def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, int]:

@@ -24,9 +24,9 @@ def no_pictures(monkeypatch):
 def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
     saved, original = [], loop.checkpoint.save
 
-    def save(path, state, config, info):
+    def save(path, state, config, info, images):
         saved.append((path.name, state.progress.epoch, state.progress.batch))
-        original(path, state, config, info)
+        original(path, state, config, info, images)
 
     monkeypatch.setattr(loop.checkpoint, "save", save)
     fit(replace(CONFIG, epochs=1, batch_size=300, checkpoint_every=1e-9), tmp_path / "run")

@@ -173,8 +173,21 @@ def test_same_images_whatever_the_workers_the_batches_and_where_it_begins(
     some = Loader(split, batch_size, **RAW, shuffle=True, seed=5, workers=workers, **options)
     parts = list(some.epoch(epoch, skip))
     assert len(parts) == max(0, len(some) - skip)
-    assert [label for part in parts for label in part[1].tolist()] == labels[skip * batch_size :]
-    assert b"".join(part[0].tobytes() for part in parts) == images[skip * batch_size :].tobytes()
+    left_out = skip * batch_size if parts else len(labels)  # a single image at the end belongs to the batch before
+    assert [label for part in parts for label in part[1].tolist()] == labels[left_out:]
+    assert b"".join(part[0].tobytes() for part in parts) == images[left_out:].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"), [(20, [21]), (10, [10, 11]), (19, [19, 2]), (1, [1] * 21), (30, [21])]
+)
+def test_a_single_image_at_the_end_joins_the_batch_before(batch_size: int, sizes: list[int]) -> None:
+    split, options = EVERYTHING["in memory"]
+    assert len(split) == 21
+    loader = Loader(split, batch_size, **RAW, **options)
+    assert [len(labels) for _, labels in loader.epoch()] == sizes
+    assert len(loader) == len(sizes)
+    assert num_batches(1, 4) == 1
 
 
 def test_epochs_differ_and_have_every_image_once() -> None:
