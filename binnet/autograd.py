@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,8 @@ from .tensor import LateGradient, Tensor
 
 Grad = Float | LateGradient | None
 Grads = Grad | tuple[Grad, ...]
+
+_SAMPLED = 64  # values of an array that are compared
 
 _clock = itertools.count()
 _state = threading.local()
@@ -35,6 +38,34 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _state.enabled = before
+
+
+class Watched:
+    """An array that a gradient depends on, with a sample of its values from the forward pass.
+
+    NumPy does not count changes of an array, so up to 64 values, evenly spaced, are compared before the backward pass.
+    That finds an update of the whole array, and any change of an array of 64 values or fewer. Comparing all values
+    would cost another pass over weights and maps.
+    """
+
+    __slots__ = ("_array", "_sample")
+
+    def __init__(self, array: Float) -> None:
+        self._array, self._sample = weakref.ref(array), _sample(array)
+
+    def check(self, what: str) -> None:
+        """RuntimeError that names ``what`` when the array is still there and its sample has changed."""
+        array = self._array()
+        if array is not None and _sample(array) != self._sample:
+            raise RuntimeError(
+                f"{what} was changed in place after the forward pass, so that its gradient can no longer be computed; "
+                "call backward() before changing it, or change a copy"
+            )
+
+
+def _sample(array: Float) -> bytes:
+    flat = array.reshape(-1)  # a copy only of the few arrays that are not contiguous
+    return flat[:: max(1, -(-flat.size // _SAMPLED))].tobytes()
 
 
 class Context:
@@ -74,19 +105,27 @@ class Context:
 class Node:
     """One recorded call: the function, its context, and what wants the gradients of its inputs.
 
-    That is the tensor for a leaf, the node for what another call made (whose array is not kept alive by this), and None
-    for inputs without a gradient. ``shape`` is that of the result.
+    ``inputs[i]`` receives the i-th gradient: a leaf Tensor, the producing Node (whose array is not kept alive by this),
+    or None for an input without a gradient. ``shape`` is that of the result, ``arrays`` are what it was computed from.
     """
 
     def __init__(
-        self, function: type[Function], ctx: Context, inputs: tuple[Tensor | Node | None, ...], shape: tuple[int, ...]
+        self,
+        function: type[Function],
+        ctx: Context,
+        inputs: tuple[Tensor | Node | None, ...],
+        shape: tuple[int, ...],
+        arrays: Iterable[Float] = (),
     ) -> None:
         self.function, self.ctx, self.inputs, self.shape = function, ctx, inputs, shape
+        self._watched = tuple(map(Watched, arrays))
         self.order = next(_clock)  # an input is always older than what is made from it
         self.freed = False
 
     def backward(self, grad: Float, owned: bool) -> tuple[Grad, ...]:
         """Gradients of the inputs, checked for number and shape; ``owned``: nobody else reads ``grad``."""
+        for array in self._watched:
+            array.check(f"an input of {self.function.__name__}")
         self.ctx.owns_grad = owned
         grads = self.function.backward(self.ctx, grad)
         grads = grads if isinstance(grads, tuple) else (grads,)
@@ -101,7 +140,7 @@ class Node:
     def free(self) -> None:
         """Drop saved arrays and the way further back, so that memory falls while the sweep goes on."""
         self.ctx.free()
-        self.inputs = ()
+        self.inputs = self._watched = ()
         self.freed = True
 
 
@@ -137,11 +176,13 @@ class Function:
         """
         recording = is_grad_enabled()
         ctx = Context(tuple(recording and isinstance(i, Tensor) and i.requires_grad for i in inputs))
-        result = cls.forward(ctx, *(i.data if isinstance(i, Tensor) else i for i in inputs), **options)
+        arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
+        result = cls.forward(ctx, *arrays, **options)
         out = Tensor(result, requires_grad=any(ctx.needs_grad))
         if out.requires_grad:
             wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
-            out.node = Node(cls, ctx, tuple(wanted), out.shape)
+            tensors = [a for i, a in zip(inputs, arrays, strict=True) if isinstance(i, Tensor)]
+            out.node = Node(cls, ctx, tuple(wanted), out.shape, tensors)
         return out
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from binnet_datasets import Augment, Dataset, Loader
+import numpy as np
 
-from . import models, optim
+from binnet_datasets import Augment, Dataset, Loader
+from binnet_kernels.checks import Float
+
+from . import __version__, models, optim
 from .config import TrainConfig
+from .images import preprocessing_of
+from .info import DataInfo, Keys
 from .models import Network
 from .optim import Optimizer
+
+_FEW = 5  # images of a class below which a figure about it means little
 
 
 def build_network(config: TrainConfig, dataset: Dataset) -> Network:
@@ -19,13 +26,34 @@ def build_network(config: TrainConfig, dataset: Dataset) -> Network:
     return models.build(str(c.model), c.binarize, d.num_classes, d.channels, size, seed=c.seed, **c.binary_options())
 
 
+def build_info(config: TrainConfig, dataset: Dataset, image_size: tuple[int, int], trained_on: Keys) -> DataInfo:
+    """What a model that is trained with a configuration knows about its data.
+
+    Parameters
+    ----------
+    config, dataset
+        The configuration, and what is trained on.
+    image_size
+        Rows and columns of the network's images.
+    trained_on
+        Keys of the training images.
+    """
+    mean, std = dataset.mean_std()
+    provenance: dict[str, Any] = {"config": config.to_dict(), "binnet": __version__}
+    if dataset.class_ids and dataset.class_ids != dataset.class_names:
+        provenance["class_ids"] = list(dataset.class_ids)
+    stats = tuple(mean.tolist()), tuple(std.tolist())
+    how = preprocessing_of(dataset, image_size)
+    return DataInfo(dataset.name, dataset.class_names, *stats, provenance, how, trained_on)
+
+
 def build_loader(config: TrainConfig, dataset: Dataset, image_size: tuple[int, int]) -> Loader:
-    """The shuffled and augmented batches of a configuration."""
+    """The shuffled and augmented batches of a configuration: each is all that an update sees."""
     c, (mean, std) = config, dataset.mean_std()
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
     augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)
     order: dict[str, Any] = {"shuffle": True, "seed": c.seed, "augment": augment, "workers": c.workers}
-    return Loader(dataset.train, c.batch_size, mean=mean, std=std, image_size=image_size, **order)
+    return Loader(dataset.train, c.batch_size * c.accumulate, mean=mean, std=std, image_size=image_size, **order)
 
 
 def build_optimizer(config: TrainConfig, network: Network) -> Optimizer:
@@ -34,3 +62,21 @@ def build_optimizer(config: TrainConfig, network: Network) -> Optimizer:
     if config.optimizer == "sgd":
         return optim.SGD(params, config.lr, config.momentum, config.nesterov, decay)
     return optim.Adam(params, config.lr, weight_decay=decay)
+
+
+def balanced(dataset: Dataset) -> Float:
+    """Weights for the loss, float32 (C,): n / (C n_c), so that all classes count the same whatever their images."""
+    counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
+    return (len(dataset.train) / (dataset.num_classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def few_images(dataset: Dataset) -> list[str]:
+    """Sentences about classes with so few images that training or validation says little about them."""
+    notes = []
+    for split, what in ((dataset.train, "training"), (dataset.test, "validation")):
+        counts = np.bincount(split.labels, minlength=dataset.num_classes)
+        few = [f"{name} ({n})" for name, n in zip(dataset.class_names, counts.tolist(), strict=True) if n < _FEW]
+        if few:
+            shown = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+            notes.append(f"warning: fewer than {_FEW} {what} images of {shown}")
+    return notes

@@ -11,8 +11,10 @@ import numpy as np
 from . import storage
 from .config import TrainConfig
 from .health import Signs
+from .image_record import TRAINED_ON, ImageRecord
 from .info import DataInfo
 from .models import Network
+from .ops import NotFiniteError
 from .optim import Optimizer
 from .storage import CHECKPOINT, StorageError
 
@@ -24,7 +26,7 @@ class Progress:
     Attributes
     ----------
     total_steps : int
-        Length of the training in updates, decided when it starts.
+        Length of the training in updates, decided when it starts; 0 until a time budget has been measured.
     epoch : int
         Epochs finished.
     batch : int
@@ -33,6 +35,8 @@ class Progress:
         Of those batches: sum of losses, right answers, images.
     best_top1, best_loss : float
         Of the best epoch so far.
+    best_epoch : int
+        Its number, from 1 on; 0 before the first.
     first_loss : float
         Of the first batch of all; 0 before it.
     high : int
@@ -50,6 +54,7 @@ class Progress:
     seen: int = 0
     best_top1: float = -1.0
     best_loss: float = 0.0
+    best_epoch: int = 0
     first_loss: float = 0.0
     high: int = 0
     seconds: float = 0.0
@@ -72,11 +77,7 @@ class State:
     signs: Signs
 
 
-class NotFiniteError(ValueError):
-    """A state with infinities or NaN, from which no training can go on."""
-
-
-def save(path: Path, state: State, config: TrainConfig, info: DataInfo) -> None:
+def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
     """Write a checkpoint, whole or not at all.
 
     Raises
@@ -89,11 +90,13 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo) -> None:
     parts = {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(), "signs": state.signs}
     arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is no longer finite")
+    arrays |= (images.arrays() if images else {}) | ({TRAINED_ON: info.trained_on} if info.trained_on.size else {})
     network = state.network
-    description = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
-    storage.save(path, CHECKPOINT, arrays, {**description, "progress": asdict(state.progress)})
+    description: dict[str, Any] = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
+    description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
+    storage.save(path, CHECKPOINT, arrays, description)
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -102,15 +105,19 @@ def read_config(path: Path) -> TrainConfig:
     return _config(path, description)
 
 
-def restore(path: Path, state: State) -> None:
-    """Bring a training to the state in a checkpoint; StorageError when it does not fit."""
+def restore(path: Path, state: State, images: ImageRecord | None = None) -> None:
+    """Bring a training to the state in a checkpoint; StorageError when it or the present ``images`` do not fit."""
     _, stored, description = storage.load(path, CHECKPOINT)
     try:
+        if images is not None:
+            ImageRecord.read(description["data"]["class_names"], stored, description).require_same(images, path)
         progress, signs = Progress(**description["progress"]), _under("signs.", stored)
         if {name: words.shape for name, words in signs.items()} != {n: w.shape for n, w in state.signs.items()}:
             raise ValueError("the signs are of other layers")
         state.network.load_state_dict(_under("network.", stored))
         state.optimizer.load_state_dict(_under("optimizer.", stored))
+    except StorageError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path} does not fit this training: {error}") from error
     state.progress, state.signs = progress, signs

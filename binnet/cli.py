@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import bench, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
+from .commands import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 from .console import printable
 
-COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, reproduce)
+COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, cache, reproduce)
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,10 +41,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code.
 
-    0 for success, 1 for an error told in one sentence, 2 for a wrong command line, 130 after Ctrl-C. With
-    ``BINNET_DEBUG`` set, errors show where they come from.
+    0 for success, 1 for an error told in one sentence, 2 for a wrong command line, 130 after Ctrl-C, 143 after SIGTERM.
+    With ``BINNET_DEBUG`` set, errors show where they come from.
     """
     try:
+        _prepare_streams()
         arguments = parser().parse_args(argv)
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -59,6 +61,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("binnet: stopped", file=sys.stderr)
         return 130
+
+
+def _prepare_streams() -> None:
+    """Make standard output and errors writable: what was closed goes nowhere, what cannot be encoded is escaped."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed by the shell; the next file that is opened must not take its place
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _sentence(error: BaseException) -> str:

@@ -17,7 +17,9 @@ from .schedules import SCHEDULES, check_milestones
 
 OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
+CLASS_WEIGHTS = ("none", "balanced")
 _SMALL = 64  # pixels
+_OF_PHOTOS = ("val", "classes", "max_corrupt")  # options of images of one's own
 
 
 class ConfigError(ValueError):
@@ -59,6 +61,15 @@ class TrainConfig:
         "image store, or folder of images; beside a dataset, folder with its files (downloaded when not given)",
         metavar="PATH",
     )
+    val: str | None = _option(
+        None,
+        "validation images: a share of each class to hold out (0.1 unless the data has its own), or a folder of them",
+        metavar="SHARE|PATH",
+    )
+    classes: str | None = _option(
+        None, "classes of data: the first N, ids with commas between, or a text file of ids", metavar="N|LIST|FILE"
+    )
+    max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
     model: str | None = _option(
         None, "network; lenet5 unless the recipe says otherwise, quick for colour images of your own", models.names()
     )
@@ -81,6 +92,11 @@ class TrainConfig:
     loss: str = _option("cross_entropy", "what is minimised", LOSSES)
     label_smoothing: float = _option(0.0, "share of the target spread over all classes, in [0, 1)", least=0)
     mixup: float = _option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none", least=0)
+    class_weights: str = _option(
+        "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
+    )
+    accumulate: int = _option(1, "batches whose gradients are added up for an update", least=1)
+    patience: int = _option(0, "epochs without a better validation that end the training, 0 for no limit", least=0)
     clip_norm: float = _option(0.0, "largest norm of all gradients together, 0 for no limit", least=0)
     image_size: int | None = _option(None, "side of the images in pixels; their own unless given", least=1)
     scale_min: int = _option(0, "short side of training images before cropping, at least; 0 to leave it", least=0)
@@ -100,7 +116,7 @@ class TrainConfig:
     grad_bits: int = _binary("grad_bits", "bits of a ternary or even binary gradient")
     weight_bits: int = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
     act_bits: int = _binary("act_bits", "bits of an input of a binary layer")
-    seed: int = _option(0, "of all chance: weights, order of images, augmentation", least=0)
+    seed: int = _option(0, "random seed for weights, order of images and augmentation", least=0)
     workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
     checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)
     tensorboard: bool = _option(False, "write the figures for TensorBoard as well")
@@ -129,8 +145,12 @@ class TrainConfig:
             )
         if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
             raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
-        if self.mixup and self.loss != "cross_entropy":
-            raise ConfigError(f"--mixup needs --loss cross_entropy, got {self.loss}")
+        for name in ("mixup", "class_weights"):
+            if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
+                raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")
+        for name in _OF_PHOTOS:
+            if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
+                raise ConfigError(f"{_flag(name)} is about images of your own: name them with --data, and no --dataset")
         try:
             check_milestones(self.milestones, self.factors)
             if self.time_budget is not None:
@@ -138,6 +158,12 @@ class TrainConfig:
         except ValueError as error:
             name = "time-budget" if "duration" in str(error) else "milestones"
             raise ConfigError(f"--{name}: {error}") from error
+
+    def build_options(self) -> binnet_datasets.BuildOptions | None:
+        """How a store of ``data`` is built; None when no option says anything about it."""
+        if self.val is None and self.classes is None:
+            return None
+        return binnet_datasets.BuildOptions(classes=self.classes, val=() if self.val is None else (self.val,))
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""
@@ -206,7 +232,11 @@ def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
         found = recipes.values(name, values)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if "image_size" in found and values.get("data") is None and values.get("dataset") is None:
+    if (
+        (name in recipes.OF_PHOTOS or "image_size" in found)
+        and values.get("data") is None
+        and values.get("dataset") is None
+    ):
         raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
     return found
 

@@ -1,10 +1,44 @@
-"""What a model file knows about its data: how images are normalised, what the classes are called, where it is from."""
+"""What a model file knows about its data: how images are prepared, what the classes are called, where it is from."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.uint64]
+MOST_KEYS = 50_000  # of training images in a packed model, 400 kB; more would be larger than its weights
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image of any size becomes one of the model's size.
+
+    Attributes
+    ----------
+    stored_size : int or None
+        Short side in pixels to which an image is first resized in proportion, as in a store. None: the whole image is
+        resized to the model's size at once, so that its proportions may change (the data sets by name).
+    short_side : int or None
+        Short side to which that is resized before the window in its centre is cut; None when ``stored_size`` is None.
+
+    Raises
+    ------
+    ValueError
+        On construction, when they are not that.
+    """
+
+    stored_size: int | None = None
+    short_side: int | None = None
+
+    def __post_init__(self) -> None:
+        sides = (self.stored_size, self.short_side)
+        if sides != (None, None) and not all(type(side) is int and 1 <= side <= 1 << 16 for side in sides):
+            raise ValueError(f"stored_size and short_side must be numbers of pixels, or both None, got {sides}")
 
 
 @dataclass(frozen=True)
@@ -17,40 +51,102 @@ class DataInfo:
         Its name; empty when unknown.
     class_names : tuple of str
         In the order of the labels; empty when unknown.
-    mean, std : tuple of float
-        For each channel, of images scaled to [0, 1]; a network sees ``(image / 255 - mean) / std``.
+    mean, std : tuple of float, or None
+        For each channel, of images scaled to [0, 1]; a network sees ``(image / 255 - mean) / std``. Both None when
+        unknown: what needs them then refuses. Arrays and lists are taken as well.
     provenance : dict
         Configuration, seed, epoch and accuracy, as far as known.
+    preprocessing : Preprocessing
+    trained_on : uint64 (n,)
+        Sorted keys of the training images, see :attr:`binnet_datasets.StoreImages.keys`; empty for the data sets by
+        name, whose test images are fixed.
+
+    Raises
+    ------
+    ValueError
+        On construction, when a field is not that: numbers that are not finite, a deviation of 0.
     """
 
     dataset: str = ""
     class_names: tuple[str, ...] = ()
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     provenance: dict[str, Any] = field(default_factory=dict, hash=False)
+    preprocessing: Preprocessing = Preprocessing()
+    trained_on: Keys = field(default_factory=lambda: np.zeros(0, np.uint64), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        if not all(isinstance(name, str) for name in self.class_names):
+            raise ValueError("the names of the classes must be words")
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ValueError(f"mean and std must be one number each for each channel, got {self.mean} and {self.std}")
+        if self.std is not None and min(self.std, default=0) <= 0:
+            raise ValueError(f"std must be above 0, got {self.std}")
+        keys = np.asarray(self.trained_on)
+        if keys.dtype != np.uint64 or keys.ndim != 1:
+            raise ValueError(f"trained_on must be uint64 (n,), got {keys.dtype} {keys.shape}")
+        object.__setattr__(self, "trained_on", np.unique(keys))
+
+    def normalisation(self, what: object = "the model") -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std; ValueError that names ``what``, such as the model's file, when they are unknown."""
+        if self.mean is None or self.std is None:
+            raise ValueError(
+                f"{what} does not say how images are normalised; "
+                "give binnet.pack the mean and std that it was trained with"
+            )
+        return self.mean, self.std
+
+    def check(self, in_channels: int, num_classes: int) -> None:
+        """ValueError unless this is about images of so many channels, and so many classes."""
+        if self.mean is not None and len(self.mean) not in (1, in_channels):
+            raise ValueError(f"mean and std must be one number or {in_channels}, one a channel, got {len(self.mean)}")
+        if self.class_names and len(self.class_names) != num_classes:
+            raise ValueError(f"class_names must be {num_classes} names, one a class, got {len(self.class_names)}")
+
+    def for_packing(self) -> DataInfo:
+        """The same for a packed model: without the keys of more than 50,000 training images."""
+        if len(self.trained_on) <= MOST_KEYS:
+            return self
+        left_out = {"trained_on": f"not kept, {len(self.trained_on):,} images"}
+        return replace(self, trained_on=np.zeros(0, np.uint64), provenance={**self.provenance, **left_out})
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields by name, ready for JSON."""
-        return asdict(self)
+        """All fields by name, ready for JSON, but for ``trained_on``, which is stored as an array."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trained_on"}
+        return {**kept, "preprocessing": asdict(self.preprocessing)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> DataInfo:
+    def from_dict(cls, values: Mapping[str, Any], trained_on: Keys | None = None) -> DataInfo:
         """The inverse of :meth:`to_dict`; ValueError when the fields are not the right ones."""
-        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
+        names = {f.name for f in fields(cls)} - {"trained_on"}
+        if not isinstance(values, dict) or set(values) != names:
             raise ValueError("the description of the data does not have the right fields")
-        lists = {name: tuple(values[name]) for name in ("class_names", "mean", "std")}
-        if not all(isinstance(name, str) for name in lists["class_names"]):
-            raise ValueError("the names of the classes must be words")
-        if len(lists["mean"]) != len(lists["std"]) or not all(map(_is_finite, lists["mean"] + lists["std"])):
-            raise ValueError("mean and std must be one finite number each for each channel")
-        if min(lists["std"], default=0) <= 0:
-            raise ValueError("std must be above 0")
-        return cls(str(values["dataset"]), **lists, provenance=dict(values["provenance"]))
+        if not isinstance(values["class_names"], list | tuple) or not isinstance(values["provenance"], dict):
+            raise ValueError("class_names must be a list, and provenance an object")
+        if not all(values[name] is None or isinstance(values[name], list | tuple) for name in ("mean", "std")):
+            raise ValueError("mean and std must be lists, or null")
+        how = values["preprocessing"]
+        if not isinstance(how, dict) or set(how) != {f.name for f in fields(Preprocessing)}:
+            raise ValueError("the description of the preprocessing does not have the right fields")
+        keys = np.zeros(0, np.uint64) if trained_on is None else trained_on
+        return cls(
+            **{**values, "dataset": str(values["dataset"]), "preprocessing": Preprocessing(**how), "trained_on": keys}
+        )
 
     def class_name(self, label: int) -> str:
         """What class number ``label`` is called."""
         return self.class_names[label] if label < len(self.class_names) else str(label)
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _numbers(name: str, values: Any) -> tuple[float, ...] | None:
+    """Mean or std as a tuple of finite floats."""
+    if values is None:
+        return None
+    found = np.atleast_1d(np.asarray(values)).tolist()
+    plain = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in found)
+    if not plain:
+        raise ValueError(f"{name} must be one finite number for each channel, got {values!r}")
+    return tuple(map(float, found))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,17 +16,20 @@ import numpy as np
 from binnet_datasets import DataError, Dataset
 from binnet_kernels.checks import Float
 
-from . import __version__, budget, checkpoint, health
-from .build import build_loader, build_network, build_optimizer
-from .checkpoint import NotFiniteError, Progress, State
+from . import budget, checkpoint, health
+from .build import balanced, build_info, build_loader, build_network, build_optimizer
+from .checkpoint import Progress, State
 from .config import TrainConfig
 from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
-from .info import DataInfo
+from .image_record import ImageRecord
+from .nn import LayerError
+from .ops import NotFiniteError
 from .profiler import Profile
 from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
+from .signals import Stop, stop_signal
 from .step import Ints, Mix, training_step
 
 _HIGH = 10  # times the loss at the beginning: higher than that is no training
@@ -42,11 +43,21 @@ class TrainingError(ValueError):
 
 
 class TrainingInterruptedError(Exception):
-    """The user asked to stop; everything is saved."""
+    """The user asked to stop, by Ctrl-C or SIGTERM; everything is saved.
+
+    Attributes
+    ----------
+    signal : int
+        Which signal it was.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        super().__init__(str(folder))
+        self.signal = number
 
 
 class Report(Protocol):
-    """Somebody who is told the figures of each epoch."""
+    """Callback that receives the figures of each epoch."""
 
     def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
         """After an epoch."""
@@ -75,14 +86,14 @@ class Training:
         self.config, self.dataset, self.folder, self.console = config, dataset, folder, console
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
-        mean, std = dataset.mean_std()
-        provenance = {"config": config.to_dict(), "binnet": __version__}
-        self.info = DataInfo(dataset.name, dataset.class_names, _floats(mean), _floats(std), provenance)
         network = build_network(config, dataset)
+        self.images = ImageRecord.of(dataset)
+        self.info = build_info(config, dataset, network.spec.image_size, self.images.train)
         self.loader = build_loader(config, dataset, network.spec.image_size)
         self.steps_per_epoch = len(self.loader)
         progress = Progress(config.epochs * self.steps_per_epoch)
         self.state = State(network, build_optimizer(config, network), progress, health.signs(network))
+        self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
         self.profile: Profile | None = None
         self._saved = self._since = time.perf_counter()
@@ -102,7 +113,7 @@ class Training:
         """All steps that are left."""
         quiet = np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss, which is checked
         self._saved = time.perf_counter()
-        with _stop_signal() as stop, self.console.progress(self._images_left()) as advance, quiet:
+        with stop_signal() as stop, self.console.progress(self._images_left()) as advance, quiet:
             try:
                 while self.state.progress.epoch < self.epochs:
                     self._epoch(stop, advance)
@@ -113,9 +124,9 @@ class Training:
     def _images_left(self) -> int:
         p, images = self.state.progress, len(self.dataset.train)
         whole, rest = divmod(p.total_steps, self.steps_per_epoch)
-        return (whole - p.epoch) * images + rest * self.config.batch_size - p.seen
+        return (whole - p.epoch) * images + rest * self.loader.batch_size - p.seen
 
-    def _epoch(self, stop: threading.Event, advance: Advance) -> None:
+    def _epoch(self, stop: Stop, advance: Advance) -> None:
         p, n, start = self.state.progress, self.steps_per_epoch, time.perf_counter()
         steps, lr, first, before = min(n, p.total_steps - p.epoch * n), 0.0, p.batch, p.seen
         self.state.network.train()
@@ -129,8 +140,8 @@ class Training:
         pace = spent / max(steps - first, 1)
         self._step_seconds = 0.7 * self._step_seconds + 0.3 * pace if self._step_seconds else pace
         self._finish_epoch(lr, (p.seen - before) / spent, self.loader.waited / spent)
-        if stop.is_set() and self.state.progress.epoch < self.epochs:
-            raise TrainingInterruptedError(str(self.folder.path))
+        if stop.signal and self.state.progress.epoch < self.epochs:
+            raise TrainingInterruptedError(self.folder.path, stop.signal)
 
     def _step(self, images: Float, labels: Ints) -> float:
         """One batch; returns its learning rate."""
@@ -141,8 +152,13 @@ class Training:
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
         mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
-        with nullcontext() if self.profile is None else self.profile.step():
-            loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix)
+        try:
+            with nullcontext() if self.profile is None else self.profile.step():
+                loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
+        except LayerError as error:
+            if isinstance(error.__cause__, NotFiniteError):
+                raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
+            raise
         self._judge(loss, lr)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)
@@ -164,14 +180,14 @@ class Training:
         self.folder.log(what)
         return TrainingError(f"{what}; try a lower --lr ({self.folder.last} is the last good checkpoint)")
 
-    def _between_steps(self, stop: threading.Event) -> None:
+    def _between_steps(self, stop: Stop) -> None:
         """Save when asked to stop, or when it is time."""
         every = self.config.checkpoint_every * 60
         due = every and time.perf_counter() - self._saved > every
-        if (stop.is_set() or due) and self.state.progress.high < _DOUBT:
+        if (stop.signal or due) and self.state.progress.high < _DOUBT:
             self.save(self.folder.last)
-        if stop.is_set():
-            raise TrainingInterruptedError(str(self.folder.path))
+        if stop.signal:
+            raise TrainingInterruptedError(self.folder.path, stop.signal)
 
     def _finish_epoch(self, lr: float, rate: float, wait: float) -> None:
         p, network = self.state.progress, self.state.network
@@ -188,6 +204,7 @@ class Training:
         validation = time.perf_counter() - start
         self._next_epoch(scores, better)
         self._keep_time(validation)
+        self._keep_patience()
         seconds = self.state.progress.seconds
         train = (p.loss_sum / p.seen, p.correct / p.seen)
         figures = EpochFigures(
@@ -201,10 +218,16 @@ class Training:
     def _next_epoch(self, scores: Scores, better: bool) -> None:
         self._spend()
         p = self.state.progress
-        best = (scores.top1, scores.loss) if better else (p.best_top1, p.best_loss)
-        self.state.progress = replace(
-            p, epoch=p.epoch + 1, batch=0, loss_sum=0.0, correct=0, seen=0, best_top1=best[0], best_loss=best[1]
-        )
+        self.state.progress = p = replace(p, epoch=p.epoch + 1, batch=0, loss_sum=0.0, correct=0, seen=0)
+        if better:
+            p.best_top1, p.best_loss, p.best_epoch = scores.top1, scores.loss, p.epoch
+
+    def _keep_patience(self) -> None:
+        """End the training when the last epochs, as many as ``patience``, have not been better than one before."""
+        p, patience = self.state.progress, self.config.patience
+        if patience and p.epoch - p.best_epoch >= patience and p.epoch < self.epochs:
+            p.total_steps = p.epoch * self.steps_per_epoch
+            self.say(f"no better epoch in the last {patience}: the training ends early")
 
     def _keep_time(self, validation: float) -> None:
         """Correct the length of a training with a time budget when the pace has changed."""
@@ -253,33 +276,9 @@ class Training:
         info = replace(self.info, provenance={**self.info.provenance, **reached})
         start = time.perf_counter()
         try:
-            checkpoint.save(path, self.state, self.config, info)
+            checkpoint.save(path, self.state, self.config, info, self.images)
         except NotFiniteError as error:
             where = f"after {p.epoch} epochs and {p.batch} batches (lr {self.state.optimizer.lr:.3g})"
             raise self._diverged(f"{error} {where}") from error
         self._saved = time.perf_counter()
         self._save_seconds = self._saved - start
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """Ctrl-C sets an event, so that a step is never cut in two; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.asarray(values))

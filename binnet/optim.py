@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,60 +18,123 @@ from .ops import LateWeightGradient
 from .tensor import Tensor
 
 Array = npt.NDArray[Any]
+Params = Iterable[Tensor | Mapping[str, Any]]
+
+
+class Limits(NamedTuple):
+    """What one update of one parameter takes beside the rule.
+
+    Attributes
+    ----------
+    number : int
+        Of this update of the parameter, from 1 on.
+    lr : float
+    decay : float
+        ``decay · data`` joins the gradient.
+    clip : float
+        The result is clamped to ±clip.
+    """
+
+    number: int
+    lr: float
+    decay: float
+    clip: float
+
+
+@dataclass
+class Group:
+    """Parameters with a learning rate or weight decay of their own.
+
+    Attributes
+    ----------
+    params : list of Tensor
+    lr_factor : float
+        Times the ``lr`` of the optimiser.
+    weight_decay : float or None
+        None for that of the optimiser.
+    """
+
+    params: list[Tensor]
+    lr_factor: float = 1.0
+    weight_decay: float | None = None
 
 
 class Optimizer:
     """Base class: what comes before and after the rule itself.
 
-    A parameter without a gradient is passed over. Weight decay is the L2 kind, added to the gradient, and spares
-    parameters with ``decay = False`` (binary weights, batch normalisation, biases). After the update, parameters with a
-    ``clip`` are clamped to ±clip.
+    A parameter without a gradient is passed over, and its own count of updates stays. Weight decay is the L2 kind,
+    added to the gradient, and spares parameters with ``decay = False`` (binary weights, batch normalisation, biases).
+    After the update, parameters with a ``clip`` are clamped to ±clip.
 
     Parameters
     ----------
     params
-        Tensors or parameters; ValueError when there are none.
+        Tensors or parameters, or groups of them: dictionaries with ``params`` and, where they differ from the others,
+        ``lr`` and ``weight_decay``. A group's ``lr`` stays in the same proportion when ``lr`` is changed.
     lr
         Learning rate, at least 0. The attribute ``lr`` may be set before each step.
     weight_decay
         At least 0.
+
+    Raises
+    ------
+    TypeError
+        When something among ``params`` is no tensor.
+    ValueError
+        When there are no parameters, one is given twice, a group has other keys, or a number is out of range.
     """
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
-        self.params = list(params)
-        if not self.params:
-            raise ValueError("the optimiser was given no parameters")
+    def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
+        self.lr = _number("lr", lr)
+        self.weight_decay = _number("weight_decay", weight_decay)
+        self.groups = _groups(params, self.lr)
+        self.params = [param for group in self.groups for param in group.params]
+        if len({id(param) for param in self.params}) < len(self.params):
+            raise ValueError("a parameter was given to the optimiser twice")
         for param in self.params:
             param.data = np.require(param.data, np.float32, ["C", "W"])  # as the kernels want what they change
         keep_freed_memory()
-        self.lr = _number("lr", lr)
-        self.weight_decay = _number("weight_decay", weight_decay)
-        self.steps = np.zeros((), np.int64)
+        self.updates = np.zeros(len(self.params), np.int64)  # of each parameter
         self.state = [{slot: np.zeros_like(p.data) for slot in self.slots} for p in self.params]
 
     def step(self) -> None:
         """Update all parameters once from their gradients."""
-        self.steps += 1
-        for param, state in zip(self.params, self.state, strict=True):
-            decay = self.weight_decay if getattr(param, "decay", True) else 0.0
-            clip = getattr(param, "clip", None)
-            limits = (decay, math.inf if clip is None else clip)
-            late = param.late_grad
-            if isinstance(late, LateWeightGradient) and late.weight is param.data:
-                self.update_filters(late, state, *limits)
-                param.grad = late.grad_hat
-            elif param.grad is not None:
-                self.update(param.data, param.grad, state, *limits)
+        place = 0
+        for group in self.groups:
+            for param in group.params:
+                self._update(place, param, group)
+                place += 1
 
-    def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
-        """Change ``data`` and ``state`` by the rule; ``decay · data`` joins the gradient, ±clip bounds the result."""
+    def _update(self, place: int, param: Tensor, group: Group) -> None:
+        late = param.late_grad
+        if late is None and param.grad is None:
+            return
+        self.updates[place] += 1
+        decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+        clip = getattr(param, "clip", None)
+        limits = Limits(
+            int(self.updates[place]),
+            self.lr * group.lr_factor,
+            decay if getattr(param, "decay", True) else 0.0,
+            math.inf if clip is None else clip,
+        )
+        if isinstance(late, LateWeightGradient):
+            late.check()
+            self.update_filters(late, self.state[place], limits)
+            param.grad = late.grad_hat
+        else:
+            assert param.grad is not None
+            self.update(param.data, param.grad, self.state[place], limits)
+
+    def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
+        """Change ``data`` and ``state`` by the rule."""
         raise NotImplementedError
 
-    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
+    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], limits: Limits) -> None:
         """The same for binary weights whose gradient is still to be finished, in place and in the same pass."""
-        self.update(late.weight, late.finish(), state, decay, clip)
+        self.update(late.weight, late.finish(), state, limits)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -78,7 +142,7 @@ class Optimizer:
             param.grad = None
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of the number of steps and of all moments: with the weights, all that a bit-exact resumption needs.
+        """Copies of the numbers of updates and of all moments: with the weights, what a bit-exact resumption needs.
 
         Hyper-parameters are not part of it; whoever resumes constructs the optimiser from the same configuration.
         """
@@ -98,7 +162,40 @@ class Optimizer:
 
     def _arrays(self) -> dict[str, Array]:
         moments = {f"{slot}.{i}": array for i, state in enumerate(self.state) for slot, array in state.items()}
-        return {"step": self.steps, **moments}
+        return {"updates": self.updates, **moments}
+
+
+def _groups(params: Params, lr: float) -> list[Group]:
+    """The groups that an optimiser was given; plain parameters are one group."""
+    given = list(params)
+    if not given:
+        raise ValueError("the optimiser was given no parameters")
+    if not all(isinstance(entry, Mapping) for entry in given):
+        return [Group(_tensors(given))]
+    groups = []
+    for entry in given:
+        assert isinstance(entry, Mapping)
+        unknown = set(entry) - {"params", "lr", "weight_decay"}
+        if unknown or "params" not in entry:
+            wrong = f"the key {min(unknown)!r}" if unknown else "no params"
+            raise ValueError(f"a group of parameters takes params, lr and weight_decay, but this one has {wrong}")
+        own, decay = entry.get("lr"), entry.get("weight_decay")
+        if own is not None and not lr:
+            raise ValueError("a group's lr is kept in proportion to that of the optimiser, which must be above 0")
+        factor = 1.0 if own is None else _number("lr of a group", own) / lr
+        decay = None if decay is None else _number("weight_decay of a group", decay)
+        groups.append(Group(_tensors(entry["params"]), factor, decay))
+    return groups
+
+
+def _tensors(params: Any) -> list[Tensor]:
+    found = [params] if isinstance(params, Tensor) else list(params)
+    for param in found:
+        if not isinstance(param, Tensor):
+            raise TypeError(f"an optimiser takes tensors, such as net.parameters(), got {type(param).__name__}")
+    if not found:
+        raise ValueError("the optimiser was given a group without parameters")
+    return found
 
 
 class SGD(Optimizer):
@@ -114,7 +211,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float,
         momentum: float = 0.9,
         nesterov: bool = False,
@@ -126,13 +223,15 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs a momentum above 0")
         self.nesterov = nesterov
 
-    def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (self.lr, self.momentum, self.nesterov, decay, clip)
-        kernels().sgd_update(data, grad, state["momentum"], *rule)
+    def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
+        kernels().sgd_update(data, grad, state["momentum"], *self._rule(limits))
 
-    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (self.lr, self.momentum, self.nesterov, decay, clip, late.rule, late.mean_alpha, True, late.bits)
-        kernels().sgd_update_filters(late.weight, late.grad_hat, late.alpha, state["momentum"], *rule)
+    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], limits: Limits) -> None:
+        how = (*self._rule(limits), late.rule, late.mean_alpha, True, late.bits)
+        kernels().sgd_update_filters(late.weight, late.grad_hat, late.alpha, state["momentum"], *how)
+
+    def _rule(self, limits: Limits) -> tuple[Any, ...]:
+        return limits.lr, self.momentum, self.nesterov, limits.decay, limits.clip
 
 
 class Adam(Optimizer):
@@ -148,7 +247,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -159,20 +258,21 @@ class Adam(Optimizer):
         self.betas = (_number("betas[0]", first, below=1.0), _number("betas[1]", second, below=1.0))
         self.eps = _number("eps", eps)
 
-    def update(self, data: Float, grad: Float, state: dict[str, Float], decay: float, clip: float) -> None:
-        rule = (int(self.steps), self.lr, self.betas, self.eps, decay, clip)
-        kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
+    def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
+        kernels().adam_update(data, grad, state["mean"], state["square"], *self._rule(limits))
 
-    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], decay: float, clip: float) -> None:
-        descent = (int(self.steps), self.lr, self.betas, self.eps, decay, clip)
-        moments, rule = (state["mean"], state["square"]), (late.rule, late.mean_alpha, True, late.bits)
-        kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, *moments, *descent, *rule)
+    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], limits: Limits) -> None:
+        moments, how = (state["mean"], state["square"]), (late.rule, late.mean_alpha, True, late.bits)
+        kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, *moments, *self._rule(limits), *how)
+
+    def _rule(self, limits: Limits) -> tuple[Any, ...]:
+        return limits.number, limits.lr, self.betas, self.eps, limits.decay, limits.clip
 
 
 def _number(name: str, value: float, below: float = math.inf) -> float:
-    if not 0 <= value < below:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < below:
         limit = "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{name} must be at least 0{limit}, got {value!r}")
+        raise ValueError(f"{name} must be a number of at least 0{limit}, got {value!r}")
     return float(value)
 
 

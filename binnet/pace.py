@@ -82,8 +82,8 @@ def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
 def _validation_seconds(training: Training) -> float:
     """Time of a validation, from one batch."""
     split, info = training.dataset.test, training.info
-    size = training.state.network.spec.image_size
-    loader = Loader(split, _BATCH, mean=info.mean, std=info.std, image_size=size, workers=0)
+    size, (mean, std) = training.state.network.spec.image_size, info.normalisation()
+    loader = Loader(split, _BATCH, mean=mean, std=std, image_size=size, workers=0)
     with closing(loader.epoch()) as batches:
         images, _ = next(batches)
     logits = run(training.state.network.eval())

@@ -94,6 +94,9 @@ _NETWORKS: dict[str, Values] = {
 _LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, but for binary inputs
 
 
+OF_PHOTOS = ("imagenet-64",)  # the recipes that name no data set and would fit none that comes with binnet
+
+
 def names() -> tuple[str, ...]:
     """The names of all recipes: ``<network>-<mode>``, and ``imagenet-64``, which leaves network and mode open."""
     return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), "imagenet-64")

@@ -7,10 +7,12 @@ import csv
 import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import count
 from pathlib import Path
 
 from .config import TrainConfig
 from .health import Health
+from .locking import lock
 from .storage import StorageError, replacing
 
 Row = dict[str, str]
@@ -47,6 +49,8 @@ HEALTH = ("epoch", "layer", *(f.name for f in fields(Health)))
 class RunFolder:
     """Paths of a training and what is written about it. Tables are written whole, so none is ever cut short.
 
+    A folder belongs to one training at a time, see :meth:`held`.
+
     Parameters
     ----------
     path
@@ -69,8 +73,27 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             self._log.touch()
 
-    def start(self, config: TrainConfig) -> None:
-        """Begin: the configuration, and empty tables of figures."""
+    @contextlib.contextmanager
+    def held(self) -> Iterator[RunFolder]:
+        """Within this block the folder is this training's alone; StorageError when another one has it."""
+        with _writing(self._log), self._log.open("a", encoding="utf-8") as file:
+            try:
+                lock(file)
+            except BlockingIOError:
+                raise StorageError(
+                    f"another training is running in {self.path}; wait for its end, or choose another --out"
+                ) from None
+            yield self
+
+    def start(self, config: TrainConfig, again: bool = False) -> None:
+        """Begin: the configuration, and empty tables.
+
+        StorageError when a training has begun here already, but for one ``again`` that wrote no checkpoint.
+        """
+        if self.last.exists() or (self._config.exists() and not again):
+            raise StorageError(
+                f"{self.path} holds a training already; go on with --resume {self.path}, or choose another --out"
+            )
         _write(self._config, config.to_toml())
         for table in (self._metrics, self._health):
             table.keep([])
@@ -91,13 +114,27 @@ class RunFolder:
         """The rows of ``metrics.csv``."""
         return list(self._metrics.rows)
 
-    def resume(self, epochs: int) -> None:
+    def resume(self, config: TrainConfig, epochs: int) -> None:
         """Drop rows past ``epochs``, which a resumed training writes again, and what a killed one left half written."""
+        _write(self._config, config.to_toml())
         for table in (self._metrics, self._health):
             table.keep([row for row in table.read() if row["epoch"].isdigit() and int(row["epoch"]) <= epochs])
         with _writing(self.path, "to the folder "):
             for part in self.path.glob(".*.part"):
                 part.unlink(missing_ok=True)
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder that was not there: ``path``, or with a number behind it; StorageError when that fails."""
+    with _writing(path, "to the folder "):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(2):
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:
+                path = path.with_name(f"{path.name.removesuffix(f'-{number - 1}')}-{number}")
+    raise AssertionError("count() has no end")
 
 
 def read_figures(folder: Path) -> list[Row]:

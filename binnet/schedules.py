@@ -49,7 +49,7 @@ def learning_rate(
     if step < warmup_steps:
         return base_lr * (step + 1) / warmup_steps
     if schedule == "step":
-        passed = sum(step >= milestone * total_steps for milestone in milestones)
+        passed = sum(_reached(step, milestone, total_steps) for milestone in milestones)
         return base_lr * (factors[passed - 1] if passed else 1.0)
     if schedule == "constant":
         return base_lr
@@ -59,7 +59,12 @@ def learning_rate(
 
 def weight_decay(step: int, total_steps: int, base: float, until: float = 1.0) -> float:
     """The weight decay of one update: ``base`` in the first share ``until`` of the training, then 0."""
-    return base if until == 1 or step < until * total_steps else 0.0
+    return base if until == 1 or not _reached(step, until, total_steps) else 0.0
+
+
+def _reached(step: int, share: float, total_steps: int) -> bool:
+    """Whether ``step`` is at or past a share of the training. Shares are rounded: 30/58 · 58 is 30.000000000000004."""
+    return step >= share * total_steps * (1 - 1e-12)
 
 
 def check_milestones(milestones: Sequence[float], factors: Sequence[float]) -> None:

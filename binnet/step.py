@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,7 @@ def training_step(
     config: TrainConfig,
     lr: float,
     mix: Mix | None = None,
+    class_weights: Float | None = None,
 ) -> tuple[float, int]:
     """Binarise and forward, backward with the binary weights, update the real ones (Algorithm 1).
 
@@ -65,6 +67,8 @@ def training_step(
         Learning rate of this update.
     mix
         How to mix the images, if at all.
+    class_weights : float32 (C,), optional
+        See :func:`binnet.cross_entropy`.
 
     Returns
     -------
@@ -74,27 +78,42 @@ def training_step(
         Images whose most probable class was right; of mixed ones, that of the larger part.
     """
     optimizer.zero_grad()
-    with phase("forward"):
-        logits = network(Tensor(images if mix is None else mix.images(images)))
-        loss = _loss(logits, labels, config, mix)
-    with phase("backward"):
-        loss.backward()
+    images = images if mix is None else mix.images(images)
+    others = None if mix is None else labels[mix.partner]
+    total, correct = 0.0, 0
+    for part in _parts(len(labels), config.accumulate):
+        with phase("forward"):
+            logits = network(Tensor(images[part]))
+            loss = _loss(logits, labels[part], config, class_weights)
+            if mix is not None and others is not None:
+                loss = _mixed(loss, _loss(logits, others[part], config, class_weights), mix.share)
+            share = len(labels[part]) / len(labels)
+            loss = loss if share == 1 else ops.mul(loss, share)
+        with phase("backward"):
+            loss.backward()
+        total += loss.item()
+        right = labels if mix is None or others is None or mix.share >= 0.5 else others
+        correct += int((logits.numpy().argmax(axis=1) == right[part]).sum())
     with phase("update"):
         if config.clip_norm:
             clip_gradients(optimizer.params, config.clip_norm)
         optimizer.lr = lr
         optimizer.step()
-    if mix is not None and mix.share < 0.5:
-        labels = labels[mix.partner]
-    return float(loss.item()), int((logits.numpy().argmax(axis=1) == labels).sum())
+    return total, correct
 
 
-def _loss(logits: Tensor, labels: Ints, config: TrainConfig, mix: Mix | None) -> Tensor:
+def _parts(n: int, count: int) -> list[slice]:
+    """``n`` images in ``count`` parts of nearly the same size, fewer where one would have less than two images."""
+    count = max(1, min(count, n // 2))
+    ends = [n * i // count for i in range(count + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def _loss(logits: Tensor, labels: Ints, config: TrainConfig, class_weights: Float | None) -> Tensor:
     if config.loss == "squared_hinge":
         return ops.squared_hinge(logits, labels)
-    loss = ops.cross_entropy(logits, labels, config.label_smoothing)
-    if mix is None:
-        return loss
-    other = ops.cross_entropy(logits, labels[mix.partner], config.label_smoothing)
-    parts = [ops.mul(part, Tensor(np.float32(weight))) for part, weight in ((loss, mix.share), (other, 1 - mix.share))]
-    return ops.add(*parts)
+    return ops.cross_entropy(logits, labels, config.label_smoothing, class_weights)
+
+
+def _mixed(loss: Tensor, other: Tensor, share: float) -> Tensor:
+    return ops.add(ops.mul(loss, share), ops.mul(other, 1 - share))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LateGradient(ABC):
-    """A gradient that is still to be finished: when somebody looks at it, or by an optimiser within its own pass."""
+    """A gradient that is still to be finished: when it is read, or by an optimiser within its own pass."""
 
     @property
     @abstractmethod
@@ -41,6 +41,9 @@ class Tensor:
     Attributes
     ----------
     data : float32 array
+        May be changed in place, but not between a forward pass and its :meth:`backward`.
+    array : float32 array
+        The same. Reading ``data`` finishes a late gradient first, which depends on it; optimisers read ``array``.
     grad : float32 array of the same shape, or None
         Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
 
@@ -56,29 +59,44 @@ class Tensor:
         array = np.asarray(data)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"data must be real numbers, got dtype {array.dtype}")
-        self.data: Float = array.astype(np.float32, copy=False)
+        self.array: Float = array.astype(np.float32, copy=False)
         self._grad: Float | LateGradient | None = None
         self.requires_grad = bool(requires_grad)
         self.node: Node | None = None
 
     @property
+    def data(self) -> Float:
+        """See the class."""
+        self._finish_gradient()
+        return self.array
+
+    @data.setter
+    def data(self, array: Float) -> None:
+        self._finish_gradient()
+        self.array = array
+
+    @property
     def grad(self) -> Float | None:
         """See the class."""
-        if isinstance(self._grad, LateGradient):
-            self._grad = self._grad.finish()
-        return self._grad
+        return self._finish_gradient()
 
     @grad.setter
     def grad(self, value: Float | None) -> None:
         self._grad = value
 
+    def _finish_gradient(self) -> Float | None:
+        """The gradient. A late one depends on ``data``, so it is finished before anyone can change that."""
+        if isinstance(self._grad, LateGradient):
+            self._grad = self._grad.finish()
+        return self._grad
+
     @property
     def late_grad(self) -> LateGradient | None:
-        """The gradient if nobody has looked at it yet."""
+        """The gradient if it has not been read yet, nor ``data`` since the backward pass."""
         return self._grad if isinstance(self._grad, LateGradient) else None
 
     def receive(self, grad: Float | LateGradient, owned: bool) -> None:
-        """Add a gradient to ``grad``; an array is kept as it is when it is ``owned``, nobody else's."""
+        """Add a gradient to ``grad``; an array is kept as it is when it is ``owned``, not shared."""
         if self._grad is None:
             self._grad = grad if isinstance(grad, LateGradient) else grad.astype(np.float32, copy=not owned)
         else:
@@ -89,12 +107,12 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self.data.shape
+        return self.array.shape
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.data.ndim
+        return self.array.ndim
 
     def numpy(self) -> Float:
         """The array itself, not a copy."""
@@ -130,7 +148,7 @@ class Tensor:
         backward(self, grad)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.array)
 
     def __repr__(self) -> str:
         suffix = ", requires_grad=True" if self.requires_grad else ""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint, loading, packed, tensorboard
-from .config import TrainConfig
+from .build import few_images
+from .config import ConfigError, TrainConfig
 from .console import Console
 from .curves import Curves
 from .evaluate import evaluate, open_model
@@ -67,7 +68,8 @@ def fit(
         The run folder: ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``, and
         ``curves.png`` where matplotlib is installed.
     resume
-        Go on from ``last.h5``; the weights end up the same bits as if training had never stopped.
+        Go on from ``last.h5``; the weights end up the same bits as if training had never stopped. With another number
+        of epochs the schedule is that of a training of the new length, from the epochs that are done on.
     console
         Where to report; quiet when not given.
     profile
@@ -84,32 +86,57 @@ def fit(
     TrainingInterruptedError
         After Ctrl-C, when the state is saved.
     ConfigError
-        When ``tensorboard`` is asked for and not installed.
+        When ``tensorboard`` is asked for and not installed, or ``epochs`` are fewer than are done.
     DataError, StorageError
-        When data cannot be read, or files not be written.
+        When data cannot be read, or files not be written; when another training has the folder, or has begun there;
+        when the images are not those that a resumed training was begun with.
     """
     if config.tensorboard:
         tensorboard.check()
     console = console or Console(quiet=True)
-    dataset = loading.load(config.dataset, config.data, console)
+    how = {"options": config.build_options(), "max_corrupt": config.max_corrupt}
+    dataset = loading.load(config.dataset, config.data, console, **how)
     start = time.perf_counter()  # the time budget is for training, not for fetching data
     config = config.resolved(dataset.channels, dataset.image_size)
-    folder = RunFolder(Path(out))
-    training = Training(config, dataset, folder, console)
-    training.profile = profile
-    if resume:
-        checkpoint.restore(folder.last, training.state)
-        folder.resume(training.state.progress.epoch)
-    else:
-        folder.start(config)
-    _introduce(training, resume)
-    if not resume:
-        if config.time_budget is not None:
+    with RunFolder(Path(out)).held() as folder:
+        training = Training(config, dataset, folder, console)
+        training.profile = profile
+        begun = folder.last.exists()  # not when it was stopped before its first checkpoint
+        if resume and begun:
+            _resume(training)
+        else:
+            folder.start(config, again=resume)
+        _introduce(training, resume and begun)
+        progress = training.state.progress
+        if not (resume and begun):
+            progress.total_steps = 0 if config.time_budget else progress.total_steps
+            training.save(folder.last)  # a training that is stopped in its first epoch can go on as well
+        if config.time_budget and not progress.total_steps:
             fit_budget(training, time.perf_counter() - start)
-        training.save(folder.last)  # a training that is stopped in its first epoch can go on as well
-    _add_reports(training)
-    training.train()
-    return _pack_best(training)
+            training.save(folder.last)
+        _add_reports(training)
+        training.train()
+        return _pack_best(training)
+
+
+def _resume(training: Training) -> None:
+    """Go on where the checkpoint ends; with another number of epochs, to the end of a training of that length."""
+    folder, config, whole = training.folder, training.config, training.state.progress.total_steps
+    before = checkpoint.read_config(folder.last)
+    checkpoint.restore(folder.last, training.state, training.images)
+    progress = training.state.progress
+    if config.epochs != before.epochs:
+        if config.epochs < progress.epoch + (progress.batch > 0):
+            raise ConfigError(f"--epochs must be at least the {progress.epoch} that are done, got {config.epochs}")
+        progress.total_steps = whole
+    folder.resume(config, progress.epoch)
+
+
+def compiled_code_is_missing() -> bool:
+    """Whether the first step will have to compile the kernels."""
+    from binnet_kernels import _cache  # brings Numba, which training needs anyway
+
+    return _cache.is_empty()
 
 
 def _introduce(training: Training, resume: bool) -> None:
@@ -124,6 +151,12 @@ def _introduce(training: Training, resume: bool) -> None:
     said = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
     changed = [f"{name} {_shown(value)}" for name, value in c.changed().items() if name not in said]
     training.say(f"options: {', '.join(changed) if changed else 'the defaults'}")
+    for note in few_images(d):
+        training.say(note)
+    if not c.lr:
+        training.say("warning: with a learning rate of 0 no weight will change")
+    if compiled_code_is_missing():
+        training.say("compiling kernels (once): the first step takes about half a minute longer")
     if resume:
         training.say(f"resuming after {p.epoch} epochs and {p.batch} batches")
 

@@ -1,7 +1,12 @@
 """The example in the README is run as it stands."""
 
+import json
 import re
 from pathlib import Path
+
+import pytest
+
+from binnet.cli import main
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -15,3 +20,5 @@ def test_example_trains_and_packs(tmp_path, monkeypatch, capsys):
     assert word == "accuracy"
     assert float(accuracy) > 0.9
     assert (tmp_path / "digits.h5").stat().st_size < 60_000
+    assert main(["evaluate", "digits.h5", "--dataset", "digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] == pytest.approx(float(accuracy), abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import sys
@@ -15,21 +16,29 @@ from .. import checkpoint
 from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
 from ..profiler import Profile
+from ..run_folder import new_folder
 from . import options
 
 if TYPE_CHECKING:
     from ..train import Result
 
-_FREE = ("data", "workers", "checkpoint_every", "tensorboard")  # the options that --resume takes
+_FREE = ("data", "epochs", "max_corrupt", "workers", "checkpoint_every", "tensorboard")  # the options --resume takes
 HELP = "train a network, keep the best epoch and pack it to one bit a weight"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
+    parser.add_argument(
+        "images", metavar="DATA", nargs="?", help="the same as --data: image store, or folder of images"
+    )
     options.add_config(parser)
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these options; flags come after it")
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/<dataset>-<model>-<binarize>-<time>)")
-    parser.add_argument("--resume", metavar="DIR", help="go on with the training in this run folder, bit for bit")
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with this run folder, bit for bit; more --epochs make it longer",
+    )
     options.add_threads(parser)
     parser.add_argument(
         "--profile", action="store_true", help="say where the time of a step goes, and write profile.txt"
@@ -43,15 +52,22 @@ def run(arguments: argparse.Namespace) -> int:
     from ..train import TrainingInterruptedError, fit
 
     options.set_threads(arguments)
+    if arguments.images is not None:
+        if hasattr(arguments, "data"):
+            raise ConfigError(f"the data is named twice: {arguments.images} and --data {arguments.data}")
+        arguments.data = arguments.images
     config, folder = _fresh(arguments) if arguments.resume is None else _resumed(arguments)
     console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
     profile = Profile(done=lambda seen: _report(seen, folder, console)) if arguments.profile else None
     try:
         result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
-    except TrainingInterruptedError:
+    except TrainingInterruptedError as interrupted:
         command = f"binnet train --resume {shlex.quote(str(folder))}"
         print(f"binnet: stopped, everything is saved; go on with: {command}", file=sys.stderr)
-        return 130
+        return 128 + interrupted.signal
+    finally:
+        with contextlib.suppress(OSError):  # a folder that is still empty, because the data could not be read
+            folder.rmdir()
     if arguments.json:
         print(json.dumps({**asdict(result), "factor": result.factor}))
     if profile is not None and not profile.total:
@@ -66,10 +82,12 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder holds one already."""
     values = {} if arguments.config is None else read_toml(arguments.config)
     config = TrainConfig.from_dict({**values, **options.given_config(arguments)})
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    data = config.dataset or Path(config.data or "").resolve().stem
-    name = "-".join(part for part in (data, config.model, config.binarize, stamp) if part)
-    folder = Path(arguments.out or f"runs/{name}")
+    if arguments.out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        data = config.dataset or Path(config.data or "").resolve().stem
+        name = "-".join(part for part in (data, config.model, config.binarize, stamp) if part)
+        return config, new_folder(Path("runs") / name)
+    folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder, but {folder} is a file")
     if any((folder / name).exists() for name in ("last.h5", "config.toml")):
@@ -78,17 +96,20 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    """Configuration and folder of the run to go on with; only what cannot change the weights may be told anew."""
+    """Configuration and folder of the run to go on with; what does not change its steps may be told anew."""
     folder, given = Path(arguments.resume), options.given_config(arguments)
     free = {name: given.pop(name) for name in _FREE if name in given}
     fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name) is not None]
     if fixed:
         flag = "--" + fixed[0].replace("_", "-")
         raise ConfigError(f"{flag} cannot be given with --resume: a resumed training keeps its configuration")
-    if not (folder / "last.h5").is_file():
+    last, written = folder / "last.h5", folder / "config.toml"
+    if not last.is_file() and not written.is_file():
         raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
-    config = checkpoint.read_config(folder / "last.h5")
-    return TrainConfig.from_dict({**config.to_dict(), **free}), folder
+    values = checkpoint.read_config(last).to_dict() if last.is_file() else read_toml(written)
+    if "epochs" in free and values.get("time_budget") is not None:
+        raise ConfigError("--epochs cannot be given with --resume: this training has a time budget instead")
+    return TrainConfig.from_dict({**values, **free}), folder
 
 
 def _report(profile: Profile, folder: Path, console: Console) -> None:

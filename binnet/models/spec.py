@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from ..nn import Named, Sequential
+from ..ops import NotFiniteError
 from ..tensor import Tensor
 
 LARGEST_SIDE = 4096  # of images that a file may ask for
@@ -87,11 +90,12 @@ class Network(Sequential):
     def __init__(self, spec: ModelSpec, layers: Sequence[Named], fixed_size: bool = True) -> None:
         super().__init__(*layers)
         self.spec, self.fixed_size = spec, fixed_size
-        self.name_modules()
 
     def forward(self, x: Tensor) -> Tensor:
         axes: tuple[str | int, ...] = self.spec.image_size if self.fixed_size else ("H", "W")
         self.expect(x.shape, "N", *axes, self.spec.in_channels)
+        if not np.isfinite(x.array).all():  # the first sign would hide it; a thousandth of a training step
+            raise NotFiniteError("the images have values that are not finite")
         return super().forward(x)
 
     @property

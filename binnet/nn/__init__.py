@@ -3,7 +3,7 @@
 from . import init
 from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
 from .blocks import Blocks
-from .containers import Named, Residual, Sequential
+from .containers import ModuleList, Named, Residual, Sequential
 from .layers import (
     AvgPool2d,
     BatchNorm,
@@ -15,7 +15,7 @@ from .layers import (
     MaxPool2d,
     ReLU,
 )
-from .module import LayerError, Module, Parameter
+from .module import LayerError, Loaded, Module, Parameter
 from .options import MODES, BinaryOptions
 
 __all__ = [
@@ -35,8 +35,10 @@ __all__ = [
     "GlobalAvgPool",
     "LayerError",
     "Linear",
+    "Loaded",
     "MaxPool2d",
     "Module",
+    "ModuleList",
     "Named",
     "Parameter",
     "Quantise",

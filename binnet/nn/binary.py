@@ -45,20 +45,20 @@ class Quantise(Module):
 class GradientRounding(Module):
     """Rounds what comes back to a binary layer, so that its backward pass is binary too.
 
-    The chance in it is a function of ``seed`` and of the number of training passes so far, a buffer as in
+    Its random numbers are a function of ``seed`` and of the number of training passes so far, both buffers as in
     :class:`binnet.nn.Dropout`.
     """
 
-    buffer_names = ("step",)
+    buffer_names = ("seed", "step")
 
-    def __init__(self, how: str, bits: int, seed: Sequence[int]) -> None:
+    def __init__(self, how: str, bits: int, seed: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.how, self.bits, self.seed = how, bits, [*seed]
+        self.how, self.bits, self.seed = how, bits, init.make_seed(seed)
         self.step = np.zeros((), np.int64)
 
     def next(self) -> ops.Rounding:
         """For the pass that begins now."""
-        seed = np.random.SeedSequence([*self.seed, int(self.step)]).generate_state(1, np.uint64)[0]
+        seed = np.random.SeedSequence([*self.seed.tolist(), int(self.step)]).generate_state(1, np.uint64)[0]
         self.step += self.training
         return ops.Rounding(self.how, self.bits, int(seed))
 
@@ -85,8 +85,8 @@ class BinaryLayer(Module):
         shape: tuple[int, ...],
         options: BinaryOptions,
         scaled: bool,
-        rng: np.random.Generator,
-        seed: Sequence[int],
+        rng: np.random.Generator | int,
+        seed: Sequence[int] | None,
     ) -> None:
         super().__init__()
         self.options = options
@@ -153,8 +153,8 @@ class _Conv(BinaryLayer):
         *,
         options: BinaryOptions | None = None,
         scaled: bool = True,
-        rng: np.random.Generator,
-        seed: Sequence[int] = (),
+        rng: np.random.Generator | int,
+        seed: Sequence[int] | None = None,
     ) -> None:
         kh, kw = pair(kernel_size, "kernel_size", 1)
         super().__init__((out_channels, kh, kw, in_channels), options or BinaryOptions(), scaled, rng, seed)
@@ -169,8 +169,8 @@ class _Linear(BinaryLayer):
         *,
         options: BinaryOptions | None = None,
         scaled: bool = True,
-        rng: np.random.Generator,
-        seed: Sequence[int] = (),
+        rng: np.random.Generator | int,
+        seed: Sequence[int] | None = None,
     ) -> None:
         super().__init__((out_features, in_features), options or BinaryOptions(), scaled, rng, seed)
 
@@ -190,9 +190,9 @@ class BinConv2d(_Conv):
     scaled
         False: no α and no K, the layer of BNN (arXiv:1602.02830).
     rng
-        Draws the initial weights.
+        Draws the initial weights; a whole number is the seed of a generator for this layer alone.
     seed
-        Of the chance in ``binary_gradient``, whole numbers.
+        Of the random numbers in ``binary_gradient``, whole numbers; None for one of this layer's own.
     """
 
     binary_input = True

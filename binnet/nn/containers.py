@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .. import ops
 from ..tensor import Tensor
@@ -42,6 +42,43 @@ class Sequential(Module):
 
     def __getitem__(self, index: int) -> Module:
         return list(self)[index]
+
+
+class ModuleList(Module):
+    """Modules in a row that a network calls itself: ``for layer in self.layers: x = layer(x)``. It has no ``forward``.
+
+    Parameters
+    ----------
+    modules
+        Named by their number.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        self.extend(modules)
+
+    def append(self, module: Module) -> None:
+        """Add a module at the end; TypeError for anything else."""
+        if not isinstance(module, Module):
+            raise TypeError(f"a ModuleList holds modules, got {type(module).__name__}")
+        setattr(self, str(len(self)), module)
+
+    def extend(self, modules: Iterable[Module]) -> None:
+        """Add several modules."""
+        for module in modules:
+            self.append(module)
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, [name for name, _ in self.children()][index], module)
 
 
 class Residual(Module):

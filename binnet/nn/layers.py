@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ class Conv2d(Module):
     bias
         Off by default, because a batch normalisation usually follows.
     rng
-        Draws the initial weights.
+        Draws the initial weights; a whole number is the seed of a generator for this layer alone.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Conv2d(Module):
         padding: Pair = 0,
         *,
         bias: bool = False,
-        rng: np.random.Generator,
+        rng: np.random.Generator | int,
     ) -> None:
         super().__init__()
         kh, kw = pair(kernel_size, "kernel_size", 1)
@@ -61,7 +62,9 @@ class Conv2d(Module):
 class Linear(Module):
     """Dense layer, (N, in_features) to (N, out_features)."""
 
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, rng: np.random.Generator) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, *, bias: bool = True, rng: np.random.Generator | int
+    ) -> None:
         super().__init__()
         self.weight = Parameter(init.he_normal((out_features, in_features), rng))
         self.bias = Parameter(np.zeros(out_features), decay=False) if bias else None
@@ -74,13 +77,32 @@ class Linear(Module):
 class BatchNorm(Module):
     """Batch normalisation of the last axis, for (N, C) and (N, H, W, C).
 
-    In training with the batch's statistics, which move the running ones by ``momentum``; in evaluation with those.
+    In training with the batch's statistics, which move the running ones by ``momentum``; in evaluation with those. A
+    batch in training needs at least two rows for each channel (N, or N·H·W): of one, the variance is 0 and the result β
+    alone, whatever the input.
+
+    Parameters
+    ----------
+    channels
+    momentum
+        From 0 to 1.
+    eps
+        Added to the variance, at least 0.
+
+    Raises
+    ------
+    ValueError
+        On construction for numbers out of range; in training for a single row.
     """
 
     buffer_names = ("running_mean", "running_var")
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
+        for name, value, most in (("momentum", momentum, 1.0), ("eps", eps, math.inf)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+                span = "from 0 to 1" if most == 1 else "of at least 0"
+                raise ValueError(f"{name} of a batch normalisation must be a number {span}, got {value!r}")
         self.momentum, self.eps = momentum, eps
         self.gamma = Parameter(np.ones(channels), decay=False)
         self.beta = Parameter(np.zeros(channels), decay=False)
@@ -149,23 +171,24 @@ class Flatten(Module):
 class Dropout(Module):
     """Zeroes elements with probability ``p`` in training, and divides the others by 1 − p.
 
-    The mask of a call is a function of ``seed`` and of the number of calls so far. That number is a buffer, so training
-    that goes on from a saved state draws the same masks as training that never stopped.
+    The mask of a call is a function of ``seed`` and of the number of calls so far. Both are buffers, so training that
+    goes on from a saved state draws the same masks as training that never stopped. Without a seed each layer gets
+    one of its own.
     """
 
-    buffer_names = ("step",)
+    buffer_names = ("seed", "step")
 
-    def __init__(self, p: float, seed: int | Sequence[int] = 0) -> None:
+    def __init__(self, p: float, seed: int | Sequence[int] | None = None) -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(f"the probability of dropout must lie in [0, 1), got {p!r}")
         self.p = p
-        self.seed = [seed] if isinstance(seed, int) else [*seed]
+        self.seed = init.make_seed(seed)
         self.step = np.zeros((), np.int64)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        rng = np.random.default_rng([*self.seed, int(self.step)])
+        rng = np.random.default_rng([*self.seed.tolist(), int(self.step)])
         self.step += 1
         return ops.dropout(x, self.p, rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,17 +40,36 @@ class LayerError(ValueError):
     """What went wrong inside a layer, beginning with the layer's path and class."""
 
 
+class Loaded(NamedTuple):
+    """What :meth:`Module.load_state_dict` did, by names.
+
+    Attributes
+    ----------
+    loaded
+        Copied into the module.
+    missing
+        In the module only, and left as they were.
+    unexpected
+        In the state only, and ignored.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+
 class Module:
     """Base class of layers and networks.
 
     Parameters and child modules are found among the attributes, in the order in which they were set; arrays that belong
-    to the state without being learned are named in ``buffer_names``. Subclasses write ``forward``.
+    to the state without being learned are named in ``buffer_names``. Subclasses write ``forward``. Several modules in a
+    row go into :class:`binnet.nn.ModuleList`; in a plain list they would not be found, so that is a TypeError.
 
     Attributes
     ----------
     training : bool
     path : str
-        The name inside the network, such as ``"conv2"``; empty until :meth:`name_modules` is called on the root.
+        The name inside the network, such as ``"block1.conv2"``, which setting the attribute gives; empty for the root.
     """
 
     buffer_names: tuple[str, ...] = ()
@@ -58,6 +77,15 @@ class Module:
     def __init__(self) -> None:
         self.training = True
         self.path = ""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _refuse_hidden(self, name, value)
+        if isinstance(value, Module):
+            if "path" not in vars(self):
+                raise TypeError(f"{type(self).__name__} must call super().__init__() before it sets {name}")
+            for path, module in value.named_modules(_join(self.path, name)):
+                module.path = path
+        super().__setattr__(name, value)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the result; to be overridden."""
@@ -91,7 +119,9 @@ class Module:
             raise LayerError(f"{self.label}: expected input ({', '.join(map(str, axes))}), got {shape}")
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """Direct child modules with their names."""
+        """Direct child modules with their names; TypeError when some are hidden in a list."""
+        for name, value in vars(self).items():
+            _refuse_hidden(self, name, value)
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
@@ -99,11 +129,6 @@ class Module:
         yield prefix, self
         for name, child in self.children():
             yield from child.named_modules(_join(prefix, name))
-
-    def name_modules(self) -> None:
-        """Tell every module below its path, for error messages; done once by the root."""
-        for path, module in self.named_modules():
-            module.path = path
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with its full name."""
@@ -147,7 +172,7 @@ class Module:
         """Copies of all parameters and buffers by name; what training needs to go on, and real weights only."""
         return {name: array.copy() for name, array in self._state().items()}
 
-    def load_state_dict(self, state: dict[str, Array], strict: bool = True) -> None:
+    def load_state_dict(self, state: dict[str, Array], strict: bool = True) -> Loaded:
         """Copy arrays into the parameters and buffers; all is checked before anything is written.
 
         Parameters
@@ -156,6 +181,11 @@ class Module:
             Arrays by name.
         strict
             False leaves out names that only one side has; shapes always have to agree.
+
+        Returns
+        -------
+        Loaded
+            Which names were copied, and which only one side has.
 
         Raises
         ------
@@ -173,10 +203,25 @@ class Module:
             raise ValueError("the state does not fit the network: " + "; ".join(problems))
         for name in common:
             own[name][...] = state[name]
+        missing, unexpected = (tuple(n for n in one if n not in other) for one, other in ((own, state), (state, own)))
+        return Loaded(tuple(common), missing, unexpected)
 
     def _state(self) -> dict[str, Array]:
         """The arrays themselves."""
         return {**{name: p.data for name, p in self.named_parameters()}, **dict(self.named_buffers())}
+
+
+def _refuse_hidden(module: Module, name: str, value: Any) -> None:
+    """TypeError for modules or parameters in a plain container, where nothing would find and train them."""
+    if isinstance(value, list | tuple | set | dict):
+        inside = value.values() if isinstance(value, dict) else value
+        for entry in inside:
+            if isinstance(entry, Module | Parameter):
+                raise TypeError(
+                    f"{module.label}: {name} holds a {type(entry).__name__} in a plain {type(value).__name__}, where "
+                    "it would not be found; use nn.ModuleList, or an attribute for each"
+                )
+            _refuse_hidden(module, name, entry)
 
 
 def _join(prefix: str, name: str) -> str:

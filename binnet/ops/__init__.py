@@ -1,6 +1,15 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
-from .binarize import LateWeightGradient, Rule, binary_weight, centred, grad_alpha, grad_weight, weight_alpha
+from .binarize import (
+    LateWeightGradient,
+    NotFiniteError,
+    Rule,
+    binary_weight,
+    centred,
+    grad_alpha,
+    grad_weight,
+    weight_alpha,
+)
 from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, linear
 from .conv_norm import conv2d_norm_relu
@@ -15,6 +24,7 @@ from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
     "LateWeightGradient",
+    "NotFiniteError",
     "Rounding",
     "Rule",
     "Statistics",

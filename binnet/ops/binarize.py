@@ -7,7 +7,7 @@ functions are in :mod:`binnet.ops.bwn_conv` and :mod:`binnet.ops.xnor_conv`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from binnet_kernels import checks
 from binnet_kernels.checks import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 from binnet_kernels.checks import Float
 
-from ..autograd import Context
+from ..autograd import Context, Watched
 from ..backend import kernels
 from ..tensor import LateGradient
 
 SCALES = ("mean", "learned", "none")
+
+
+class NotFiniteError(ValueError):
+    """NaN or infinities where a sign is taken, which would hide them: sign(NaN) = +1."""
 
 
 def weight_alpha(weight: Float) -> Float:
@@ -53,17 +57,23 @@ def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool, 
     -------
     latent : (O, ..., C), the array whose signs (levels) are taken (``weight`` itself unless centred)
     alpha : (O,)
+
+    Raises
+    ------
+    NotFiniteError
+        When a weight or a scale is NaN or infinite.
     """
-    latent = centred(weight) if center else weight
-    if scale == "mean":
-        return latent, kernels().weight_range(latent, bits)
-    if scale == "none":
-        return latent, np.ones(len(latent), np.float32)
-    if scale != "learned":
+    if scale not in SCALES:
         raise ValueError(f"unknown scale {scale!r}; there are: {', '.join(SCALES)}")
-    if alpha is None:
+    if scale == "learned" and alpha is None:
         raise ValueError("scale='learned' needs alpha_param, one scale for each filter")
-    return latent, alpha
+    latent = centred(weight) if center else weight
+    mean: Float = kernels().weight_range(latent, bits) if scale == "mean" else weight_alpha(latent)
+    if not np.isfinite(mean).all() or (alpha is not None and not np.isfinite(alpha).all()):
+        raise NotFiniteError("the weights of a binary layer are no longer finite")
+    if scale == "mean":
+        return latent, mean
+    return latent, np.ones(len(latent), np.float32) if scale == "none" or alpha is None else alpha
 
 
 def grad_weight(
@@ -154,7 +164,7 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class LateWeightGradient(LateGradient):
-    """∂C/∂W as long as nobody has looked at it: what :func:`grad_weight` asks for.
+    """∂C/∂W before it is read: the arguments of :func:`grad_weight`.
 
     An optimiser that takes it does the same within its own pass, so that weights and gradients are read once.
     """
@@ -165,12 +175,21 @@ class LateWeightGradient(LateGradient):
     rule: str
     mean_alpha: bool
     bits: int
+    _watched: Watched = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_watched", Watched(self.weight))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """That of the weights."""
         return self.weight.shape
 
+    def check(self) -> None:
+        """RuntimeError when the weights are no longer those of the forward pass."""
+        self._watched.check("the weight of a binary layer")
+
     def finish(self) -> Float:
+        self.check()
         rule = self.rule, self.mean_alpha
         return grad_weight(self.grad_hat, self.weight, self.alpha, *rule, out=self.grad_hat, bits=self.bits)

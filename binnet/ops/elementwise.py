@@ -16,14 +16,21 @@ from ..tensor import Tensor
 STE = ("clip", "polynomial")
 
 
-def add(x: Tensor, y: Tensor) -> Tensor:
-    """``x + y``, with NumPy's broadcasting."""
-    return _Add.apply(x, y)
+Operand = Tensor | Float | float
 
 
-def mul(x: Tensor, y: Tensor) -> Tensor:
-    """``x · y`` element by element, with NumPy's broadcasting."""
-    return _Mul.apply(x, y)
+def add(x: Operand, y: Operand) -> Tensor:
+    """``x + y``, with NumPy's broadcasting; a number or an array is a constant. TypeError for anything else."""
+    return _Add.apply(_operand(x), _operand(y))
+
+
+def mul(x: Operand, y: Operand) -> Tensor:
+    """``x · y`` element by element, as :func:`add`."""
+    return _Mul.apply(_operand(x), _operand(y))
+
+
+def _operand(value: Operand) -> Tensor:
+    return value if isinstance(value, Tensor) else Tensor(value)
 
 
 def relu(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ..backend import kernels
 from ..tensor import Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:
     """Mean over the batch of the cross-entropy between softmax(logits) and the labels.
 
     Parameters
@@ -23,6 +23,8 @@ def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0) -> 
     labels : (N,) integers in 0…C − 1
     label_smoothing
         The share of the target, in [0, 1), that is spread evenly over all C classes.
+    class_weights : (C,), optional
+        Above 0. The mean is then ``Σ w_i l_i / Σ w_i``, where w_i is the weight of the i-th label.
 
     Returns
     -------
@@ -35,7 +37,8 @@ def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0) -> 
         When shapes, labels or the smoothing do not fit, or the batch is empty.
     """
     _check_batch(logits)
-    return _CrossEntropy.apply(logits, labels, label_smoothing=label_smoothing)
+    weights = None if class_weights is None else _class_weights(class_weights, logits.shape[1])
+    return _CrossEntropy.apply(logits, labels, label_smoothing=label_smoothing, class_weights=weights)
 
 
 def squared_hinge(logits: Tensor, labels: Any) -> Tensor:
@@ -47,6 +50,13 @@ def squared_hinge(logits: Tensor, labels: Any) -> Tensor:
     return _SquaredHinge.apply(logits, labels)
 
 
+def _class_weights(values: Any, classes: int) -> Float:
+    weights = checks.floats(values, "class_weights", shape=(classes,))
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise ValueError(f"class_weights must be finite numbers above 0, got {weights.tolist()}")
+    return weights
+
+
 def _check_batch(logits: Tensor) -> None:
     if logits.ndim != 2 or len(logits) == 0:
         raise ValueError(f"logits must be (N, C) with at least one row, got shape {logits.shape}")
@@ -54,15 +64,23 @@ def _check_batch(logits: Tensor) -> None:
 
 class _CrossEntropy(Function):
     @staticmethod
-    def forward(ctx: Context, logits: Float, labels: Any, *, label_smoothing: float) -> Float:
+    def forward(
+        ctx: Context, logits: Float, labels: Any, *, label_smoothing: float, class_weights: Float | None
+    ) -> Float:
         losses, probabilities = kernels().softmax_cross_entropy(logits, labels, label_smoothing)
-        ctx.save(probabilities, labels, label_smoothing)
-        return np.asarray(losses.mean(dtype=np.float64), np.float32)
+        if class_weights is None:
+            ctx.save(probabilities, labels, label_smoothing, None)
+            return np.asarray(losses.mean(dtype=np.float64), np.float32)
+        shares = class_weights[labels] / class_weights[labels].sum(dtype=np.float64)
+        ctx.save(probabilities, labels, label_smoothing, shares)
+        return np.asarray((losses * shares).sum(dtype=np.float64), np.float32)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        probabilities, labels, label_smoothing = ctx.saved
+        probabilities, labels, label_smoothing, shares = ctx.saved
         grad_logits: Float = kernels().softmax_cross_entropy_grad(probabilities, labels, label_smoothing)
+        if shares is not None:
+            return grad_logits * (grad * shares[:, None]).astype(np.float32), None
         return grad_logits * (grad / np.float32(len(probabilities))), None
 
 

@@ -12,6 +12,7 @@ from binnet_kernels.checks import Float
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
+from .binarize import NotFiniteError
 from .elementwise import truth
 
 
@@ -37,11 +38,26 @@ class Statistics:
     eps: float = 1e-5
 
     def of(self, x: Float) -> tuple[Float, Float]:
-        """Mean and variance to normalise ``x`` (..., C) with."""
+        """Mean and variance to normalise ``x`` (..., C) with.
+
+        Raises
+        ------
+        ValueError
+            In training, for a single row.
+        NotFiniteError
+            In training, when ``x`` has NaN or infinities.
+        """
         if not self.training:
             return self.running_mean, self.running_var
-        mean, var = kernels().batch_statistics(x)
         rows = x.size // max(x.shape[-1], 1)
+        if rows == 1:
+            raise ValueError(
+                "batch normalisation needs at least two rows for each channel in training, got 1: "
+                "use a larger batch, or eval()"
+            )
+        mean, var = kernels().batch_statistics(x)
+        if not np.isfinite(var).all():  # a few channels; the sign of a binary layer would hide it from here on
+            raise NotFiniteError("the input of a batch normalisation has values that are not finite")
         unbiased = var * np.float32(rows / max(rows - 1, 1))
         for average, value in zip((self.running_mean, self.running_var), (mean, unbiased), strict=True):
             average += np.float32(self.momentum) * (value - average)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,14 @@ import numpy as np
 import binnet_kernels as bk
 
 from .. import nn
+from ..models import Network
 from ..nn import init
+from ..ops import NotFiniteError
 from . import steps
 from .steps import Step
+
+_NO_LIMIT = 1 << 62  # of an outline of what has been built before
+_ONLY_BUILT = "its file would load as the network that was built"
 
 
 def to_steps(module: nn.Module) -> tuple[Step, ...]:
@@ -23,20 +29,82 @@ def to_steps(module: nn.Module) -> tuple[Step, ...]:
     ValueError
         When a layer cannot be packed, naming it.
     """
-    return tuple(_steps(module))
+    found = tuple(_steps(module))
+    names = [step.name for step in found if step.arrays()]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the layer {name!r} is used twice; a packed model needs a layer for each use")
+    return found
 
 
 def _steps(module: nn.Module) -> Iterator[Step]:
-    if isinstance(module, nn.Sequential):
+    if "forward" in vars(module):
+        raise ValueError(f"{module.label} cannot be packed: its forward has been replaced")
+    if type(module) in (nn.Sequential, Network):
+        assert isinstance(module, nn.Sequential)
         for child in module:
             yield from _steps(child)
-    elif isinstance(module, nn.Residual):
+    elif type(module) is nn.Residual:
         shortcut = () if module.shortcut is None else to_steps(module.shortcut)
         yield steps.Add(module.path, to_steps(module.body), shortcut)
-    elif not isinstance(module, nn.Dropout):  # in evaluation it does nothing
+    elif type(module) is not nn.Dropout:  # in evaluation it does nothing
         if type(module) not in _CONVERTERS:
             raise ValueError(f"{module.label} cannot be packed: there is no packed form of this layer")
-        yield _CONVERTERS[type(module)](module)
+        yield _checked(module)
+
+
+def _checked(module: nn.Module) -> Step:
+    """The step of a layer, with finite numbers only."""
+    try:
+        step = _CONVERTERS[type(module)](module)
+    except NotFiniteError as error:
+        raise ValueError(f"{module.label} cannot be packed: its weights are not finite") from error
+    for name, array in step.arrays().items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{module.label} cannot be packed: its {name} has values that are not finite")
+    return step
+
+
+def check_unedited(network: Any, own: tuple[Step, ...]) -> None:
+    """ValueError unless a network comes to the steps that its description builds, which loading its file repeats.
+
+    Parameters
+    ----------
+    network : Network
+    own
+        The steps it comes to.
+    """
+    with init.outline(limit=_NO_LIMIT):
+        built = [*flat(to_steps(network.spec.build()))]
+    for step, expected in zip_longest(flat(own), built):
+        if step is None or expected is None or step.name != expected.name:
+            name = (step or expected).name if step is None or expected is None else step.name
+            raise ValueError(f"{network.spec.name} was built with other layers, from {name} on; {_ONLY_BUILT}")
+        difference = _difference(step, expected)
+        if difference:
+            raise ValueError(f"{step.name} was changed in {network.spec.name}: {difference}; {_ONLY_BUILT}")
+
+
+def _difference(step: Step, built: Step) -> str:
+    """In what a step differs from the one that was built, apart from the numbers in its arrays; empty for nothing."""
+    if type(step) is not type(built):
+        return f"it is a {type(step).__name__} and was a {type(built).__name__}"
+    own, first = ({n: a.shape for n, a in s.arrays().items()} for s in (step, built))
+    if own != first:
+        return f"its arrays have the shapes {own} and had {first}"
+    plain = {} if isinstance(step, steps.Add) else built.settings()  # a sum's are the steps in it
+    for name, value in plain.items():
+        if getattr(step, name) != value:
+            return f"{name} is {getattr(step, name)!r} and was {value!r}"
+    return ""
+
+
+def flat(own: Iterable[Step]) -> Iterator[Step]:
+    """All steps with those inside residual sums, in order."""
+    for step in own:
+        yield step
+        if isinstance(step, steps.Add):
+            yield from flat((*step.body, *step.shortcut))
 
 
 def _window(layer: Any) -> dict[str, Any]:

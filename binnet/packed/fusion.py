@@ -124,8 +124,7 @@ def _write_bits(graph: Graph) -> None:
             source = Node(Map(f"{node.name} (packing)"), [source])
             graph.insert_before(node, source)
             node.inputs = [source]
-        c = _channels(source) if node.flat else _inner(node.step)
-        assert c is not None  # flat only where they are known
+        c = _channels_seen(node) if node.flat else _inner(node.step)
         source.bits_for, source.limits = node, limits(_apply(node.seen), c)
         source.floats = not graph.only_user(source, node)
         node.seen = []
@@ -155,6 +154,14 @@ def _channels(node: Node) -> int | None:
         if isinstance(step, (Conv, BwnConv, XnorConv, KbitConv)):
             return step.shape[0]
     return _channels(node.inputs[0]) if node.inputs and not isinstance(node.step, Flatten) else None
+
+
+def _channels_seen(node: Node) -> int:
+    """The channels of the image that a flat dense layer reads: those of its normalisation, or of its source."""
+    normalised = [len(step.mean) for step in node.seen if isinstance(step, BatchNorm)]
+    channels = normalised[0] if normalised else _channels(node.inputs[0])
+    assert channels is not None  # a layer becomes flat only where they are known
+    return channels
 
 
 def _fits(steps: Sequence[Step], c: int) -> bool:

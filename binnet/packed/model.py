@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import binnet_datasets
 from binnet_kernels.checks import Float, floats
 
 from .. import shipped, storage
@@ -16,7 +17,7 @@ from ..info import DataInfo
 from ..models import ModelSpec, Network
 from ..nn import init
 from ..storage import PACKED, Array, StorageError
-from .convert import to_steps
+from .convert import check_unedited, flat, to_steps
 from .engine import Engine, Timing, outline_of
 from .real import dtype_in_file, rounded
 from .steps import Add, Step, with_weights
@@ -41,18 +42,25 @@ class PackedModel:
     def __init__(
         self, spec: ModelSpec, info: DataInfo, steps: Sequence[Step], fixed_size: bool, real: str = "float32"
     ) -> None:
+        info.check(spec.in_channels, spec.num_classes)
         self.spec, self.info, self.fixed_size, self.real = spec, info, fixed_size, real
         self._steps = tuple(steps)
         self._lock = threading.Lock()
         self._made: Engine | None = None
 
     def __call__(self, x: Any) -> Float:
-        """Normalised images (N, H, W, C) of real numbers to logits float32 (N, num_classes).
+        """Images (N, H, W, C) to logits float32 (N, num_classes).
+
+        Parameters
+        ----------
+        x
+            Normalised images of real numbers, or uint8 pixels 0..255, which are normalised with ``info.mean`` and
+            ``info.std`` first.
 
         Raises
         ------
         TypeError, ValueError
-            When the images have the wrong type or shape.
+            When the images have the wrong type or shape, are not finite, or are pixels of unknown normalisation.
         """
         images = self._images(x)
         if len(images):
@@ -73,12 +81,32 @@ class PackedModel:
         return self._engine.profile(images)
 
     def _images(self, x: Any) -> Float:
+        x = np.asarray(x)
+        if x.dtype.kind in "iub":
+            x = self._normalised(x)
         images = floats(x, "images", 4)
         size, channels = self.spec.image_size, self.spec.in_channels
         if images.shape[3] != channels or (self.fixed_size and images.shape[1:3] != size):
             rows = ", ".join(map(str, size)) if self.fixed_size else "H, W"
             raise ValueError(f"images must be (N, {rows}, {channels}), got {images.shape}")
+        if not _is_finite(images):
+            raise ValueError("images must be finite, got NaN or infinity")  # a sign would hide it
         return images
+
+    def _normalised(self, pixels: Array) -> Float:
+        """uint8 pixels as the network was trained on them."""
+        if pixels.dtype != np.uint8:
+            raise TypeError(f"images must be normalised real numbers, or pixels as uint8, got {pixels.dtype}")
+        if pixels.ndim != 4:
+            raise ValueError(f"images must have 4 dimensions, got shape {pixels.shape}")
+        return binnet_datasets.normalise(pixels, *self.info.normalisation())
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What pickling and copying take: all but the lock and the plans, which are made anew."""
+        return self.spec, self.info, self.steps, self.fixed_size, self.real
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
     @property
     def _engine(self) -> Engine:
@@ -112,33 +140,42 @@ class PackedModel:
 
     def to_bytes(self) -> bytes:
         """The contents of the model's file."""
-        return storage.to_bytes(PACKED, self.arrays(), self._description())
+        return storage.to_bytes(PACKED, self._stored(), self._description())
 
     def save(self, path: str | Path) -> None:
         """Write the model's file, whole or not at all; StorageError when that fails."""
-        storage.save(path, PACKED, self.arrays(), self._description())
+        storage.save(path, PACKED, self._stored(), self._description())
+
+    def _stored(self) -> dict[str, Array]:
+        return self.arrays() | ({"trained_on": self.info.trained_on} if self.info.trained_on.size else {})
 
     def _description(self) -> dict[str, Any]:
         return {"model": self.spec.to_dict(), "data": self.info.to_dict()}
 
 
-def flat(steps: Sequence[Step]) -> Iterator[Step]:
-    """All steps with those inside residual sums, in order."""
-    for step in steps:
-        yield step
-        if isinstance(step, Add):
-            yield from flat((*step.body, *step.shortcut))
-
-
-def pack(network: Network, info: DataInfo | None = None, real: str = "float32") -> PackedModel:
+def pack(
+    network: Network,
+    info: DataInfo | None = None,
+    real: str = "float32",
+    *,
+    mean: Any = None,
+    std: Any = None,
+    class_names: Sequence[str] = (),
+) -> PackedModel:
     """Pack a trained network: binary weights to one bit, everything that training needs left out.
 
     Parameters
     ----------
     network
-        From :func:`binnet.models.build`; it is not changed, and need not be in evaluation mode.
+        From :func:`binnet.models.build`; it is not changed, and need not be in evaluation mode. Its layers must be
+        those that were built: a packed model is loaded from their description.
     info
-        What to remember about the data.
+        What to remember about the data; or, in its place:
+    mean, std
+        Of each channel of images scaled to [0, 1], as :meth:`binnet_datasets.Dataset.mean_std` returns them. Without
+        them the model takes normalised arrays, but neither pixels nor image files.
+    class_names
+        One for each class.
     real
         ``"float32"``, or ``"float16"`` to round the weights of real layers so, for a smaller file. They are computed
         with in float32, before saving as after loading.
@@ -151,9 +188,23 @@ def pack(network: Network, info: DataInfo | None = None, real: str = "float32") 
     Raises
     ------
     ValueError
-        When a layer cannot be packed, naming it; when ``real`` is another word, or too narrow for a weight.
+        When a layer cannot be packed or has been changed, naming it; when a weight is not finite; when ``info`` does
+        not fit the network; when ``real`` is another word, or too narrow for a weight.
     """
-    return PackedModel(network.spec, info or DataInfo(), rounded(to_steps(network), real), network.fixed_size, real)
+    if info is not None and (mean is not None or std is not None or class_names):
+        raise ValueError("give pack either info, or mean, std and class_names")
+    info = info or DataInfo(class_names=tuple(class_names), mean=mean, std=std)
+    if type(network) is not Network:
+        raise ValueError(f"pack takes a network from binnet.models.build, got {type(network).__name__}")
+    steps = to_steps(network)
+    check_unedited(network, steps)
+    return PackedModel(network.spec, info.for_packing(), rounded(steps, real), network.fixed_size, real)
+
+
+def _is_finite(images: Float) -> bool:
+    """Whether all values are finite. The sum tells in most cases, at less than the cost of looking at each value."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(images.sum())) or bool(np.isfinite(images).all())
 
 
 def load(path: str | Path) -> PackedModel:
@@ -176,9 +227,11 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
     and shape it has there.
     """
     try:
-        spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
+        spec, keys = ModelSpec.from_dict(description["model"]), arrays.pop("trained_on", None)
+        info = DataInfo.from_dict(description["data"], keys)
         with init.outline(limit=8 * sum(array.nbytes for array in arrays.values())):  # at a bit a weight, or more
-            blank = pack(spec.build(), info)
+            network = spec.build()
+            blank = PackedModel(spec, info, to_steps(network), network.fixed_size)
         real = "float16" if any(array.dtype == np.float16 for array in arrays.values()) else "float32"
         steps = [_filled(step, arrays, real) for step in blank.steps]
         unknown = set(arrays) - set(blank.arrays())
@@ -200,6 +253,8 @@ def _filled(step: Step, arrays: dict[str, Array], real: str) -> Step:
         if stored.shape != blank.shape or stored.dtype != dtype:
             expected, got = f"{dtype} {blank.shape}", f"{stored.dtype} {stored.shape}"
             raise ValueError(f"{step.name}.{name} must be {expected}, got {got}")
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+            raise ValueError(f"{step.name}.{name} has values that are not finite")
         values[name] = stored.astype(blank.dtype, copy=False)
     return type(step)(**values)
 

@@ -71,7 +71,7 @@ def trace_image(source: Source, image: str | Path, layer: str | None = None, sid
     """
     name, model, spec = source.layer(layer).name, source.model, source.model.spec
     pixels = read_for(spec, model.info, image, _size(source, side))
-    x = binnet_datasets.normalise(pixels[None], model.info.mean, model.info.std)
+    x = binnet_datasets.normalise(pixels[None], *model.info.normalisation(source.name))
     if source.fresh:
         source = with_statistics(source, x)
     step, before = source.layer(name), steps_before(source.model.steps, name) or []

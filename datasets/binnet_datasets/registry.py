@@ -14,6 +14,7 @@ from .digits import load_digits
 from .download import Progress
 from .errors import DataError
 from .mnist import load_fashion_mnist, load_mnist
+from .plan import BuildOptions
 from .sources import fetch_dataset
 from .store import is_store, open_store
 from .store_cache import cached_store
@@ -39,6 +40,8 @@ def load(
     *,
     building: BuildProgress | None = None,
     notes: Notes | None = None,
+    options: BuildOptions | None = None,
+    max_corrupt: float | None = None,
 ) -> Dataset:
     """Load a data set: one of those there are by name into memory, or images of one's own, which stay on disk.
 
@@ -52,6 +55,8 @@ def load(
     progress : called with (bytes so far, bytes in all or None) while a file is downloaded
     building : called with (images so far, images in all) while a store is built
     notes : called with sentences that a person should read
+    options : how the store of a folder or tar is built; not for what is a store already
+    max_corrupt : see `build_store`
 
     Returns
     -------
@@ -64,7 +69,13 @@ def load(
     """
     path = None if data is None else Path(os.path.expanduser(data))
     if name is None and path is not None:
-        return open_store(path if is_store(path) else cached_store(path, cache, progress=building, notes=notes))
+        if is_store(path):
+            if options is not None or max_corrupt is not None:
+                raise DataError(
+                    f"expected no choice of classes or validation images for {path}, which is a store already"
+                )
+            return open_store(path)
+        return open_store(cached_store(path, cache, building, notes, options=options, max_corrupt=max_corrupt))
     if name in EMBEDDED:
         if path is not None:
             raise DataError(f"expected no path for {name}, which comes with the package, but got {data}")

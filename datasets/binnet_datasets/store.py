@@ -51,10 +51,12 @@ class StoreImages:
     channels : 1 or 3
     sizes : int64 (N, 2), rows and columns of each image
     crc32 : uint32 (N,), of the pixels of each
+    keys : uint64 (N,), identify the file that each was made from by its contents: its length in bytes and its CRC-32
     """
 
     def __init__(self, pixels: _Pixels, start: int, channels: int, arrays: dict[str, NDArray[Any]]) -> None:
         self.channels, self.sizes, self.crc32 = channels, arrays["sizes"], arrays["crc32"]
+        self.keys = arrays["source_bytes"].astype(np.uint64) << np.uint64(32) | arrays["source_crc32"]
         self._pixels, self._places, self._names = pixels, arrays["offsets"] + start, arrays["source_names"]
 
     def __len__(self) -> int:

@@ -18,7 +18,13 @@ from .store import is_store
 
 
 def cached_store(
-    source: Path, cache: Path | None = None, progress: Progress | None = None, notes: Notes | None = None
+    source: Path,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    notes: Notes | None = None,
+    *,
+    options: BuildOptions | None = None,
+    max_corrupt: float | None = None,
 ) -> Path:
     """Return a store of the images in a folder or tar, built when there is none of them in the cache yet.
 
@@ -29,14 +35,14 @@ def cached_store(
     ----------
     source : folder or tar
     cache : folder with all cached data; None for `cache_folder`
-    progress, notes : see `build_store`
+    progress, notes, options, max_corrupt : see `build_store`
 
     Raises
     ------
     DataError
         When the source cannot be used or the store not be written.
     """
-    plan = make_plan(source, BuildOptions())
+    plan = make_plan(source, options or BuildOptions())
     where = hashlib.sha256(str(source.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     folder = (cache_folder() if cache is None else Path(cache)) / "stores"
     path = folder / f"{plan.name}-{where}-{plan.key[:16]}.h5"
@@ -47,7 +53,7 @@ def cached_store(
         return path
     if notes is not None:
         notes(f"building a store of {source}, once: {path}")
-    report = build_planned(plan, path, None, None, progress, notes)
+    report = build_planned(plan, path, max_corrupt, None, progress, notes)
     for name, reason in report.corrupt:
         if notes is not None:
             notes(f"left out {name}: {reason}")

@@ -57,6 +57,11 @@ def root() -> Path:
     return Path(base).expanduser() / "binnet" / "kernels"
 
 
+def is_empty() -> bool:
+    """Whether no kernel of this version has been compiled here yet."""
+    return not any(folder().glob("*.bin"))
+
+
 def folder() -> Path:
     """Folder of the code compiled from these sources, for this machine, with these versions and settings."""
     return root() / hashlib.sha256(_SOURCES + repr(_environment()).encode()).hexdigest()[:24]

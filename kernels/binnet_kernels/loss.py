@@ -18,6 +18,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0
     Parameters
     ----------
     logits : array (N, C) of real numbers
+        −inf is a class of probability 0. A row of −inf alone, and one with +inf or NaN, gives NaN.
     labels : array (N,) of ints in [0, C)
     label_smoothing : float in [0, 1)
         Share of the target that is spread evenly over all classes.
@@ -82,6 +83,7 @@ def _cross_entropy(logits, labels, spread, losses, probabilities, n, c):
         log_total, mean = np.log(total), np.float32(0)
         for i in range(c):
             probabilities[start + i] /= total
-            mean += (logits[start + i] - most - log_total) / np.float32(c)
+            if spread > 0:  # 0 times the -inf of an impossible class would be NaN
+                mean += (logits[start + i] - most - log_total) / np.float32(c)
         chosen = logits[start + labels[row]] - most - log_total
         losses[row] = -(np.float32(1) - spread) * chosen - spread * mean

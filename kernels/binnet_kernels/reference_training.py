@@ -64,7 +64,10 @@ def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     chosen = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    return -(1 - target) * chosen - target * log_p.mean(axis=1), np.exp(log_p)
+    losses = -(1 - target) * chosen
+    if target:  # 0 times the -inf of an impossible class would be NaN
+        losses -= target * log_p.mean(axis=1)
+    return losses, np.exp(log_p)
 
 
 def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing: float = 0.0) -> Float:

@@ -226,3 +226,22 @@ def test_a_gradient_of_the_wrong_shape_or_number_is_caught(leaf):
         Double.apply(leaf(2, 3), wrong=lambda g: g[0]).backward(np.ones((2, 3)))
     with pytest.raises(RuntimeError, match="2 gradients for 1 inputs"):
         Double.apply(leaf(2, 3), wrong=lambda g: (g, g)).backward(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_an_array_changed_between_forward_and_backward_is_noticed(size):
+    x, w = Tensor(np.ones(size), requires_grad=True), Tensor(np.ones(size), requires_grad=True)
+    y = ops.sum(ops.mul(x, w))
+    w.data *= 2
+    with pytest.raises(RuntimeError, match="an input of _Mul was changed in place after the forward pass"):
+        y.backward()
+
+
+def test_an_array_may_be_changed_after_the_backward_pass():
+    x, w = Tensor(np.ones(3), requires_grad=True), Tensor(np.ones(3), requires_grad=True)
+    for factor in (1, 2):
+        y = ops.sum(ops.mul(x, w))
+        y.backward()
+        np.testing.assert_array_equal(x.grad, np.full(3, factor))
+        x.grad = w.grad = None
+        w.data *= 2

@@ -80,11 +80,11 @@ def test_contents(path):
     kind, arrays, description = storage.load(path)
     known = fresh()
     assert kind == CHECKPOINT
-    assert set(description) == {"model", "data", "config", "progress"}
+    assert set(description) == {"model", "data", "config", "progress", "images"}
     names = {f"network.{n}" for n in known.network.state_dict()}
     names |= {f"optimizer.{n}" for n in known.optimizer.state_dict()} | {"signs.conv2", "signs.dense3"}
     assert set(arrays) == names
-    assert {"network.conv2.weight", "optimizer.momentum.0", "optimizer.step"} < names
+    assert {"network.conv2.weight", "optimizer.momentum.0", "optimizer.updates"} < names
     assert DataInfo.from_dict(description["data"]) == INFO
 
 

@@ -15,6 +15,7 @@ from binnet.evaluate import Scores, evaluate, in_top, open_model
 from binnet.info import DataInfo
 from binnet.storage import CHECKPOINT, PACKED, StorageError
 
+PLAIN = DataInfo(mean=(0.0,), std=(1.0,))
 INFO = DataInfo("digits", tuple("0123456789"), (0.25,), (0.5,), {"epoch": 1})
 
 
@@ -47,14 +48,15 @@ def table(rows):
 def test_scores_by_hand():
     logits = [[0, 0, 0], [0, 0, 9], [9, 0, 0], [0, 9, 0]]
     ticks = []
-    scores = evaluate(table(logits), split([0, 2, 1, 1]), DataInfo(), batch_size=3, tick=ticks.append)
+    scores = evaluate(table(logits), split([0, 2, 1, 1]), PLAIN, batch_size=3, tick=ticks.append)
     assert (scores.top1, scores.top5, scores.n) == (0.75, 1.0, 4)
     assert ticks == [3, 1]
     np.testing.assert_array_equal(scores.predictions, [0, 2, 0, 1])
     np.testing.assert_array_equal(scores.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]])
     surely, wrong = np.log1p(2 * np.exp(-9)), 9 + np.log1p(2 * np.exp(-9))
     assert scores.loss == pytest.approx((np.log(3) + 2 * surely + wrong) / 4, rel=1e-5)
-    assert set(json.loads(json.dumps(scores.to_dict()))) == {"top1", "top5", "n", "loss", "confusion"}
+    assert set(json.loads(json.dumps(scores.to_dict()))) == {"top1", "top5", "n", "loss", "balanced", "confusion"}
+    assert scores.balanced == pytest.approx((1 + 1 / 2 + 1) / 3)
 
 
 def test_images_are_normalised_as_the_file_says():
@@ -78,7 +80,7 @@ def test_the_model_sees_the_centre_of_larger_images():
     ramp = np.arange(6, dtype=np.uint8)[None, :, None, None] * np.ones((3, 1, 7, 1), np.uint8)
     images = binnet_datasets.Split(ramp, np.zeros(3, np.int64))
     model = lambda x: seen.append(x) or np.zeros((len(x), 2), np.float32)  # noqa: E731
-    evaluate(model, images, DataInfo(), image_size=(5, 4))
+    evaluate(model, images, PLAIN, image_size=(5, 4))
     assert np.rint(seen[0][0, :, 0, 0] * 255).tolist() == [0, 1, 2, 3, 4]
     assert seen[0].shape == (3, 5, 4, 1)
 
@@ -89,7 +91,7 @@ def test_the_model_sees_the_centre_of_larger_images():
 def test_batches_of_large_images_are_smaller(size, expected):
     images = binnet_datasets.Split(np.zeros((260, 1, 1, 1), np.uint8), np.zeros(260, np.int64))
     ticks = []
-    evaluate(lambda x: np.zeros((len(x), 2), np.float32), images, DataInfo(), tick=ticks.append, image_size=size)
+    evaluate(lambda x: np.zeros((len(x), 2), np.float32), images, PLAIN, tick=ticks.append, image_size=size)
     assert ticks == expected
 
 
@@ -100,7 +102,7 @@ def test_a_model_that_fails_leaves_no_thread_behind():
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        evaluate(fail, split(range(9)), DataInfo(), batch_size=1)
+        evaluate(fail, split(range(9)), PLAIN, batch_size=1)
     assert not any(thread.is_alive() for thread in set(threading.enumerate()) - before)
 
 
@@ -114,7 +116,7 @@ def test_in_top_counts_ties_for_the_lower_class():
 
 def test_nothing_to_evaluate_on():
     with pytest.raises(ValueError, match="there are no images to evaluate on"):
-        evaluate(table([[0]]), split([]), DataInfo())
+        evaluate(table([[0]]), split([]), PLAIN)
 
 
 def test_both_kinds_of_file_give_the_same_model(files, net):

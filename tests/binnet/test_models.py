@@ -208,3 +208,12 @@ def test_a_float_simulation_gives_the_same_scores(digits, rng, use_k):
     y = np.maximum(naive_xnor_linear(y, net.dense3.weight.data, use_k=use_k), 0)
     expected = y @ net.dense4.weight.data.T + net.dense4.bias.data
     np.testing.assert_allclose(net(x).data, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_pixels_that_are_not_finite_are_refused(training):
+    net = models.build("lenet5", "xnor", 10, 1, 8).train(training)
+    images = np.zeros((2, 8, 8, 1), np.float32)
+    images[1, 3, 4] = np.nan
+    with pytest.raises(ValueError, match=r"lenet5 \(Network\): the images have values that are not finite"):
+        net(images)

@@ -103,13 +103,74 @@ def test_dropout_masks_follow_seed_and_step():
     assert (first != second).any()
     np.testing.assert_array_equal(two(x).data, first)
     assert (other(x).data != first).any()
-    two.load_state_dict({"step": np.array(1)})
+    two.load_state_dict({"seed": np.array([1]), "step": np.array(1)})
     np.testing.assert_array_equal(two(x).data, second)
     one.eval()
     assert one(x) is x
     assert one.step == 2
     with pytest.raises(ValueError, match="dropout"):
         nn.Dropout(1.5)
+
+
+def test_layers_without_a_seed_draw_masks_of_their_own():
+    x = Tensor(np.ones((100, 100)))
+    net = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5))
+    assert np.count_nonzero(net(x).data) / x.data.size == pytest.approx(0.25, abs=0.02)
+    state, expected = net.state_dict(), net(x).data
+    other = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5))
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(other(x).data, expected)
+
+
+def test_rounding_without_a_seed_is_one_layer_s_own(rng):
+    options = nn.BinaryOptions(binary_gradient="ternary")
+    one, other = (nn.BinConv2d(2, 2, 3, options=options, rng=0) for _ in range(2))
+    np.testing.assert_array_equal(one.weight.data, other.weight.data)
+    assert one.rounding.next().seed != other.rounding.next().seed
+
+
+@pytest.mark.parametrize("layer", [nn.Linear, nn.BinLinear, nn.BwnLinear])
+def test_a_whole_number_is_the_seed_of_the_weights(layer):
+    one, other = layer(2, 3, rng=7), layer(2, 3, rng=np.random.default_rng(7))
+    np.testing.assert_array_equal(one.weight.data, other.weight.data)
+    with pytest.raises(TypeError, match=r"rng must be a NumPy generator or a seed, .* got '7'"):
+        layer(2, 3, rng="7")
+
+
+def test_a_batch_of_one_row_is_refused_in_training(backend):
+    norm = nn.BatchNorm(3)
+    for shape in ((1, 3), (1, 1, 1, 3)):
+        with pytest.raises(nn.LayerError, match="at least two rows for each channel in training, got 1"):
+            norm(np.ones(shape))
+        assert norm.eval()(np.ones(shape)).shape == shape
+        norm.train()
+    assert norm(np.ones((1, 1, 2, 3))).shape == (1, 1, 2, 3)
+
+
+@pytest.mark.parametrize("options", [{"momentum": None}, {"momentum": 1.5}, {"eps": -1}, {"momentum": "0.1"}])
+def test_numbers_of_a_batch_normalisation(options):
+    with pytest.raises(ValueError, match=r"(momentum|eps) of a batch normalisation must be a number .*, got"):
+        nn.BatchNorm(3, **options)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_batch_normalisation_notices_what_a_sign_would_hide(backend, value):
+    x = np.ones((4, 3), np.float32)
+    x[1, 2] = value
+    net = nn.Sequential(("norm", nn.BatchNorm(3)), ("dense", nn.BinLinear(3, 2, rng=0)))
+    with np.errstate(invalid="ignore"), pytest.raises(nn.LayerError, match="values that are not finite"):
+        net(x)
+
+
+@pytest.mark.parametrize("scale", ["mean", "learned", "none"])
+@pytest.mark.parametrize("kind", [nn.BinLinear, nn.BwnLinear])
+def test_weights_that_are_not_finite_are_refused(backend, kind, scale):
+    layer = kind(
+        5, 2, options=nn.BinaryOptions(scale="mean" if scale == "none" else scale), scaled=scale != "none", rng=0
+    )
+    layer.weight.data[1, 3] = np.nan
+    with pytest.raises(nn.LayerError, match="weights of a binary layer are no longer finite"):
+        layer(np.ones((2, 5)))
 
 
 def test_dropout_does_not_touch_the_global_state():

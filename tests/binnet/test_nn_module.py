@@ -24,6 +24,7 @@ def test_names(net):
     assert [name for name, _ in net.named_buffers()] == [
         "0.body.norm.running_mean",
         "0.body.norm.running_var",
+        "2.seed",
         "2.step",
     ]
     assert list(net.state_dict()) == [n for n, _ in [*net.named_parameters(), *net.named_buffers()]]
@@ -31,7 +32,7 @@ def test_names(net):
     assert dict(net.named_modules())["0.body.conv"] is net[0].body[0]
     assert len(net) == 4
     assert len(net.parameters()) == 5
-    assert len(net.buffers()) == 3
+    assert len(net.buffers()) == 4
 
 
 def test_a_shared_parameter_is_listed_once():
@@ -64,7 +65,7 @@ def test_training_changes_buffers_only(net, rng):
     before = net.state_dict()
     net(Tensor(rng.standard_normal((2, 4, 4, 2))))
     changed = {name for name, value in net.state_dict().items() if (value != before[name]).any()}
-    assert changed == {name for name, _ in net.named_buffers()}
+    assert changed == {name for name, _ in net.named_buffers()} - {"2.seed"}
 
 
 def test_state_round_trip(net, rng):
@@ -106,7 +107,6 @@ def test_loading_a_part(net):
 
 
 def test_messages_name_the_layer(net):
-    net.name_modules()
     x = Tensor(np.zeros((1, 4, 4, 3)))
     with pytest.raises(ValueError, match=r"^0.body.conv \(Conv2d\): expected input \(N, H, W, 2\), got \(1, 4, 4, 3\)"):
         net(x)
@@ -127,3 +127,56 @@ def test_parameter_copies():
     parameter.data += 1
     assert (data == 1).all()
     assert (parameter.binary, parameter.clip, parameter.decay, parameter.requires_grad) == (False, None, True, True)
+
+
+def test_names_follow_from_attributes():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList(nn.Sequential(("dense", nn.Linear(2, 2, rng=0))) for _ in range(2))
+            self.blocks.append(nn.ReLU())
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    net = Net()
+    assert [module.path for _, module in net.named_modules()] == [path for path, _ in net.named_modules()]
+    assert net.blocks[1][0].path == "blocks.1.dense"
+    assert len(net.parameters()) == 4
+    net.blocks[0] = nn.Linear(2, 2, bias=False, rng=0)
+    assert (len(net.blocks), net.blocks[0].path, len(net.parameters())) == (3, "blocks.0", 3)
+    assert net(np.ones((1, 2))).shape == (1, 2)
+    with pytest.raises(TypeError, match="a ModuleList holds modules, got Tensor"):
+        net.blocks.append(Tensor(1.0))
+
+
+@pytest.mark.parametrize("wrap", [lambda m: [m], lambda m: (m,), lambda m: {"a": m}, lambda m: [[m]], lambda m: {m}])
+def test_modules_in_a_plain_container_are_refused(wrap):
+    net = nn.Module()
+    with pytest.raises(TypeError, match=r"Module: layers holds a Linear in a plain \w+, .* use nn.ModuleList"):
+        net.layers = wrap(nn.Linear(2, 2, rng=0))
+    net.layers = []
+    net.layers.append(nn.Linear(2, 2, rng=0))
+    for find in (net.parameters, net.train, net.state_dict):
+        with pytest.raises(TypeError, match=r"use nn\.ModuleList"):
+            find()
+    with pytest.raises(TypeError, match="layers holds a Parameter"):
+        net.layers = [nn.Parameter(np.ones(2))]
+
+
+def test_setting_a_module_too_early():
+    class Net(nn.Module):
+        def __init__(self):
+            self.layer = nn.ReLU()
+
+    with pytest.raises(TypeError, match=r"Net must call super\(\).__init__\(\) before it sets layer"):
+        Net()
+
+
+def test_what_was_loaded_is_returned():
+    net = nn.Linear(2, 2, rng=0)
+    state = {"weight": np.ones((2, 2), np.float32), "gamma": np.ones(2, np.float32)}
+    assert net.load_state_dict(state, strict=False) == (("weight",), ("bias",), ("gamma",))
+    assert net.load_state_dict({"other": np.ones(3)}, strict=False).loaded == ()

@@ -139,12 +139,24 @@ def test_batch_norm_moves_the_running_statistics_in_training_only(backend, leaf)
     np.testing.assert_allclose(var, 0.75 + 0.25 * x.data.var(0, ddof=1), rtol=1e-5)
 
 
-def test_batch_norm_of_a_single_row_is_beta(backend, leaf):
-    x, gamma, beta = leaf(1, 3), leaf(3), leaf(3)
-    mean, var = np.zeros(3, np.float32), np.ones(3, np.float32)
-    y = ops.batch_norm(x, gamma, beta, ops.Statistics(mean, var, True))
-    np.testing.assert_allclose(y.data[0], beta.data)
-    assert np.isfinite(var).all()
+def test_cross_entropy_of_an_impossible_class(backend):
+    logits = Tensor([[0.0, -np.inf, 1.0], [2.0, 0.0, -np.inf]], requires_grad=True)
+    loss = cross_entropy(logits, np.array([0, 0]))
+    assert loss.item() == pytest.approx((np.log(1 + np.e) + np.log(1 + np.exp(-2))) / 2, rel=1e-6)
+    loss.backward()
+    assert np.isfinite(logits.grad).all()
+    assert logits.grad[0, 1] == logits.grad[1, 2] == 0
+    assert cross_entropy(logits, np.array([1, 0])).item() == np.inf
+
+
+def test_constants_are_operands(backend):
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for y, expected in ((ops.add(x, 3.0), [4, 5]), (ops.mul(2, x), [2, 4]), (ops.add(np.array([1, 0]), x), [2, 2])):
+        np.testing.assert_array_equal(y.data, expected)
+    ops.sum(ops.mul(x, 2.5)).backward()
+    np.testing.assert_array_equal(x.grad, [2.5, 2.5])
+    with pytest.raises(TypeError, match="must be real numbers"):
+        ops.add(x, "3")
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

@@ -106,7 +106,7 @@ def test_resuming_gives_the_same_bits(kind, rng):
     np.testing.assert_array_equal(p.data, q.data)
     for name, value in state.items():
         np.testing.assert_array_equal(value, saved[name])
-    assert int(state["step"]) == 3
+    assert state["updates"].tolist() == [3]
 
 
 def test_a_state_that_does_not_fit():
@@ -209,3 +209,75 @@ def test_a_gradient_whose_weights_were_exchanged_is_that_of_the_old_ones(rng):
     layer.zero_grad()
     layer(Tensor(x)).backward(np.ones((4, 4, 4, 5)))
     np.testing.assert_array_equal(moved, np.clip(-layer.weight.grad, -1, 1))
+
+
+def test_adam_corrects_the_bias_by_the_updates_of_each_parameter():
+    early, late = Parameter(np.zeros(3)), Parameter(np.zeros(3))
+    optimizer = optim.Adam([early, late], lr=0.001)
+    for _ in range(1000):
+        early.grad = np.ones(3, np.float32)
+        optimizer.step()
+    late.grad = np.full(3, 5, np.float32)
+    optimizer.step()
+    np.testing.assert_allclose(late.data, -0.001, rtol=1e-5)  # the first step of Adam is lr, whatever the gradient
+    assert optimizer.state_dict()["updates"].tolist() == [1001, 1]
+
+
+def test_groups_have_a_learning_rate_and_a_decay_of_their_own():
+    slow, fast, decayed = (Parameter(np.ones(2)) for _ in range(3))
+    groups = [{"params": slow, "lr": 0.1}, {"params": [fast]}, {"params": [decayed], "weight_decay": 0.5}]
+    optimizer = optim.SGD(groups, lr=1.0, momentum=0)
+    for lr in (1.0, 0.5):  # a schedule changes all rates in proportion
+        for p in (slow, fast, decayed):
+            p.data[...], p.grad = 1, np.ones(2, np.float32)
+        optimizer.lr = lr
+        optimizer.step()
+        np.testing.assert_allclose(slow.data, 1 - 0.1 * lr)
+        np.testing.assert_allclose(fast.data, 1 - lr)
+        np.testing.assert_allclose(decayed.data, 1 - lr * 1.5)
+
+
+P = Parameter(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ([P, P], ValueError, "a parameter was given to the optimiser twice"),
+        ([{"params": [P]}, {"params": [P]}], ValueError, "twice"),
+        (
+            [{"params": [P], "betas": 1}],
+            ValueError,
+            "takes params, lr and weight_decay, but this one has the key 'betas'",
+        ),
+        ([{"lr": 1}], ValueError, "this one has no params"),
+        ([{"params": []}], ValueError, "a group without parameters"),
+        ([{"params": [P], "lr": -1}], ValueError, "lr of a group must be a number of at least 0, got -1"),
+        ([{"params": [P]}, P], TypeError, "takes tensors, such as net.parameters\\(\\), got dict"),
+        ([nn.ReLU()], TypeError, "takes tensors, .* got ReLU"),
+    ],
+)
+def test_wrong_parameters_are_refused(params, error, message):
+    with pytest.raises(error, match=message):
+        optim.Adam(params, lr=0.1)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_weights_changed_after_the_backward_pass(kind, rng):
+    x = rng.standard_normal((4, 6, 6, 3))
+
+    def layer_after_backward():
+        layer = nn.BinConv2d(3, 5, 3, rng=np.random.default_rng(1))
+        layer(Tensor(x)).backward(np.ones((4, 4, 4, 5)))
+        return layer
+
+    expected = layer_after_backward().weight.grad
+    layer = layer_after_backward()
+    layer.weight.data += 0.1
+    np.testing.assert_array_equal(layer.weight.grad, expected)
+    weight = (layer := nn.BinConv2d(3, 5, 3, rng=np.random.default_rng(1))).weight
+    held = weight.data
+    layer(Tensor(x)).backward(np.ones((4, 4, 4, 5)))
+    held += 0.1
+    with pytest.raises(RuntimeError, match="changed in place after the forward pass"):
+        kind([weight], lr=0.1).step()

@@ -1,22 +1,24 @@
 """Packed models: the same bits as the network, in a thirty-second of the space for binary weights."""
 
+import copy
 import itertools
 import json
 import math
+import pickle
 
 import h5py
 import numpy as np
 import pytest
 
 import binnet
-from binnet import Tensor, cross_entropy, models, nn, no_grad, optim, packed, storage
+import binnet_datasets
+from binnet import Tensor, cross_entropy, models, nn, no_grad, ops, optim, packed, storage
 from binnet.info import DataInfo
 from binnet.models import REGISTRY, Entry
 from binnet.nn import BinaryOptions
 from binnet.packed import PackedModel, steps
-from binnet.packed.convert import to_steps
+from binnet.packed.convert import flat, to_steps
 from binnet.packed.engine import Engine
-from binnet.packed.model import flat
 from binnet.storage import CHECKPOINT, PACKED, StorageError
 
 CASES = [
@@ -168,7 +170,7 @@ def test_a_subclass_is_not_taken_for_its_parent():
         def forward(self, x):
             return super().forward(x + x)
 
-    with pytest.raises(ValueError, match="Doubled cannot be packed"):
+    with pytest.raises(ValueError, match=r"Doubled\) cannot be packed"):
         to_steps(nn.Sequential(Doubled()))
 
 
@@ -180,7 +182,7 @@ def test_a_subclass_is_not_taken_for_its_parent():
         (np.zeros((2, 6, 8, 1)), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 6, 8, 1\)"),
         (np.zeros((2, 0, 6, 1)), ValueError, r"images must be \(N, 8, 6, 1\)"),
         (np.zeros((2, 8, 6, 1), complex), TypeError, "images must be an array of real numbers, got dtype complex128"),
-        (np.zeros((2, 8, 6, 1), bool), TypeError, "got dtype bool"),
+        (np.zeros((2, 8, 6, 1), bool), TypeError, "pixels as uint8, got bool"),
         ("digits.png", TypeError, "real numbers"),
         (None, TypeError, "real numbers"),
     ],
@@ -195,7 +197,152 @@ def test_other_widths_and_layouts_of_images(model):
     np.testing.assert_array_equal(model(x.astype(np.float64)), model(x))
     np.testing.assert_array_equal(model(x[::-1])[::-1], model(x))
     np.testing.assert_array_equal(model(x.tolist()), model(x))
-    np.testing.assert_array_equal(model((x * 9).astype(np.int8)), model(np.trunc(x * 9)))
+
+
+def test_pixels_are_normalised_as_the_loader_does(model):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 1), dtype=np.uint8)
+    expected = model(binnet_datasets.normalise(pixels, *model.info.normalisation()))
+    np.testing.assert_array_equal(model(pixels), expected)
+    assert not np.array_equal(model(pixels.astype(np.float32)), expected)
+    unknown = binnet.pack(models.build("lenet5", num_classes=3, in_channels=1, image_size=(8, 6)))
+    with pytest.raises(ValueError, match="the model does not say how images are normalised"):
+        unknown(pixels)
+    with pytest.raises(TypeError, match="normalised real numbers, or pixels as uint8, got int64"):
+        model(pixels.astype(np.int64))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_finite_are_refused(model, value):
+    x = images()
+    x[1, 2, 3] = value
+    with pytest.raises(ValueError, match="images must be finite, got NaN or infinity"):
+        model(x)
+
+
+def test_values_whose_sum_overflows_are_finite(model):
+    assert model(np.full((1, 8, 6, 1), 3e38, np.float32)).shape == (1, 3)
+
+
+def test_copies_and_pickles_give_the_same_bits(model):
+    x = images()
+    for ran in (False, True):
+        if ran:
+            model(x)
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            np.testing.assert_array_equal(other(x), model(x))
+            assert other.to_bytes() == model.to_bytes()
+
+
+def edited(change):
+    net = models.build("lenet5", num_classes=3, in_channels=1, image_size=(20, 20))
+    change(net)
+    return net
+
+
+class _Reversed(nn.Sequential):
+    def forward(self, x):
+        return super().forward(ops.mul(x, -1.0))
+
+
+def _replace_forward(net):
+    net.conv1.forward = lambda x: x
+
+
+def _share(net):
+    net.conv2_norm = net.conv1_norm = nn.BatchNorm(20)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda net: setattr(net, "conv2_pool", nn.AvgPool2d(2)), "conv2_pool was changed in lenet5: it is a AvgPool"),
+        (lambda net: setattr(net.conv2, "pad_value", 1), "conv2 was changed in lenet5: pad_value is 1 and was 0"),
+        (lambda net: setattr(net.conv2, "use_k", True), "conv2 was changed in lenet5: use_k is True and was False"),
+        (lambda net: setattr(net.conv1, "stride", (2, 2)), r"conv1 was changed in lenet5: stride is \(2, 2\)"),
+        (lambda net: setattr(net.conv2, "scale", "none"), "conv2 was changed in lenet5: its arrays have the shapes"),
+        (lambda net: setattr(net, "more", nn.ReLU()), "lenet5 was built with other layers, from more on"),
+        (lambda net: delattr(net, "conv1_relu"), "lenet5 was built with other layers, from conv1_pool on"),
+        (lambda net: setattr(net, "conv1_relu", _Reversed()), r"conv1_relu \(_Reversed\) cannot be packed"),
+        (_replace_forward, r"conv1 \(Conv2d\) cannot be packed: its forward has been replaced"),
+        (_share, "the layer 'conv1_norm' is used twice"),
+    ],
+)
+def test_networks_that_were_changed_are_refused(change, match):
+    with pytest.raises(ValueError, match=match):
+        binnet.pack(edited(change))
+
+
+def test_changes_that_the_file_holds_are_packed(tmp_path):
+    net = edited(lambda net: (setattr(net.conv1_norm, "eps", 0.1), setattr(net.conv1_norm, "momentum", 0.5))).eval()
+    binnet.pack(net).save(tmp_path / "m.h5")
+    x = images(3, (20, 20, 1))
+    np.testing.assert_array_equal(binnet.load(tmp_path / "m.h5")(x), logits(net, x))
+
+
+class _Twice(models.Network):
+    def forward(self, x):
+        return ops.add(super().forward(x), super().forward(x))
+
+
+@pytest.mark.parametrize("kind", ["subclass", "sequential", "module"])
+def test_networks_of_one_s_own_are_refused(kind):
+    net = models.build("lenet5", in_channels=1)
+    own = {"subclass": lambda: _Twice(net.spec, list(net.children())), "sequential": nn.Sequential, "module": nn.Module}
+    with pytest.raises(ValueError, match=r"pack takes a network from binnet\.models\.build, got \w+"):
+        binnet.pack(own[kind]())
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "dense3_norm", "dense4"])
+def test_weights_that_are_not_finite_are_not_packed(layer):
+    net = models.build("lenet5", in_channels=1)
+    next(iter(getattr(net, layer).parameters())).data.reshape(-1)[3] = np.nan
+    with pytest.raises(ValueError, match=rf"{layer} \(\w+\) cannot be packed: its .* not finite"):
+        binnet.pack(net)
+
+
+def test_a_normalisation_before_a_flattened_dense_layer_at_the_image(rng):
+    net, x = nn.Sequential(nn.BatchNorm(2), nn.Flatten(), nn.BinLinear(32, 5, rng=rng)).eval(), images(3, (4, 4, 2))
+    some_statistics(net)
+    np.testing.assert_array_equal(Engine(to_steps(net))(x), logits(net, x))
+
+
+def test_pack_takes_what_mean_std_returns(tmp_path):
+    digits = binnet_datasets.load("digits")
+    mean, std = digits.mean_std()
+    net = models.build("lenet5", in_channels=1, image_size=8)
+    model = binnet.pack(net, mean=mean, std=std, class_names=digits.class_names)
+    assert model.info == DataInfo(class_names=digits.class_names, mean=mean, std=std)
+    model.save(tmp_path / "m.h5")
+    assert binnet.load(tmp_path / "m.h5").info == model.info
+    with pytest.raises(ValueError, match="either info, or mean, std and class_names"):
+        binnet.pack(net, DataInfo(), mean=mean, std=std)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"mean": 0.5, "std": 0}, r"std must be above 0, got \(0.0,\)"),
+        ({"mean": [0.5, 0.5], "std": 0.5}, "one number each for each channel"),
+        ({"mean": [0.5, 0.5], "std": [0.5, 0.5]}, "mean and std must be one number or 1, one a channel, got 2"),
+        ({"mean": 0.5}, "one number each for each channel"),
+        ({"mean": np.nan, "std": 1}, "mean must be one finite number for each channel, got nan"),
+        ({"mean": "0.5", "std": 1}, "mean must be one finite number for each channel, got '0.5'"),
+        ({"class_names": ["a", "b"]}, "class_names must be 10 names, one a class, got 2"),
+    ],
+)
+def test_information_that_does_not_fit_is_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        binnet.pack(models.build("lenet5", in_channels=1, image_size=8), **options)
+
+
+def test_keys_of_the_training_images(tmp_path):
+    net = models.build("lenet5", in_channels=1, image_size=8)
+    info = DataInfo(trained_on=np.array([7, 3, 7], np.uint64))
+    binnet.pack(net, info).save(tmp_path / "m.h5")
+    loaded = binnet.load(tmp_path / "m.h5")
+    assert (loaded.info.trained_on.tolist(), "trained_on" in loaded.arrays()) == ([3, 7], False)
+    many = binnet.pack(net, DataInfo(trained_on=np.arange(50_001, dtype=np.uint64))).info
+    assert (many.trained_on.size, many.provenance) == (0, {"trained_on": "not kept, 50,001 images"})
 
 
 def residual(seed=0):
@@ -223,7 +370,6 @@ def some_statistics(net, seed=4):
 
 def test_residual_sums_by_hand():
     net, x = nn.Sequential(*residual()), images(3, (8, 8, 2))
-    net.name_modules()
     some_statistics(net)
     np.testing.assert_array_equal(Engine(to_steps(net))(x), logits(net, x))
 
@@ -296,7 +442,7 @@ def test_arrays_that_do_not_fit_the_architecture(path, name, value, match):
         ("model", "binarize", "ternary", "unknown binarize 'ternary'"),
         ("model", "binarize", "float", "conv1.bias|conv2.weight|is missing"),
         ("model", "num_classes", 0, "num_classes must be a whole number, at least 1"),
-        ("model", "num_classes", 4, "dense4.weight must be"),
+        ("model", "num_classes", 4, "class_names must be 4 names"),
         ("model", "image_size", [8], "is damaged"),
         ("model", "image_size", 8, "is damaged"),
         ("model", "image_size", [2, 2], "at least 4x4 pixels"),
@@ -306,8 +452,8 @@ def test_arrays_that_do_not_fit_the_architecture(path, name, value, match):
         ("model", "options", 3, "is damaged"),
         ("model", None, [1, 2], "a model spec has the fields|is damaged"),
         ("model", None, 5, "is damaged"),
-        ("data", "mean", ["a"], "mean and std must be one finite number"),
-        ("data", "mean", [0.5, 0.5], "mean and std must be one finite number each for each channel"),
+        ("data", "mean", ["a"], "mean must be one finite number"),
+        ("data", "mean", [0.5, 0.5], "mean and std must be one number each for each channel"),
         ("data", "mean", [float("nan")], "finite"),
         ("data", "std", [0], "std must be above 0"),
         ("data", "mean", 3, "is damaged"),
@@ -344,7 +490,7 @@ def test_every_kind_of_step_says_what_it_is():
     assert set(steps.KINDS) >= {"Conv", "XnorConv", "BwnConv", "BatchNorm", "Add"}
     step = to_steps(nn.Sequential(("p", nn.MaxPool2d(3, 2, 1))))[0]
     assert json.dumps(step.settings()) == json.dumps(
-        {"name": "", "kernel_size": [3, 3], "stride": [2, 2], "padding": [1, 1]}
+        {"name": "p", "kernel_size": [3, 3], "stride": [2, 2], "padding": [1, 1]}
     )
 
 

@@ -38,7 +38,6 @@ def tail(node):
 
 def unpacked(layers, x):
     net = nn.Sequential(*layers)
-    net.name_modules()
     with no_grad():
         return net, net.eval()(Tensor(x)).numpy()
 
@@ -137,7 +136,6 @@ def test_shapes_that_do_not_add_up_are_named():
     rng = np.random.default_rng(0)
     body = nn.Sequential(("conv", nn.Conv2d(3, 3, 3, rng=rng)))
     net = nn.Sequential(("block", nn.Residual(body, None)))
-    net.name_modules()
     with pytest.raises(ValueError, match=r"block.body.conv: the body gives \(6, 6, 3\), the shortcut \(8, 8, 3\)"):
         Engine(to_steps(net))(images(1, 8))
 

@@ -63,13 +63,13 @@ def test_a_resumed_training_drops_later_and_broken_rows(folder):
         file.write("4,0.01,0.1")  # the power failed here
     (folder.path / ".last.h5.abc.part").write_text("half")
     again = RunFolder(folder.path)
-    again.resume(2)
+    again.resume(TrainConfig(), 2)
     assert not (folder.path / ".last.h5.abc.part").exists()
     again.add_figures(replace(FIGURES, epoch=3, lr=0.5), {})
     assert [(r["epoch"], r["lr"]) for r in rows(folder)] == [("1", "0.01"), ("2", "0.01"), ("3", "0.5")]
     assert [r["epoch"] for r in rows(folder, "health.csv")] == ["1", "1", "2", "2"]
     (folder.path / "metrics.csv").unlink()
-    again.resume(2)
+    again.resume(TrainConfig(), 2)
     assert rows(folder) == again.figures() == []
     assert (folder.path / "metrics.csv").read_text().startswith("epoch,lr,")
 
@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_in_one_sentence(folder, monkeypatch):
         with pytest.raises(StorageError, match=r"cannot write .*health.csv: No space left on device"):
             folder.add_figures(FIGURES, {})
         with pytest.raises(StorageError, match=r"cannot write .*config.toml: No space left on device"):
-            folder.start(TrainConfig())
+            folder.start(TrainConfig(), again=True)
     assert (folder.path / "config.toml").read_text() == before
     assert rows(folder) == []
     assert len(list(folder.path.iterdir())) == 4

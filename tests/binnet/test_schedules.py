@@ -88,3 +88,13 @@ def test_a_warm_up_longer_than_the_training_is_refused():
 def test_milestones_that_are_refused(milestones, factors, message):
     with pytest.raises(ValueError, match=message):
         learning_rate(0, 8, 1.0, "step", milestones=milestones, factors=factors)
+
+
+@pytest.mark.parametrize("total", [7, 58, 97, 1000])
+def test_a_milestone_given_as_a_share_is_at_its_step(total):
+    for step in range(total):
+        options = {"milestones": (step / total,), "factors": (0.1,)}
+        assert learning_rate(step, total, 1.0, "step", **options) == 0.1
+        assert step == 0 or learning_rate(step - 1, total, 1.0, "step", **options) == 1.0
+        assert weight_decay(step, total, 0.5, step / total) == 0.0
+        assert step == 0 or weight_decay(step - 1, total, 0.5, step / total) == 0.5

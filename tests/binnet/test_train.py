@@ -169,6 +169,7 @@ def test_killed_in_the_first_epoch(uninterrupted, tmp_path):
 @pytest.mark.slow
 def test_killed_ten_times_at_random(tmp_path):
     """Whatever was being written: the work since the last checkpoint is all that is lost."""
+    fit(replace(CONFIG, batch_size=4), tmp_path / "whole")  # first, so that all kernels are compiled
     folder, moments, reached = tmp_path / "run", random.Random(0), (0, 0)
     # A checkpoint every 0.01 s, so that many kills fall into the writing of one; batches enough for ten kills.
     flags = ["--out", str(folder), *FLAGS, "--batch-size", "4", "--checkpoint-every", "0.0002"]
@@ -187,7 +188,6 @@ def test_killed_ten_times_at_random(tmp_path):
         flags = ["--resume", str(folder)]
     assert reached > (0, 0)
     assert main(["train", *flags, "--threads", "1", "--checkpoint-every", "0", "--quiet"]) == 0
-    fit(replace(CONFIG, batch_size=4), tmp_path / "whole")
     assert_same_numbers(folder, tmp_path / "whole")
     assert not list(folder.glob(".*"))
 

@@ -67,7 +67,7 @@ def test_what_stands_before_the_layer(picture, folder, image_file):
 )
 def test_options_of_the_network(options, note, tmp_path, image_file):
     net = models.build("lenet5", num_classes=2, in_channels=1, image_size=16, **options).eval()
-    source = Source("m.h5", binnet.pack(net), net)
+    source = Source("m.h5", binnet.pack(net, mean=0.5, std=0.25), net)
     picture = trace_image(source, image_file)
     assert all(check.passed for check in picture.checks)
     assert picture.trace.layer.use_k == ("use_k" in options)
@@ -79,7 +79,7 @@ def test_options_of_the_network(options, note, tmp_path, image_file):
 
 def test_a_network_without_scales(image_file):
     net = models.build("lenet5", "bnn", num_classes=2, in_channels=1, image_size=16).eval()
-    picture = trace_image(Source("m.h5", binnet.pack(net), net), image_file)
+    picture = trace_image(Source("m.h5", binnet.pack(net, mean=0.5, std=0.25), net), image_file)
     assert (picture.trace.layer.alpha == 1).all()
     assert any("no scales" in note for note in picture.notes)
 
@@ -114,16 +114,16 @@ def test_layers_that_cannot_be_traced(folder, image_file):
         trace_image(source, image_file, "conv1")
     bwn = models.build("lenet5", "bwn", num_classes=2, in_channels=1, image_size=16)
     with pytest.raises(ValueError, match=r"m.h5, a bwn network, has no layer that multiplies signs with signs; xnor "):
-        trace_image(Source("m.h5", binnet.pack(bwn), bwn), image_file)
+        trace_image(Source("m.h5", binnet.pack(bwn, mean=0.5, std=0.25), bwn), image_file)
     mixed = models.build("lenet5", num_classes=2, in_channels=1, image_size=16, classifier="one-bit")
     last = [name for name, _ in mixed.children()][-1]
     with pytest.raises(ValueError, match=f"'{last}' is not binary, its weights are but not its input, in m.h5"):
-        trace_image(Source("m.h5", binnet.pack(mixed), mixed), image_file, last)
+        trace_image(Source("m.h5", binnet.pack(mixed, mean=0.5, std=0.25), mixed), image_file, last)
 
 
 def test_layers_of_several_bits(image_file):
     net = models.build("lenet5", num_classes=2, in_channels=1, image_size=16, act_bits=2, weight_bits=3)
-    source = Source("m.h5", binnet.pack(net), net)
+    source = Source("m.h5", binnet.pack(net, mean=0.5, std=0.25), net)
     with pytest.raises(ValueError, match="no layer that multiplies signs"):
         trace_image(source, image_file)
 
