@@ -10,6 +10,7 @@ import numpy as np
 from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
+from .images import view_of
 from .info import DataInfo
 
 Logits = Callable[[Float], Float]
@@ -55,7 +56,7 @@ def compare(
     split
         Images; their labels do not matter.
     info
-        Normalises the images.
+        Says how images are prepared and normalised.
     image_size
         Rows and columns that the models take.
     tick
@@ -70,7 +71,8 @@ def compare(
         raise ValueError("there are no images to compare the models on")
     differing, largest, scale = 0, np.float32(0), np.float32(0)
     mean, std = info.normalisation()
-    for images, labels in Loader(split, BATCH, mean=mean, std=std, image_size=image_size).epoch():
+    view = view_of(info, split)
+    for images, labels in Loader(split, BATCH, mean=mean, std=std, image_size=image_size, **view).epoch():
         a, b = expected(images), found(images)
         differing += int((a.argmax(axis=1) != b.argmax(axis=1)).sum())
         largest, scale = np.maximum(largest, np.abs(a - b).max()), np.maximum(scale, np.abs(a).max())

@@ -9,8 +9,10 @@ import numpy as np
 from binnet_datasets import Augment, Dataset, Loader
 from binnet_kernels.checks import Float
 
-from . import models, optim
+from . import __version__, models, optim
 from .config import TrainConfig
+from .images import preprocessing_of
+from .info import DataInfo, Keys
 from .models import Network
 from .optim import Optimizer
 
@@ -22,6 +24,27 @@ def build_network(config: TrainConfig, dataset: Dataset) -> Network:
     c, d = config, dataset
     size = d.image_size if c.image_size is None else (c.image_size, c.image_size)
     return models.build(str(c.model), c.binarize, d.num_classes, d.channels, size, seed=c.seed, **c.binary_options())
+
+
+def build_info(config: TrainConfig, dataset: Dataset, image_size: tuple[int, int], trained_on: Keys) -> DataInfo:
+    """What a model that is trained with a configuration knows about its data.
+
+    Parameters
+    ----------
+    config, dataset
+        The configuration, and what is trained on.
+    image_size
+        Rows and columns of the network's images.
+    trained_on
+        Keys of the training images.
+    """
+    mean, std = dataset.mean_std()
+    provenance: dict[str, Any] = {"config": config.to_dict(), "binnet": __version__}
+    if dataset.class_ids and dataset.class_ids != dataset.class_names:
+        provenance["class_ids"] = list(dataset.class_ids)
+    stats = tuple(mean.tolist()), tuple(std.tolist())
+    how = preprocessing_of(dataset, image_size)
+    return DataInfo(dataset.name, dataset.class_names, *stats, provenance, how, trained_on)
 
 
 def build_loader(config: TrainConfig, dataset: Dataset, image_size: tuple[int, int]) -> Loader:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
-from .commands import bench, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
+from .commands import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 from .console import printable
 
-COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, reproduce)
+COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, cache, reproduce)
 
 
 class Parser(argparse.ArgumentParser):

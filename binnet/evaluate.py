@@ -16,6 +16,7 @@ from binnet_kernels.checks import Float
 
 from . import packed, shipped, storage
 from .autograd import no_grad
+from .images import view_of
 from .info import DataInfo
 from .models import ModelSpec, Network
 from .nn import init
@@ -55,17 +56,35 @@ class Model:
 
 
 def open_model(path: str | Path) -> Model:
-    """Open a checkpoint or a packed model, or one that comes with binnet by its name.
+    """Open a checkpoint or a packed model, that of a run folder, or one that comes with binnet by its name.
 
     StorageError, in one sentence, when that is not possible.
     """
-    path = shipped.find(path)
+    path = model_file(path)
     kind, arrays, description = storage.load(path)
     if kind == CHECKPOINT:
         network, info = restore(path, arrays, description)
         return Model(kind, network.spec, info, run(network), packed.pack(network, info), network)
     model = packed.from_parts(path, arrays, description)
     return Model(kind, model.spec, model.info, model, model)
+
+
+def model_file(path: str | Path, name: str = "packed.h5") -> Path:
+    """The file of a model: in a run folder the one of this name, else as :func:`binnet.shipped.find` finds it.
+
+    Raises
+    ------
+    StorageError
+        When there is no such file, or a run folder does not hold it yet.
+    """
+    path = Path(path)
+    if not path.is_dir() or (not (path / "config.toml").is_file() and not (path / name).is_file()):
+        return shipped.find(path)
+    if not (path / name).is_file():
+        there = [other for other in ("best.h5", "last.h5") if (path / other).is_file()]
+        instead = f"; it holds {' and '.join(there)}" if there else ""
+        raise StorageError(f"the run folder {path} holds no {name}{instead}")
+    return path / name
 
 
 def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any]) -> tuple[Network, DataInfo]:
@@ -121,9 +140,23 @@ class Scores:
     predictions: Ints
     confusion: Ints
 
+    @property
+    def recall(self) -> Float:
+        """Share of the images of each class that are predicted right, float32 (num_classes,); NaN without images."""
+        counts = self.confusion.sum(axis=1)
+        right = np.where(counts, self.confusion.diagonal() / np.maximum(counts, 1), np.nan)
+        return right.astype(np.float32)
+
+    @property
+    def balanced(self) -> float:
+        """Mean recall of the classes that have images."""
+        counts = self.confusion.sum(axis=1)
+        there = counts > 0
+        return float((self.confusion.diagonal()[there] / counts[there]).mean())
+
     def to_dict(self) -> dict[str, Any]:
         """Figures ready for JSON."""
-        figures = {"top1": self.top1, "top5": self.top5, "n": self.n, "loss": self.loss}
+        figures = {"top1": self.top1, "top5": self.top5, "n": self.n, "loss": self.loss, "balanced": self.balanced}
         return {**figures, "confusion": self.confusion.tolist()}
 
 
@@ -145,13 +178,13 @@ def evaluate(
     split
         Images and labels.
     info
-        Normalises the images.
+        Says how images are prepared and normalised.
     batch_size
         Images at a time; None for 256, or fewer of more than 74 x 74 colour pixels.
     tick
         Called with the number of images after each batch.
     image_size
-        Rows and columns the model takes: the centre of larger images, see :class:`binnet_datasets.Loader`. None for the
+        Rows and columns the model takes: a part of larger images, see :func:`binnet.images.view_of`. None for the
         images' own.
 
     Raises
@@ -165,7 +198,8 @@ def evaluate(
     if batch_size is None:
         batch_size = _default_batch(image_size or split.uniform_size, split.channels)
     mean, std = info.normalisation()
-    for images, labels in Loader(split, batch_size, mean=mean, std=std, image_size=image_size).epoch():
+    view = view_of(info, split)
+    for images, labels in Loader(split, batch_size, mean=mean, std=std, image_size=image_size, **view).epoch():
         parts.append(logits(images))
         loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
         if tick:

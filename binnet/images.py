@@ -1,45 +1,40 @@
-"""Single images as a model saw those it was trained on."""
+"""Images as a model saw those that it was trained on: the same pixels from a file, a folder and a store."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import binnet_datasets
-from binnet_datasets import Dataset
-from binnet_datasets.windows import SHOWN, STORED
+from binnet_datasets import Dataset, Split
+from binnet_datasets.windows import resized_to
 
 from .info import DataInfo, Preprocessing
 from .models import ModelSpec
 
 
-def preprocessing_of(dataset: Dataset, image_size: tuple[int, int]) -> Preprocessing:
-    """How the validation images of a data set become images of a size, see :class:`binnet_datasets.Loader`.
-
-    Those of a store are resized as the store did; those of a data set by name are taken whole.
-    """
-    test = dataset.test
-    if isinstance(test.images, np.ndarray):
-        return Preprocessing()
-    stored, least = int(test.sizes.min(initial=1 << 16)), max(image_size)
-    return Preprocessing(stored, min(max(stored, least), round(least * STORED / SHOWN)))
-
-
 def read_for(
-    spec: ModelSpec, info: DataInfo, path: str | Path, image_size: tuple[int, int] | None = None
+    spec: ModelSpec,
+    info: DataInfo,
+    source: str | Path | bytes,
+    image_size: tuple[int, int] | None = None,
+    where: object = None,
 ) -> NDArray[np.uint8]:
-    """Read an image, whole for the data sets by name, else its centre as out of a store; not yet normalised.
+    """Read an image as ``info.preprocessing`` says; not yet normalised.
 
     Parameters
     ----------
     spec, info
         Of the model.
-    path
-        An image file.
+    source
+        An image file, or its contents.
     image_size
-        Rows and columns; None for the model's.
+        Rows and columns; None for the model's. The part of the image that is shown stays about the same.
+    where
+        What messages call the image; None for the file's name.
 
     Returns
     -------
@@ -50,9 +45,36 @@ def read_for(
     DataError
         As :func:`binnet_datasets.read_image`.
     """
-    size = image_size or spec.image_size
-    if info.dataset in ("", *binnet_datasets.names()):
-        return binnet_datasets.read_image(path, size, spec.in_channels)
-    config = info.provenance.get("config")
-    margin = isinstance(config, dict) and config.get("image_size") is not None
-    return binnet_datasets.read_centre(path, size, spec.in_channels, margin)
+    size, how = image_size or spec.image_size, info.preprocessing
+    if how.stored_size is None or how.short_side is None:
+        return binnet_datasets.read_image(source, size, spec.in_channels, where)
+    ratio = min(size) / min(spec.image_size)
+    stored, short = (max(1, round(ratio * side)) for side in (how.stored_size, how.short_side))
+    return binnet_datasets.read_centre(source, size, spec.in_channels, stored, short, where)
+
+
+def view_of(info: DataInfo, split: Split) -> dict[str, Any]:
+    """Which part of each image of a split a model is shown: arguments for :class:`binnet_datasets.Loader`.
+
+    Arrays have the model's size already. Other images are shown whole or as a window, as those of the model were.
+    """
+    if isinstance(split.images, np.ndarray):
+        return {}
+    short = info.preprocessing.short_side
+    return {"whole": True} if short is None else {"short_side": short}
+
+
+def preprocessing_of(dataset: Dataset, image_size: tuple[int, int]) -> Preprocessing:
+    """How the images of a data set become those of a network that is trained on it.
+
+    Parameters
+    ----------
+    dataset
+        Arrays, which are shown as they are, or images of a store, whose short sides are the stored size.
+    image_size
+        Rows and columns of the network's images.
+    """
+    if isinstance(dataset.train.images, np.ndarray):
+        return Preprocessing()
+    sizes = np.concatenate([dataset.train.sizes, dataset.test.sizes])
+    return Preprocessing(int(sizes.min()), int(resized_to(sizes, image_size).min()))

@@ -6,15 +6,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import binnet_datasets
-from binnet_datasets import DataError, Dataset
+from binnet_datasets import BuildOptions, DataError, Dataset
 
 from .console import Advance, Console
+from .label_table import labelled_members
 
 if TYPE_CHECKING:
     from .evaluate import Model
@@ -30,21 +32,64 @@ def load(name: str | None, data: str | Path | None, console: Console, **how: Any
         )
 
 
-def load_for(model: Model, file: object, name: str | None, data: str | None, console: Console) -> Dataset:
-    """Load the data that a command names, or else those that the model was trained on.
+@dataclass(frozen=True)
+class Source:
+    """Which data a command names.
+
+    Attributes
+    ----------
+    name : str or None
+        A data set by name.
+    data : str or None
+        Where its files are; without a name, an image store, or a folder or archive of images.
+    split : str
+        Which images of ``data``: one of ``binnet_datasets.choice.SPLITS``.
+    labels : str or None
+        CSV file that says of which class each image of ``data`` is.
+    """
+
+    name: str | None = None
+    data: str | None = None
+    split: str = "auto"
+    labels: str | None = None
+
+
+def load_for(model: Model, file: object, source: Source, console: Console) -> Dataset:
+    """Load the data that a command names, or else those that the model was trained on; ``test`` is what is asked for.
 
     Raises
     ------
     DataError
-        When nothing says which they are, or they do not fit the model's channels and classes, or as arrays its size.
+        When nothing says which they are, or they do not fit the model's channels, or as arrays its size.
     """
-    if name is None and (data is None or not binnet_datasets.holds_images(data)):
+    name, data = source.name, source.data
+    if name is None and (data is None or not (source.labels or binnet_datasets.holds_images(data))):
         name = _trained_on(model, file, data)
-    dataset = load(name, data, console)
+    if name is not None and (source.split not in ("auto", "test") or source.labels):
+        raise DataError(f"--split and --labels are for images of one's own; {name} has its own test images")
+    dataset = load(name, data, console) if name or data is None else _own_images(model, data, source, console)
     _check(model, dataset)
-    if model.info.class_names and model.info.class_names != dataset.class_names:
-        console.say(f"note: the classes of {dataset.name} are not called as those that the model was trained on")
     return dataset
+
+
+def _own_images(model: Model, data: str, source: Source, console: Console) -> Dataset:
+    """A part of a store, or the images of a folder or archive, stored as the model's training images were."""
+    members, layout = None, None
+    if source.labels is not None:
+        if binnet_datasets.is_store(data):
+            raise DataError(f"--labels is for folders and archives of images, but {data} is a store")
+        if source.split not in ("auto", "all"):
+            raise DataError(f"--labels names the images to evaluate on, so that --split {source.split} says nothing")
+        members, notes = labelled_members(data, source.labels)
+        layout = "classes"
+        for note in notes:
+            console.say(note)
+    options = BuildOptions(model.info.preprocessing.stored_size, model.spec.in_channels, layout=layout)
+    split = "all" if source.labels else source.split
+    with images_done(console) as building:
+        return binnet_datasets.load_evaluation(
+            data, split, options=options, building=building, notes=console.say, members=members
+        )
 
 
 def _trained_on(model: Model, file: object, data: str | None) -> str | None:
@@ -60,17 +105,17 @@ def _trained_on(model: Model, file: object, data: str | None) -> str | None:
 
 
 def _check(model: Model, dataset: Dataset) -> None:
-    spec, test = model.spec, dataset.test
-    ours, theirs = (f"{n} channels and {k} classes" for n, k in ((spec.in_channels, spec.num_classes), _shape(dataset)))
-    if isinstance(test.images, np.ndarray):  # others are cut to the size of the model
-        ours = "{}x{}x{} images of {} classes".format(*spec.image_size, spec.in_channels, spec.num_classes)
-        theirs = "{}x{}x{} images of {} classes".format(*dataset.image_size, *_shape(dataset))
-    if ours != theirs:
+    """DataError unless the images have the model's channels and, as arrays, its size; others are cut to it."""
+    spec, channels = model.spec, dataset.test.channels
+    ours, theirs = f"images of {spec.in_channels} channels", f"{channels}"
+    if isinstance(dataset.test.images, np.ndarray):
+        ours = "{}x{}x{} images".format(*spec.image_size, spec.in_channels)
+        theirs = "{}x{}x{}".format(*dataset.test.images.shape[1:])
+        fits = dataset.test.images.shape[1:] == (*spec.image_size, spec.in_channels)
+    else:
+        fits = channels == spec.in_channels
+    if not fits:
         raise DataError(f"the model takes {ours}, but {dataset.name} has {theirs}")
-
-
-def _shape(dataset: Dataset) -> tuple[int, int]:
-    return dataset.channels, dataset.num_classes
 
 
 @contextmanager

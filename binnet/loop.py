@@ -16,16 +16,14 @@ import numpy as np
 from binnet_datasets import DataError, Dataset
 from binnet_kernels.checks import Float
 
-from . import __version__, budget, checkpoint, health
-from .build import balanced, build_loader, build_network, build_optimizer
+from . import budget, checkpoint, health
+from .build import balanced, build_info, build_loader, build_network, build_optimizer
 from .checkpoint import Progress, State
 from .config import TrainConfig
 from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
 from .image_record import ImageRecord
-from .images import preprocessing_of
-from .info import DataInfo
 from .nn import LayerError
 from .ops import NotFiniteError
 from .profiler import Profile
@@ -88,19 +86,9 @@ class Training:
         self.config, self.dataset, self.folder, self.console = config, dataset, folder, console
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
-        mean, std = dataset.mean_std()
-        provenance = {"config": config.to_dict(), "binnet": __version__}
         network = build_network(config, dataset)
         self.images = ImageRecord.of(dataset)
-        self.info = DataInfo(
-            dataset.name,
-            dataset.class_names,
-            tuple(mean.tolist()),
-            tuple(std.tolist()),
-            provenance,
-            preprocessing_of(dataset, network.spec.image_size),
-            self.images.train,
-        )
+        self.info = build_info(config, dataset, network.spec.image_size, self.images.train)
         self.loader = build_loader(config, dataset, network.spec.image_size)
         self.steps_per_epoch = len(self.loader)
         progress = Progress(config.epochs * self.steps_per_epoch)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import binnet_datasets
+from binnet_datasets.classes import about_unused
 
 from ..console import Console
 from ..loading import images_done
@@ -188,6 +189,8 @@ def _say_info(path: str, store: Store, console: Console) -> None:
     if data.num_classes > _SHOWN:
         console.say(f"and {data.num_classes - _SHOWN:,} more; --json names all")
     _say_corrupt(store.description["corrupt"], console)
+    for sentence in about_unused((name, reason) for name, reason in store.description.get("unused", ())):
+        console.say(sentence)
 
 
 def _span(ends: list[int]) -> str:

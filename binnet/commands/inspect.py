@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import shipped, storage
+from .. import storage
 from ..console import Console, printable
 from ..index import DTYPES, Index
 from ..storage import StorageError
@@ -26,15 +26,17 @@ _VALUES = 8  # of other arrays that are shown
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", help="checkpoint or packed model")
+    parser.add_argument("file", metavar="FILE", help="checkpoint or packed model, or a run folder")
     parser.add_argument("--layer", metavar="NAME", help="draw the signs of this layer's first filters, and its scales")
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Inspect; damaged parts are named, and make the exit code 1."""
+    from ..evaluate import model_file
+
     console = Console(to_stderr=arguments.json)
-    arguments.file = str(shipped.find(arguments.file))
+    arguments.file = str(model_file(arguments.file))
     if arguments.layer is not None:
         layer = _layer(arguments.file, arguments.layer)
         if arguments.json:

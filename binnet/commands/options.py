@@ -9,8 +9,10 @@ from typing import Any
 
 import binnet_datasets
 import binnet_kernels as bk
+from binnet_datasets.choice import SPLITS
 
 from ..config import TrainConfig, numbers, type_of
+from ..loading import Source
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +48,25 @@ def set_threads(arguments: argparse.Namespace) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """``--dataset`` and ``--data``."""
     names = binnet_datasets.names()
-    text = "image store, or folder or tar of images; with --dataset, folder with its files (downloaded when not given)"
+    text = "image store, or folder or archive of images; with --dataset, folder with its files (else downloaded)"
     parser.add_argument("--dataset", choices=names, help="data set (default: the one that the model was trained on)")
     parser.add_argument("--data", metavar="PATH", help=text)
+    add_split(parser)
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """``--split``."""
+    text = (
+        "which images of --data: auto (the default) takes those in test, val or train, the first that is there, or all "
+        "images of a folder without such parts; of a store the validation images"
+    )
+    parser.add_argument("--split", choices=SPLITS, default="auto", help=text)
+
+
+def source_of(arguments: argparse.Namespace) -> Source:
+    """The data that a command names."""
+    labels = getattr(arguments, "labels", None)
+    return Source(arguments.dataset, arguments.data, arguments.split, labels)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -20,13 +20,14 @@ HELP = "turn a checkpoint into a packed model"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
     parser.add_argument("out", metavar="OUT", help="file to write")
     text = "write plain .npy arrays and graph.json into this new folder as well (docs/embedding.md)"
     parser.add_argument("--export-numpy", metavar="DIR", help=text)
     text = "compare on the test images of this data set first: nothing is written that gives one of them another class"
     parser.add_argument("--dataset", choices=binnet_datasets.names(), help=text)
-    parser.add_argument("--data", metavar="PATH", help="the same on a store, or folder or tar of images")
+    parser.add_argument("--data", metavar="PATH", help="the same on a store, or folder or archive of images")
+    options.add_split(parser)
     text = "how to store the weights of real layers; float16 is smaller, and may change a prediction (default: float32)"
     parser.add_argument("--real", choices=REAL, default="float32", help=text)
     options.add_threads(parser)
@@ -35,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Pack."""
-    from ..evaluate import open_model
+    from ..evaluate import model_file, open_model
     from ..packed import summarise
     from ..packed.export import export
 
     options.set_threads(arguments)
     console = Console(to_stderr=arguments.json)
+    arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
     model = open_model(arguments.checkpoint)
     if model.kind != CHECKPOINT:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")

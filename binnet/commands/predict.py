@@ -7,41 +7,36 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-import binnet_datasets
-from binnet_datasets import DataError, Loader, StoreImages
+from binnet_datasets import DataError
 
 from .. import shipped
 from ..console import Console, printable
-from ..images import read_for
-from ..loading import load
+from ..picked_images import Image, Picker
 from . import options
 
 if TYPE_CHECKING:
     from ..evaluate import Model
 
 HELP = "name the class of images"
-Image = NDArray[np.float32]  # (1, H, W, C), normalised
-Read = Callable[[], Image]
 _COLUMNS = ("image", "rank", "label", "class", "probability")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint or packed model; not with --model")
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="image file, or folder of images")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="model file or run folder; not with --model")
+    text = "image file, folder of images, pattern in quotes such as 'photos/*.jpg', or - for standard input"
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help=text)
     text = f"a model that comes with binnet, in the place of FILE: {', '.join(shipped.names())}"
     parser.add_argument("--model", metavar="NAME", help=text)
-    text = "predict the test images of this store, or of this folder or tar of images"
+    text = "predict the test images of this store, or of this folder or archive of images"
     parser.add_argument("--data", metavar="PATH", help=text)
+    options.add_split(parser)
     parser.add_argument("--top", type=int, default=1, metavar="K", help="how many classes to name (default: 1)")
     options.add_threads(parser)
     options.add_json(parser)
@@ -63,18 +58,19 @@ def run(arguments: argparse.Namespace) -> int:
     model = open_model(file)
     model.info.normalisation(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
-    images = [*_of_paths(model, paths)]
-    count, of_data = _of_data(model, arguments.data, console)
+    picker = Picker(model.spec, model.info, Console(to_stderr=True).say)
+    images = [*picker.of_paths(paths)]
+    count, of_data = (0, iter(())) if arguments.data is None else picker.of_data(arguments.data, arguments.split)
     begun, out = time.perf_counter(), _Output(arguments, console)
     with console.progress(len(images) + count) as advance:
-        for name, read in chain(images, of_data):
+        for image in chain(images, of_data):
             try:
-                out.write(name, _predict(model, read(), arguments.top))
+                out.write(image.name, _predict(model, image.read(), arguments.top))
             except DataError as error:
                 out.report(error)
             advance(1, "")
     out.finish()
-    if count or any(Path(path).is_dir() for path in paths):
+    if count or len(images) > len(paths) or any(Path(path).is_dir() for path in paths):
         out.say_rate(time.perf_counter() - begun)
     return 1 if out.unreadable else 0
 
@@ -107,6 +103,7 @@ class _Output:
         elif self._csv:
             rows = ([name, rank, c["label"], c["class"], c["probability"]] for rank, c in enumerate(found, 1))
             self._csv.writerows(rows)
+            sys.stdout.flush()  # the reader of a pipe sees each image when it is done
         else:
             classes = (f"{printable(c['class'])} {c['probability']:.2%}" for c in found)
             self._console.say(f"{printable(name)}: {', '.join(classes)}")
@@ -126,41 +123,6 @@ class _Output:
         skipped = f", {self.unreadable:,} unreadable" if self.unreadable else ""
         rate = f"{self.read / max(seconds, 1e-9):,.0f} images/s"
         Console(to_stderr=True).say(f"{self.read:,} image{'s' * (self.read != 1)} in {seconds:.1f} s, {rate}{skipped}")
-
-
-def _of_paths(model: Model, paths: list[str]) -> Iterator[tuple[str, Read]]:
-    """The images that the paths name, or that are in the folders they name."""
-    for path in paths:
-        for name in _images_in(Path(path)) if Path(path).is_dir() else [path]:
-            yield name, partial(_read, model, name)
-
-
-def _images_in(folder: Path) -> list[str]:
-    """All images in a folder and its subfolders, by name; DataError without any."""
-    found = [p for p in sorted(folder.rglob("*")) if binnet_datasets.is_image(p.name) and not p.name.startswith(".")]
-    if not found:
-        raise DataError(f"expected images in {folder}, but there are none")
-    return [str(path) for path in found]
-
-
-def _read(model: Model, path: str) -> Image:
-    """An image as the model saw those it was trained on."""
-    return binnet_datasets.normalise(read_for(model.spec, model.info, path)[None], *model.info.normalisation())
-
-
-def _of_data(model: Model, data: str | None, console: Console) -> tuple[int, Iterator[tuple[str, Read]]]:
-    """How many test images a store, or a folder or tar of images, has, and those images."""
-    if data is None:
-        return 0, iter(())
-    dataset, spec, info = load(None, data, console), model.spec, model.info
-    if dataset.channels != spec.in_channels:
-        raise DataError(f"the model takes images of {spec.in_channels} channels, but {data} has {dataset.channels}")
-    images = dataset.test.images
-    names = images.names if isinstance(images, StoreImages) else map(str, range(len(images)))
-    mean, std = info.normalisation()
-    batches = Loader(dataset.test, 1, mean=mean, std=std, image_size=spec.image_size).epoch()
-    reads = ((name, partial(np.asarray, image)) for name, (image, _) in zip(names, batches, strict=True))
-    return len(images), reads
 
 
 def _predict(model: Model, image: Image, top: int) -> list[dict[str, Any]]:

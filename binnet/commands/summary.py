@@ -19,7 +19,7 @@ HELP = "list the layers of a model with what they cost, one-bit and 32-bit apart
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint or packed model")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint or packed model, or a run folder")
     parser.add_argument("--model", choices=models.names(), help="a network by name, instead of a file")
     parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="with --model (default: xnor)")
     parser.add_argument("--num-classes", type=int, default=10, metavar="N", help="with --model (default: 10)")

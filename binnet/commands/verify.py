@@ -33,13 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify; models that differ make the exit code 1."""
-    from ..evaluate import open_model
+    from ..evaluate import model_file, open_model
 
     if arguments.packed is None:
         folder = Path(arguments.checkpoint)
         if not folder.is_dir():
             raise ValueError("the following arguments are required: PACKED, or a run folder instead of CHECKPOINT")
-        arguments.checkpoint, arguments.packed = str(folder / "best.h5"), str(folder / "packed.h5")
+        arguments.packed = str(model_file(folder))
+    arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
     options.set_threads(arguments)
     checkpoint, packed = open_model(arguments.checkpoint), open_model(arguments.packed)
     for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
@@ -72,7 +73,7 @@ def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console
     from ..agreement import compare as compare_models
 
     model.info.normalisation(arguments.checkpoint)
-    dataset = load_for(model, arguments.checkpoint, arguments.dataset, arguments.data, console)
+    dataset = load_for(model, arguments.checkpoint, options.source_of(arguments), console)
     with console.progress(len(dataset.test)) as advance:
         found = compare_models(
             model.logits,

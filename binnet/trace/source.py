@@ -13,7 +13,7 @@ from binnet_kernels.checks import Float
 from .. import models, packed, shipped
 from ..autograd import no_grad
 from ..evaluate import open_model
-from ..info import DataInfo
+from ..info import DataInfo, Preprocessing
 from ..models import Network
 from ..nn import BatchNorm
 from ..nn.options import check_word
@@ -93,7 +93,9 @@ def fresh_source(name: str, side: int | None = None) -> Source:
     """An xnor network of this name with random weights, for images of this side; ValueError when there is none."""
     check_side(side)
     network = models.build(name, "xnor", image_size=side).eval()
-    return Source(name, packed.pack(network, DataInfo("none", (), (0.5,) * 3, (0.25,) * 3)), network, fresh=True)
+    short = min(network.spec.image_size)
+    info = DataInfo("none", (), (0.5,) * 3, (0.25,) * 3, preprocessing=Preprocessing(short, short))
+    return Source(name, packed.pack(network, info), network, fresh=True)
 
 
 def check_side(side: int | None) -> None:

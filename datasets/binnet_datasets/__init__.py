@@ -8,6 +8,7 @@ from .contact_sheet import contact_sheet
 from .dataset import Dataset, Images, Split
 from .download import fetch
 from .errors import DataError
+from .evaluation import load_evaluation
 from .idx import read_idx
 from .image import read_centre, read_image
 from .layouts import is_image
@@ -40,6 +41,7 @@ __all__ = [
     "is_store",
     "is_system_name",
     "load",
+    "load_evaluation",
     "names",
     "normalise",
     "num_batches",

@@ -190,8 +190,9 @@ class _Build:
         return found
 
     def _count(self, place: int, pixels: Pixels | None) -> Counts | None:
-        """Count the grey levels of a training image."""
-        return None if pixels is None or not pixels.size or place >= len(self.plan.train) else count_levels(pixels)
+        """Count the grey levels of a training image, or of any where there are none for training."""
+        counted = len(self.plan.train) or len(self.entries)
+        return None if pixels is None or not pixels.size or place >= counted else count_levels(pixels)
 
     def _take(self, record: Record, counts: Counts | None) -> None:
         """Note what has become of the next image."""
@@ -215,7 +216,8 @@ class _Build:
         middle = len(self.plan.train)
         for part, first, last in (("train", 0, middle), ("val", middle, len(self.entries))):
             arrays |= {f"{part}/{name}": array for name, array in self._arrays(first, last).items()}
-        missing = set(range(len(self.plan.class_ids))) - set(arrays["train/labels"].tolist())
+        there = arrays["train/labels"] if self.plan.train else arrays["val/labels"]
+        missing = set(range(len(self.plan.class_ids))) - set(there.tolist())
         if missing or not len(arrays["val/labels"]):
             self.journal.remove()
             what = f"class {self.plan.class_ids[min(missing)]}" if missing else "validation"
@@ -251,7 +253,7 @@ class _Build:
         fixed = {
             name: getattr(plan, name) for name in ("name", "class_ids", "class_names", "channels", "short_side", "key")
         }
-        return {**fixed, "mean": mean.tolist(), "std": std.tolist(), "corrupt": self.corrupt}
+        return {**fixed, "mean": mean.tolist(), "std": std.tolist(), "corrupt": self.corrupt, "unused": plan.unused}
 
 
 def _decode(entry: Entry, plan: Plan) -> tuple[Record, Pixels | None]:

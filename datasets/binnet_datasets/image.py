@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 # Named, because Pillow also has readers that start other programs (EPS runs Ghostscript).
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
 LONGEST = 4  # times the short side that is stored, so that a panorama does not take gigabytes
 MAX_PIXELS = 1 << 26  # 67 megapixels, more than any camera's photograph and 200 MB when decoded
 
 
-def read_image(path: str | Path, image_size: int | tuple[int, int], channels: int) -> NDArray[np.uint8]:
+def read_image(
+    path: str | Path | bytes, image_size: int | tuple[int, int], channels: int, where: object = None
+) -> NDArray[np.uint8]:
     """Decode an image file, turn it upright, convert its colours and resize it.
 
     The orientation in its EXIF data is applied; what is transparent becomes white; 16-bit grey is scaled to 8 bits.
@@ -33,9 +36,10 @@ def read_image(path: str | Path, image_size: int | tuple[int, int], channels: in
 
     Parameters
     ----------
-    path : a PNG, JPEG, BMP, GIF (first frame), PPM or WebP file
+    path : a PNG, JPEG, BMP, GIF or TIFF (first frame), PPM, WebP, AVIF or JPEG 2000 file, or its contents
     image_size : height and width, or one number for both
     channels : 1 (grey) or 3 (RGB)
+    where : what messages call it; None for the file's name
 
     Returns
     -------
@@ -53,11 +57,7 @@ def read_image(path: str | Path, image_size: int | tuple[int, int], channels: in
         raise ValueError(f"image_size must be 1 or more, or a height and width of that, got {image_size}")
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
-    path = Path(path)
-    _check_file(path)
-    with decoding_quietly():
-        pixels = decode(path, path, "L" if channels == 1 else "RGB")
-    return resize_to(pixels, size)
+    return resize_to(_decoded(path, channels, where, None), size)
 
 
 def _check_file(path: Path) -> None:
@@ -99,7 +99,7 @@ def decode(source: Path | BytesIO, where: object, mode: str, least: int | None =
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with Image.open(source, formats=_formats()) as image:
             _check_pixels(where, *image.size)
             if least is not None:
                 image.draft(None, (least, least))
@@ -118,12 +118,21 @@ def decode(source: Path | BytesIO, where: object, mode: str, least: int | None =
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow can read."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def header_size(read: Callable[[], bytes]) -> tuple[int, int] | None:
     """Short and long side of an image, from its header; None when it cannot be read."""
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(read()), formats=FORMATS) as image:
+        with Image.open(BytesIO(read()), formats=_formats()) as image:
             return min(image.size), max(image.size)
     except Exception:  # as in `decode`
         return None
@@ -150,14 +159,24 @@ def to_short_side(pixels: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels) if side == length else resize_to(pixels, (rows, columns))
 
 
-def read_centre(path: str | Path, image_size: tuple[int, int], channels: int, margin: bool) -> NDArray[np.uint8]:
-    """Decode an image file and show its centre in proportion, as validation images out of a store are shown.
+def read_centre(
+    source: str | Path | bytes,
+    image_size: tuple[int, int],
+    channels: int,
+    stored_size: int,
+    short_side: int,
+    where: object = None,
+) -> NDArray[np.uint8]:
+    """Decode an image and show its centre in proportion, the same pixels as those of a store of ``stored_size``.
 
     Parameters
     ----------
-    path, channels : see `read_image`
+    source : an image file, or its contents
     image_size : height and width
-    margin : whether to leave out the border that 224 pixels out of 256 do, or only what is longer than the size
+    channels : 1 (grey) or 3 (RGB)
+    stored_size : short side to which a store resizes images, pixels
+    short_side : short side to which that is resized before the window is cut
+    where : what messages call it; None for the file's name
 
     Returns
     -------
@@ -168,14 +187,23 @@ def read_centre(path: str | Path, image_size: tuple[int, int], channels: int, ma
     DataError
         As `read_image`.
     """
-    path = Path(path)
-    _check_file(path)
-    with decoding_quietly():
-        pixels = decode(path, path, "L" if channels == 1 else "RGB")
-    if not margin:
-        pixels = to_short_side(pixels, min(image_size))
-    size = resized_to(np.array([pixels.shape[:2]], np.int64), image_size)[0]
+    pixels = to_short_side(_decoded(source, channels, where, 2 * stored_size), stored_size)
+    size = resized_to(np.array([pixels.shape[:2]], np.int64), image_size, np.array([short_side]))[0]
     return cut(pixels, size, corners(size, image_size), image_size)
+
+
+def _decoded(source: str | Path | bytes, channels: int, where: object, least: int | None) -> NDArray[np.uint8]:
+    """An image as `decode` gives it, from a file that is checked first, or from its contents."""
+    mode = "L" if channels == 1 else "RGB"
+    with decoding_quietly():
+        if isinstance(source, bytes):
+            where = "it" if where is None else where
+            if not source:
+                raise DataError(f"expected an image at {where}, but it is empty")
+            return decode(BytesIO(source), where, mode, least)
+        path = Path(source)
+        _check_file(path)
+        return decode(path, path if where is None else where, mode, least)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .augment import Augment, Draws, draw
 from .dataset import Split
 from .prefetch import prefetch
-from .transforms import channel_stats, flip, normalise, pad_and_crop
+from .transforms import channel_stats, flip, normalise, pad_and_crop, resize_to
 from .windows import corners, cut, resized_to
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -28,6 +28,8 @@ class Loader:
     Images that are larger than ``image_size`` are resized until the short side is 256/224 of it, then the window in the
     centre is cut out: 224 pixels out of 256. What is smaller grows until it covers the window; what lies in between is
     cut as it is; images of the size itself keep exactly their pixels. `Augment` may cut elsewhere and scale at random.
+    With ``short_side`` every image is resized to that short side instead, whatever its own, so that the same part of it
+    is shown at every size; with ``whole`` all of it is, and its proportions change where they are not the window's.
 
     Memory: ``workers + 2`` batches, besides the one in the consumer's hands and what the split holds itself.
 
@@ -38,6 +40,8 @@ class Loader:
         left, or is left out with ``drop_last``
     mean, std : a number, or one for each channel, of images scaled to [0, 1]
     image_size : rows and columns of the batches, or one number for both; None for the images' own
+    short_side : pixels to which the short side is resized before the window is cut; not with random scales
+    whole : whether to resize whole images to ``image_size``; not with ``short_side`` or random changes of place
     shuffle : whether to permute the images
     seed : 0 or more
     augment : random changes, or None
@@ -62,6 +66,8 @@ class Loader:
         mean: ArrayLike,
         std: ArrayLike,
         image_size: int | tuple[int, int] | None = None,
+        short_side: int | None = None,
+        whole: bool = False,
         shuffle: bool = False,
         seed: int = 0,
         augment: Augment | None = None,
@@ -76,9 +82,21 @@ class Loader:
         self.image_size = _size(split, image_size)
         self.augment, self.workers, self.waited = augment or Augment(), int(workers), 0.0
         self.augment.check(self.image_size)
-        self._whole = split.uniform_size == self.image_size and self.augment.scale is None
-        if not self._whole and split.channels not in (1, 3):
+        self.short_side, self.whole = short_side, whole
+        self._check_view()
+        self._as_is = split.uniform_size == self.image_size and self.augment.scale is None
+        self._as_is &= short_side in (None, min(self.image_size))
+        if not self._as_is and split.channels not in (1, 3):
             raise ValueError(f"images must have 1 or 3 channels to be resized, got {split.channels}")
+
+    def _check_view(self) -> None:
+        """Raise ValueError unless at most one thing says which part of an image is shown."""
+        if self.short_side is not None:
+            _check_int("short_side", self.short_side, 1)
+            if self.augment.scale is not None:
+                raise ValueError("short_side and random scales cannot be given together")
+        if self.whole and (self.short_side is not None or self.augment.scale or self.augment.crop):
+            raise ValueError("whole images leave nothing to short_side, random scales or random windows")
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -135,11 +153,16 @@ class Loader:
     def _images(self, part: Draws) -> NDArray[np.uint8]:
         """The images of a batch, cut to size: uint8 (n, *image_size, C)."""
         source, window, index = self.split.images, self.image_size, part.order
-        if self._whole and isinstance(source, np.ndarray):
+        if self._as_is and isinstance(source, np.ndarray):
             return source[index]
-        resized = resized_to(self.split.sizes[index], window, part.short)
-        corner = corners(resized, window, part.place)
         out = np.empty((len(index), *window, self.split.channels), np.uint8)
+        if self.whole:
+            for slot, i in enumerate(index.tolist()):
+                out[slot] = resize_to(source[i], window)
+            return out
+        short = part.short if self.short_side is None else np.full(len(index), self.short_side)
+        resized = resized_to(self.split.sizes[index], window, short)
+        corner = corners(resized, window, part.place)
         for slot, i in enumerate(index.tolist()):
             out[slot] = cut(source[i], resized[slot], corner[slot], window)
         return out

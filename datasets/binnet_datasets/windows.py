@@ -23,18 +23,19 @@ def resized_to(sizes: Ints, window: tuple[int, int], short: Ints | None = None) 
     ----------
     sizes : int64 (N, 2), rows and columns of each image, 1 or more
     window : rows and columns
-    short : int64 (N,), what the short side is to become, at least the window's larger side; None for the rule above
+    short : int64 (N,), what the short side is to become, or more where the window would not be covered; None for the
+        rule above
 
     Returns
     -------
     int64 (N, 2), nowhere less than ``window``
     """
+    least = (np.array(window) / sizes).max(axis=1)
     if short is None:
         view = np.rint(np.multiply(window, STORED) / SHOWN)
-        least, most = ((side / sizes).max(axis=1) for side in (np.array(window), view))
-        factor = np.clip(1.0, least, most)
+        factor = np.clip(1.0, least, (view / sizes).max(axis=1))
     else:
-        factor = short / sizes.min(axis=1)
+        factor = np.maximum(short / sizes.min(axis=1), least)
     resized: Ints = np.rint(sizes * factor[:, None]).astype(np.int64)
     return np.maximum(resized, window)
 

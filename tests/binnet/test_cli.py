@@ -129,7 +129,10 @@ def test_packed_and_unpacked_predict_the_same(run, say):
 def test_evaluate_prints_a_table_of_confusions(run, say):
     code, out, _ = say("evaluate", run / "packed.h5", "--batch-size", 100)
     assert code == 0
-    assert re.search(r"packed.h5 \(binnet packed model\) on 360 test images of digits:\ntop-1 \d+\.\d+%, top-5", out)
+    assert re.search(
+        r"packed.h5 \(binnet packed model\) on 360 test images of digits:\ntop-1 \d+\.\d+%, balanced \d+\.\d+%, top-5",
+        out,
+    )
     assert len(re.findall(r"^\d( +\d+){10}$", out, re.MULTILINE)) == 10
 
 
@@ -432,7 +435,7 @@ BAD = [
     ("evaluate {}/packed.h5 --dataset letters", "--dataset: invalid choice: 'letters' .*'digits'"),
     (
         "evaluate {}/packed.h5 --dataset fashion-mnist --data {}/idx",
-        "the model takes 8x8x1 images of 10 classes, but fashion-mnist has 28x28x1 images of 10 classes",
+        "the model takes 8x8x1 images, but fashion-mnist has 28x28x1",
     ),
     ("evaluate {}/packed.h5 --dataset mnist --data {}/none", "expected a folder .* at .*none, but there is nothing"),
     ("evaluate {}/packed.h5 --dataset mnist --data {}/folder", "expected one of train-images-idx3-ubyte"),

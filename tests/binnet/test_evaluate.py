@@ -55,7 +55,8 @@ def test_scores_by_hand():
     np.testing.assert_array_equal(scores.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]])
     surely, wrong = np.log1p(2 * np.exp(-9)), 9 + np.log1p(2 * np.exp(-9))
     assert scores.loss == pytest.approx((np.log(3) + 2 * surely + wrong) / 4, rel=1e-5)
-    assert set(json.loads(json.dumps(scores.to_dict()))) == {"top1", "top5", "n", "loss", "confusion"}
+    assert set(json.loads(json.dumps(scores.to_dict()))) == {"top1", "top5", "n", "loss", "balanced", "confusion"}
+    assert scores.balanced == pytest.approx((1 + 1 / 2 + 1) / 3)
 
 
 def test_images_are_normalised_as_the_file_says():

@@ -242,17 +242,18 @@ def test_of_a_very_long_image_the_middle_is_kept() -> None:
     assert to_short_side(pixels, 1).ravel().tolist() == [255] * 4
 
 
-def test_centre_without_and_with_margin(path: Path) -> None:
+def test_centre_as_a_store_of_a_size_shows_it(path: Path) -> None:
     levels = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
     whole = np.concatenate([np.zeros_like(levels)[:, :50], levels, np.zeros_like(levels)[:, :50]], axis=1)
     save(Image.fromarray(np.ascontiguousarray(whole)), path)
-    assert np.array_equal(read_centre(path, (256, 256), 3, margin=False), levels)
-    cut = read_centre(path, (224, 224), 3, margin=True)
-    assert np.array_equal(cut, levels[16:240, 16:240])
-    shrunk = read_centre(path, (64, 64), 1, margin=False)
+    assert np.array_equal(read_centre(path, (256, 256), 3, 256, 256), levels)
+    assert np.array_equal(read_centre(path.read_bytes(), (224, 224), 3, 256, 256), levels[16:240, 16:240])
+    shrunk = read_centre(path, (64, 64), 1, 64, 64)
     assert shrunk.shape == (64, 64, 1)
     assert shrunk.min() < 6
     assert shrunk.max() > 250
-    assert read_centre(path, (300, 20), 1, margin=True).shape == (300, 20, 1)
+    assert read_centre(path, (300, 20), 1, 256, 256).shape == (300, 20, 1)
     with pytest.raises(DataError, match="there is no such file"):
-        read_centre(path.with_name("none"), (4, 4), 3, margin=True)
+        read_centre(path.with_name("none"), (4, 4), 3, 4, 4)
+    with pytest.raises(DataError, match="expected an image at here, but it is empty"):
+        read_centre(b"", (4, 4), 3, 4, 4, "here")

@@ -324,3 +324,30 @@ def test_an_epoch_refuses_at_the_call(options: dict) -> None:
     some = Loader(split_of(4), 2, **RAW)
     with pytest.raises(ValueError, match=next(iter(options))):
         some.epoch(**options)
+
+
+def test_whole_images_and_a_short_side_of_ones_own() -> None:
+    ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[None, :, None], (20, 40, 1))
+    split = Split(np.ascontiguousarray(ramp)[None], np.zeros(1, np.int64))
+    common = {"mean": 0, "std": 1, "image_size": 10, "workers": 0}
+    ((whole, _),) = Loader(split, 1, whole=True, **common).epoch()
+    assert np.rint(whole[0, 0, [0, -1], 0] * 255).tolist() == [2, 37]
+    ((middle, _),) = Loader(split, 1, short_side=20, **common).epoch()
+    assert np.rint(middle[0, 0, :, 0] * 255).tolist() == [*range(15, 25)]
+    ((small, _),) = Loader(split, 1, short_side=5, **common).epoch()  # grows until the window is covered
+    assert np.rint(small[0, 0, [0, -1], 0] * 255).tolist() == [11, 29]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"short_side": 0}, "short_side must be a whole number of at least 1"),
+        ({"short_side": 9, "augment": Augment(scale=(8, 9))}, "short_side and random scales"),
+        ({"short_side": 9, "whole": True}, "whole images leave nothing"),
+        ({"whole": True, "augment": Augment(crop=True)}, "whole images leave nothing"),
+    ],
+)
+def test_contradictions_about_what_is_shown(wrong: dict[str, object], message: str) -> None:
+    split = Split(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match=message):
+        Loader(split, 1, mean=0, std=1, **wrong)  # type: ignore[arg-type]

@@ -62,6 +62,11 @@ def test_a_short_side_that_was_drawn_is_met(size: tuple[int, int], window: int, 
     assert min(result) == window + more
 
 
+def test_a_short_side_that_does_not_cover_the_window_grows_in_proportion() -> None:
+    assert resized((16, 40), (16, 40), 16) == (16, 40)
+    assert resized((40, 16), (16, 40), 16) == (100, 40)
+
+
 @given(pairs, st.tuples(st.integers(0, 20), st.integers(0, 20)), st.tuples(*[st.floats(0, 1, exclude_max=True)] * 2))
 def test_corners_leave_the_window_inside(window: tuple[int, int], room: tuple[int, int], place) -> None:
     outer = np.add([window], room)

@@ -1,0 +1,111 @@
+"""What binnet keeps in the user's cache: compiled kernels, stores of image folders, unpacked archives, downloads."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from binnet_datasets import cache_folder
+from binnet_datasets.sources import SOURCES
+from binnet_kernels import _cache as kernel_cache
+
+_HEX = "[0-9a-f]"
+_KERNELS = re.compile(rf"{_HEX}{{24}}/[\w.<>]+-{_HEX}{{16}}(\.bin|-\w+)")
+_STORES = re.compile(
+    rf".+-{_HEX}{{8}}-{_HEX}{{16}}\.h5|\..+-{_HEX}{{8}}-{_HEX}{{16}}\.h5\.\w+|\.{_HEX}{{8}}\.start\.part"
+)
+_ARCHIVES = re.compile(rf"\.?{_HEX}{{8}}-{_HEX}{{16}}\.tar(\.{_HEX}{{8}}\.part)?")
+
+
+@dataclass(frozen=True)
+class CachedFile:
+    """A file that binnet wrote into the cache.
+
+    Attributes
+    ----------
+    kind : str
+        One of :func:`kinds`.
+    path : Path
+    bytes : int
+    """
+
+    kind: str
+    path: Path
+    bytes: int
+
+
+def kinds() -> dict[str, Path]:
+    """The kinds of cached files, and the folder of each."""
+    data = cache_folder()
+    return {
+        "kernels": kernel_cache.root(),
+        "stores": data / "stores",
+        "archives": data / "archives",
+        "downloads": data,
+    }
+
+
+def cached_files(kind: str) -> list[CachedFile]:
+    """The files of a kind, by name: only those whose names are such as binnet gives them, and no links.
+
+    Raises
+    ------
+    OSError
+        When a folder of the cache cannot be read.
+    """
+    folder = kinds()[kind]
+    depth = 2 if kind in ("kernels", "downloads") else 1
+    found = [
+        (path, size) for path, size in _files(folder, depth) if _is_ours(kind, path.relative_to(folder).as_posix())
+    ]
+    return [CachedFile(kind, path, size) for path, size in sorted(found)]
+
+
+def delete(file: CachedFile) -> bool:
+    """Delete a cached file, and its folder when nothing else is in it; tells whether the file was there.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be deleted.
+    """
+    try:
+        file.path.unlink()
+    except FileNotFoundError:  # another process was faster
+        return False
+    if file.kind in ("kernels", "downloads"):
+        with suppress(OSError):  # not empty yet
+            file.path.parent.rmdir()
+    return True
+
+
+def _files(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
+    """Plain files in a folder and so many levels below it, with their sizes; links lead nowhere."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield Path(entry.path), status.st_size
+        elif stat.S_ISDIR(status.st_mode) and depth > 1:
+            yield from _files(Path(entry.path), depth - 1)
+
+
+def _is_ours(kind: str, name: str) -> bool:
+    """Whether a file below the folder of a kind has a name that binnet gives."""
+    if kind == "downloads":
+        folder, _, file = name.partition("/")
+        names = {remote.name for remote in SOURCES[folder].files} if folder in SOURCES else set()
+        return file in names or re.sub(rf"\.{_HEX}{{8}}\.part$", "", file) in names
+    pattern = {"kernels": _KERNELS, "stores": _STORES, "archives": _ARCHIVES}[kind]
+    return pattern.fullmatch(name) is not None

@@ -1,0 +1,60 @@
+"""``binnet cache``: what is listed and deleted, and what never is."""
+
+import json
+import os
+
+import pytest
+
+KERNEL = "0123456789abcdef01234567/binnet_kernels.bits._pack-0123456789abcdef.bin"
+OURS = {
+    "kernels": KERNEL,
+    "stores": "stores/photos-0123abcd-0123456789abcdef.h5",
+    "archives": "archives/0123abcd-0123456789abcdef.tar",
+    "downloads": "mnist/t10k-labels-idx1-ubyte.gz",
+}
+OTHERS = ("stores/mine.h5", "mnist/notes.txt", "thesis.h5", "archives/photos.tar", "photos/a-0123abcd.h5")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Files of binnet and of others side by side; links that lead out."""
+    monkeypatch.setenv("BINNET_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "cache"))
+    for name in (*OURS.values(), *OTHERS):
+        (tmp_path / "cache" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cache" / name).write_bytes(bytes(1000))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / KERNEL.partition("/")[2]).write_bytes(b"x")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "cache" / ("f" * 24))
+    os.symlink(tmp_path / "elsewhere" / "x", tmp_path / "cache" / "stores" / "a-01234567-0123456789abcdef.h5")
+    return tmp_path / "cache"
+
+
+def test_list(cache, say):
+    code, text, _ = say("cache", "--json")
+    found = json.loads(text)
+    assert code == 0
+    assert {kind: row["files"] for kind, row in found.items()} == {k: [str(cache / v)] for k, v in OURS.items()}
+    assert all(row["bytes"] == 1000 for row in found.values())
+    code, text, _ = say("cache", "list", "stores")
+    assert (code, text.splitlines()[1].split()) == (0, ["stores", "1", "0.0", "MB", str(cache / "stores")])
+
+
+def test_clear_deletes_what_binnet_wrote_and_nothing_else(cache, tmp_path, say):
+    assert say("cache", "clear", "stores")[0] == 0
+    assert not (cache / OURS["stores"]).exists()
+    assert (cache / KERNEL).exists()
+    code, text, _ = say("cache", "clear", "--json")
+    assert (code, [len(row["files"]) for row in json.loads(text).values()]) == (0, [1, 0, 1, 1])
+    assert not any((cache / name).exists() for name in OURS.values())
+    assert not (cache / KERNEL).parent.exists()
+    assert all((cache / name).exists() for name in OTHERS)
+    assert (tmp_path / "elsewhere" / KERNEL.partition("/")[2]).exists()
+    assert (cache / ("f" * 24)).is_symlink()
+
+
+def test_an_empty_cache(tmp_path, monkeypatch, say):
+    monkeypatch.setenv("BINNET_DATA", str(tmp_path / "none"))
+    monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "none"))
+    assert say("cache", "clear")[0] == 0
+    assert say("cache", "burn")[0] == 2
