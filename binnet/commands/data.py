@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import binnet_datasets
+from binnet_datasets.classes import about_unused
 
 from ..console import Console
 from ..loading import images_done
@@ -23,8 +24,8 @@ HELP = "build image stores, the data to train on, and look into them"
 _SHOWN = 20  # rows of a list at most
 _VAL = (
     "validation images, where the source has none or others are wanted: a share of the training images of each class "
-    "to hold out (such as 0.1, the default without any), a folder or tar of them, or the file with their classes when "
-    "they lie in one flat folder (val_annotations.txt, LOC_val_solution.csv, or "
+    "to hold out (such as 0.1, the default without any), a folder or archive of them, or the file with their classes "
+    "when they lie in one flat folder (val_annotations.txt, LOC_val_solution.csv, or "
     "ILSVRC2012_validation_ground_truth.txt beside meta.mat); may be given twice, for images and classes"
 )
 
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text, add, do in (
         (
             "build",
-            "make a store of the images in a folder or tar; go on with a build that was stopped",
+            "make a store of the images in a folder or archive; go on with a build that was stopped",
             _add_build,
             _build,
         ),
@@ -55,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
     source = (
-        "folder or uncompressed tar: train/CLASS/... with val/CLASS/... or a flat val, as ImageNet and Tiny-ImageNet "
-        "have it, or a folder for each class; a tar of tars is read as it is"
+        "folder, zip or tar, compressed or not: train/CLASS/... with val/CLASS/... or a flat val, as ImageNet and "
+        "Tiny-ImageNet have it, or a folder for each class; a tar of tars is read as it is"
     )
     parser.add_argument("source", metavar="SOURCE", help=source)
     parser.add_argument("out", metavar="OUT.h5", help="the store")
@@ -64,6 +65,8 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", metavar="N|LIST|FILE", help=classes)
     parser.add_argument("--per-class", type=int, metavar="M", help="images of each class at most, the first by name")
     parser.add_argument("--val", action="append", default=[], metavar="SHARE|PATH", help=_VAL)
+    layout = "whether folders such as train and val are splits or classes, where both are possible (default: find out)"
+    parser.add_argument("--layout", choices=("splits", "classes"), help=layout)
     size = "short side of the stored images, pixels (default: the usual one of the source, at most 256)"
     parser.add_argument("--size", type=int, metavar="N", help=size)
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1 for grey, 3 for colour (default: 3)")
@@ -82,7 +85,13 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 def _build(arguments: argparse.Namespace, console: Console) -> int:
     a, start = arguments, time.monotonic()
     wanted = binnet_datasets.BuildOptions(
-        size=a.size, channels=a.channels, classes=a.classes, per_class=a.per_class, val=tuple(a.val), seed=a.seed
+        size=a.size,
+        channels=a.channels,
+        classes=a.classes,
+        per_class=a.per_class,
+        val=tuple(a.val),
+        seed=a.seed,
+        layout=a.layout,
     )
     with images_done(console) as done:
         report = binnet_datasets.build_store(
@@ -180,6 +189,8 @@ def _say_info(path: str, store: Store, console: Console) -> None:
     if data.num_classes > _SHOWN:
         console.say(f"and {data.num_classes - _SHOWN:,} more; --json names all")
     _say_corrupt(store.description["corrupt"], console)
+    for sentence in about_unused((name, reason) for name, reason in store.description.get("unused", ())):
+        console.say(sentence)
 
 
 def _span(ends: list[int]) -> str:

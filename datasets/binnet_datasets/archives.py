@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import bz2
-import calendar
-import gzip
 import hashlib
-import lzma
-import shutil
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
 
 from .errors import DataError
-from .files import replacing, why
 
 ENDINGS = (".tar", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.GzipFile,
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-}
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"PK\x03\x04", b"PK\x05\x06")  # gzip, bzip2, xz, zip, empty zip
 _OTHERS = {
     b"\x28\xb5\x2f\xfd": "a zstd file; unzstd",
     b"7z\xbc\xaf\x27\x1c": "a 7z file; unpack",
     b"Rar!\x1a\x07": "a RAR file; unpack",
 }
-_PIECE = 1 << 20
-_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, ValueError)
 
 
 def is_archive(name: str | Path) -> bool:
@@ -67,12 +48,13 @@ def plain_tar(path: Path, cache: Path | None = None) -> Path:
     for magic, what in _OTHERS.items():
         if start.startswith(magic):
             raise DataError(f"expected a folder of images, a tar or a zip, but {path} is {what} it first")
-    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
-    if opener is None and not start.startswith(_ZIP):
+    if not start.startswith(_COMPRESSED):
         return path
     target, older = _place(path, cache)
     if not target.exists():
-        _unpack(path, target, opener)
+        from .unpack import unpack
+
+        unpack(path, target)
         for old in older:
             with suppress(OSError):
                 old.unlink()
@@ -88,88 +70,3 @@ def _place(path: Path, cache: Path | None) -> tuple[Path, list[Path]]:
     key = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
     folder = (cache_folder() if cache is None else Path(cache)) / "archives"
     return folder / f"{where}-{key}.tar", list(folder.glob(f"{where}-*.tar"))
-
-
-def _unpack(path: Path, target: Path, opener: Callable[[Path], Any] | None) -> None:
-    """Write the tar; nothing is left of it when that fails."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        room = int(0.95 * shutil.disk_usage(target.parent).free)
-        with replacing(target) as part, part.open("wb") as out:
-            if opener is None:
-                _from_zip(path, out, room)
-            else:
-                with opener(path) as stream:
-                    _copy(path, stream, out, room)
-    except DataError:
-        raise
-    except NotImplementedError as error:
-        raise DataError(f"expected a zip of deflated files at {path}, but {error}; unpack it first") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise DataError(f"cannot unpack {path} into {target.parent}: {why(error)}") from error
-        raise _damaged(path, error) from error
-    except _DAMAGED as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"expected a whole archive at {path}, but it is damaged: {error}")
-
-
-def _copy(path: Path, stream: IO[bytes], out: IO[bytes], room: int) -> None:
-    """Decompress a stream, at most as much as there is room for."""
-    while piece := stream.read(_PIECE):
-        room -= len(piece)
-        if room < 0:
-            raise _too_large(path)
-        out.write(piece)
-
-
-def _too_large(path: Path) -> DataError:
-    return DataError(f"expected room for all of {path} unpacked, but the disk of the cache has too little left")
-
-
-def _from_zip(path: Path, out: IO[bytes], room: int) -> None:
-    """Write the files of a zip, whose checksums are compared, as a tar."""
-    with zipfile.ZipFile(path) as archive, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        infos = archive.infolist()
-        if sum(info.file_size + 3 * 512 for info in infos) > room:
-            raise _too_large(path)
-        for info in infos:
-            if info.flag_bits & 1:
-                raise DataError(f"expected a zip without a password at {path}, but {info.filename} is encrypted")
-            entry = tarfile.TarInfo(_zip_name(info))
-            entry.mtime = _seconds(info)
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if entry.name.endswith(("/", "\\")):
-                entry.type = tarfile.DIRTYPE
-                tar.addfile(entry)
-            elif kind == stat.S_IFLNK:
-                entry.type, entry.linkname = tarfile.SYMTYPE, archive.read(info).decode("utf-8", "surrogateescape")
-                tar.addfile(entry)
-            elif kind in (0, stat.S_IFREG):
-                entry.size = info.file_size
-                with archive.open(info) as stream:
-                    tar.addfile(entry, stream)
-            else:
-                entry.type = tarfile.FIFOTYPE
-                tar.addfile(entry)
-
-
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The name of a file in a zip: macOS and older programs write UTF-8 without saying so."""
-    if info.flag_bits & 0x800:
-        return info.filename
-    try:
-        return info.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return info.filename
-
-
-def _seconds(info: zipfile.ZipInfo) -> int:
-    """When a file was changed, in seconds; 0 for a date that is none."""
-    try:
-        return calendar.timegm((*info.date_time, 0, 0, 0))
-    except ValueError:
-        return 0

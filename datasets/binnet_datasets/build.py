@@ -253,7 +253,7 @@ class _Build:
         fixed = {
             name: getattr(plan, name) for name in ("name", "class_ids", "class_names", "channels", "short_side", "key")
         }
-        return {**fixed, "mean": mean.tolist(), "std": std.tolist(), "corrupt": self.corrupt}
+        return {**fixed, "mean": mean.tolist(), "std": std.tolist(), "corrupt": self.corrupt, "unused": plan.unused}
 
 
 def _decode(entry: Entry, plan: Plan) -> tuple[Record, Pixels | None]:

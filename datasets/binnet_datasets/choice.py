@@ -26,7 +26,8 @@ def training(layout: Layout, source: Path) -> tuple[str, list[Entry]]:
     classes = {entry.class_id for entry in train}
     if len(classes) < 2:
         got = f"only {classes.pop()!r}" if classes else "images that lie in no class folder"
-        raise DataError(f"expected a folder for each class, at least two, in {source}, but got {got}")
+        hint = "; --layout classes takes the folders of the splits as classes" if len(layout.splits) > 1 else ""
+        raise DataError(f"expected a folder for each class, at least two, in {source}, but got {got}{hint}")
     return kind, train
 
 

@@ -32,7 +32,7 @@ def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[s
     """
     if classes is None:
         return tuple(there)
-    if classes.isdecimal() and classes not in there:
+    if classes.isdecimal():
         wanted = int(classes)
         if not least <= wanted <= len(there):
             raise DataError(
@@ -80,15 +80,13 @@ def first(entries: list[Entry], wanted: int | None) -> list[Entry]:
 
 
 def names_of(ids: tuple[str, ...], members: Mapping[str, Member], source: Path) -> tuple[str, ...]:
-    """Names of classes from the files that come with ImageNet, in the source, or beside it when they fit its ids."""
+    """Names of classes from a file as ImageNet has it, in the source or beside it, when it fits the ids."""
     found = label_files.find(members, label_files.NAME_FILES)
     member = members[found] if found else label_files.beside(source, label_files.NAME_FILES)
     if member is None:
         return ids
-    text = label_files.read_text(member, strict=False)
-    if found is None and not label_files.names_most(ids, text):
-        return ids
-    return label_files.class_names(ids, text)
+    text = label_files.read_text(member)
+    return label_files.class_names(ids, text) if label_files.names_most(ids, text) else ids
 
 
 def count(entries: Iterable[Entry], ids: Sequence[str]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 # Named, because Pillow also has readers that start other programs (EPS runs Ghostscript).
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
 LONGEST = 4  # times the short side that is stored, so that a panorama does not take gigabytes
 MAX_PIXELS = 1 << 26  # 67 megapixels, more than any camera's photograph and 200 MB when decoded
 
@@ -35,7 +36,7 @@ def read_image(
 
     Parameters
     ----------
-    path : a PNG, JPEG, BMP, GIF (first frame), PPM or WebP file, or its contents
+    path : a PNG, JPEG, BMP, GIF or TIFF (first frame), PPM, WebP, AVIF or JPEG 2000 file, or its contents
     image_size : height and width, or one number for both
     channels : 1 (grey) or 3 (RGB)
     where : what messages call it; None for the file's name
@@ -98,7 +99,7 @@ def decode(source: Path | BytesIO, where: object, mode: str, least: int | None =
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with Image.open(source, formats=_formats()) as image:
             _check_pixels(where, *image.size)
             if least is not None:
                 image.draft(None, (least, least))
@@ -117,12 +118,21 @@ def decode(source: Path | BytesIO, where: object, mode: str, least: int | None =
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow can read."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def header_size(read: Callable[[], bytes]) -> tuple[int, int] | None:
     """Short and long side of an image, from its header; None when it cannot be read."""
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(read()), formats=FORMATS) as image:
+        with Image.open(BytesIO(read()), formats=_formats()) as image:
             return min(image.size), max(image.size)
     except Exception:  # as in `decode`
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -39,24 +40,28 @@ def whole_file(path: Path) -> Member:
     return Member(str(path), 0, status.st_size, status.st_mtime_ns)
 
 
-def read_text(member: Member, strict: bool = True) -> str:
-    """Read a text file in UTF-8; raises DataError. With ``strict`` False a file in another code is read as Latin-1."""
+def read_text(member: Member) -> str:
+    """Read a text file in UTF-8, in UTF-16 when it says so, else in Latin-1; raises DataError."""
     try:
         content = member.read()
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            if strict:
-                raise
-            return content.decode("latin-1")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DataError(f"expected a text file at {member.path}, but reading it failed: {error}") from error
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def names_most(ids: Sequence[str], text: str) -> bool:
     """Tell whether a file of names has a line for more than half of these classes."""
-    there = {line.split(None, 1)[0] for line in text.splitlines() if line.strip()}
+    there = {_named(line)[0] for line in text.splitlines() if line.strip()}
     return 2 * sum(i in there for i in ids) > len(ids)
+
+
+def _named(line: str) -> list[str]:
+    """An id and the names after it, with a tab between or, without any tab, spaces."""
+    return [part.strip() for part in line.split("\t" if "\t" in line else None, 1)]
 
 
 def class_names(ids: Sequence[str], text: str) -> tuple[str, ...]:
@@ -65,7 +70,7 @@ def class_names(ids: Sequence[str], text: str) -> tuple[str, ...]:
     The first synonym is the name; classes that would share a name (ImageNet has two cranes) get all of their synonyms,
     and their id too when that is not enough. An id without a line is its own name.
     """
-    lines = (line.split(None, 1) for line in text.splitlines())
+    lines = (_named(line) for line in text.splitlines())
     wanted = set(ids)
     synonyms = {pair[0]: pair[1].strip() for pair in lines if len(pair) == 2 and pair[0] in wanted}
     long = [synonyms.get(i, i) for i in ids]

@@ -85,13 +85,17 @@ def find_layout(members: Members, where: object, layout: str | None = None) -> L
     folders = find_splits(tree, where, layout)
     splits = {kind: _entries(images, tree, folder) for kind, folder in folders.items()}
     used = {entry.name for own in splits.values() for entry in own}
-    unused = members.unused + [
-        (name, _reason(name, folders)) for name in members if name not in used and last(name) not in _LABELS
-    ]
+    unused = left_out(members, used, folders)
     for kind in ("", "train"):
         if kind in folders and splits[kind] and splits[kind][0].class_id:
             _check_empty(members, unused, {e.name for e in splits[kind]}, tree.descend(folders[kind]), where)
     return Layout(splits, folders, unused)
+
+
+def left_out(members: Members, used: set[str], folders: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Name and reason of each file that is neither used nor a file of labels; ``folders`` are those of the splits."""
+    others = (name for name in members if name not in used and last(name) not in _LABELS)
+    return members.unused + [(name, _reason(name, folders)) for name in others]
 
 
 def images_of(members: Members, where: object, what: str) -> dict[str, Member]:

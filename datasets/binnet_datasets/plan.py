@@ -15,7 +15,7 @@ from .choice import beside_training, left, to_evaluate, training
 from .classes import about_classes, about_unused, choose, count, first, names_of, shortened
 from .errors import DataError
 from .image import LONGEST, decoding_quietly, header_size
-from .layouts import Entry, Layout, find_layout
+from .layouts import Entry, Layout, find_layout, left_out
 from .members import Members, list_members
 from .sources import SOURCES
 from .splits import LAYOUTS
@@ -109,7 +109,7 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
     val, more = _validation(layout, kind, options, members, source)
     unused = layout.unused + left(layout, [kind], {entry.name for entry in val} if more is members else set())
     if more is not members:
-        unused = unused + more.unused
+        unused = unused + left_out(more, {entry.name for entry in val}, {})
     train, val = first(_of_classes(train, ids), options.per_class), _of_classes(val, ids)
     seen = train
     notes: tuple[str, ...] = ()

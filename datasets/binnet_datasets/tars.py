@@ -6,13 +6,15 @@ import io
 import os
 import posixpath
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from .errors import DataError
+
+if TYPE_CHECKING:
+    import tarfile
 
 _DEPTH = 2  # tars within each other: a tar of tars, and that in a folder
 _BLOCK = 512
@@ -143,6 +145,8 @@ class _Tar:
 
     def _headers(self, start: int, size: int) -> Iterator[tarfile.TarInfo]:
         """Every header of a tar; DataError unless all are right up to the end of the archive."""
+        import tarfile
+
         try:
             with tarfile.open(fileobj=_Window(self._file, start, size), mode="r:") as archive:
                 while (info := archive.next()) is not None:

@@ -64,8 +64,11 @@ def test_build_and_info(photos, tmp_path, say):
     out = tmp_path / "out.h5"
     code, text, err = say("data", "build", photos, out, "--size", 12)
     assert (code, err) == (0, "")
-    assert text.splitlines()[0] == "held 3 of the 30 training images out for validation (10%)"
-    assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", text.splitlines()[-1])
+    held, about, few, done = text.splitlines()
+    assert held == "held 3 of the 30 training images out for validation (10%)"
+    assert about == "3 classes (training + validation images): cat 9 + 1, dog 9 + 1, owl 9 + 1"
+    assert few.startswith("some classes have fewer than 5 validation images")
+    assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", done)
     code, text, _ = say("data", "build", photos, out, "--size", 12)
     assert code == 0
     assert text.splitlines()[-1] == f"{out} is there already, with the same 27 training and 3 validation images"
@@ -82,11 +85,19 @@ def test_json_is_all_there_is_on_stdout(photos, tmp_path, say):
     out = tmp_path / "out.h5"
     code, text, err = say("data", "build", photos, out, "--json", "--val", 0.2, "--classes", 2, "--per-class", 5)
     figures = json.loads(text)
-    assert (code, figures["train"], figures["val"], figures["corrupt"], figures["fresh"]) == (0, 7, 3, [], True)
-    assert "held 3 of the 10" in err
+    assert (code, figures["train"], figures["val"], figures["corrupt"], figures["fresh"]) == (
+        0,
+        10 - figures["val"],
+        figures["val"],
+        [],
+        True,
+    )
+    assert f"held {figures['val']} of the 10" in err
     code, text, _ = say("data", "info", out, "--json", "--check")
     figures = json.loads(text)
-    assert figures["train"] == {"images": 7, "rows": [24, 24], "columns": [24, 24], "images_of_class": [3, 4]}
+    counts = figures["train"].pop("images_of_class")
+    assert figures["train"] == {"images": sum(counts), "rows": [24, 24], "columns": [24, 24]}
+    assert (len(counts), sum(counts)) == (2, 10 - figures["val"]["images"])
     assert (figures["class_names"], figures["damaged"], figures["channels"]) == (["cat", "dog"], [], 3)
 
 

@@ -106,7 +106,7 @@ def test_links_devices_and_folders(tmp_path: Path) -> None:
 
 
 def test_old_zips_have_names_in_utf8_without_saying_so() -> None:
-    from binnet_datasets.archives import _zip_name
+    from binnet_datasets.unpack import _zip_name
 
     info = zipfile.ZipInfo("caf\u00e9".encode().decode("cp437"))
     assert _zip_name(info) == "caf\u00e9"

@@ -143,6 +143,30 @@ def test_the_store_follows_from_the_sources_alone(source: Path, imagenet, tmp_pa
     assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "1.h5").read_bytes()
 
 
+@pytest.mark.parametrize(("format", "ending"), [("TIFF", "tif"), ("AVIF", "avif"), ("JPEG2000", "jp2")])
+def test_formats_beyond_the_usual(tmp_path: Path, write, format: str, ending: str) -> None:
+    Image.init()
+    if format not in Image.SAVE:
+        pytest.skip(f"Pillow cannot write {format}")
+    files = {}
+    for i in range(4):
+        file = io.BytesIO()
+        Image.fromarray(np.full((8, 8, 3), 60 * i, np.uint8)).save(file, format)
+        files[f"{'ab'[i % 2]}/{i}.{ending}"] = file.getvalue()
+    build_store(write(tmp_path / "s", files), tmp_path / "out.h5")
+    store = read_store(tmp_path / "out.h5")
+    for part in (store.train, store.val):
+        for name, image in zip(part.names, part, strict=True):
+            assert np.abs(image.astype(int) - 60 * int(name[2])).max() <= 4
+
+
+def test_what_is_not_used_is_in_the_store(source: Path, tmp_path: Path) -> None:
+    (source / "train" / "n01" / "x.heic").write_bytes(b"")
+    build_store(source, tmp_path / "out.h5")
+    reason = "HEIC, which cannot be read: convert it to JPEG"
+    assert read_store(tmp_path / "out.h5").description["unused"] == [["train/n01/x.heic", reason]]
+
+
 def test_building_again_changes_nothing(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.h5"
     build_store(source, out)

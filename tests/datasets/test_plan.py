@@ -200,6 +200,10 @@ def test_names_beside_the_source_count_when_they_fit(tmp_path: Path, imagenet, w
     assert plan(source).class_names == ("n01", "n02", "n03")
     (tmp_path / "words.txt").write_bytes(names.replace(b"goldfish", b"poisson dor\xe9"))  # Latin-1
     assert plan(source).class_names == ("poisson doré", "crane, bird", "crane, machine")
+    (tmp_path / "words.txt").write_text(names.decode(), "utf-16")
+    assert plan(source).class_names == ("goldfish", "crane, bird", "crane, machine")
+    (source / "words.txt").write_text("n01 is the class I like best\n")
+    assert plan(source).class_names == ("n01", "n02", "n03")
 
 
 def test_all_that_is_not_used_is_counted(tmp_path: Path, picture, write) -> None:
@@ -404,3 +408,14 @@ def test_bad_sources(tmp_path: Path, write, files: dict[str, bytes], message: st
     (tmp_path / "source").mkdir()
     with pytest.raises(DataError, match=message):
         plan(write(tmp_path / "source", files))
+
+
+def test_what_is_not_used_of_other_validation_images_is_counted(tmp_path: Path, imagenet, write) -> None:
+    train = write(tmp_path / "a", {n: c for n, c in imagenet.items() if n.startswith("train/")})
+    val = {n: c for n, c in imagenet.items() if n.startswith("val/")}
+    write(tmp_path / "b", val | {"val/n01/x.heic": b"", "val/stray.png": b""})
+    found = plan(train, val=(str(tmp_path / "b"),))
+    assert found.unused == (
+        ("val/n01/x.heic", "HEIC, which cannot be read: convert it to JPEG"),
+        ("val/stray.png", "an image that lies in no class folder"),
+    )

@@ -86,6 +86,7 @@ def test_what_can_be_read_both_ways_is_refused(make) -> None:
         (("val/a", "val/b", "test/a", "test/b"), "training images .* but val and test are named as other splits"),
         (("a/train", "a/test", "b/train", "b/test"), "class folders .* but 'a' holds train, test"),
         (("train1/a", "train1/b", "train2/a", "train2/b"), "one folder of train images .* but got train1, train2"),
+        (("training", "testing"), "lie in no class folder; --layout classes takes the folders of the splits"),
         (("data/train/a", "data/val/a", "previews"), "class folders .* but 'data' holds train, val"),
     ],
 )
