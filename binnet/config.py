@@ -19,7 +19,7 @@ OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
 CLASS_WEIGHTS = ("none", "balanced")
 _SMALL = 64  # pixels
-_OF_PHOTOS = ("val", "classes", "max_corrupt")  # options of images of one's own
+_OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of images of one's own
 
 
 class ConfigError(ValueError):
@@ -68,6 +68,11 @@ class TrainConfig:
     )
     classes: str | None = _option(
         None, "classes of data: the first N, ids with commas between, or a text file of ids", metavar="N|LIST|FILE"
+    )
+    layout: str | None = _option(
+        None,
+        "how the folders of data are read where train or val may be a class: as splits, or as classes",
+        ("splits", "classes"),
     )
     max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
     model: str | None = _option(
@@ -161,9 +166,10 @@ class TrainConfig:
 
     def build_options(self) -> binnet_datasets.BuildOptions | None:
         """How a store of ``data`` is built; None when no option says anything about it."""
-        if self.val is None and self.classes is None:
+        if (self.val, self.classes, self.layout) == (None, None, None):
             return None
-        return binnet_datasets.BuildOptions(classes=self.classes, val=() if self.val is None else (self.val,))
+        val = () if self.val is None else (self.val,)
+        return binnet_datasets.BuildOptions(classes=self.classes, val=val, layout=self.layout)
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""

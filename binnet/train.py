@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import binnet_datasets
+
 from . import checkpoint, loading, packed, tensorboard
 from .build import few_images
 from .config import ConfigError, TrainConfig
@@ -151,8 +153,9 @@ def _introduce(training: Training, resume: bool) -> None:
     said = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
     changed = [f"{name} {_shown(value)}" for name, value in c.changed().items() if name not in said]
     training.say(f"options: {', '.join(changed) if changed else 'the defaults'}")
-    for note in few_images(d):
-        training.say(note)
+    if c.data is None or binnet_datasets.is_store(c.data):  # a folder of images has been described when it was read
+        for note in few_images(d):
+            training.say(note)
     if not c.lr:
         training.say("warning: with a learning rate of 0 no weight will change")
     if compiled_code_is_missing():

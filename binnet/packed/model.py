@@ -19,6 +19,7 @@ from ..nn import init
 from ..storage import PACKED, Array, StorageError
 from .convert import check_unedited, flat, to_steps
 from .engine import Engine, Timing, outline_of
+from .predict import predict
 from .real import dtype_in_file, rounded
 from .steps import Add, Step, with_weights
 
@@ -66,6 +67,31 @@ class PackedModel:
         if len(images):
             return self._engine(images)
         return np.zeros((0, self.spec.num_classes), np.float32)
+
+    def predict(self, images: Any, top: int = 5) -> Any:
+        """The most probable classes of an image, or of several.
+
+        Parameters
+        ----------
+        images
+            An image file, or an array (H, W, C) as the model takes it; or a list of files, or an array (N, H, W, C).
+            Files of any size are prepared as the images that the model was trained on.
+        top
+            How many classes to name, at least 1.
+
+        Returns
+        -------
+        list of (class name, probability)
+            Best first; a list of such lists for several images. A class without a name has its number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As when the model is called, and when the normalisation is unknown.
+        binnet_datasets.DataError
+            When a file cannot be read.
+        """
+        return predict(self, images, top)
 
     def profile(self, x: Any) -> list[Timing]:
         """The time and GMAC/s of each fused step on normalised images (N, H, W, C), N at least 1, run once.

@@ -17,6 +17,7 @@ OTHERS = {
     "data": "some/where",
     "val": "0.25",
     "classes": "5",
+    "layout": "splits",
     "max_corrupt": 0.5,
     "model": "nin",
     "binarize": "bnn",
