@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,11 +13,10 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from .tensor import LateGradient, Tensor
+from .watch import Memory, Watch
 
 Grad = Float | LateGradient | None
 Grads = Grad | tuple[Grad, ...]
-
-_SAMPLED = 64  # values of an array that are compared
 
 _clock = itertools.count()
 _state = threading.local()
@@ -38,34 +36,6 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _state.enabled = before
-
-
-class Watched:
-    """An array that a gradient depends on, with a sample of its values from the forward pass.
-
-    NumPy does not count changes of an array, so up to 64 values, evenly spaced, are compared before the backward pass.
-    That finds an update of the whole array, and any change of an array of 64 values or fewer. Comparing all values
-    would cost another pass over weights and maps.
-    """
-
-    __slots__ = ("_array", "_sample")
-
-    def __init__(self, array: Float) -> None:
-        self._array, self._sample = weakref.ref(array), _sample(array)
-
-    def check(self, what: str) -> None:
-        """RuntimeError that names ``what`` when the array is still there and its sample has changed."""
-        array = self._array()
-        if array is not None and _sample(array) != self._sample:
-            raise RuntimeError(
-                f"{what} was changed in place after the forward pass, so that its gradient can no longer be computed; "
-                "call backward() before changing it, or change a copy"
-            )
-
-
-def _sample(array: Float) -> bytes:
-    flat = array.reshape(-1)  # a copy only of the few arrays that are not contiguous
-    return flat[:: max(1, -(-flat.size // _SAMPLED))].tobytes()
 
 
 class Context:
@@ -106,7 +76,8 @@ class Node:
     """One recorded call: the function, its context, and what wants the gradients of its inputs.
 
     ``inputs[i]`` receives the i-th gradient: a leaf Tensor, the producing Node (whose array is not kept alive by this),
-    or None for an input without a gradient. ``shape`` is that of the result, ``arrays`` are what it was computed from.
+    or None for an input without a gradient. ``shape`` is that of the result. ``watches`` are on the arrays that the
+    backward pass may read, with a name for each.
     """
 
     def __init__(
@@ -115,17 +86,17 @@ class Node:
         ctx: Context,
         inputs: tuple[Tensor | Node | None, ...],
         shape: tuple[int, ...],
-        arrays: Iterable[Float] = (),
+        watches: Iterable[tuple[str, Watch]] = (),
     ) -> None:
         self.function, self.ctx, self.inputs, self.shape = function, ctx, inputs, shape
-        self._watched = tuple(map(Watched, arrays))
+        self._watches = tuple(watches)
         self.order = next(_clock)  # an input is always older than what is made from it
         self.freed = False
 
     def backward(self, grad: Float, owned: bool) -> tuple[Grad, ...]:
         """Gradients of the inputs, checked for number and shape; ``owned``: nobody else reads ``grad``."""
-        for array in self._watched:
-            array.check(f"an input of {self.function.__name__}")
+        for what, watch in self._watches:
+            watch.check(what)
         self.ctx.owns_grad = owned
         grads = self.function.backward(self.ctx, grad)
         grads = grads if isinstance(grads, tuple) else (grads,)
@@ -140,7 +111,7 @@ class Node:
     def free(self) -> None:
         """Drop saved arrays and the way further back, so that memory falls while the sweep goes on."""
         self.ctx.free()
-        self.inputs = self._watched = ()
+        self.inputs = self._watches = ()
         self.freed = True
 
 
@@ -176,14 +147,27 @@ class Function:
         """
         recording = is_grad_enabled()
         ctx = Context(tuple(recording and isinstance(i, Tensor) and i.requires_grad for i in inputs))
-        arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
+        arrays = [i.array if isinstance(i, Tensor) else i for i in inputs]
         result = cls.forward(ctx, *arrays, **options)
+        memories = [_memory(i) for i in inputs]
         out = Tensor(result, requires_grad=any(ctx.needs_grad))
+        shared = (m for m, a in zip(memories, arrays, strict=True) if m and np.may_share_memory(a, result))
+        out.memory = next(shared, None) or Memory(exposed=False)  # a view lies in the memory of its input
         if out.requires_grad:
             wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
-            tensors = [a for i, a in zip(inputs, arrays, strict=True) if isinstance(i, Tensor)]
-            out.node = Node(cls, ctx, tuple(wanted), out.shape, tensors)
+            name = cls.__name__
+            watches = [(f"an input of {name}", m.watch(a)) for m, a in zip(memories, arrays, strict=True) if m]
+            if any(value is result for value in ctx.saved):
+                watches.append((f"the result of {name}", out.memory.watch(out.array)))
+            out.node = Node(cls, ctx, tuple(wanted), out.shape, watches)
         return out
+
+
+def _memory(value: Any) -> Memory | None:
+    """That of a tensor or of a plain array, which its owner may change."""
+    if isinstance(value, Tensor):
+        return value.memory
+    return Memory(exposed=True) if isinstance(value, np.ndarray) else None
 
 
 def backward(root: Tensor, grad: Any = None) -> None:
@@ -198,10 +182,10 @@ def backward(root: Tensor, grad: Any = None) -> None:
 
 def _start(root: Tensor, grad: Any) -> Float:
     if grad is None:
-        if root.data.size != 1:
+        if root.array.size != 1:
             raise ValueError(f"backward() without grad needs a tensor of one element, got shape {root.shape}")
         return np.ones(root.shape, np.float32)
-    start = np.asarray(grad.data if isinstance(grad, Tensor) else grad, np.float32)
+    start = np.asarray(grad.array if isinstance(grad, Tensor) else grad, np.float32)
     if start.shape != root.shape:
         raise ValueError(f"grad must have the shape of the tensor, {root.shape}, got {start.shape}")
     return start

@@ -110,7 +110,7 @@ def watch(network: Network, images: int) -> Iterator[dict[str, Inputs]]:
 def _counting(forward: Callable[[Tensor], Tensor], inputs: Inputs, every: int) -> Callable[[Tensor], Tensor]:
     def counting(x: Tensor) -> Tensor:
         y = forward(x)
-        inputs.add(x.data[::every])
+        inputs.add(x.array[::every])
         return y
 
     return counting
@@ -128,7 +128,7 @@ def measure(network: Network, seen: Mapping[str, Inputs], before: Signs) -> tupl
     """
     now, layers, counts = signs(network), {}, []
     for path, layer in binary_layers(network).items():
-        weight, dead = layer.weight.data, seen[path].dead()
+        weight, dead = layer.weight.array, seen[path].dead()
         flipped = int(np.bitwise_count(now[path] ^ before[path]).sum())
         clipped = int(np.count_nonzero(np.abs(weight) >= 1))
         counts.append(((flipped, weight.size), (clipped, weight.size), dead))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Keys = npt.NDArray[np.uint64]
+_LARGEST = float(np.finfo(np.float32).max)
 MOST_KEYS = 50_000  # of training images in a packed model, 400 kB; more would be larger than its weights
 
 
@@ -64,7 +65,8 @@ class DataInfo:
     Raises
     ------
     ValueError
-        On construction, when a field is not that: numbers that are not finite, a deviation of 0.
+        On construction, when a field is not that: numbers that are not finite in float32, a deviation of 0, what JSON
+        cannot hold.
     """
 
     dataset: str = ""
@@ -76,19 +78,31 @@ class DataInfo:
     trained_on: Keys = field(default_factory=lambda: np.zeros(0, np.uint64), compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(self.class_names))
-        if not all(isinstance(name, str) for name in self.class_names):
-            raise ValueError("the names of the classes must be words")
+        self._check_words()
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         for name in ("mean", "std"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise ValueError(f"mean and std must be one number each for each channel, got {self.mean} and {self.std}")
-        if self.std is not None and min(self.std, default=0) <= 0:
+        if self.std is not None and np.float32(min(self.std, default=0)) <= 0:
             raise ValueError(f"std must be above 0, got {self.std}")
         keys = np.asarray(self.trained_on)
         if keys.dtype != np.uint64 or keys.ndim != 1:
             raise ValueError(f"trained_on must be uint64 (n,), got {keys.dtype} {keys.shape}")
         object.__setattr__(self, "trained_on", np.unique(keys))
+
+    def _check_words(self) -> None:
+        """ValueError unless a file could hold everything but the numbers."""
+        if not isinstance(self.dataset, str):
+            raise ValueError(f"dataset must be a word, got {self.dataset!r}")
+        if isinstance(self.class_names, str) or not isinstance(self.class_names, Iterable):
+            raise ValueError(f"class_names must be a list of names, got {self.class_names!r}")
+        if not all(isinstance(name, str) for name in self.class_names):
+            raise ValueError("the names of the classes must be words")
+        if not isinstance(self.preprocessing, Preprocessing):
+            raise ValueError(f"preprocessing must be a Preprocessing, got {self.preprocessing!r}")
+        if not isinstance(self.provenance, dict) or not _is_json(self.provenance):
+            raise ValueError(f"provenance must be an object that JSON can hold, got {self.provenance!r}")
 
     def normalisation(self, what: object = "the model") -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and std; ValueError that names ``what``, such as the model's file, when they are unknown."""
@@ -146,7 +160,15 @@ def _numbers(name: str, values: Any) -> tuple[float, ...] | None:
     if values is None:
         return None
     found = np.atleast_1d(np.asarray(values)).tolist()
-    plain = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in found)
-    if not plain:
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= _LARGEST for v in found):
         raise ValueError(f"{name} must be one finite number for each channel, got {values!r}")
     return tuple(map(float, found))
+
+
+def _is_json(values: Any) -> bool:
+    """Whether it can be written as a model file's description is."""
+    try:
+        json.dumps(values, sort_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -152,13 +152,8 @@ class Training:
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
         mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
-        try:
-            with nullcontext() if self.profile is None else self.profile.step():
-                loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
-        except LayerError as error:
-            if isinstance(error.__cause__, NotFiniteError):
-                raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
-            raise
+        with self._finite(lr), nullcontext() if self.profile is None else self.profile.step():
+            loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
         self._judge(loss, lr)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)
@@ -175,6 +170,17 @@ class Training:
         p.high = p.high + 1 if loss > limit else 0
         if p.high >= _DIVERGED:
             raise self._diverged(f"the loss has been above {limit:.3g} for {p.high} batches at {where}")
+
+    @contextmanager
+    def _finite(self, lr: float) -> Iterator[None]:
+        """TrainingError with the place in the training when a layer refuses numbers that are not finite."""
+        try:
+            yield
+        except LayerError as error:
+            if not isinstance(error.__cause__, NotFiniteError):
+                raise
+            p = self.state.progress
+            raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
 
     def _diverged(self, what: str) -> TrainingError:
         self.folder.log(what)
@@ -196,7 +202,7 @@ class Training:
                 f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
             )
         start = time.perf_counter()
-        with health.watch(network.eval(), len(self.dataset.test)) as seen:
+        with self._finite(lr), health.watch(network.eval(), len(self.dataset.test)) as seen:
             scores = evaluate(run(network), self.dataset.test, self.info, image_size=network.spec.image_size)
         together, layers = health.measure(network, seen, self.state.signs)
         self.state.signs = health.signs(network)

@@ -94,10 +94,12 @@ class Optimizer:
         if len({id(param) for param in self.params}) < len(self.params):
             raise ValueError("a parameter was given to the optimiser twice")
         for param in self.params:
-            param.data = np.require(param.data, np.float32, ["C", "W"])  # as the kernels want what they change
+            required = np.require(param.array, np.float32, ["C", "W"])  # as the kernels want what they change
+            if required is not param.array:
+                param.data = required
         keep_freed_memory()
         self.updates = np.zeros(len(self.params), np.int64)  # of each parameter
-        self.state = [{slot: np.zeros_like(p.data) for slot in self.slots} for p in self.params]
+        self.state = [{slot: np.zeros_like(p.array) for slot in self.slots} for p in self.params]
 
     def step(self) -> None:
         """Update all parameters once from their gradients."""
@@ -120,13 +122,13 @@ class Optimizer:
             decay if getattr(param, "decay", True) else 0.0,
             math.inf if clip is None else clip,
         )
+        param.memory.before_change()
         if isinstance(late, LateWeightGradient):
-            late.check()
             self.update_filters(late, self.state[place], limits)
             param.grad = late.grad_hat
         else:
             assert param.grad is not None
-            self.update(param.data, param.grad, self.state[place], limits)
+            self.update(param.array, param.grad, self.state[place], limits)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         """Change ``data`` and ``state`` by the rule."""
@@ -167,11 +169,18 @@ class Optimizer:
 
 def _groups(params: Params, lr: float) -> list[Group]:
     """The groups that an optimiser was given; plain parameters are one group."""
+    if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+        raise TypeError(
+            "an optimiser takes a list of tensors, such as net.parameters(), or of groups of them, "
+            f"got {type(params).__name__}"
+        )
     given = list(params)
     if not given:
         raise ValueError("the optimiser was given no parameters")
-    if not all(isinstance(entry, Mapping) for entry in given):
+    if not any(isinstance(entry, Mapping) for entry in given):
         return [Group(_tensors(given))]
+    if not all(isinstance(entry, Mapping) for entry in given):
+        raise TypeError("an optimiser takes either tensors or groups of them, got both")
     groups = []
     for entry in given:
         assert isinstance(entry, Mapping)
@@ -189,7 +198,7 @@ def _groups(params: Params, lr: float) -> list[Group]:
 
 
 def _tensors(params: Any) -> list[Tensor]:
-    found = [params] if isinstance(params, Tensor) else list(params)
+    found = list(params) if isinstance(params, Iterable) and not isinstance(params, Tensor) else [params]
     for param in found:
         if not isinstance(param, Tensor):
             raise TypeError(f"an optimiser takes tensors, such as net.parameters(), got {type(param).__name__}")

@@ -9,6 +9,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
+from .watch import Memory
+
 if TYPE_CHECKING:
     from .autograd import Node
 
@@ -41,9 +43,11 @@ class Tensor:
     Attributes
     ----------
     data : float32 array
-        May be changed in place, but not between a forward pass and its :meth:`backward`.
+        May be changed in place. A change between a forward pass and its :meth:`backward` is a RuntimeError there when
+        the gradient depends on the array.
     array : float32 array
-        The same. Reading ``data`` finishes a late gradient first, which depends on it; optimisers read ``array``.
+        The same, only to be read. Reading ``data`` hands the array out: a late gradient, which depends on it, is
+        finished, and from then on the array is compared for changes (:class:`binnet.watch.Memory`).
     grad : float32 array of the same shape, or None
         Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
 
@@ -60,6 +64,7 @@ class Tensor:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"data must be real numbers, got dtype {array.dtype}")
         self.array: Float = array.astype(np.float32, copy=False)
+        self.memory = Memory(exposed=self.array is array)
         self._grad: Float | LateGradient | None = None
         self.requires_grad = bool(requires_grad)
         self.node: Node | None = None
@@ -68,12 +73,13 @@ class Tensor:
     def data(self) -> Float:
         """See the class."""
         self._finish_gradient()
+        self.memory.expose()
         return self.array
 
     @data.setter
     def data(self, array: Float) -> None:
         self._finish_gradient()
-        self.array = array
+        self.array, self.memory = array, Memory(exposed=True)
 
     @property
     def grad(self) -> Float | None:
@@ -83,6 +89,11 @@ class Tensor:
     @grad.setter
     def grad(self, value: Float | None) -> None:
         self._grad = value
+
+    def before_change(self) -> None:
+        """To be called before ``array`` is written to, which ``data`` does by itself."""
+        self._finish_gradient()
+        self.memory.before_change()
 
     def _finish_gradient(self) -> Float | None:
         """The gradient. A late one depends on ``data``, so it is finished before anyone can change that."""
@@ -97,6 +108,8 @@ class Tensor:
 
     def receive(self, grad: Float | LateGradient, owned: bool) -> None:
         """Add a gradient to ``grad``; an array is kept as it is when it is ``owned``, not shared."""
+        if isinstance(grad, LateGradient) and self.memory.exposed:
+            grad, owned = grad.finish(), True  # the weights may change before anyone reads it
         if self._grad is None:
             self._grad = grad if isinstance(grad, LateGradient) else grad.astype(np.float32, copy=not owned)
         else:
@@ -124,9 +137,9 @@ class Tensor:
 
     def item(self) -> float:
         """The only element, as a Python float; ValueError when there is not exactly one."""
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError(f"item() needs a tensor of one element, got shape {self.shape}")
-        return float(self.data.reshape(()))
+        return float(self.array.reshape(()))
 
     def backward(self, grad: Any = None) -> None:
         """Add the derivatives of this tensor to ``grad`` of every leaf it was made from, and free the graph.
@@ -152,4 +165,4 @@ class Tensor:
 
     def __repr__(self) -> str:
         suffix = ", requires_grad=True" if self.requires_grad else ""
-        return f"Tensor({np.array2string(self.data, prefix='Tensor(', threshold=20)}, shape={self.shape}{suffix})"
+        return f"Tensor({np.array2string(self.array, prefix='Tensor(', threshold=20)}, shape={self.shape}{suffix})"

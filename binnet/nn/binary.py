@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 
 class Sign(Module):
-    """The binary activation: +1 or −1, with a straight-through gradient (``ste``)."""
+    """The binary activation: +1 or −1, with a straight-through gradient (``ste``).
+
+    In training it refuses NaN and infinities, as binary layers do (LayerError); in evaluation sign(NaN) is +1.
+    """
 
     def __init__(self, ste: str = "clip") -> None:
         super().__init__()
         self.ste = ste
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            ops.check_finite(x.array)
         return ops.sign(x, self.ste)
 
 
@@ -39,6 +44,8 @@ class Quantise(Module):
         self.bits = bits
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            ops.check_finite(x.array)
         return ops.quantise(x, self.bits)
 
 
@@ -104,14 +111,14 @@ class BinaryLayer(Module):
             self.rounding = GradientRounding(options.binary_gradient, options.grad_bits, seed)
 
     def _first_scales(self) -> Float:
-        if init.is_outline(self.weight.data):
-            return np.zeros(len(self.weight.data), np.float32)
-        return ops.Rule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.data, None)[1]
+        if init.is_outline(self.weight.array):
+            return np.zeros(len(self.weight.array), np.float32)
+        return ops.Rule(center=self.center, bits=self.weight_bits).binary_weight(self.weight.array, None)[1]
 
     def binary_weight(self) -> tuple[Float, Float]:
         """The array whose signs (levels) the layer computes with, and the scales α (O,); to pack the layer."""
         rule = ops.Rule(self.scale, center=self.center, bits=self.weight_bits)
-        return rule.binary_weight(self.weight.data, None if self.alpha is None else self.alpha.data)
+        return rule.binary_weight(self.weight.array, None if self.alpha is None else self.alpha.array)
 
     @property
     def weight_bits(self) -> int:
@@ -199,6 +206,8 @@ class BinConv2d(_Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        if self.training:
+            ops.check_finite(x.array)
         options = {**self._window(), **self.rule(), **self.of_pass()}
         return ops.xnor_conv2d(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 
@@ -221,6 +230,8 @@ class BinLinear(_Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", self.weight.shape[1])
+        if self.training:
+            ops.check_finite(x.array)
         options = {**self.rule(), **self.of_pass()}
         return ops.xnor_linear(x, self.weight, self.alpha, use_k=self.use_k, ste=self.ste, **options)
 

@@ -45,7 +45,7 @@ class Sequential(Module):
 
 
 class ModuleList(Module):
-    """Modules in a row that a network calls itself: ``for layer in self.layers: x = layer(x)``. It has no ``forward``.
+    """Modules in a row that a network calls itself: ``for layer in self.layers: x = layer(x)``. It cannot be called.
 
     Parameters
     ----------
@@ -56,6 +56,10 @@ class ModuleList(Module):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
         self.extend(modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """TypeError: a ModuleList does not say in which order it computes."""
+        raise TypeError(f"{self.label} cannot be called: call its modules one by one, or use nn.Sequential")
 
     def append(self, module: Module) -> None:
         """Add a module at the end; TypeError for anything else."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..tensor import Tensor
+from ..watch import Memory
 from . import init
 
 Array = npt.NDArray[Any]
@@ -33,6 +34,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any, *, binary: bool = False, clip: float | None = None, decay: bool = True) -> None:
         values = data if isinstance(data, np.ndarray) and init.is_outline(data) else np.array(data, np.float32)
         super().__init__(values, requires_grad=True)
+        self.memory = Memory(exposed=False)
         self.binary, self.clip, self.decay = binary, clip, decay
 
 
@@ -84,6 +86,8 @@ class Module:
             if "path" not in vars(self):
                 raise TypeError(f"{type(self).__name__} must call super().__init__() before it sets {name}")
             for path, module in value.named_modules(_join(self.path, name)):
+                if module is self:
+                    raise ValueError(f"{self.label} cannot be a part of itself, as {name} would make it")
                 module.path = path
         super().__setattr__(name, value)
 
@@ -180,7 +184,7 @@ class Module:
         state
             Arrays by name.
         strict
-            False leaves out names that only one side has; shapes always have to agree.
+            False leaves out names that only one side has; shapes always have to agree, and one name at least.
 
         Returns
         -------
@@ -190,7 +194,8 @@ class Module:
         Raises
         ------
         ValueError
-            Naming every missing and unexpected key, and every key with a wrong shape, both shapes and all.
+            Naming every missing and unexpected key, and every key with a wrong shape, both shapes and all; also when
+            no name fits at all.
         """
         own = self._state()
         problems = _key_problems(own, state) if strict else []
@@ -199,8 +204,14 @@ class Module:
             received = np.shape(state[name])
             if received != own[name].shape:
                 problems.append(f"{name}: expected shape {own[name].shape}, got {received}")
+            elif np.asarray(state[name]).dtype.kind not in "fiub":
+                problems.append(f"{name}: expected real numbers, got dtype {np.asarray(state[name]).dtype}")
+        if own and not common and not problems:
+            problems.append(f"it has none of the names of the network, such as {next(iter(own))}")
         if problems:
             raise ValueError("the state does not fit the network: " + "; ".join(problems))
+        for parameter in self.parameters():
+            parameter.before_change()
         for name in common:
             own[name][...] = state[name]
         missing, unexpected = (tuple(n for n in one if n not in other) for one, other in ((own, state), (state, own)))
@@ -208,7 +219,7 @@ class Module:
 
     def _state(self) -> dict[str, Array]:
         """The arrays themselves."""
-        return {**{name: p.data for name, p in self.named_parameters()}, **dict(self.named_buffers())}
+        return {**{name: p.array for name, p in self.named_parameters()}, **dict(self.named_buffers())}
 
 
 def _refuse_hidden(module: Module, name: str, value: Any) -> None:

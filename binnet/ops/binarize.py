@@ -7,7 +7,7 @@ functions are in :mod:`binnet.ops.bwn_conv` and :mod:`binnet.ops.xnor_conv`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from binnet_kernels import checks
 from binnet_kernels.checks import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Watched
+from ..autograd import Context
 from ..backend import kernels
 from ..tensor import LateGradient
 
@@ -24,6 +24,14 @@ SCALES = ("mean", "learned", "none")
 
 class NotFiniteError(ValueError):
     """NaN or infinities where a sign is taken, which would hide them: sign(NaN) = +1."""
+
+
+def check_finite(x: Float) -> None:
+    """NotFiniteError when ``x``, whose sign is to be taken, has NaN or infinities; one pass, as fast as memory."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = x.sum()  # not finite when a value is not; only a sum of huge values needs the second look
+    if not np.isfinite(total) and not np.isfinite(x).all():
+        raise NotFiniteError("the input has values that are not finite, which taking its sign would hide")
 
 
 def weight_alpha(weight: Float) -> Float:
@@ -175,21 +183,12 @@ class LateWeightGradient(LateGradient):
     rule: str
     mean_alpha: bool
     bits: int
-    _watched: Watched = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_watched", Watched(self.weight))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """That of the weights."""
         return self.weight.shape
 
-    def check(self) -> None:
-        """RuntimeError when the weights are no longer those of the forward pass."""
-        self._watched.check("the weight of a binary layer")
-
     def finish(self) -> Float:
-        self.check()
         rule = self.rule, self.mean_alpha
         return grad_weight(self.grad_hat, self.weight, self.alpha, *rule, out=self.grad_hat, bits=self.bits)

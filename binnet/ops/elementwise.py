@@ -12,6 +12,7 @@ from binnet_kernels.checks import Float
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
+from ..watch import Memory
 
 STE = ("clip", "polynomial")
 
@@ -63,7 +64,9 @@ def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
     if p == 0:
         return x
     kept = rng.random(x.shape, dtype=np.float32) >= p
-    return _Mul.apply(x, kept * np.float32(1 / (1 - p)))
+    mask = Tensor(kept * np.float32(1 / (1 - p)))
+    mask.memory = Memory(exposed=False)
+    return _Mul.apply(x, mask)
 
 
 def sign(x: Tensor, ste: str = "clip") -> Tensor:

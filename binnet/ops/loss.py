@@ -20,6 +20,8 @@ def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, cla
     Parameters
     ----------
     logits : (N, C)
+        −inf is a class of probability 0: the loss is finite unless it is the label's, or labels are smoothed. A row of
+        −inf alone, and one with +inf or NaN, gives NaN.
     labels : (N,) integers in 0…C − 1
     label_smoothing
         The share of the target, in [0, 1), that is spread evenly over all C classes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,11 @@ class Statistics:
     momentum
     eps
         Added to the variance.
+
+    Raises
+    ------
+    ValueError
+        On construction, unless ``momentum`` is from 0 to 1 and ``eps`` at least 0.
     """
 
     running_mean: Float
@@ -36,6 +42,12 @@ class Statistics:
     training: bool
     momentum: float = 0.1
     eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("momentum", self.momentum, 1.0), ("eps", self.eps, math.inf)):
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= most:
+                span = "from 0 to 1" if most == 1 else "of at least 0"
+                raise ValueError(f"{name} of a batch normalisation must be a number {span}, got {value!r}")
 
     def of(self, x: Float) -> tuple[Float, Float]:
         """Mean and variance to normalise ``x`` (..., C) with.
@@ -48,7 +60,7 @@ class Statistics:
             In training, when ``x`` has NaN or infinities.
         """
         if not self.training:
-            return self.running_mean, self.running_var
+            return self.running_mean.copy(), self.running_var.copy()  # a training pass may change them before backward
         rows = x.size // max(x.shape[-1], 1)
         if rows == 1:
             raise ValueError(

@@ -38,8 +38,9 @@ def to_steps(module: nn.Module) -> tuple[Step, ...]:
 
 
 def _steps(module: nn.Module) -> Iterator[Step]:
-    if "forward" in vars(module):
-        raise ValueError(f"{module.label} cannot be packed: its forward has been replaced")
+    replaced = [name for name in vars(module) if callable(getattr(type(module), name, None))]
+    if replaced:
+        raise ValueError(f"{module.label} cannot be packed: its {replaced[0]} has been replaced")
     if type(module) in (nn.Sequential, Network):
         assert isinstance(module, nn.Sequential)
         for child in module:
@@ -75,7 +76,11 @@ def check_unedited(network: Any, own: tuple[Step, ...]) -> None:
         The steps it comes to.
     """
     with init.outline(limit=_NO_LIMIT):
-        built = [*flat(to_steps(network.spec.build()))]
+        outline = network.spec.build()
+        built = [*flat(to_steps(outline))]
+    if network.fixed_size != outline.fixed_size:
+        sizes = f"fixed_size is {network.fixed_size} and was {outline.fixed_size}"
+        raise ValueError(f"{network.spec.name} was changed: {sizes}; {_ONLY_BUILT}")
     for step, expected in zip_longest(flat(own), built):
         if step is None or expected is None or step.name != expected.name:
             name = (step or expected).name if step is None or expected is None else step.name

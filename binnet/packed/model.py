@@ -161,6 +161,7 @@ def pack(
     mean: Any = None,
     std: Any = None,
     class_names: Sequence[str] = (),
+    input_shape: tuple[int, int, int] | None = None,
 ) -> PackedModel:
     """Pack a trained network: binary weights to one bit, everything that training needs left out.
 
@@ -176,6 +177,8 @@ def pack(
         them the model takes normalised arrays, but neither pixels nor image files.
     class_names
         One for each class.
+    input_shape : (rows, columns, channels)
+        Of an image, to be checked against those that the network was built for.
     real
         ``"float32"``, or ``"float16"`` to round the weights of real layers so, for a smaller file. They are computed
         with in float32, before saving as after loading.
@@ -187,18 +190,31 @@ def pack(
 
     Raises
     ------
+    TypeError
+        When ``info`` is no DataInfo.
     ValueError
-        When a layer cannot be packed or has been changed, naming it; when a weight is not finite; when ``info`` does
-        not fit the network; when ``real`` is another word, or too narrow for a weight.
+        When a layer cannot be packed or has been changed, naming it; when a weight is not finite; when ``info`` or
+        ``input_shape`` does not fit the network; when ``real`` is another word, or too narrow for a weight.
     """
-    if info is not None and (mean is not None or std is not None or class_names):
+    if info is None:
+        info = DataInfo(class_names=class_names, mean=mean, std=std)  # type: ignore[arg-type]  # makes a tuple of it
+    elif mean is not None or std is not None or len(class_names):
         raise ValueError("give pack either info, or mean, std and class_names")
-    info = info or DataInfo(class_names=tuple(class_names), mean=mean, std=std)
+    if not isinstance(info, DataInfo):
+        raise TypeError(f"info must be a DataInfo, got {type(info).__name__}")
     if type(network) is not Network:
         raise ValueError(f"pack takes a network from binnet.models.build, got {type(network).__name__}")
+    _check_shape(network, input_shape)
     steps = to_steps(network)
     check_unedited(network, steps)
     return PackedModel(network.spec, info.for_packing(), rounded(steps, real), network.fixed_size, real)
+
+
+def _check_shape(network: Network, shape: Any) -> None:
+    """ValueError unless images of a shape (H, W, C), None for any, are those that a network takes."""
+    expected = (*network.spec.image_size, network.spec.in_channels)
+    if shape is not None and (not isinstance(shape, tuple | list) or tuple(shape) != expected):
+        raise ValueError(f"{network.spec.name} takes images {expected}, but input_shape is {shape}")
 
 
 def _is_finite(images: Float) -> bool:

@@ -98,6 +98,20 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, monkeypatch):
     assert np.isfinite(arrays["network.conv1.weight"]).all()
 
 
+def test_binary_weights_that_are_not_finite_in_validation(tmp_path, monkeypatch):
+    original = loop.training_step
+
+    def step(network, *args):
+        found = original(network, *args)
+        network.conv2.weight.data[0, 0, 0, 0] = np.nan
+        return found
+
+    monkeypatch.setattr(loop, "training_step", step)
+    message = r"^conv2 \(BinConv2d\): the weights .* no longer finite at epoch 1, batch 2 .*; try a lower --lr"
+    with pytest.raises(TrainingError, match=message):
+        fit(replace(CONFIG, batch_size=2000), tmp_path / "run")
+
+
 def test_without_images_to_validate_on(tmp_path):
     digits = binnet_datasets.load("digits")
     nothing = binnet_datasets.Split(digits.test.images[:0], digits.test.labels[:0])

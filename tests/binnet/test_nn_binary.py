@@ -211,3 +211,28 @@ def test_a_rounded_gradient_needs_signs():
     message = "^binary_gradient ternary needs weight_bits and act_bits 1, got 1 and 2$"
     with pytest.raises(ValueError, match=message):
         nn.BinaryOptions(binary_gradient="ternary", act_bits=2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: nn.BinConv2d(4, 3, 3, rng=0),
+        lambda: nn.Sequential(nn.BatchNorm(4), nn.BinConv2d(4, 3, 3, rng=0)),
+        lambda: nn.Sequential(nn.Flatten(), nn.BinLinear(100, 3, rng=0)),
+        lambda: nn.Sequential(nn.BatchNorm(4), nn.Flatten(), nn.BinLinear(100, 3, rng=0)),
+        nn.Sign,
+        lambda: nn.Quantise(2),
+    ],
+)
+def test_an_input_whose_sign_would_hide_nan_is_refused_in_training(layer, value, rng):
+    x = rng.standard_normal((2, 5, 5, 4))
+    x[1, 2, 2, 1] = value
+    with pytest.raises(nn.LayerError, match="values that are not finite"):
+        layer()(x)
+    assert np.isfinite(layer().eval()(x).data).all()  # sign(NaN) = +1, as in packed models
+
+
+def test_large_values_whose_sum_overflows_are_finite():
+    x = np.full((2, 4), 3e38, np.float32)
+    np.testing.assert_array_equal(nn.Sign()(x).data, 1)

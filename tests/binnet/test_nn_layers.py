@@ -189,3 +189,11 @@ def test_residual(rng):
     np.testing.assert_allclose(both(x).data, np.maximum(x.data, 0) + linear(x).data)
     with pytest.raises(ValueError, match=r"^Residual: the body gives \(2, 4\), the shortcut \(2, 3\)$"):
         nn.Residual(nn.Linear(3, 4, rng=generator()))(x)
+
+
+def test_a_momentum_set_later_is_checked_as_well():
+    norm = nn.BatchNorm(3)
+    norm.momentum = None
+    with pytest.raises(ValueError, match="momentum of a batch normalisation must be a number from 0 to 1, got None"):
+        norm(np.ones((4, 3)))
+    np.testing.assert_array_equal(norm.running_mean, 0)

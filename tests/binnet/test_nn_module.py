@@ -179,4 +179,15 @@ def test_what_was_loaded_is_returned():
     net = nn.Linear(2, 2, rng=0)
     state = {"weight": np.ones((2, 2), np.float32), "gamma": np.ones(2, np.float32)}
     assert net.load_state_dict(state, strict=False) == (("weight",), ("bias",), ("gamma",))
-    assert net.load_state_dict({"other": np.ones(3)}, strict=False).loaded == ()
+    for state in ({"other": np.ones(3)}, {}):
+        with pytest.raises(ValueError, match="it has none of the names of the network, such as weight"):
+            net.load_state_dict(state, strict=False)
+    with pytest.raises(ValueError, match="bias: expected real numbers, got dtype complex128"):
+        net.load_state_dict({"bias": np.array([1j, 2])}, strict=False)
+    with pytest.raises(TypeError, match=r"ModuleList cannot be called: .* use nn.Sequential"):
+        nn.ModuleList([net])(np.ones((1, 2)))
+
+
+def test_a_module_cannot_contain_itself(net):
+    with pytest.raises(ValueError, match="cannot be a part of itself, as again would make it"):
+        net.again = nn.Residual(net)

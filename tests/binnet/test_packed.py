@@ -248,6 +248,10 @@ def _replace_forward(net):
     net.conv1.forward = lambda x: x
 
 
+def _replace_binary_weight(net):
+    net.conv2.binary_weight = lambda: (np.ones_like(net.conv2.weight.data), np.ones(50, np.float32))
+
+
 def _share(net):
     net.conv2_norm = net.conv1_norm = nn.BatchNorm(20)
 
@@ -264,6 +268,9 @@ def _share(net):
         (lambda net: delattr(net, "conv1_relu"), "lenet5 was built with other layers, from conv1_pool on"),
         (lambda net: setattr(net, "conv1_relu", _Reversed()), r"conv1_relu \(_Reversed\) cannot be packed"),
         (_replace_forward, r"conv1 \(Conv2d\) cannot be packed: its forward has been replaced"),
+        (_replace_binary_weight, r"conv2 \(BinConv2d\) cannot be packed: its binary_weight has been replaced"),
+        (lambda net: setattr(net, "children", lambda: iter(())), "lenet5 .* its children has been replaced"),
+        (lambda net: setattr(net, "fixed_size", False), "lenet5 was changed: fixed_size is False and was True"),
         (_share, "the layer 'conv1_norm' is used twice"),
     ],
 )
@@ -327,7 +334,12 @@ def test_pack_takes_what_mean_std_returns(tmp_path):
         ({"mean": 0.5}, "one number each for each channel"),
         ({"mean": np.nan, "std": 1}, "mean must be one finite number for each channel, got nan"),
         ({"mean": "0.5", "std": 1}, "mean must be one finite number for each channel, got '0.5'"),
+        ({"mean": 1e39, "std": 1}, r"mean must be one finite number for each channel, got 1e\+39"),
+        ({"mean": 0.5, "std": 1e-50}, r"std must be above 0, got \(1e-50,\)"),
         ({"class_names": ["a", "b"]}, "class_names must be 10 names, one a class, got 2"),
+        ({"class_names": "abcdefghij"}, "class_names must be a list of names, got 'abcdefghij'"),
+        ({"input_shape": (8, 8, 3)}, r"lenet5 takes images \(8, 8, 1\), but input_shape is \(8, 8, 3\)"),
+        ({"input_shape": 8}, r"lenet5 takes images \(8, 8, 1\), but input_shape is 8"),
     ],
 )
 def test_information_that_does_not_fit_is_refused(options, match):

@@ -89,7 +89,7 @@ def test_a_killed_process_loses_its_folder(tmp_path):
 def test_no_folder_is_left_when_the_data_cannot_be_read(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "nowhere"]) == 1
-    assert "expected a folder of images or a tar at nowhere, but there is nothing" in capsys.readouterr().err
+    assert "expected a folder of images or an archive at nowhere, but there is nothing" in capsys.readouterr().err
     assert not list((tmp_path / "runs").iterdir())
 
 

@@ -91,7 +91,7 @@ def test_threads_workers_and_interruptions_do_not_change_a_bit(pictures, tmp_pat
         with pytest.raises(StoppedError):
             fit(replace(config, workers=3, checkpoint_every=1e-9), tmp_path / "run")
     progress = storage.load(tmp_path / "run" / "last.h5")[2]["progress"]
-    assert (progress["epoch"], progress["batch"]) == (1, 1)
+    assert progress["epoch"] * progress["total_steps"] // 2 + progress["batch"] == 7
     fit(replace(config, workers=3), tmp_path / "run", resume=True)
     assert_same_arrays(tmp_path / "run", tmp_path / "whole")
 
