@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import binnet_datasets
 from binnet_datasets import BuildOptions, DataError, Loader, is_image
+from binnet_datasets.archives import is_archive
 from binnet_datasets.evaluation import load_evaluation
 from binnet_datasets.members import SYSTEM, Member, Members, list_members
 from binnet_datasets.plan import make_evaluation_plan
@@ -57,7 +58,7 @@ class Picker:
         self.spec, self.info, self._note = spec, info, note
 
     def of_paths(self, paths: Iterable[str]) -> Iterator[Picked]:
-        """The images that are named one by one, or lie in a folder, or fit a pattern; "-" is standard input.
+        """The images that are named one by one, lie in a folder or archive, or fit a pattern; "-" is standard input.
 
         What is hidden or belongs to the system is left out of folders and patterns. A file or folder in them that
         cannot be read is an image whose ``read`` raises the reason.
@@ -70,7 +71,7 @@ class Picker:
         for path in paths:
             if path == "-":
                 yield Picked("standard input", lambda: self._decode(sys.stdin.buffer.read(), "standard input"))
-            elif Path(path).is_dir():
+            elif Path(path).is_dir() or (is_archive(path) and Path(path).is_file()):
                 yield from self._in_folder(Path(path))
             elif glob.has_magic(path) and not Path(path).exists():
                 yield from self._fitting(path)
@@ -111,12 +112,13 @@ class Picker:
         return [(entry.name, entry.member) for entry in plan.val]
 
     def _in_folder(self, folder: Path) -> Iterator[Picked]:
-        """The images in a folder and its subfolders, by name."""
+        """The images in a folder and its subfolders, or in an archive, by name."""
         members = list_members(folder)
         failed = [Picked(f"{folder}/{name}", _failing(f"{folder}/{name}", reason)) for name, reason in _failed(members)]
         found = [(name, member) for name, member in members.items() if is_image(name)]
         if not found and not failed:
-            raise DataError(f"expected images in {folder}, but there are none")
+            among = f" among {len(members):,} files, such as {next(iter(members))}" if members else ""
+            raise DataError(f"expected images in {folder}, but there are none{among}")
         if other := len(members) - len(found):
             self._note(f"{other:,} file{'s' * (other != 1)} in {folder} {'are' if other != 1 else 'is'} no image")
         images = [self._of_member(_path_of(folder, name, member), member) for name, member in found]

@@ -30,7 +30,7 @@ _COLUMNS = ("image", "rank", "label", "class", "probability")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="model file or run folder; not with --model")
-    text = "image file, folder of images, pattern in quotes such as 'photos/*.jpg', or - for standard input"
+    text = "image file, folder or archive of images, pattern in quotes such as 'photos/*.jpg', or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="*", help=text)
     text = f"a model that comes with binnet, in the place of FILE: {', '.join(shipped.names())}"
     parser.add_argument("--model", metavar="NAME", help=text)

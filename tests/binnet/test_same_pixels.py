@@ -81,6 +81,8 @@ def test_files_folders_stores_and_archives_get_the_same_probabilities(photos, mo
         for file in sorted(photos.rglob("*.*")):
             archive.write(file, str(file.relative_to(photos)))
     assert answers(say("predict", model, "--data", tmp_path / "a.zip", "--json", "--top", 2)[1]) == files
+    inside = json.loads(say("predict", model, tmp_path / "a.zip", "--json", "--top", 2)[1])
+    assert {row["image"].removeprefix(f"{tmp_path}/a.zip/"): row["classes"] for row in inside} == files
 
 
 def test_a_store_of_another_size_shows_the_same_part(tmp_path):
@@ -235,6 +237,10 @@ def test_predict_of_standard_input(photos, model, say, monkeypatch):
 def test_patterns_without_images(photos, model, say):
     code, _, err = say("predict", model, f"{photos}/*.bmp")
     assert (code, err) == (1, f"binnet: error: expected images that fit {photos}/*.bmp, but there are none\n")
+    (photos / "notes").mkdir()
+    (photos / "notes" / "a.txt").write_text("")
+    _, _, err = say("predict", model, photos / "notes")
+    assert err.endswith("notes, but there are none among 1 files, such as a.txt\n")
 
 
 def test_a_run_folder_in_place_of_a_model(photos, model, tmp_path, say):
