@@ -12,7 +12,6 @@ from pathlib import Path
 
 from binnet_datasets import cache_folder
 from binnet_datasets.sources import SOURCES
-from binnet_kernels import _cache as kernel_cache
 
 _HEX = "[0-9a-f]"
 _KERNELS = re.compile(rf"{_HEX}{{24}}/[\w.<>]+-{_HEX}{{16}}(\.bin|-\w+)")
@@ -41,9 +40,11 @@ class CachedFile:
 
 def kinds() -> dict[str, Path]:
     """The kinds of cached files, and the folder of each."""
+    from binnet_kernels import _cache  # brings Numba, which no other command needs at its start
+
     data = cache_folder()
     return {
-        "kernels": kernel_cache.root(),
+        "kernels": _cache.root(),
         "stores": data / "stores",
         "archives": data / "archives",
         "downloads": data,
