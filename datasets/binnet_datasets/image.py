@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .colours import convert
 from .errors import DataError
 from .transforms import resize_to
 from .windows import corners, cut, resized_to
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 # Named, because Pillow also has readers that start other programs (EPS runs Ghostscript).
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
 LONGEST = 4  # times the short side that is stored, so that a panorama does not take gigabytes
-MAX_PIXELS = 1 << 26  # 67 megapixels, more than any camera's photograph and 200 MB when decoded
+MAX_PIXELS = 1 << 26  # 67 megapixels, 200 MB when decoded
+MOST_PIXELS = 1 << 28  # of a JPEG, which is decoded at a part of its size: phones make photographs of 200 megapixels
 
 
 def read_image(
@@ -48,7 +50,8 @@ def read_image(
     Raises
     ------
     DataError
-        When there is no such file, or it is empty, damaged, no image, or has more than 67 million pixels.
+        When there is no such file, or it is empty, damaged, no image, or has more than 67 million pixels (a JPEG more
+        than 268 million), or pixels of unknown scale.
     ValueError
         When ``image_size`` or ``channels`` is none of these.
     """
@@ -94,17 +97,16 @@ def decode(source: Path | BytesIO, where: object, mode: str, least: int | None =
     Raises
     ------
     DataError
-        When it is damaged, no image, or has more than 67 million pixels.
+        When it is damaged, no image, has more than 67 million pixels (a JPEG more than 268 million), or pixels of
+        unknown scale.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(source, formats=_formats()) as image:
-            _check_pixels(where, *image.size)
-            if least is not None:
-                image.draft(None, (least, least))
+        with _open(source) as image:
+            _reduce(image, least, where)
             image.load()
-            pixels = np.array(_convert(_upright(image), mode))
+            pixels = np.array(convert(_upright(image), mode, where))
     except DataError:
         raise
     except UnidentifiedImageError as error:
@@ -129,10 +131,8 @@ def _formats() -> tuple[str, ...]:
 
 def header_size(read: Callable[[], bytes]) -> tuple[int, int] | None:
     """Short and long side of an image, from its header; None when it cannot be read."""
-    from PIL import Image
-
     try:
-        with Image.open(BytesIO(read()), formats=_formats()) as image:
+        with _open(BytesIO(read())) as image:
             return min(image.size), max(image.size)
     except Exception:  # as in `decode`
         return None
@@ -224,20 +224,30 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _check_pixels(where: object, w: int, h: int) -> None:
-    if w * h > MAX_PIXELS:
-        raise DataError(f"expected an image of at most {MAX_PIXELS} pixels at {where}, but it has {w} x {h}")
+def _open(source: Path | BytesIO) -> Image.Image:
+    """Open an image; of a JPEG the size does not matter yet, because it can be decoded at a part of it."""
+    from PIL import Image, JpegImagePlugin
+
+    try:
+        return Image.open(source, formats=_formats())
+    except Image.DecompressionBombError:
+        file = BytesIO(source.read_bytes()) if isinstance(source, Path) else source
+        file.seek(0)
+        if file.read(3) != b"\xff\xd8\xff":
+            raise
+        file.seek(0)
+        return JpegImagePlugin.JpegImageFile(file)
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
-    """Convert any of Pillow's modes to "L" or "RGB"."""
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        # Pillow's own conversion clips 16-bit values at 255 instead of scaling them.
-        wide = np.asarray(image).astype(np.float64)
-        image = Image.fromarray(np.round(np.clip(wide, 0, 65535) / 257).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)
+def _reduce(image: Image.Image, least: int | None, where: object) -> None:
+    """Have a JPEG decoded at a half, quarter or eighth of its size; DataError for what is too large even so."""
+    w, h = image.size
+    divisor = next((d for d in (1, 2, 4, 8) if w * h <= MAX_PIXELS * d * d), 8)
+    if least is not None:
+        image.draft(None, (least, least))
+    elif divisor > 1:
+        image.draft(None, (-(-w // divisor), -(-h // divisor)))
+    if w * h > MOST_PIXELS or image.size[0] * image.size[1] > MAX_PIXELS:
+        raise DataError(
+            f"expected an image of at most {MAX_PIXELS} pixels ({MOST_PIXELS} as JPEG) at {where}, but it has {w} x {h}"
+        )
