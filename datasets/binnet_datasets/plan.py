@@ -188,7 +188,10 @@ def _held_out(
             "each class; add images (20 of each class are a start), or name a folder of "
             "validation images with --val FOLDER"
         )
-    sentence = f"held {len(held):,} of the {len(train):,} training images out for validation ({share:.0%})"
+    sentence = (
+        f"held {len(held):,} of the {len(train):,} training images out for validation: "
+        f"about {share:.0%} of each class, chosen by their content"
+    )
     return rest, held, (sentence,)
 
 
