@@ -78,11 +78,11 @@ class Picker:
             else:
                 yield Picked(path, partial(self._decode, path))
 
-    def of_data(self, data: str, split: str) -> tuple[int, Iterator[Picked]]:
+    def of_data(self, data: str, split: str, layout: str | None = None) -> tuple[int, Iterator[Picked]]:
         """How many images a store, folder or archive has in a split, and those images; raises DataError."""
         if binnet_datasets.is_store(data):
             return self._of_store(data, split)
-        chosen = self._chosen(data, split)
+        chosen = self._chosen(data, split, layout)
         return len(chosen), (self._of_member(name, member) for name, member in chosen)
 
     def _of_store(self, data: str, split: str) -> tuple[int, Iterator[Picked]]:
@@ -95,15 +95,15 @@ class Picker:
         named = zip(names_of(test.images), batches, strict=True)
         return len(test), (Picked(name, partial(np.asarray, image)) for name, (image, _) in named)
 
-    def _chosen(self, data: str, split: str) -> list[tuple[str, Member]]:
+    def _chosen(self, data: str, split: str, layout: str | None) -> list[tuple[str, Member]]:
         """The images of a split; all there are where nothing says to which split or class they belong."""
         path = Path(data).expanduser()
-        members, options = list_members(path), BuildOptions(self.info.preprocessing.stored_size)
+        members, options = list_members(path), BuildOptions(self.info.preprocessing.stored_size, layout=layout)
         try:
             plan = make_evaluation_plan(path, options, split, members)
         except DataError:
             found = [(name, member) for name, member in members.items() if is_image(name)]
-            if split != "auto" or not found:
+            if split != "auto" or layout or not found:
                 raise
             self._note(f"predicting all {len(found):,} images of {data}")
             return found
