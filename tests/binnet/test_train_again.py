@@ -196,7 +196,7 @@ def _relabel(folder):
         (_add_class, r"the classes are others \(none gone, new: bird\)"),
         (_add, "1 added"),
         (_remove, "1 removed"),
-        (_relabel, "(some are of another class now|moved between)"),
+        (_relabel, "(some have another class|moved between)"),
     ],
 )
 def test_other_images_are_noticed_on_resume(tmp_path, change, message):
