@@ -70,7 +70,7 @@ class Picker:
         """
         for path in paths:
             if path == "-":
-                yield Picked("standard input", lambda: self._decode(sys.stdin.buffer.read(), "standard input"))
+                yield Picked("standard input", lambda: self._decode(_standard_input(), "standard input"))
             elif Path(path).is_dir() or (is_archive(path) and Path(path).is_file()):
                 yield from self._in_folder(Path(path))
             elif glob.has_magic(path) and not Path(path).exists():
@@ -173,3 +173,9 @@ def _failing(name: str, reason: str) -> Callable[[], Image]:
         raise DataError(f"expected images at {name}, but it cannot be used: {reason}")
 
     return read
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # closed by the shell
+        raise DataError("expected an image at standard input, but it is closed")
+    return sys.stdin.buffer.read()
