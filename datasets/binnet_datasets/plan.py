@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archives import without_ending
-from .choice import beside_training, left, to_evaluate, training
+from .choice import beside_training, left, to_evaluate, training, without_classes
 from .classes import about_classes, about_unused, choose, count, first, names_of, shortened
 from .errors import DataError
 from .image import LONGEST, decoding_quietly, header_size
@@ -148,6 +148,7 @@ def make_evaluation_plan(
     layout = find_layout(members, source, options.layout)
     truth_file = parse_val(options.val)[2]
     truth = truth_file is not None or has_truth(members, [source])
+    layout = without_classes(layout, truth)
     chosen, notes = to_evaluate(layout, split, truth, source)
     entries: list[Entry] = []
     for own in (layout.splits[kind] for kind in chosen):

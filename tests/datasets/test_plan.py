@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from binnet_datasets import BuildOptions, DataError, is_system_name
-from binnet_datasets.plan import Plan, make_plan
+from binnet_datasets.plan import Plan, make_evaluation_plan, make_plan
 
 
 def plan(source: Path, **options) -> Plan:
@@ -61,6 +62,17 @@ def kaggle(files: dict[str, bytes]) -> dict[str, bytes]:
             out[f"ILSVRC/Data/CLS-LOC/test/test_{file}"] = content
             lines.append(f"{file[:-4]},{wnid} 1 2 3 4 {wnid} 5 6 7 8 \n")
     return out | {"LOC_val_solution.csv": "".join(lines).encode()}
+
+
+def test_evaluation_of_tiny_imagenet(imagenet, write, tmp_path: Path) -> None:
+    """Its val/images and test/images are no classes; those of the validation images are in a file."""
+    expected = Counter(name.split("/")[1] for name in imagenet if name.startswith("val/"))
+    source = write(tmp_path, tiny(imagenet))
+    found = make_evaluation_plan(source, BuildOptions())
+    assert Counter(entry.class_id for entry in found.val) == expected
+    assert {entry.name.split("/")[1] for entry in found.val} == {"val"}
+    with pytest.raises(DataError, match="expected a folder for each class"):
+        make_evaluation_plan(source, BuildOptions(), "test")
 
 
 @pytest.mark.parametrize("packed", [False, True])
