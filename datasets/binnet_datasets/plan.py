@@ -151,9 +151,11 @@ def make_evaluation_plan(
     layout = without_classes(layout, truth)
     chosen, notes = to_evaluate(layout, split, truth, source)
     entries: list[Entry] = []
-    for own in (layout.splits[kind] for kind in chosen):
+    for kind in chosen:
+        own = layout.splits[kind]
         flat = not own or not own[0].class_id
-        if flat and not (own and truth):
+        told = truth_file is not None or (truth and kind != "test")  # what comes with ImageNet is about val
+        if flat and not (own and told):
             raise DataError(f"expected a folder for each class in {source}, but got images that lie in no class folder")
         entries += with_truth(own, members, truth_file, [source]) if flat else own
     ids = choose(options.classes, sorted({entry.class_id for entry in entries}), 1)
