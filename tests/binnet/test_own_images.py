@@ -111,7 +111,7 @@ def test_corrupt_images_are_reported(photos, tmp_path, say):
     (photos / "cat" / "7.png").write_bytes(b"no image")
     code, _, err = say("data", "build", photos, tmp_path / "new.h5", "--max-corrupt", 0.05)
     assert code == 1
-    assert re.fullmatch(r"binnet: error: expected at most 1 of 30 images to be corrupt .*\n", err)
+    assert re.fullmatch(r"binnet: error: expected at most 1 of 30 images to be corrupt, .*\n", err)
     assert not (tmp_path / "new.h5").exists()
 
 
