@@ -22,7 +22,7 @@ from .journal import Journal, Record, part_of
 from .layouts import Entry
 from .plan import BuildOptions, Plan, make_plan
 from .prefetch import prefetch
-from .store import is_store, read_store
+from .store import read_store, what_is_wrong
 from .store_file import data_start, write_around
 
 Progress = Callable[[int, int], None]
@@ -104,7 +104,7 @@ def build_planned(
         raise DataError(f"expected jobs of at least 1 and max-corrupt from 0 to 1, but got {jobs} and {max_corrupt}")
     for note in plan.notes:
         _tell(notes, note)
-    if (out.exists() or out.is_symlink()) and (found := _found(out, plan.key, rebuild)):
+    if (out.exists() or out.is_symlink()) and isinstance(found := _found(out, plan.key, rebuild), Report):
         return found
     if out.parent.exists() and not out.parent.is_dir():
         raise DataError(f"cannot write {out}: {out.parent} is no folder")
@@ -116,10 +116,11 @@ def build_planned(
         waiting = _waiting(out, total, progress, notes)
         with Journal(out, plan.key, data_start(out.parent), plan.channels, waiting) as journal:
             if out.exists():
-                if found := _found(out, plan.key, rebuild):  # another process has built it meanwhile
+                found = _found(out, plan.key, rebuild)
+                if isinstance(found, Report):  # another process has built it meanwhile
                     journal.remove()
                     return found
-                _tell(notes, f"{out} is damaged; building it again")
+                _tell(notes, f"{found}; building it again")
                 out.unlink()
             _Build(plan, out, journal, allowed).run(jobs, progress, notes)
     except OSError as error:
@@ -128,13 +129,13 @@ def build_planned(
     return _report(out, plan.key, fresh=True)
 
 
-def _found(out: Path, key: str, rebuild: bool) -> Report | None:
-    """What is in the store that is there already; None when it is to be built again."""
+def _found(out: Path, key: str, rebuild: bool) -> Report | str:
+    """What is in the store that is there already, or why it is to be built again."""
     try:
         return _report(out, key)
-    except DataError:
+    except DataError as error:
         if rebuild and out.is_file():
-            return None
+            return str(error)
         raise
 
 
@@ -176,8 +177,9 @@ def _tell(notes: Notes | None, sentence: str) -> None:
 
 def _report(out: Path, key: str, fresh: bool = False) -> Report:
     """What is in the store at ``out``; DataError unless it is one of this key."""
-    if not is_store(out):
-        what = "a folder" if out.is_dir() else "something that is no image store"
+    wrong = what_is_wrong(out) if out.is_file() else "is no image store"
+    if wrong:
+        what = "a folder" if out.is_dir() else f"something that {wrong}"
         raise DataError(f"expected to write an image store to {out}, but there is {what}")
     store = read_store(out)
     if store.description.get("key") != key:

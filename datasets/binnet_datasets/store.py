@@ -35,7 +35,7 @@ class Store:
 
 def is_store(path: str | Path) -> bool:
     """Tell whether this is an HDF5 file that says of itself to be a store; False for what cannot be read."""
-    return _what_is_wrong(Path(path)) is None
+    return what_is_wrong(Path(path)) is None
 
 
 def may_be_store(path: Path) -> bool:
@@ -53,7 +53,7 @@ def _is_hdf5(path: Path) -> bool:
         return False
 
 
-def _what_is_wrong(path: Path) -> str | None:
+def what_is_wrong(path: Path) -> str | None:
     """Why a file cannot be opened as a store, in words that follow its name; None when it says that it is one."""
     try:
         with path.open("rb") as file:
@@ -103,7 +103,7 @@ def read_store(path: str | Path, cached: bool = False) -> Store:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"expected an image store at {path}, but there is {'a folder' if path.is_dir() else 'no file'}")
-    if wrong := _what_is_wrong(path):
+    if wrong := what_is_wrong(path):
         raise DataError(f"{path} {wrong}")
     try:
         with open_hdf5(path) as file:

@@ -194,7 +194,7 @@ BAD = [
     ("data build {}/photos {}/out.h5 --channels 2", "--channels: invalid choice: 2"),
     ("data info {}/none.h5", "expected an image store at .*none.h5, but there is no file"),
     ("data info {}/photos", "but there is a folder"),
-    ("data info {}/model.h5", "but it is none"),
+    ("data info {}/model.h5", "model.h5 is no image store"),
     ("data info {}/photos.h5 --preview {}/empty", "cannot write .*empty: it is not a file"),
     ("evaluate {}/model.h5", "was trained on images of photos; say where .* with --data"),
     ("evaluate {}/model.h5 --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
@@ -205,7 +205,7 @@ BAD = [
     ("predict {}/model.h5 {}/empty", "expected images in .*empty, but there are none"),
     ("predict {}/model.h5 --data {}/grey.h5", "the model takes images of 3 channels, but .*grey.h5 has 1"),
     ("train --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
-    ("train --data {}/model.h5", "but it is neither"),
+    ("train --data {}/model.h5", "model.h5 is no image store"),
 ]
 
 
