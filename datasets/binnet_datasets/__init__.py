@@ -16,8 +16,9 @@ from .loader import Loader, batches, num_batches
 from .plan import BuildOptions
 from .registry import load, names
 from .sources import cache_folder
-from .store import StoreImages, is_store, open_store, read_store
+from .store import is_store, open_store, read_store
 from .store_cache import holds_images
+from .store_images import StoreImages
 from .system_names import is_system_name
 from .transforms import flip, normalise, pad_and_crop, resize_to
 

@@ -63,10 +63,11 @@ def plain_tar(path: Path, cache: Path | None = None) -> Path:
 
 def _place(path: Path, cache: Path | None) -> tuple[Path, list[Path]]:
     """Where the tar of an archive goes, and those of what the archive was earlier."""
-    from .sources import cache_folder
+    from .sources import cached
 
     status = path.stat()
     where = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     key = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
-    folder = (cache_folder() if cache is None else Path(cache)) / "archives"
-    return folder / f"{where}-{key}.tar", list(folder.glob(f"{where}-*.tar"))
+    name = f"{where}-{key}.tar"
+    folder = cached("archives", cache, [name])
+    return folder / name, list(folder.glob(f"{where}-*.tar"))

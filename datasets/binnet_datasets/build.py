@@ -22,7 +22,7 @@ from .journal import Journal, Record, part_of
 from .layouts import Entry
 from .plan import BuildOptions, Plan, make_plan
 from .prefetch import prefetch
-from .store import is_store, read_store
+from .store import read_store, what_is_wrong
 from .store_file import data_start, write_around
 
 Progress = Callable[[int, int], None]
@@ -90,16 +90,22 @@ def build_store(
 
 
 def build_planned(
-    plan: Plan, out: Path, max_corrupt: float | None, jobs: int | None, progress: Progress | None, notes: Notes | None
+    plan: Plan,
+    out: Path,
+    max_corrupt: float | None,
+    jobs: int | None,
+    progress: Progress | None,
+    notes: Notes | None,
+    rebuild: bool = False,
 ) -> Report:
-    """Build a store of a plan: see `build_store`."""
+    """Build a store of a plan: see `build_store`. With ``rebuild`` a store at ``out`` that is damaged is replaced."""
     jobs = _cores() if jobs is None else jobs
     if jobs < 1 or (max_corrupt is not None and not 0 <= max_corrupt <= 1):
         raise DataError(f"expected jobs of at least 1 and max-corrupt from 0 to 1, but got {jobs} and {max_corrupt}")
     for note in plan.notes:
         _tell(notes, note)
-    if out.exists() or out.is_symlink():
-        return _report(out, plan.key)
+    if (out.exists() or out.is_symlink()) and isinstance(found := _found(out, plan.key, rebuild), Report):
+        return found
     if out.parent.exists() and not out.parent.is_dir():
         raise DataError(f"cannot write {out}: {out.parent} is no folder")
     total = len(plan.train) + len(plan.val)
@@ -107,12 +113,45 @@ def build_planned(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _check_room(plan, out)
-        with Journal(out, plan.key, data_start(out.parent), plan.channels) as journal:
+        waiting = _waiting(out, total, progress, notes)
+        with Journal(out, plan.key, data_start(out.parent), plan.channels, waiting) as journal:
+            if out.exists():
+                found = _found(out, plan.key, rebuild)
+                if isinstance(found, Report):  # another process has built it meanwhile
+                    journal.remove()
+                    return found
+                _tell(notes, f"{found}; building it again")
+                out.unlink()
             _Build(plan, out, journal, allowed).run(jobs, progress, notes)
     except OSError as error:
         kept = " (what is done is kept in hidden files beside it, and the same command goes on with it)"
         raise DataError(f"cannot write {out}: {why(error)}{kept if out.parent.is_dir() else ''}") from error
     return _report(out, plan.key, fresh=True)
+
+
+def _found(out: Path, key: str, rebuild: bool) -> Report | str:
+    """What is in the store that is there already, or why it is to be built again."""
+    try:
+        return _report(out, key)
+    except DataError as error:
+        if rebuild and out.is_file():
+            return str(error)
+        raise
+
+
+def _waiting(out: Path, total: int, progress: Progress | None, notes: Notes | None) -> Callable[[int], None]:
+    """What is to be called while another process builds the same store."""
+    told = False
+
+    def report(done: int) -> None:
+        nonlocal told
+        if not told:
+            _tell(notes, f"another process is building {out}; waiting until it is there")
+        told = True
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return report
 
 
 def _check_room(plan: Plan, out: Path) -> None:
@@ -138,8 +177,9 @@ def _tell(notes: Notes | None, sentence: str) -> None:
 
 def _report(out: Path, key: str, fresh: bool = False) -> Report:
     """What is in the store at ``out``; DataError unless it is one of this key."""
-    if not is_store(out):
-        what = "a folder" if out.is_dir() else "something that is no image store"
+    wrong = what_is_wrong(out) if out.is_file() else "is no image store"
+    if wrong:
+        what = "a folder" if out.is_dir() else f"something that {wrong}"
         raise DataError(f"expected to write an image store to {out}, but there is {what}")
     store = read_store(out)
     if store.description.get("key") != key:
@@ -205,8 +245,8 @@ class _Build:
             self.journal.remove()
             some = "; ".join(f"{name}: {reason}" for name, reason in self.corrupt[:3])
             raise DataError(
-                f"expected at most {self.allowed} of {len(self.entries):,} images to be corrupt (--max-corrupt), "
-                f"but there are more, among them {some}"
+                f"expected at most {self.allowed} of {len(self.entries):,} images to be corrupt, but there are more, "
+                f"among them {some}; remove or convert them, or allow a larger share, as with --max-corrupt 0.2"
             )
 
     def _finish(self) -> None:
@@ -216,17 +256,26 @@ class _Build:
         middle = len(self.plan.train)
         for part, first, last in (("train", 0, middle), ("val", middle, len(self.entries))):
             arrays |= {f"{part}/{name}": array for name, array in self._arrays(first, last).items()}
-        there = arrays["train/labels"] if self.plan.train else arrays["val/labels"]
-        missing = set(range(len(self.plan.class_ids))) - set(there.tolist())
-        if missing or not len(arrays["val/labels"]):
-            self.journal.remove()
-            what = f"class {self.plan.class_ids[min(missing)]}" if missing else "validation"
-            raise DataError(f"expected at least one whole image of each class and of validation, but {what} has none")
+        self._check_whole(arrays)
         start = data_start(self.out.parent)
         write_around(self.journal.pixels, start, self.journal.size, self._description(), arrays)
         read_store(self.journal.pixels)
         self.journal.pixels.replace(self.out)
         self.journal.remove()
+
+    def _check_whole(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Raise DataError when a class or the validation images have no image left."""
+        filled = set(arrays["train/labels" if self.plan.train else "val/labels"].tolist())
+        empty = [class_id for label, class_id in enumerate(self.plan.class_ids) if label not in filled]
+        if not empty and len(arrays["val/labels"]):
+            return
+        self.journal.remove()
+        reasons = f": all of its images are corrupt, such as {'; '.join(map(': '.join, self.corrupt[:2]))}"
+        what = "validation" if not empty else "class " + ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        raise DataError(
+            f"expected at least one whole image of each class and of validation, but {what} has none"
+            f"{reasons if self.corrupt else ''}"
+        )
 
     def _arrays(self, first: int, last: int) -> dict[str, NDArray[Any]]:
         """The arrays of a part, without the images that were left out."""

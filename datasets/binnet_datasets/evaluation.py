@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from .build import Notes, Progress, build_planned
+from .build import Notes, Progress
 from .choice import SPLITS
 from .dataset import Dataset, Split
 from .errors import DataError
 from .members import Members
-from .plan import BuildOptions, Plan, make_evaluation_plan
-from .sources import cache_folder
-from .store import is_store, open_store
+from .plan import BuildOptions, make_evaluation_plan
+from .store import may_be_store, open_store
+from .store_cache import cached_store
 from .subset import choose, joined
 
 
@@ -54,10 +52,10 @@ def load_evaluation(
     if split not in SPLITS:
         raise DataError(f"expected split {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, but got {split!r}")
     path = Path(os.path.expanduser(data))
-    if is_store(path):
+    if may_be_store(path):
         return _part_of_store(path, split)
     plan = make_evaluation_plan(path, options or BuildOptions(), split, members)
-    return open_store(_cached(plan, path, cache, max_corrupt, building, notes))
+    return cached_store(path, plan, cache, building, notes, max_corrupt).dataset
 
 
 def _part_of_store(path: Path, split: str) -> Dataset:
@@ -69,35 +67,3 @@ def _part_of_store(path: Path, split: str) -> Dataset:
     if split == "all":
         test = joined(dataset.train, dataset.test)
     return replace(dataset, train=choose(dataset.train, []), test=test)
-
-
-def _cached(
-    plan: Plan,
-    source: Path,
-    cache: Path | None,
-    max_corrupt: float | None,
-    building: Progress | None,
-    notes: Notes | None,
-) -> Path:
-    """A store of a plan in the cache, built when it is not there or damaged; that of an earlier state is deleted."""
-    text = f"evaluation of {source.resolve()}"
-    where = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    folder = (cache_folder() if cache is None else Path(cache)) / "stores"
-    path = folder / f"{plan.name}-{where}-{plan.key[:16]}.h5"
-    say = notes or (lambda sentence: None)
-    there = path.exists()
-    try:
-        report = build_planned(plan, path, max_corrupt, None, building, notes)
-    except DataError as error:
-        if not there:
-            raise
-        say(f"building it anew, because {error}")
-        path.unlink(missing_ok=True)
-        report = build_planned(plan, path, max_corrupt, None, building, None)
-    for name, reason in report.corrupt:
-        say(f"left out {name}: {reason}")
-    for old in folder.glob(f"*-{where}-*.h5*"):
-        if old != path:
-            with suppress(OSError):
-                old.unlink()
-    return path

@@ -10,7 +10,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -18,9 +18,8 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
-
 _FLUSH_BYTES, _FLUSH_SECONDS = 1 << 26, 2.0
+_WAIT_SECONDS = 0.5
 
 
 class Record(NamedTuple):
@@ -63,6 +62,7 @@ class Journal:
     key : names sources and options: files of another key are begun anew
     start : the place of the first pixel in the file; what is before it is left for later
     channels : of each pixel
+    waiting : called every half second while another process builds the same store, with how many images it has done
 
     Attributes
     ----------
@@ -71,15 +71,15 @@ class Journal:
 
     Raises
     ------
-    DataError
-        When another process has the files.
     OSError
         When they cannot be made or read; also from every method.
     """
 
-    def __init__(self, out: Path, key: str, start: int, channels: int) -> None:
+    def __init__(
+        self, out: Path, key: str, start: int, channels: int, waiting: Callable[[int], None] | None = None
+    ) -> None:
         self.pixels = part_of(out)
-        self.path = out.with_name(f".{out.name}.journal")
+        self.path = _journal_of(out)
         self.size = 0
         self._header = f"binnet build 1 {key} {start} {channels}\n".encode()
         self._start, self._channels = start, channels
@@ -87,8 +87,7 @@ class Journal:
         self._held, self._flushed = 0, time.monotonic()
         out.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as files:
-            self._journal = files.enter_context(self.path.open("ab+"))
-            _lock(self._journal, out)
+            self._journal = files.enter_context(_locked(self.path, waiting))
             self._pixels = files.enter_context(self.pixels.open("ab+"))
             self._files = files.pop_all()
 
@@ -152,13 +151,56 @@ class Journal:
         return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _lock(file: IO[bytes], out: Path) -> None:
-    """Keep other processes out until the file is closed, where the system can."""
+def remove_stopped(out: Path) -> None:
+    """Delete the hidden files of a build that was stopped; those of one that is running stay."""
+    try:
+        with _journal_of(out).open("ab+") as journal:
+            if _lock(journal):
+                part_of(out).unlink(missing_ok=True)
+                _journal_of(out).unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _journal_of(out: Path) -> Path:
+    return out.with_name(f".{out.name}.journal")
+
+
+def _locked(path: Path, waiting: Callable[[int], None] | None) -> IO[bytes]:
+    """Open a journal and keep other processes out until it is closed; waits until no other process has it."""
+    while True:
+        file = path.open("ab+")
+        try:
+            while not _lock(file):
+                if waiting is not None:
+                    file.seek(0)
+                    waiting(max(0, sum(1 for _ in file) - 1))
+                time.sleep(_WAIT_SECONDS)
+            if _is_at(file, path):  # else the other process has finished, and has deleted it
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed; False when another process has it. A system that cannot lock files grants it."""
     try:
         import fcntl
     except ImportError:  # Windows
-        return
+        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DataError(f"expected to build {out} alone, but another process is building it") from None
+        return False
+    except OSError:  # some network file systems
+        return True
+    return True

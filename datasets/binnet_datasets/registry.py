@@ -14,9 +14,9 @@ from .digits import load_digits
 from .download import Progress
 from .errors import DataError
 from .mnist import load_fashion_mnist, load_mnist
-from .plan import BuildOptions
+from .plan import BuildOptions, make_plan
 from .sources import fetch_dataset
-from .store import is_store, open_store
+from .store import may_be_store, open_store
 from .store_cache import cached_store
 
 EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits}
@@ -69,17 +69,18 @@ def load(
     """
     path = None if data is None else Path(os.path.expanduser(data))
     if name is None and path is not None:
-        if is_store(path):
+        if may_be_store(path):
             if options is not None or max_corrupt is not None:
                 raise DataError(
                     f"expected no choice of classes or validation images for {path}, which is a store already"
                 )
             return open_store(path)
-        return open_store(cached_store(path, cache, building, notes, options=options, max_corrupt=max_corrupt))
+        plan = make_plan(path, options or BuildOptions())
+        return cached_store(path, plan, cache, building, notes, max_corrupt).dataset
     if name in EMBEDDED:
         if path is not None:
             raise DataError(f"expected no path for {name}, which comes with the package, but got {data}")
         return EMBEDDED[name]()
     if name not in FROM_FILES:
         raise DataError(f"expected a data set named one of {', '.join(names())}, but got {name!r}")
-    return FROM_FILES[name](fetch_dataset(name, cache, progress) if path is None else path)
+    return FROM_FILES[name](fetch_dataset(name, cache, progress, notes) if path is None else path)

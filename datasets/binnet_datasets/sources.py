@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .download import Progress, fetch
 from .errors import DataError
+from .files import why
+
+Notes = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,83 @@ def cache_folder() -> Path:
         raise DataError("expected a folder for downloaded data, but neither BINNET_DATA nor a home is set") from error
 
 
-def fetch_dataset(name: str, cache: Path | None = None, progress: Progress | None = None) -> Path:
+def writable_cache(notes: Notes | None = None) -> Path:
+    """Return `cache_folder`, or where nothing can be written there a temporary folder that only this user can write to.
+
+    Parameters
+    ----------
+    notes : called with a sentence about the temporary folder
+
+    Raises
+    ------
+    DataError
+        When neither can be written to.
+    """
+    try:
+        folder = cache_folder()
+        _check_writable(folder)
+    except (DataError, OSError) as error:
+        reason = why(error) if isinstance(error, OSError) else str(error)
+        where = f"{folder} cannot be written to ({reason})" if isinstance(error, OSError) else reason
+    else:
+        return folder
+    try:
+        temporary = _temporary_folder()
+    except OSError as error:
+        raise DataError(
+            f"{where}, and neither can the folder for temporary files ({why(error)}); "
+            "name a folder for stores and downloads with the environment variable BINNET_DATA"
+        ) from error
+    if notes is not None:
+        notes(
+            f"{where}; stores and downloads go to {temporary} instead, which the system may delete: set the "
+            "environment variable BINNET_DATA (and BINNET_CACHE_DIR, for compiled kernels) to folders that stay"
+        )
+    return temporary
+
+
+def cached(name: str, cache: Path | None, needed: Sequence[str], notes: Notes | None = None) -> Path:
+    """Return the subfolder of a cache to keep files in.
+
+    Parameters
+    ----------
+    name : of the subfolder
+    cache : the folder with all cached data; None for `cache_folder`, or `writable_cache` unless the files are there
+    needed : names of the files
+    notes : see `writable_cache`
+    """
+    if cache is not None:
+        return Path(cache) / name
+    with suppress(DataError):
+        folder = cache_folder() / name
+        if all((folder / file).exists() for file in needed):
+            return folder
+    return writable_cache(notes) / name
+
+
+def _check_writable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return
+
+
+def _temporary_folder() -> Path:
+    """A folder of this user's own among the temporary files, the same at each call; raises OSError."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"binnet-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    # Anybody may have made a folder of this name, to put files of their own into it.
+    ours = stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
+    if not ours or (hasattr(os, "getuid") and status.st_mode & 0o022):
+        return Path(tempfile.mkdtemp(prefix="binnet-"))
+    _check_writable(folder)
+    return folder
+
+
+def fetch_dataset(
+    name: str, cache: Path | None = None, progress: Progress | None = None, notes: Notes | None = None
+) -> Path:
     """Download the files of a data set that are not in the cache yet.
 
     Parameters
@@ -106,6 +189,7 @@ def fetch_dataset(name: str, cache: Path | None = None, progress: Progress | Non
     name : a key of `SOURCES`
     cache : folder to keep them in, each data set in a subfolder of its name; None for `cache_folder`
     progress : see `fetch`; starts anew for each file
+    notes : see `writable_cache`
 
     Returns
     -------
@@ -117,7 +201,7 @@ def fetch_dataset(name: str, cache: Path | None = None, progress: Progress | Non
         When a download fails; the message says how to do without.
     """
     source = SOURCES[name]
-    folder = (cache_folder() if cache is None else Path(cache)) / name
+    folder = cached(name, cache, [file.name for file in source.files], notes)
     for file in source.files:
         try:
             fetch(source.url + file.name, folder / file.name, file.checksum, file.size, progress)

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import weakref
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -18,68 +13,12 @@ from numpy.typing import NDArray
 from .dataset import Dataset, Split
 from .errors import DataError
 from .files import why
-from .store_file import ARRAYS, KIND, VERSION, checksum
+from .store_file import ARRAYS, KIND, VERSION, checksum, open_hdf5
+from .store_images import Pixels, StoreImages
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_PER_IMAGE = ("labels", "crc32", "source_crc32", "source_bytes")
 _LONGEST = 1 << 24  # rows or columns: the product of two, times channels, is far from overflowing
-
-
-class _Pixels:
-    """A file that any thread may read at any place; open as long as somebody refers to it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # Reads by place, not a memory map: mapped pages would count as memory of this process, for a whole epoch.
-        self._handle = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._handle)
-
-    def read(self, place: int, size: int) -> bytes:
-        try:
-            content = os.pread(self._handle, size, place)
-        except OSError as error:
-            raise DataError(f"expected pixels in {self.path}, but reading failed: {why(error)}") from error
-        if len(content) != size:
-            raise DataError(f"expected pixels in {self.path}, but the file has become shorter")
-        return content
-
-
-class StoreImages:
-    """The images of one part of a store, read from disk each time they are asked for.
-
-    Attributes
-    ----------
-    channels : 1 or 3
-    sizes : int64 (N, 2), rows and columns of each image
-    crc32 : uint32 (N,), of the pixels of each
-    keys : uint64 (N,), identify the file that each was made from by its contents: its length in bytes and its CRC-32
-    """
-
-    def __init__(self, pixels: _Pixels, start: int, channels: int, arrays: dict[str, NDArray[Any]]) -> None:
-        self.channels, self.sizes, self.crc32 = channels, arrays["sizes"], arrays["crc32"]
-        self.keys = arrays["source_bytes"].astype(np.uint64) << np.uint64(32) | arrays["source_crc32"]
-        self._pixels, self._places, self._names = pixels, arrays["offsets"] + start, arrays["source_names"]
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def __getitem__(self, i: int) -> NDArray[np.uint8]:
-        """Read image number ``i``: uint8 (H, W, C), not to be written to. Several threads may do so at once."""
-        h, w = self.sizes[index(i)].tolist()
-        shape = h, w, self.channels
-        content = self._pixels.read(int(self._places[i]), h * w * self.channels)
-        return np.frombuffer(content, np.uint8).reshape(shape)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the images were called in the source."""
-        text = self._names.tobytes().decode("utf-8", "surrogateescape")
-        return tuple(text.split("\0")) if text else ()
-
-    def damaged(self) -> Iterator[int]:
-        """Read everything, and yield the number of each image whose pixels do not have their checksum."""
-        for i, expected in enumerate(self.crc32):
-            if zlib.crc32(self[i].data) != expected:
-                yield i
 
 
 @dataclass(frozen=True)
@@ -96,16 +35,50 @@ class Store:
 
 def is_store(path: str | Path) -> bool:
     """Tell whether this is an HDF5 file that says of itself to be a store; False for what cannot be read."""
-    import h5py
+    return what_is_wrong(Path(path)) is None
 
-    try:
-        with open(path, "rb") as file:
-            if file.read(len(_SIGNATURE)) != _SIGNATURE:
-                return False
-        with h5py.File(path, "r") as file:
-            return _attribute(file, "format") == KIND
-    except (OSError, RuntimeError, KeyError, ValueError):
+
+def may_be_store(path: Path) -> bool:
+    """Tell whether this is a store, or an HDF5 file or one named so that cannot be read: no source of images."""
+    if not path.is_file():
         return False
+    return path.suffix.lower() in (".h5", ".hdf5") or _is_hdf5(path)
+
+
+def _is_hdf5(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SIGNATURE)) == _SIGNATURE
+    except OSError:
+        return False
+
+
+def what_is_wrong(path: Path) -> str | None:
+    """Why a file cannot be opened as a store, in words that follow its name; None when it says that it is one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_SIGNATURE))
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {why(error) if isinstance(error, OSError) else error}"
+    if start != _SIGNATURE:
+        return "is empty" if not start else "is no image store (binnet data build makes one)"
+    try:
+        with open_hdf5(path) as file:
+            kind = _attribute(file, "format")
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        return _unreadable(str(error))
+    return None if kind == KIND else f"is an HDF5 file, but no image store{f' (it says {kind!r})' if kind else ''}"
+
+
+def _unreadable(message: str) -> str:
+    """What an error of HDF5 means, as far as it can be told."""
+    if "truncated" in message:
+        return "is cut off: its end is missing, as after a copy that was interrupted"
+    if "lock" in message:
+        return f"is locked by another process ({message}); set HDF5_USE_FILE_LOCKING=FALSE to read it nevertheless"
+    if "already open for write" in message:
+        return "is marked as being written to: close the program that has it open; if none has, build the store again"
+    return f"is damaged: it cannot be opened ({message})"
 
 
 def open_store(path: str | Path) -> Dataset:
@@ -119,17 +92,21 @@ def open_store(path: str | Path) -> Dataset:
     return read_store(path).dataset
 
 
-def read_store(path: str | Path) -> Store:
-    """Open a store as `open_store` does, with what it says about itself."""
-    import h5py
+def read_store(path: str | Path, cached: bool = False) -> Store:
+    """Open a store as `open_store` does, with what it says about itself.
 
+    Parameters
+    ----------
+    path : the store
+    cached : whether it can be made again, so that it is to be deleted when damaged pixels are met later
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"expected an image store at {path}, but there is {'a folder' if path.is_dir() else 'no file'}")
-    if not is_store(path):
-        raise DataError(f"expected an image store at {path}, but it is none (binnet data build makes one)")
+    if wrong := what_is_wrong(path):
+        raise DataError(f"{path} {wrong}")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             version = _attribute(file, "version")
             if version != VERSION:
                 raise DataError(f"{path} has store version {version}, this binnet reads version {VERSION}")
@@ -141,7 +118,7 @@ def read_store(path: str | Path) -> Store:
             raise DataError(f"{path} is damaged: its contents do not have the checksum they were written with")
         description = json.loads(text)
         size = path.stat().st_size
-        return Store(*_parts(path, start, length, description, arrays), description, stored, size)
+        return Store(*_parts(Pixels(path, cached), start, length, description, arrays), description, stored, size)
     except DataError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
@@ -188,14 +165,14 @@ def _dataset_of(file: Any, name: str, dtype: Any, path: Path) -> Any:
 
 
 def _parts(
-    path: Path, start: int, length: int, description: dict[str, Any], arrays: dict[str, NDArray[Any]]
+    pixels: Pixels, start: int, length: int, description: dict[str, Any], arrays: dict[str, NDArray[Any]]
 ) -> tuple[Dataset, StoreImages, StoreImages]:
     """The data set and its images, after checks that each of them lies within the pixels."""
-    channels, pixels, found = int(description["channels"]), _Pixels(path), []
+    channels, path, found = int(description["channels"]), pixels.path, []
     for part in ("train", "val"):
         own = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(part)}
         sizes, offsets = own["sizes"], own["offsets"]
-        if sizes.shape != (len(offsets), 2) or {len(own[name]) for name in ("labels", "crc32")} != {len(offsets)}:
+        if sizes.shape != (len(offsets), 2) or {len(own[name]) for name in _PER_IMAGE} != {len(offsets)}:
             raise DataError(f"{path} is damaged: arrays of {part} differ in length")
         ends = offsets + sizes.prod(axis=1) * channels
         if len(sizes) and not (

@@ -48,6 +48,13 @@ def checksum(text: bytes, arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
+def open_hdf5(path: Path) -> Any:
+    """Open an HDF5 file for reading, without a lock: a store has its name only when it is whole."""
+    import h5py
+
+    return h5py.File(path, "r", locking=False)
+
+
 def data_start(folder: Path) -> int:
     """Return the place of the first pixel in every store that this version of HDF5 writes."""
     path = folder / f".{secrets.token_hex(4)}.start.part"

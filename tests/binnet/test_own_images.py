@@ -112,7 +112,7 @@ def test_corrupt_images_are_reported(photos, tmp_path, say):
     (photos / "cat" / "7.png").write_bytes(b"no image")
     code, _, err = say("data", "build", photos, tmp_path / "new.h5", "--max-corrupt", 0.05)
     assert code == 1
-    assert re.fullmatch(r"binnet: error: expected at most 1 of 30 images to be corrupt .*\n", err)
+    assert re.fullmatch(r"binnet: error: expected at most 1 of 30 images to be corrupt, .*\n", err)
     assert not (tmp_path / "new.h5").exists()
 
 
@@ -195,7 +195,7 @@ BAD = [
     ("data build {}/photos {}/out.h5 --channels 2", "--channels: invalid choice: 2"),
     ("data info {}/none.h5", "expected an image store at .*none.h5, but there is no file"),
     ("data info {}/photos", "but there is a folder"),
-    ("data info {}/model.h5", "but it is none"),
+    ("data info {}/model.h5", "model.h5 is no image store"),
     ("data info {}/photos.h5 --preview {}/empty", "cannot write .*empty: it is not a file"),
     ("evaluate {}/model.h5", "was trained on images of photos; say where .* with --data"),
     ("evaluate {}/model.h5 --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
@@ -206,7 +206,7 @@ BAD = [
     ("predict {}/model.h5 {}/empty", "expected images in .*empty, but there are none"),
     ("predict {}/model.h5 --data {}/grey.h5", "the model takes images of 3 channels, but .*grey.h5 has 1"),
     ("train --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
-    ("train --data {}/model.h5", "but it is neither"),
+    ("train --data {}/model.h5", "model.h5 is no image store"),
 ]
 
 

@@ -144,7 +144,7 @@ def test_a_damaged_store_in_the_cache_is_built_anew(photos, model, tmp_path, say
         store.write_bytes(content)
         code, text, err = say("evaluate", model, "--data", photos, "--json")
         assert (code, json.loads(text)) == (0, first)
-        assert ("building it anew" in err) == (len(content) <= 5000)
+        assert ("building it again" in err) == (len(content) <= 5000)
 
 
 def test_corrupt_images_are_said_each_time(photos, model, say):

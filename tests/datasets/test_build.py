@@ -9,8 +9,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -224,7 +226,7 @@ def test_corrupt_images_are_left_out_and_listed(spoilt: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("limit", "allowed"), [(None, 3), (0.1, 2), (0.0, 0)])
 def test_too_many_corrupt_images_fail_the_build(spoilt: Path, tmp_path: Path, limit, allowed: int) -> None:
-    message = rf"at most {allowed} of 24 images to be corrupt .*n01_1.png: "
+    message = rf"at most {allowed} of 24 images to be corrupt, .*n01_1.png: .*--max-corrupt"
     with pytest.raises(DataError, match=message):
         build_store(spoilt, tmp_path / "out.h5", max_corrupt=limit)
     assert not (tmp_path / "out.h5").exists()
@@ -366,12 +368,38 @@ def test_other_sources_begin_anew(source: Path, tmp_path: Path, flushing, pictur
     assert np.array_equal(image, np.asarray(Image.open(io.BytesIO(picture(77)))))
 
 
-def test_only_one_process_builds_a_store(source: Path, tmp_path: Path) -> None:
-    with (
-        Journal(tmp_path / "out.h5", "key", 0, 3),
-        pytest.raises(DataError, match=r"to build .*out.h5 alone, but another process is building it"),
-    ):
-        build_store(source, tmp_path / "out.h5")
+def test_a_second_process_waits_for_the_store_of_the_first(source: Path, tmp_path: Path) -> None:
+    out, notes, counts = tmp_path / "out.h5", [], []
+    first = start(source, out)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / ".out.h5.journal").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    report = build_store(source, out, notes=notes.append, progress=lambda *count: counts.append(count))
+    first.communicate(timeout=60)
+    assert any("another process is building" in note for note in notes)
+    assert not report.fresh
+    assert (report.train, report.val) == (18, 6)
+    assert counts
+    assert {total for _, total in counts} == {24}
+    assert hidden(tmp_path) == []
+
+
+def test_a_build_goes_on_where_a_process_stopped_for_which_it_waited(source: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(journal_module, "_WAIT_SECONDS", 0.01)
+    waiting, notes = threading.Event(), []
+    held = Journal(tmp_path / "out.h5", "key", 0, 3)
+
+    def note(sentence: str) -> None:
+        notes.append(sentence)
+        if "another process is building" in sentence:
+            waiting.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(build_store, source, tmp_path / "out.h5", notes=note)
+        assert waiting.wait(60)
+        held.__exit__()  # as when the process ends
+        assert report.result(60).fresh
+    assert hidden(tmp_path) == []
 
 
 def test_a_full_disk_leaves_no_store_and_the_next_build_goes_on(source: Path, tmp_path: Path, monkeypatch) -> None:

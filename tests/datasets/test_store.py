@@ -87,11 +87,26 @@ def test_is_store(store: Path, tmp_path: Path) -> None:
     [
         ("none.h5", "expected an image store at .*none.h5, but there is no file"),
         ("source", "but there is a folder"),
-        ("text.h5", "but it is none .binnet data build makes one"),
+        ("text.h5", "text.h5 is no image store .binnet data build makes one"),
+        ("void.h5", "void.h5 is empty"),
+        ("other.h5", "other.h5 is an HDF5 file, but no image store .it says 'binnet packed'."),
+        ("cut.h5", "cut.h5 is cut off"),
+        ("damaged.h5", "damaged.h5 is damaged: it cannot be opened"),
+        ("marked.h5", "marked.h5 is marked as being written to"),
     ],
 )
 def test_what_is_no_store(store: Path, tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "text.h5").write_text("text")
+    (tmp_path / "void.h5").touch()
+    (tmp_path / "cut.h5").write_bytes(store.read_bytes()[:5000])
+    content = store.read_bytes()
+    (tmp_path / "damaged.h5").write_bytes(content[:20] + bytes(40) + content[60:])
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.attrs["format"] = np.bytes_("binnet packed")
+    shutil.copy(store, tmp_path / "marked.h5")
+    with h5py.File(tmp_path / "marked.h5", "r+"):
+        shutil.copy(tmp_path / "marked.h5", tmp_path / "copy.h5")
+    shutil.move(tmp_path / "copy.h5", tmp_path / "marked.h5")
     with pytest.raises(DataError, match=message):
         open_store(tmp_path / name)
 
@@ -196,6 +211,17 @@ def test_damaged_pixels_are_found(store: Path) -> None:
     found = read_store(store)
     assert list(found.train.damaged()) == []
     assert list(found.val.damaged()) == [2]
+    assert found.val[1].shape == (24, 32, 3)
+    for number in (2, -4):
+        with pytest.raises(DataError, match=r"out.h5 is damaged: the pixels of val/n02/n02_6.png do not have"):
+            found.val[number]
+
+
+def test_a_lock_of_another_program_does_not_matter(store: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with store.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert len(open_store(store).train) == 18
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read(store: Path) -> None:
@@ -209,7 +235,7 @@ def test_reading_takes_little_memory(store: Path, tmp_path: Path) -> None:
     """A store of 300 MB, as a sparse file, is read once through with less than 100 MB."""
     pytest.importorskip("resource")
     code = """
-import resource, sys
+import resource, sys, zlib
 import numpy as np, h5py
 from binnet_datasets import open_store, store_file
 from pathlib import Path
@@ -218,7 +244,7 @@ folder = Path(sys.argv[1])
 n, size = 25_000, 64 * 64 * 3
 part = lambda count: {
     "labels": np.zeros(count, np.int64), "offsets": np.arange(count) * size, "sizes": np.full((count, 2), 64),
-    "crc32": np.zeros(count, np.uint32), "source_crc32": np.zeros(count, np.uint32),
+    "crc32": np.full(count, zlib.crc32(bytes(size)), np.uint32), "source_crc32": np.zeros(count, np.uint32),
     "source_bytes": np.zeros(count, np.int64), "source_names": np.zeros(0, np.uint8),
 }
 arrays = {f"{p}/{k}": v for p, c in (("train", n), ("val", 1)) for k, v in part(c).items()}

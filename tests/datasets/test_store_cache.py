@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from binnet_datasets import DataError, build_store, holds_images, load
+from binnet_datasets import DataError, build_store, holds_images, load, load_evaluation
+from binnet_datasets.journal import Journal
 
 
 @pytest.fixture
@@ -47,6 +49,82 @@ def test_a_folder_that_has_changed_is_built_anew(source: Path, tmp_path: Path, p
     assert len(load(None, source, cache).train) == 19
     assert len(stores(cache)) == 1
     assert stores(cache) != old
+
+
+def test_a_build_that_runs_is_left_alone(source: Path, tmp_path: Path, picture) -> None:
+    cache = tmp_path / "cache"
+    first = load(None, source, cache)
+    old = stores(cache)[0]
+    with Journal(old, "another state of the folder", 0, 3) as journal:
+        (source / "train/n01/new.png").write_bytes(picture(99))
+        load(None, source, cache)
+        assert (journal.pixels.exists(), journal.path.exists(), old.exists()) == (True, True, False)
+    assert len(first.train.images[0]) == 24  # who has the old store open goes on with it
+
+
+@pytest.mark.parametrize("place", [0, 20, -3000])
+def test_a_damaged_store_is_built_again(source: Path, tmp_path: Path, place: int) -> None:
+    load(None, source, tmp_path / "cache")
+    path = stores(tmp_path / "cache")[0]
+    whole = path.read_bytes()
+    path.write_bytes(b"" if place == 0 else whole[:place] + bytes(1000) + whole[place:][1000:])
+    notes: list[str] = []
+    assert len(load(None, source, tmp_path / "cache", notes=notes.append).train) == 18
+    assert any(str(path) in note and note.endswith("; building it again") for note in notes)
+    assert path.read_bytes() == whole
+    assert stores(tmp_path / "cache") == [path]
+
+
+def test_a_store_with_damaged_pixels_is_built_again(source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    load(None, source, cache)
+    path = stores(cache)[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:])
+    images = load(None, source, cache).train.images
+    with pytest.raises(DataError, match=r"deleted from the cache, and the same command builds it again"):
+        [images[i] for i in range(18)]
+    assert stores(cache) == []
+    load(None, source, cache)
+    assert path.read_bytes() == whole
+    with pytest.raises(DataError, match=r"is damaged"):
+        [images[i] for i in range(18)]
+    assert stores(cache) == [path]  # not that one, which is whole
+
+
+def test_a_cache_that_cannot_be_written_to(source: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("BINNET_DATA", str(tmp_path / "file" / "data"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for opening in ("building a store of", "using the store of"):
+        notes: list[str] = []
+        assert len(load(None, source, notes=notes.append).train) == 18
+        assert "cannot be written to (Not a directory)" in notes[0]
+        assert "BINNET_DATA (and BINNET_CACHE_DIR" in notes[0]
+        assert notes[1].startswith(opening)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="environment variable BINNET_DATA"):
+        load(None, source)
+
+
+def test_a_folder_of_somebody_else_is_not_used(source: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("BINNET_DATA", "/dev/null/data")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    theirs = tmp_path / f"binnet-{os.getuid()}"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    load(None, source)
+    assert list(theirs.iterdir()) == []
+
+
+@pytest.mark.parametrize("use", [load_evaluation, lambda path: load(None, path)])
+def test_a_store_that_cannot_be_read_is_said(source: Path, tmp_path: Path, use) -> None:
+    build_store(source, tmp_path / "own.h5")
+    os.truncate(tmp_path / "own.h5", 5000)
+    assert holds_images(tmp_path / "own.h5")
+    with pytest.raises(DataError, match=r"own.h5 is cut off"):
+        use(tmp_path / "own.h5")
 
 
 def test_folders_of_the_same_name_do_not_meet(tmp_path: Path, imagenet, write) -> None:
