@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import binnet_datasets
+from binnet_datasets.splits import LAYOUTS
 
 from . import budget, models, recipes
 from .nn.options import CHOICES
@@ -72,7 +73,7 @@ class TrainConfig:
     layout: str | None = _option(
         None,
         "how the folders of data are read where train or val may be a class: as splits, or as classes",
-        ("splits", "classes"),
+        LAYOUTS,
     )
     max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
     model: str | None = _option(

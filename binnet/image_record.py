@@ -27,7 +27,8 @@ class ImageRecord:
     train, val : uint64 (n,)
         Sorted keys, see :attr:`binnet_datasets.StoreImages.keys`; empty for the data sets by name.
     digest : str
-        SHA-256 over splits, keys and the class of each image; over the numbers of images where there are no keys.
+        SHA-256 over channels, splits, and key, class and stored size of each image; over the number of images of each
+        class where there are no keys.
     """
 
     class_names: tuple[str, ...]
@@ -41,8 +42,9 @@ class ImageRecord:
         keys = [_keys(split) for split in (dataset.train, dataset.test)]
         digest = hashlib.sha256(repr(dataset.class_names).encode("utf-8", "surrogateescape"))
         for split, own in zip((dataset.train, dataset.test), keys, strict=True):
-            rows = np.sort(np.rec.fromarrays([own, split.labels])) if own.size else np.bincount(split.labels)
-            digest.update(f"split {len(split)}".encode() + np.ascontiguousarray(rows).tobytes())
+            columns = [own, split.labels, *split.sizes.T]
+            rows = np.sort(np.rec.fromarrays(columns)) if own.size else np.bincount(split.labels)
+            digest.update(f"split {len(split)} {split.channels}".encode() + np.ascontiguousarray(rows).tobytes())
         return cls(dataset.class_names, np.unique(keys[0]), np.unique(keys[1]), digest.hexdigest())
 
     @classmethod
@@ -75,7 +77,7 @@ class ImageRecord:
         moved = len(np.intersect1d(self.train, now.val)) + len(np.intersect1d(self.val, now.train))
         parts = [f"{n:,} {word}" for n, word in ((added, "added"), (removed, "removed")) if n]
         parts += [f"{moved:,} moved between training and validation"] if moved else []
-        return ", ".join(parts) or "some are of another class now, or there twice"
+        return ", ".join(parts) or "some have another class, size or number of channels now, or occur twice"
 
 
 def _keys(split: Split) -> Keys:

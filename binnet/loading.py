@@ -46,12 +46,15 @@ class Source:
         Which images of ``data``: one of ``binnet_datasets.choice.SPLITS``.
     labels : str or None
         CSV file that says of which class each image of ``data`` is.
+    layout : str or None
+        How the folders of ``data`` are read, see :class:`binnet_datasets.BuildOptions`.
     """
 
     name: str | None = None
     data: str | None = None
     split: str = "auto"
     labels: str | None = None
+    layout: str | None = None
 
 
 def load_for(model: Model, file: object, source: Source, console: Console) -> Dataset:
@@ -74,7 +77,7 @@ def load_for(model: Model, file: object, source: Source, console: Console) -> Da
 
 def _own_images(model: Model, data: str, source: Source, console: Console) -> Dataset:
     """A part of a store, or the images of a folder or archive, stored as the model's training images were."""
-    members, layout = None, None
+    members, layout = None, source.layout
     if source.labels is not None:
         if binnet_datasets.is_store(data):
             raise DataError(f"--labels is for folders and archives of images, but {data} is a store")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import IO, Any
 
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+
 
 def lock(file: IO[Any]) -> None:
-    """Lock an open file until it is closed; BlockingIOError when another process, or another opening of it, has it."""
+    """Lock an open file until it is closed; BlockingIOError when another process, or another opening of it, has it.
+
+    Does nothing on a file system without locks, such as some that computers of a cluster share.
+    """
     if sys.platform == "win32":
         import msvcrt
 
@@ -19,4 +25,8 @@ def lock(file: IO[Any]) -> None:
         return
     import fcntl
 
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise

@@ -70,7 +70,7 @@ class Picker:
         """
         for path in paths:
             if path == "-":
-                yield Picked("standard input", lambda: self._decode(sys.stdin.buffer.read(), "standard input"))
+                yield Picked("standard input", lambda: self._decode(_standard_input(), "standard input"))
             elif Path(path).is_dir() or (is_archive(path) and Path(path).is_file()):
                 yield from self._in_folder(Path(path))
             elif glob.has_magic(path) and not Path(path).exists():
@@ -78,11 +78,11 @@ class Picker:
             else:
                 yield Picked(path, partial(self._decode, path))
 
-    def of_data(self, data: str, split: str) -> tuple[int, Iterator[Picked]]:
+    def of_data(self, data: str, split: str, layout: str | None = None) -> tuple[int, Iterator[Picked]]:
         """How many images a store, folder or archive has in a split, and those images; raises DataError."""
         if binnet_datasets.is_store(data):
             return self._of_store(data, split)
-        chosen = self._chosen(data, split)
+        chosen = self._chosen(data, split, layout)
         return len(chosen), (self._of_member(name, member) for name, member in chosen)
 
     def _of_store(self, data: str, split: str) -> tuple[int, Iterator[Picked]]:
@@ -95,15 +95,15 @@ class Picker:
         named = zip(names_of(test.images), batches, strict=True)
         return len(test), (Picked(name, partial(np.asarray, image)) for name, (image, _) in named)
 
-    def _chosen(self, data: str, split: str) -> list[tuple[str, Member]]:
+    def _chosen(self, data: str, split: str, layout: str | None) -> list[tuple[str, Member]]:
         """The images of a split; all there are where nothing says to which split or class they belong."""
         path = Path(data).expanduser()
-        members, options = list_members(path), BuildOptions(self.info.preprocessing.stored_size)
+        members, options = list_members(path), BuildOptions(self.info.preprocessing.stored_size, layout=layout)
         try:
             plan = make_evaluation_plan(path, options, split, members)
         except DataError:
             found = [(name, member) for name, member in members.items() if is_image(name)]
-            if split != "auto" or not found:
+            if split != "auto" or layout or not found:
                 raise
             self._note(f"predicting all {len(found):,} images of {data}")
             return found
@@ -173,3 +173,9 @@ def _failing(name: str, reason: str) -> Callable[[], Image]:
         raise DataError(f"expected images at {name}, but it cannot be used: {reason}")
 
     return read
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # closed by the shell
+        raise DataError("expected an image at standard input, but it is closed")
+    return sys.stdin.buffer.read()

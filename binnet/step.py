@@ -84,11 +84,9 @@ def training_step(
     for part in _parts(len(labels), config.accumulate):
         with phase("forward"):
             logits = network(Tensor(images[part]))
-            loss = _loss(logits, labels[part], config, class_weights)
+            loss = _loss(logits, labels, part, config, class_weights)
             if mix is not None and others is not None:
-                loss = _mixed(loss, _loss(logits, others[part], config, class_weights), mix.share)
-            share = len(labels[part]) / len(labels)
-            loss = loss if share == 1 else ops.mul(loss, share)
+                loss = _mixed(loss, _loss(logits, others, part, config, class_weights), mix.share)
         with phase("backward"):
             loss.backward()
         total += loss.item()
@@ -109,10 +107,19 @@ def _parts(n: int, count: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(ends)]
 
 
-def _loss(logits: Tensor, labels: Ints, config: TrainConfig, class_weights: Float | None) -> Tensor:
+def _loss(logits: Tensor, labels: Ints, part: slice, config: TrainConfig, class_weights: Float | None) -> Tensor:
+    """What ``part`` of a batch adds to the mean over the whole batch; the mean itself when it is all of it."""
     if config.loss == "squared_hinge":
-        return ops.squared_hinge(logits, labels)
-    return ops.cross_entropy(logits, labels, config.label_smoothing, class_weights)
+        loss = ops.squared_hinge(logits, labels[part])
+    else:
+        loss = ops.cross_entropy(logits, labels[part], config.label_smoothing, class_weights)
+    # The loss of a part is a mean over its own weights: what counts is its share of the batch's weights, not of images.
+    share = _weight(labels[part], class_weights) / _weight(labels, class_weights)
+    return loss if share == 1 else ops.mul(loss, share)
+
+
+def _weight(labels: Ints, class_weights: Float | None) -> float:
+    return len(labels) if class_weights is None else float(class_weights[labels].sum(dtype=np.float64))
 
 
 def _mixed(loss: Tensor, other: Tensor, share: float) -> Tensor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import binnet_datasets
 from binnet_datasets.classes import about_unused
+from binnet_datasets.splits import LAYOUTS
 from binnet_datasets.twins import about_twins
 
 from ..console import Console
@@ -68,7 +69,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-class", type=int, metavar="M", help="images of each class at most, the first by name")
     parser.add_argument("--val", action="append", default=[], metavar="SHARE|PATH", help=_VAL)
     layout = "whether folders such as train and val are splits or classes, where both are possible (default: find out)"
-    parser.add_argument("--layout", choices=("splits", "classes"), help=layout)
+    parser.add_argument("--layout", choices=LAYOUTS, help=layout)
     size = "short side of the stored images, pixels (default: the usual one of the source, at most 256)"
     parser.add_argument("--size", type=int, metavar="N", help=size)
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1 for grey, 3 for colour (default: 3)")

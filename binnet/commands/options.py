@@ -10,6 +10,7 @@ from typing import Any
 import binnet_datasets
 import binnet_kernels as bk
 from binnet_datasets.choice import SPLITS
+from binnet_datasets.splits import LAYOUTS
 
 from ..config import TrainConfig, numbers, type_of
 from ..loading import Source
@@ -55,18 +56,20 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
-    """``--split``."""
+    """``--split`` and ``--layout``."""
     text = (
         "which images of --data: auto (the default) takes those in test, val or train, the first that is there, or all "
         "images of a folder without such parts; of a store the validation images"
     )
     parser.add_argument("--split", choices=SPLITS, default="auto", help=text)
+    text = "how the folders of --data are read where train or val may be a class: as splits, or as classes"
+    parser.add_argument("--layout", choices=LAYOUTS, help=text)
 
 
 def source_of(arguments: argparse.Namespace) -> Source:
     """The data that a command names."""
     labels = getattr(arguments, "labels", None)
-    return Source(arguments.dataset, arguments.data, arguments.split, labels)
+    return Source(arguments.dataset, arguments.data, arguments.split, labels, arguments.layout)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(to_stderr=arguments.json or arguments.csv)
     picker = Picker(model.spec, model.info, Console(to_stderr=True).say)
     images = [*picker.of_paths(paths)]
-    count, of_data = (0, iter(())) if arguments.data is None else picker.of_data(arguments.data, arguments.split)
+    count, of_data = (
+        (0, iter(())) if arguments.data is None else picker.of_data(arguments.data, arguments.split, arguments.layout)
+    )
     begun, out = time.perf_counter(), _Output(arguments, console)
     with console.progress(len(images) + count) as advance:
         for image in chain(images, of_data):

@@ -22,7 +22,8 @@ from . import options
 if TYPE_CHECKING:
     from ..train import Result
 
-_FREE = ("data", "epochs", "max_corrupt", "workers", "checkpoint_every", "tensorboard")  # the options --resume takes
+_OF_IMAGES = ("data", "val", "classes", "layout", "max_corrupt")  # a resumed training compares the images themselves
+_FREE = (*_OF_IMAGES, "epochs", "workers", "checkpoint_every", "tensorboard")  # the options --resume takes
 HELP = "train a network, keep the best epoch and pack it to one bit a weight"
 
 
@@ -66,8 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"binnet: stopped, everything is saved; go on with: {command}", file=sys.stderr)
         return 128 + interrupted.signal
     finally:
-        with contextlib.suppress(OSError):  # a folder that is still empty, because the data could not be read
-            folder.rmdir()
+        if arguments.out is None:
+            with contextlib.suppress(OSError):  # made above, and still empty because the data could not be read
+                folder.rmdir()
     if arguments.json:
         print(json.dumps({**asdict(result), "factor": result.factor}))
     if profile is not None and not profile.total:

@@ -123,13 +123,13 @@ class Module:
             raise LayerError(f"{self.label}: expected input ({', '.join(map(str, axes))}), got {shape}")
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """Direct child modules with their names; TypeError when some are hidden in a list."""
-        for name, value in vars(self).items():
-            _refuse_hidden(self, name, value)
+        """Direct child modules with their names."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module (under ``prefix``) and all below it, depth first."""
+        """This module (under ``prefix``) and all below it, depth first; TypeError when some are hidden in a list."""
+        for name, value in vars(self).items():
+            _refuse_hidden(self, name, value)
         yield prefix, self
         for name, child in self.children():
             yield from child.named_modules(_join(prefix, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import DataError
@@ -45,6 +46,23 @@ def left(layout: Layout, used: Sequence[str], taken: Container[str] = ()) -> lis
     return [
         (e.name, f"an image of another split, {k}") for k in others for e in layout.splits[k] if e.name not in taken
     ]
+
+
+def without_classes(layout: Layout, truth: bool) -> Layout:
+    """The same with unknown classes where folders beside the training images do not say them.
+
+    Tiny-ImageNet's ``val/images`` and ``test/images`` are no classes: no training class has the name of the only folder
+    there. With ``truth``, a file that says of which class each validation image is, several such folders of validation
+    images are none either.
+    """
+    known = {entry.class_id for entry in layout.splits.get("train", [])}
+    splits = dict(layout.splits)
+    for kind in ("val", "test"):
+        named = {entry.class_id for entry in splits.get(kind, [])}
+        told = truth and kind == "val"
+        if named.isdisjoint(known) and (known or told) and (len(named) == 1 or (told and known)):
+            splits[kind] = [replace(entry, class_id="") for entry in splits[kind]]
+    return replace(layout, splits=splits)
 
 
 def to_evaluate(layout: Layout, split: str, truth: bool, source: Path) -> tuple[list[str], tuple[str, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archives import without_ending
-from .choice import beside_training, left, to_evaluate, training
+from .choice import beside_training, left, to_evaluate, training, without_classes
 from .classes import about_classes, about_unused, choose, count, first, names_of, shortened
 from .errors import DataError
 from .image import LONGEST, decoding_quietly, header_size
@@ -148,11 +148,14 @@ def make_evaluation_plan(
     layout = find_layout(members, source, options.layout)
     truth_file = parse_val(options.val)[2]
     truth = truth_file is not None or has_truth(members, [source])
+    layout = without_classes(layout, truth)
     chosen, notes = to_evaluate(layout, split, truth, source)
     entries: list[Entry] = []
-    for own in (layout.splits[kind] for kind in chosen):
+    for kind in chosen:
+        own = layout.splits[kind]
         flat = not own or not own[0].class_id
-        if flat and not (own and truth):
+        told = truth_file is not None or (truth and kind != "test")  # what comes with ImageNet is about val
+        if flat and not (own and told):
             raise DataError(f"expected a folder for each class in {source}, but got images that lie in no class folder")
         entries += with_truth(own, members, truth_file, [source]) if flat else own
     ids = choose(options.classes, sorted({entry.class_id for entry in entries}), 1)
@@ -188,7 +191,10 @@ def _held_out(
             "each class; add images (20 of each class are a start), or name a folder of "
             "validation images with --val FOLDER"
         )
-    sentence = f"held {len(held):,} of the {len(train):,} training images out for validation ({share:.0%})"
+    sentence = (
+        f"held {len(held):,} of the {len(train):,} training images out for validation: "
+        f"about {share:.0%} of each class, chosen by their content"
+    )
     return rest, held, (sentence,)
 
 

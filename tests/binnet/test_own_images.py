@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -65,7 +66,7 @@ def test_build_and_info(photos, tmp_path, say):
     code, text, err = say("data", "build", photos, out, "--size", 12)
     assert (code, err) == (0, "")
     held, about, few, done = text.splitlines()
-    assert held == "held 3 of the 30 training images out for validation (10%)"
+    assert held.startswith("held 3 of the 30 training images out for validation: about 10% of each class")
     assert about == "3 classes (training + validation images): cat 9 + 1, dog 9 + 1, owl 9 + 1"
     assert few.startswith("some classes have fewer than 5 validation images")
     assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", done)
@@ -250,3 +251,18 @@ def test_ctrl_c_in_a_build_is_one_line(photos, tmp_path):
     assert done.returncode == 130
     assert done.stderr == "binnet: stopped\n"
     assert not (tmp_path / "out.h5").exists()
+
+
+def test_folders_that_can_be_read_both_ways(photos, model, tmp_path, say):
+    shutil.copytree(photos, tmp_path / "toys" / "train")
+    shutil.copytree(photos / CLASSES[0], tmp_path / "toys" / "car")
+    for line in (["evaluate", model, "--data"], ["train", "--out", tmp_path / "run"]):
+        code, _, err = say(*line, tmp_path / "toys")
+        assert code == 1
+        assert "can be read both ways: with --layout splits" in err
+    code, out, _ = say("evaluate", model, "--data", tmp_path / "toys", "--layout", "splits", "--json")
+    assert code == 0
+    assert json.loads(out)["n"] == sum(1 for _ in photos.rglob("*.*"))
+    code, out, _ = say("predict", model, "--data", tmp_path / "toys", "--layout", "splits", "--csv")
+    assert code == 0
+    assert len(out.splitlines()) == 1 + sum(1 for _ in photos.rglob("*.*"))

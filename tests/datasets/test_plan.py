@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from binnet_datasets import BuildOptions, DataError, is_system_name
-from binnet_datasets.plan import Plan, make_plan
+from binnet_datasets.plan import Plan, make_evaluation_plan, make_plan
 
 
 def plan(source: Path, **options) -> Plan:
@@ -63,6 +64,17 @@ def kaggle(files: dict[str, bytes]) -> dict[str, bytes]:
     return out | {"LOC_val_solution.csv": "".join(lines).encode()}
 
 
+def test_evaluation_of_tiny_imagenet(imagenet, write, tmp_path: Path) -> None:
+    """Its val/images and test/images are no classes; those of the validation images are in a file."""
+    expected = Counter(name.split("/")[1] for name in imagenet if name.startswith("val/"))
+    source = write(tmp_path, tiny(imagenet))
+    found = make_evaluation_plan(source, BuildOptions())
+    assert Counter(entry.class_id for entry in found.val) == expected
+    assert {entry.name.split("/")[1] for entry in found.val} == {"val"}
+    with pytest.raises(DataError, match="expected a folder for each class"):
+        make_evaluation_plan(source, BuildOptions(), "test")
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("layout", [dict, tiny, kaggle])
 def test_layouts_with_validation(tmp_path: Path, imagenet, expected, write, to_tar, layout, packed: bool) -> None:
@@ -101,7 +113,8 @@ def test_class_folders_alone_hold_a_tenth_out(tmp_path: Path, picture, write, wr
     assert {entry.class_id for entry in found.val} == {"cat", "dog"}
     assert 2 <= len(found.val) <= 10
     assert sorted(e.name for e in found.train + found.val) == sorted(files)
-    assert found.notes[0] == f"held {len(found.val)} of the 40 training images out for validation (10%)"
+    held = f"held {len(found.val)} of the 40 training images out for validation"
+    assert found.notes[0] == f"{held}: about 10% of each class, chosen by their content"
     assert found.unused == (
         (f"{wrapped}cat/.hidden.jpg", "hidden, or a file or folder of the system"),
         (f"{wrapped}cat/notes.txt", "no image"),
