@@ -8,17 +8,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import binnet_datasets
 from binnet_datasets.classes import about_unused
 from binnet_datasets.splits import LAYOUTS
+from binnet_datasets.twins import about_twins
 
 from ..console import Console
 from ..loading import images_done
 from . import options
 
 if TYPE_CHECKING:
-    from binnet_datasets.build import Report
+    from binnet_datasets.report import Report
     from binnet_datasets.store import Store
 
 HELP = "build image stores, the data to train on, and look into them"
@@ -159,8 +161,8 @@ def _figures(store: Store) -> dict[str, Any]:
     figures = {
         part: {
             "images": len(split),
-            "rows": [int(split.sizes[:, 0].min()), int(split.sizes[:, 0].max())],
-            "columns": [int(split.sizes[:, 1].min()), int(split.sizes[:, 1].max())],
+            "rows": _ends(split.sizes[:, 0]),
+            "columns": _ends(split.sizes[:, 1]),
             "images_of_class": np.bincount(split.labels, minlength=data.num_classes).tolist(),
         }
         for part, split in (("train", data.train), ("val", data.test))
@@ -168,11 +170,19 @@ def _figures(store: Store) -> dict[str, Any]:
     return {**store.description, **figures, "checksum": store.checksum, "bytes": store.bytes}
 
 
+def _ends(sizes: NDArray[np.int64]) -> list[int]:
+    """The least and the largest; zeros where there are none."""
+    return [int(sizes.min()), int(sizes.max())] if len(sizes) else [0, 0]
+
+
 def _say_info(path: str, store: Store, console: Console) -> None:
     figures, data = _figures(store), store.dataset
     console.say(f"{path}: image store of {data.name}, {store.bytes / 1e6:,.0f} MB")
     for part, name in (("train", "training"), ("val", "validation")):
         own = figures[part]
+        if not own["images"]:
+            console.say(f"no {name} images")
+            continue
         counts, sides = (
             own["images_of_class"],
             ("-".join(map(str, sorted(set(own[side])))) for side in ("rows", "columns")),
@@ -191,6 +201,8 @@ def _say_info(path: str, store: Store, console: Console) -> None:
         console.say(f"and {data.num_classes - _SHOWN:,} more; --json names all")
     _say_corrupt(store.description["corrupt"], console)
     for sentence in about_unused((name, reason) for name, reason in store.description.get("unused", ())):
+        console.say(sentence)
+    for sentence in about_twins(store.description):
         console.say(sentence)
 
 

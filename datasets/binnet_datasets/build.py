@@ -6,7 +6,6 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,35 +21,20 @@ from .journal import Journal, Record, part_of
 from .layouts import Entry
 from .plan import BuildOptions, Plan, make_plan
 from .prefetch import prefetch
-from .store import read_store, what_is_wrong
+from .report import Report, found_at, report_of
+from .store import read_store
 from .store_file import data_start, write_around
+from .store_images import Pixels, StoreImages
+from .twins import difference_hash, find_twins
 
 Progress = Callable[[int, int], None]
 Notes = Callable[[str], None]
-Pixels = NDArray[np.uint8]
+Decoded = NDArray[np.uint8]
+_Facts = tuple[Counts | None, bytes]
 
 _AT_ONCE = 16  # images a thread decodes before it hands them over
 _MARGIN = 0.9  # of the room a store needs, which is known from some of the images
 _CORRUPT_SHARE, _CORRUPT_FEW = 0.01, 3
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `build_store` has done.
-
-    Attributes
-    ----------
-    path : the store
-    train, val : images in it
-    corrupt : names and reasons of those that could not be decoded and were left out
-    fresh : False when the store was there already, of the same images and options
-    """
-
-    path: Path
-    train: int
-    val: int
-    corrupt: tuple[tuple[str, str], ...]
-    fresh: bool
 
 
 def build_store(
@@ -104,7 +88,9 @@ def build_planned(
         raise DataError(f"expected jobs of at least 1 and max-corrupt from 0 to 1, but got {jobs} and {max_corrupt}")
     for note in plan.notes:
         _tell(notes, note)
-    if (out.exists() or out.is_symlink()) and isinstance(found := _found(out, plan.key, rebuild), Report):
+    if (out.exists() or out.is_symlink()) and isinstance(found := found_at(out, plan.key, rebuild), Report):
+        for note in found.notes:
+            _tell(notes, note)
         return found
     if out.parent.exists() and not out.parent.is_dir():
         raise DataError(f"cannot write {out}: {out.parent} is no folder")
@@ -116,7 +102,7 @@ def build_planned(
         waiting = _waiting(out, total, progress, notes)
         with Journal(out, plan.key, data_start(out.parent), plan.channels, waiting) as journal:
             if out.exists():
-                found = _found(out, plan.key, rebuild)
+                found = found_at(out, plan.key, rebuild)
                 if isinstance(found, Report):  # another process has built it meanwhile
                     journal.remove()
                     return found
@@ -126,17 +112,10 @@ def build_planned(
     except OSError as error:
         kept = " (what is done is kept in hidden files beside it, and the same command goes on with it)"
         raise DataError(f"cannot write {out}: {why(error)}{kept if out.parent.is_dir() else ''}") from error
-    return _report(out, plan.key, fresh=True)
-
-
-def _found(out: Path, key: str, rebuild: bool) -> Report | str:
-    """What is in the store that is there already, or why it is to be built again."""
-    try:
-        return _report(out, key)
-    except DataError as error:
-        if rebuild and out.is_file():
-            return str(error)
-        raise
+    report = report_of(out, plan.key, fresh=True)
+    for note in report.notes:
+        _tell(notes, note)
+    return report
 
 
 def _waiting(out: Path, total: int, progress: Progress | None, notes: Notes | None) -> Callable[[int], None]:
@@ -175,19 +154,6 @@ def _tell(notes: Notes | None, sentence: str) -> None:
         notes(sentence)
 
 
-def _report(out: Path, key: str, fresh: bool = False) -> Report:
-    """What is in the store at ``out``; DataError unless it is one of this key."""
-    wrong = what_is_wrong(out) if out.is_file() else "is no image store"
-    if wrong:
-        what = "a folder" if out.is_dir() else f"something that {wrong}"
-        raise DataError(f"expected to write an image store to {out}, but there is {what}")
-    store = read_store(out)
-    if store.description.get("key") != key:
-        raise DataError(f"{out} is a store of other images or options already; delete it, or choose another name")
-    corrupt = tuple((str(name), str(reason)) for name, reason in store.description["corrupt"])
-    return Report(out, len(store.dataset.train), len(store.dataset.test), corrupt, fresh)
-
-
 class _Build:
     """One run of a build.
 
@@ -196,6 +162,7 @@ class _Build:
     entries : all images in the order of the store, training before validation
     records : what has become of each so far
     counts : grey levels of the training images among them
+    hashes : what the images look like, of training and validation; empty for corrupt ones
     """
 
     def __init__(self, plan: Plan, out: Path, journal: Journal, allowed: int) -> None:
@@ -203,41 +170,46 @@ class _Build:
         self.entries = plan.train + plan.val
         self.records: list[Record] = []
         self.counts = np.zeros((plan.channels, 256), np.int64)
+        self.hashes: tuple[list[bytes], list[bytes]] = [], []
         self.corrupt: list[tuple[str, str]] = []
 
     def run(self, jobs: int, progress: Progress | None, notes: Notes | None) -> None:
         """Do what is left to do, and give the store its name."""
         for record, stored in self.journal.replay():
-            self._take(record, self._count(len(self.records), stored))
+            self._take(record, self._facts(len(self.records), stored))
         done, total = len(self.records), len(self.entries)
         if done:
             _tell(notes, f"going on after {done:,} of {total:,} images")
         with decoding_quietly():
             for results in prefetch(self._decode_from, range(done, total, _AT_ONCE), jobs):
-                for record, pixels, counts in results:
+                for record, pixels, facts in results:
                     self.journal.add(record, pixels)
-                    self._take(record, counts)
+                    self._take(record, facts)
                 if progress is not None:
                     progress(len(self.records), total)
         self._finish()
 
-    def _decode_from(self, first: int) -> list[tuple[Record, Pixels | None, Counts | None]]:
+    def _decode_from(self, first: int) -> list[tuple[Record, Decoded | None, _Facts]]:
         """Decode some images, in a thread."""
-        found: list[tuple[Record, Pixels | None, Counts | None]] = []
+        found: list[tuple[Record, Decoded | None, _Facts]] = []
         for i, entry in enumerate(self.entries[first : first + _AT_ONCE], first):
             record, pixels = _decode(entry, self.plan)
-            found.append((record, pixels, self._count(i, pixels)))
+            found.append((record, pixels, self._facts(i, pixels)))
         return found
 
-    def _count(self, place: int, pixels: Pixels | None) -> Counts | None:
-        """Count the grey levels of a training image, or of any where there are none for training."""
-        counted = len(self.plan.train) or len(self.entries)
-        return None if pixels is None or not pixels.size or place >= counted else count_levels(pixels)
+    def _facts(self, place: int, pixels: Decoded | None) -> _Facts:
+        """Grey levels of a training image, or of any where there are none for training; and what it looks like."""
+        if pixels is None or not pixels.size:
+            return None, b""
+        counted = place < (len(self.plan.train) or len(self.entries))
+        return count_levels(pixels) if counted else None, difference_hash(pixels) if self.plan.train else b""
 
-    def _take(self, record: Record, counts: Counts | None) -> None:
+    def _take(self, record: Record, facts: _Facts) -> None:
         """Note what has become of the next image."""
+        counts, looks = facts
         if counts is not None:
             self.counts += counts
+        (self.hashes[0] if len(self.records) < len(self.plan.train) else self.hashes[1]).append(looks)
         if not record.rows:
             self.corrupt.append((self.entries[len(self.records)].name, record.reason))
         self.records.append(record)
@@ -252,16 +224,23 @@ class _Build:
     def _finish(self) -> None:
         """Put the rest of the file around the pixels, check it and rename it."""
         self.journal.flush()
-        arrays: dict[str, NDArray[Any]] = {}
         middle = len(self.plan.train)
-        for part, first, last in (("train", 0, middle), ("val", middle, len(self.entries))):
-            arrays |= {f"{part}/{name}": array for name, array in self._arrays(first, last).items()}
+        train, val = self._arrays(0, middle), self._arrays(middle, len(self.entries))
+        arrays = {f"{part}/{name}": own[name] for part, own in (("train", train), ("val", val)) for name in own}
         self._check_whole(arrays)
         start = data_start(self.out.parent)
-        write_around(self.journal.pixels, start, self.journal.size, self._description(), arrays)
+        about = {**self._description(), "twins": self._twins(start, train, val)}
+        write_around(self.journal.pixels, start, self.journal.size, about, arrays)
         read_store(self.journal.pixels)
         self.journal.pixels.replace(self.out)
         self.journal.remove()
+
+    def _twins(self, start: int, *parts: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        """Which validation images are training images as well."""
+        pixels = Pixels(self.journal.pixels)
+        train, val = (StoreImages(pixels, start, self.plan.channels, own) for own in parts)
+        one, other = (np.frombuffer(b"".join(looks), np.uint64).reshape(-1, 2) for looks in self.hashes)
+        return find_twins(train, val, (one, other))
 
     def _check_whole(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Raise DataError when a class or the validation images have no image left."""
@@ -305,7 +284,7 @@ class _Build:
         return {**fixed, "mean": mean.tolist(), "std": std.tolist(), "corrupt": self.corrupt, "unused": plan.unused}
 
 
-def _decode(entry: Entry, plan: Plan) -> tuple[Record, Pixels | None]:
+def _decode(entry: Entry, plan: Plan) -> tuple[Record, Decoded | None]:
     """Decode and resize an image; without pixels, and with the reason, when it is corrupt."""
     try:
         content = entry.member.read()

@@ -206,6 +206,14 @@ def _decoded(source: str | Path | bytes, channels: int, where: object, least: in
         return decode(path, path if where is None else where, mode, least)
 
 
+def to_grey(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Convert to grey and resize: uint8 (H, W, 1 or 3) -> uint8 of the size given, rows and columns."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("L")
+    return np.array(image.resize((size[1], size[0]), Image.Resampling.BOX))
+
+
 @contextmanager
 def decoding_quietly() -> Iterator[None]:
     """Keep Pillow's warnings still, in all threads: of large images, of odd metadata."""
