@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from binnet_datasets import Dataset, Split
+from binnet_datasets.subset import names_of
 
 from .info import Keys
 from .storage import StorageError
@@ -29,12 +30,15 @@ class ImageRecord:
     digest : str
         SHA-256 over channels, splits, and key, class and stored size of each image; over the number of images of each
         class where there are no keys.
+    splits : tuple of Split
+        Where the names of images are; empty for a record out of a checkpoint, which has none.
     """
 
     class_names: tuple[str, ...]
     train: Keys
     val: Keys
     digest: str
+    splits: tuple[Split, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> ImageRecord:
@@ -45,7 +49,8 @@ class ImageRecord:
             columns = [own, split.labels, *split.sizes.T]
             rows = np.sort(np.rec.fromarrays(columns)) if own.size else np.bincount(split.labels)
             digest.update(f"split {len(split)} {split.channels}".encode() + np.ascontiguousarray(rows).tobytes())
-        return cls(dataset.class_names, np.unique(keys[0]), np.unique(keys[1]), digest.hexdigest())
+        found = np.unique(keys[0]), np.unique(keys[1])
+        return cls(dataset.class_names, *found, digest.hexdigest(), (dataset.train, dataset.test))
 
     @classmethod
     def read(cls, class_names: Sequence[str], arrays: Mapping[str, Any], description: Mapping[str, Any]) -> ImageRecord:
@@ -53,6 +58,14 @@ class ImageRecord:
         none = np.zeros(0, np.uint64)
         train, val = (arrays.get(name, none) for name in (TRAINED_ON, VALIDATED_ON))
         return cls(tuple(class_names), train, val, str(description["images"]))
+
+    def name_of(self, keys: Keys) -> str:
+        """The name of the first image with one of these keys."""
+        for split in self.splits:
+            places = np.flatnonzero(np.isin(_keys(split), keys))
+            if places.size:
+                return str(names_of(split.images)[places[0]])
+        return "unknown"
 
     def arrays(self) -> dict[str, Any]:
         """The arrays that a checkpoint holds besides ``trained_on``."""
@@ -73,9 +86,11 @@ class ImageRecord:
 
     def _changes(self, now: ImageRecord) -> str:
         before, after = (np.union1d(record.train, record.val) for record in (self, now))
-        added, removed = (len(np.setdiff1d(a, b)) for a, b in ((after, before), (before, after)))
+        new = np.setdiff1d(after, before)
+        added, removed = len(new), len(np.setdiff1d(before, after))
         moved = len(np.intersect1d(self.train, now.val)) + len(np.intersect1d(self.val, now.train))
-        parts = [f"{n:,} {word}" for n, word in ((added, "added"), (removed, "removed")) if n]
+        words = (f"added ({now.name_of(new)})" if added else "", "removed")
+        parts = [f"{n:,} {word}" for n, word in zip((added, removed), words, strict=True) if n]
         parts += [f"{moved:,} moved between training and validation"] if moved else []
         return ", ".join(parts) or "some have another class, size or number of channels now, or occur twice"
 

@@ -194,7 +194,7 @@ def _relabel(folder):
         (_rename, r"the classes are others \(gone: dog, new: bird\)"),
         (_replace_class, r"the classes are others \(gone: dog, new: bird\)"),
         (_add_class, r"the classes are others \(none gone, new: bird\)"),
-        (_add, "1 added"),
+        (_add, r"1 added \(cat/7-0.png\)"),
         (_remove, "1 removed"),
         (_relabel, "(some have another class|moved between)"),
     ],
