@@ -60,7 +60,7 @@ def test_other_validation_images_are_refused_on_resume(tmp_path, capsys):
     run = str(tmp_path / "run")
     assert main(["train", pets, "--val", others, "--model", "lenet5", "--epochs", "1", "--out", run]) == 0
     assert main(["train", "--val", third, "--resume", run, "--epochs", "2"]) == 1
-    assert "was trained on other images: 16 added, 16 removed" in capsys.readouterr().err
+    assert "was trained on other images: 16 added (cat/0.png), 16 removed" in capsys.readouterr().err
 
 
 def test_an_empty_folder_of_ones_own_stays_when_the_data_cannot_be_read(tmp_path):
