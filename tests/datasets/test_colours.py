@@ -111,3 +111,31 @@ def test_a_jpeg_larger_than_the_limit_is_decoded_at_a_part_of_its_size(
     monkeypatch.setattr(image, "MOST_PIXELS", 120 * 160 - 1)
     with pytest.raises(DataError, match=r"1920 pixels \(19199 as JPEG\) at .*JPEG, but it has 160 x 120"):
         read_image(tmp_path / "JPEG", (6, 8), 1)
+
+
+ALPHA = np.array([[255, 255, 0, 128]], np.uint8)
+WIDE_GREYS = np.repeat(np.repeat(GREYS, 16, 0), 16, 1)  # blocks of a JPEG
+
+
+def palette(transparent: int | None) -> bytes:
+    made = Image.fromarray(np.array([[0, 1, 2, 3]], np.uint8), "P")
+    made.putpalette([value for grey in GREYS[0].tolist() for value in (grey,) * 3])
+    return saved(made, "PNG", **({} if transparent is None else {"transparency": transparent}))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (saved(Image.merge("LA", [Image.fromarray(GREYS), Image.fromarray(ALPHA)]), "PNG"), [0, 100, 255, 152]),
+        (palette(None), [0, 100, 255, 50]),
+        (palette(1), [0, 255, 255, 50]),
+        (saved(Image.fromarray(GREYS), "PNG", transparency=50), [0, 100, 255, 255]),
+        (saved(Image.fromarray(np.stack([WIDE_GREYS] * 3, 2)).convert("CMYK"), "JPEG", quality=100), [0, 100, 255, 50]),
+        (saved(Image.fromarray(WIDE_GREYS), "JPEG", quality=100), [0, 100, 255, 50]),
+    ],
+)
+def test_eight_bits(content: bytes, expected: list[int]) -> None:
+    with Image.open(BytesIO(content)) as opened:
+        size = opened.size[::-1]
+    pixels = read_image(content, size, 3)[0, :: size[1] // 4]
+    np.testing.assert_allclose(pixels, np.repeat(np.array(expected)[:, None], 3, 1), atol=3)
