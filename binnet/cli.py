@@ -80,8 +80,8 @@ def _prepare_streams() -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'cannot write the output'}: {error.strerror}"
     return " ".join(str(error).split())
 
 

@@ -151,7 +151,7 @@ class TrainConfig:
             )
         if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
             raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
-        for name in ("mixup", "class_weights"):
+        for name in ("mixup", "class_weights", "label_smoothing"):
             if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
                 raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")
         for name in _OF_PHOTOS:

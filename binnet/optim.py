@@ -102,7 +102,9 @@ class Optimizer:
         self.state = [{slot: np.zeros_like(p.array) for slot in self.slots} for p in self.params]
 
     def step(self) -> None:
-        """Update all parameters once from their gradients."""
+        """Update all parameters once from their gradients; ValueError when ``lr`` was set out of range."""
+        _number("lr", self.lr)
+        _number("weight_decay", self.weight_decay)
         place = 0
         for group in self.groups:
             for param in group.params:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 import binnet_datasets
 from binnet_datasets import BuildOptions, DataError, Loader, is_image
 from binnet_datasets.archives import is_archive
+from binnet_datasets.classes import about_unused
 from binnet_datasets.evaluation import load_evaluation
+from binnet_datasets.layouts import left_out
 from binnet_datasets.members import SYSTEM, Member, Members, list_members
 from binnet_datasets.plan import make_evaluation_plan
 from binnet_datasets.subset import names_of
@@ -117,10 +119,11 @@ class Picker:
         failed = [Picked(f"{folder}/{name}", _failing(f"{folder}/{name}", reason)) for name, reason in _failed(members)]
         found = [(name, member) for name, member in members.items() if is_image(name)]
         if not found and not failed:
-            among = f" among {len(members):,} files, such as {next(iter(members))}" if members else ""
-            raise DataError(f"expected images in {folder}, but there are none{among}")
-        if other := len(members) - len(found):
-            self._note(f"{other:,} file{'s' * (other != 1)} in {folder} {'are' if other != 1 else 'is'} no image")
+            among = about_unused(left_out(members, set(), {}))
+            raise DataError(f"expected images in {folder}, but there are none{': ' * bool(among)}{'; '.join(among)}")
+        reported = {name for name, _ in _failed(members)}
+        for note in about_unused(p for p in left_out(members, {n for n, _ in found}, {}) if p[0] not in reported):
+            self._note(f"{folder}: {note}")
         images = [self._of_member(_path_of(folder, name, member), member) for name, member in found]
         yield from sorted(images + failed, key=lambda image: image.name)
 

@@ -76,7 +76,9 @@ class RunFolder:
     @contextlib.contextmanager
     def held(self) -> Iterator[RunFolder]:
         """Within this block the folder is this training's alone; StorageError when another one has it."""
-        with _writing(self._log), self._log.open("a", encoding="utf-8") as file:
+        with _writing(self._log):
+            file = self._log.open("a", encoding="utf-8")
+        with file:
             try:
                 lock(file)
             except BlockingIOError:

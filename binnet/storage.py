@@ -158,8 +158,9 @@ def _opened(path: str | Path) -> Iterator[BufferedReader]:
     """A file to read; everything that is wrong with it becomes a StorageError that names it."""
     path = Path(path)
     if not path.is_file():
+        hint = f" such as {path / 'packed.h5'}" if (path / "packed.h5").exists() else ""
         raise StorageError(
-            f"{path} is a folder, expected a model file" if path.is_dir() else f"there is no file {path}"
+            f"{path} is a folder, expected a model file{hint}" if path.is_dir() else f"there is no file {path}"
         )
     try:
         with path.open("rb") as file:

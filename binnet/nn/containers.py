@@ -65,7 +65,8 @@ class ModuleList(Module):
         """Add a module at the end; TypeError for anything else."""
         if not isinstance(module, Module):
             raise TypeError(f"a ModuleList holds modules, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+        taken = [int(name) for name, _ in self.children()]
+        setattr(self, str(max(taken, default=-1) + 1), module)
 
     def extend(self, modules: Iterable[Module]) -> None:
         """Add several modules."""
@@ -83,6 +84,13 @@ class ModuleList(Module):
 
     def __setitem__(self, index: int, module: Module) -> None:
         setattr(self, [name for name, _ in self.children()][index], module)
+
+    def __delitem__(self, index: int) -> None:
+        kept, names = list(self), [name for name, _ in self.children()]
+        del kept[index]
+        for name in names:
+            delattr(self, name)
+        self.extend(kept)  # numbered anew
 
 
 class Residual(Module):

@@ -97,8 +97,10 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | int) -> Float:
     Raises
     ------
     ValueError
-        Inside :func:`outline`, beyond its limit.
+        When a size is no whole number of at least 1; inside :func:`outline`, beyond its limit.
     """
+    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in shape):
+        raise ValueError(f"the sizes of a layer must be whole numbers of at least 1, got weights of shape {shape}")
     left = _left.get()
     if left is not None:
         if math.prod(shape) > left:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -224,14 +224,17 @@ class Module:
 
 def _refuse_hidden(module: Module, name: str, value: Any) -> None:
     """TypeError for modules or parameters in a plain container, where nothing would find and train them."""
-    if isinstance(value, list | tuple | set | dict):
-        inside = value.values() if isinstance(value, dict) else value
-        for entry in inside:
-            if isinstance(entry, Module | Parameter):
-                raise TypeError(
-                    f"{module.label}: {name} holds a {type(entry).__name__} in a plain {type(value).__name__}, where "
-                    "it would not be found; use nn.ModuleList, or an attribute for each"
-                )
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.ravel().tolist()
+    if not isinstance(value, Collection) or isinstance(value, str | bytes | np.ndarray | Module):
+        return
+    for entry in value.values() if isinstance(value, Mapping) else value:
+        if isinstance(entry, Module | Parameter):
+            raise TypeError(
+                f"{module.label}: {name} holds a {type(entry).__name__} in a plain {type(value).__name__}, where "
+                "it would not be found; use nn.ModuleList, or an attribute for each"
+            )
+        if entry is not value:  # not the entries of themselves
             _refuse_hidden(module, name, entry)
 
 

@@ -28,6 +28,11 @@ def predict(model: PackedModel, images: Any, top: int) -> Ranking | list[Ranking
     if isinstance(images, Sequence) and all(isinstance(image, str | Path) for image in images):
         return [_ranking(model, _logits(model, image), top) for image in images]
     array = np.asarray(images)
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            "expected image files, or an array (H, W, C) or (N, H, W, C), "
+            f"got {type(images).__name__} of shape {array.shape}"
+        )
     if array.ndim == 3:
         return _ranking(model, model(array[None])[0], top)
     return [_ranking(model, row, top) for row in model(array)]

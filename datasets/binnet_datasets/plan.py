@@ -192,8 +192,8 @@ def _held_out(
             "validation images with --val FOLDER"
         )
     sentence = (
-        f"held {len(held):,} of the {len(train):,} training images out for validation: "
-        f"about {share:.0%} of each class, chosen by their content"
+        f"held {len(held):,} of the {len(train):,} training images out for validation; "
+        f"their content decides, for {share:.0%} on average"
     )
     return rest, held, (sentence,)
 

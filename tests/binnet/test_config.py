@@ -35,7 +35,7 @@ OTHERS = {
     "factors": [0.5, 0.1, 0.001],
     "warmup_epochs": 1.5,
     "loss": "squared_hinge",
-    "label_smoothing": 0.1,
+    "label_smoothing": 0.0,
     "mixup": 0.0,
     "class_weights": "none",
     "accumulate": 3,
@@ -88,8 +88,8 @@ def test_all_options_are_covered_here():
     assert set(OTHERS) == set(NAMES)
     default = TrainConfig().to_dict()
     same = [name for name in NAMES if OTHERS[name] == default[name]]
-    # a mixture does not go with a hinge, a binary gradient not with weights and inputs of several bits
-    assert same == ["mixup", "class_weights", "binary_gradient"]
+    # smoothing and a mixture do not go with a hinge, a binary gradient not with weights and inputs of several bits
+    assert same == ["label_smoothing", "mixup", "class_weights", "binary_gradient"]
 
 
 def test_every_flag_is_in_the_help_with_its_default(capsys):
@@ -224,7 +224,8 @@ def test_binary_options_are_those_that_models_take():
 def test_every_word_that_can_be_chosen_is_taken():
     for option in fields(TrainConfig):
         for word in option.metadata["choices"]:
-            TrainConfig(**{option.name: word})
+            photos = {"data": "x"} if option.name == "layout" else {}
+            TrainConfig(**{option.name: word}, **photos)
             if type_of(option) is not bool:
                 assert given(f"--{option.name.replace('_', '-')}={word}") == {option.name: word}
 

@@ -197,3 +197,9 @@ def test_a_momentum_set_later_is_checked_as_well():
     with pytest.raises(ValueError, match="momentum of a batch normalisation must be a number from 0 to 1, got None"):
         norm(np.ones((4, 3)))
     np.testing.assert_array_equal(norm.running_mean, 0)
+
+
+@pytest.mark.parametrize("sizes", [(-2, 2), (2.0, 2), (0, 2), (2, True)])
+def test_sizes_of_layers(sizes):
+    with pytest.raises(ValueError, match="the sizes of a layer must be whole numbers of at least 1"):
+        nn.Linear(*sizes, rng=0)

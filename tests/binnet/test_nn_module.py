@@ -1,5 +1,7 @@
 """Modules: finding parameters, modes, saving and loading, messages."""
 
+import collections
+
 import numpy as np
 import pytest
 
@@ -148,11 +150,29 @@ def test_names_follow_from_attributes():
     net.blocks[0] = nn.Linear(2, 2, bias=False, rng=0)
     assert (len(net.blocks), net.blocks[0].path, len(net.parameters())) == (3, "blocks.0", 3)
     assert net(np.ones((1, 2))).shape == (1, 2)
+    del net.blocks[0]
+    net.blocks.append(nn.Flatten())
+    assert [type(block).__name__ for block in net.blocks] == ["Sequential", "ReLU", "Flatten"]
+    assert [block.path for block in net.blocks] == ["blocks.0", "blocks.1", "blocks.2"]
+    delattr(net.blocks, "0")
+    net.blocks.append(nn.Sign())
+    assert [type(block).__name__ for block in net.blocks] == ["ReLU", "Flatten", "Sign"]
     with pytest.raises(TypeError, match="a ModuleList holds modules, got Tensor"):
         net.blocks.append(Tensor(1.0))
 
 
-@pytest.mark.parametrize("wrap", [lambda m: [m], lambda m: (m,), lambda m: {"a": m}, lambda m: [[m]], lambda m: {m}])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda m: [m],
+        lambda m: (m,),
+        lambda m: {"a": m},
+        lambda m: [[m]],
+        lambda m: {m},
+        lambda m: collections.deque([m]),
+        lambda m: np.array([m, 1], object),
+    ],
+)
 def test_modules_in_a_plain_container_are_refused(wrap):
     net = nn.Module()
     with pytest.raises(TypeError, match=r"Module: layers holds a Linear in a plain \w+, .* use nn.ModuleList"):

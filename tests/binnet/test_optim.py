@@ -306,3 +306,13 @@ def test_arrays_that_were_never_handed_out_are_not_compared(monkeypatch, rng):
         ops.cross_entropy(net(x), [0, 1, 2, 3]).backward()
         optimizer.step()
         net.load_state_dict(net.state_dict())
+
+
+@pytest.mark.parametrize("lr", [-1, float("nan"), "fast"])
+def test_a_learning_rate_that_was_set_is_checked(lr):
+    p = Parameter(np.ones(2))
+    optimizer = optim.SGD([p], lr=0.1)
+    p.grad, optimizer.lr = np.ones(2, np.float32), lr
+    with pytest.raises(ValueError, match="lr must be a number of at least 0"):
+        optimizer.step()
+    assert p.data.tolist() == [1, 1]

@@ -66,7 +66,7 @@ def test_build_and_info(photos, tmp_path, say):
     code, text, err = say("data", "build", photos, out, "--size", 12)
     assert (code, err) == (0, "")
     held, about, few, done = text.splitlines()
-    assert held.startswith("held 3 of the 30 training images out for validation: about 10% of each class")
+    assert held.startswith("held 3 of the 30 training images out for validation; their content decides, for 10%")
     assert about == "3 classes (training + validation images): cat 9 + 1, dog 9 + 1, owl 9 + 1"
     assert few.startswith("some classes have fewer than 5 validation images")
     assert re.fullmatch(rf"{out}: 27 training and 3 validation images, \d+ MB, in \d+\.\d s", done)

@@ -50,6 +50,9 @@ def test_what_cannot_be(model, files, tmp_path):
         model.predict(files[0], top=0)
     with pytest.raises(DataError, match="there is no such file"):
         model.predict(tmp_path / "none.png")
+    for wrong in (None, 3, np.zeros((8, 8), np.uint8)):
+        with pytest.raises(ValueError, match="expected image files, or an array"):
+            model.predict(wrong)
     raw = binnet.pack(models.build("lenet5", num_classes=3, in_channels=1, image_size=8))
     with pytest.raises(ValueError, match="does not say how images are normalised"):
         raw.predict(files[0])

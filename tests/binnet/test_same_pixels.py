@@ -219,7 +219,7 @@ def test_predict_passes_over_system_files_and_reports_the_unreadable(photos, mod
     assert code == 1
     assert len(json.loads(text)) == 10
     assert "broken.png, but it cannot be used: a broken link" in err
-    assert "is no image" in err
+    assert "1 file is not used (no image): cat/note.txt" in err
 
 
 def test_predict_of_standard_input(photos, model, say, monkeypatch):
@@ -240,7 +240,7 @@ def test_patterns_without_images(photos, model, say):
     (photos / "notes").mkdir()
     (photos / "notes" / "a.txt").write_text("")
     _, _, err = say("predict", model, photos / "notes")
-    assert err.endswith("notes, but there are none among 1 files, such as a.txt\n")
+    assert err.endswith("notes, but there are none: 1 file is not used (no image): a.txt\n")
 
 
 def test_a_run_folder_in_place_of_a_model(photos, model, tmp_path, say):

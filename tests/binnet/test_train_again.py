@@ -71,6 +71,12 @@ def test_a_folder_in_use_is_refused(tmp_path, resume):
     assert (tmp_path / "run" / "last.h5").read_bytes() == before
 
 
+def test_errors_while_a_folder_is_held_are_not_those_of_the_log(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, RunFolder(tmp_path / "run").held():
+        raise OSError(28, "No space left on device")
+    assert not isinstance(caught.value, StorageError)
+
+
 def test_a_killed_process_loses_its_folder(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from binnet.run_folder import RunFolder\n"
@@ -285,6 +291,7 @@ def test_an_update_sees_all_accumulated_batches(tmp_path):
         ({"val": "0.2"}, "--val is about images of your own: name them with --data"),
         ({"classes": "2", "dataset": "mnist", "data": "x"}, "--classes is about images of your own"),
         ({"class_weights": "balanced", "loss": "squared_hinge"}, "--class-weights needs --loss cross_entropy"),
+        ({"label_smoothing": 0.1, "loss": "squared_hinge"}, "--label-smoothing needs --loss cross_entropy"),
         ({"recipe": "imagenet-64"}, "the recipe imagenet-64 needs images: name a store or folder of them with --data"),
     ],
 )

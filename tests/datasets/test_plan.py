@@ -114,7 +114,7 @@ def test_class_folders_alone_hold_a_tenth_out(tmp_path: Path, picture, write, wr
     assert 2 <= len(found.val) <= 10
     assert sorted(e.name for e in found.train + found.val) == sorted(files)
     held = f"held {len(found.val)} of the 40 training images out for validation"
-    assert found.notes[0] == f"{held}: about 10% of each class, chosen by their content"
+    assert found.notes[0] == f"{held}; their content decides, for 10% on average"
     assert found.unused == (
         (f"{wrapped}cat/.hidden.jpg", "hidden, or a file or folder of the system"),
         (f"{wrapped}cat/notes.txt", "no image"),

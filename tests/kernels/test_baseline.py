@@ -89,8 +89,8 @@ def test_work_of_the_peak_loops(threads):
     assert baseline.fma_peak(3) == threads * 3 * FLOAT_ROWS * VECTORS * VECTOR_BITS // 32
 
 
-def loop_with(kernel, call, instruction):
-    """The machine code of the loop without branches that holds ``instruction``, compiled afresh."""
+def loops_with(kernel, call, instruction):
+    """The machine code of the loops without branches that hold ``instruction``, compiled afresh."""
     dispatcher = kernel._compiled("serial", parallel=False)
     dispatcher._cache = NullCache()  # code from the cache has no listing
     kernel.__dict__["serial"], before = dispatcher, kernel.__dict__.get("serial")
@@ -101,8 +101,8 @@ def loop_with(kernel, call, instruction):
     (listing,) = dispatcher.inspect_asm().values()
     blocks = re.split(r"^(?=\.LBB)", listing, flags=re.MULTILINE)
     loops = [b for b in blocks if re.search(rf"\tj\w+\t{re.escape(b.split(':')[0])}\n", b) and instruction in b]
-    assert len(loops) == 1
-    return loops[0]
+    assert loops
+    return loops
 
 
 @pytest.mark.compiled
@@ -116,11 +116,12 @@ def loop_with(kernel, call, instruction):
 def test_the_peak_loops_stay_in_registers(kernel, call, instructions, chains):
     if VECTOR_BITS != 512 or not llvm.get_host_cpu_features().get("avx512vpopcntdq"):
         pytest.skip("the listing that is expected is that of AVX-512 with VPOPCNTDQ")
-    loop = loop_with(getattr(baseline, kernel), call, instructions[0])
-    counts = [loop.count("\t" + name) for name in instructions]
-    assert counts[0] >= chains
-    assert counts[0] % chains == 0
-    assert set(counts) == {counts[0]}  # every count has its XOR and its addition
-    vectors = [line for line in loop.splitlines() if line.startswith("\tv")]
-    assert len(vectors) == sum(counts)  # and there is nothing else ...
-    assert not [line for line in vectors if "(" in line or "zmm" not in line]  # ... and nothing in memory
+    # Where LLVM unrolls a loop, on AMD's processors, a second one does the steps that are left.
+    for loop in loops_with(getattr(baseline, kernel), call, instructions[0]):
+        counts = [loop.count("\t" + name) for name in instructions]
+        assert counts[0] >= chains
+        assert counts[0] % chains == 0
+        assert set(counts) == {counts[0]}  # every count has its XOR and its addition
+        vectors = [line for line in loop.splitlines() if line.startswith("\tv")]
+        assert len(vectors) == sum(counts)  # and there is nothing else ...
+        assert not [line for line in vectors if "(" in line or "zmm" not in line]  # ... and nothing in memory
