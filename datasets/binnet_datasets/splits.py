@@ -16,8 +16,8 @@ _KINDS = {
 }
 _WORDS = {word: kind for kind, words in _KINDS.items() for word in words}
 _FILLING_TEXT = """
-a all the new final seg cls part split set sets data dataset datasets folder file files image images img imgs photo photos
-pic pics picture pictures sample samples jpg jpeg png cropped resized
+a all the new final seg cls part split set sets data dataset datasets folder file files image images img imgs photo
+photos pic pics picture pictures sample samples jpg jpeg png cropped resized
 """
 _FILLING = frozenset(_FILLING_TEXT.split())  # words beside that of the split that say nothing
 _JOINED = re.compile(rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|img|split)")
