@@ -36,7 +36,7 @@ class Progress:
     best_top1, best_loss : float
         Of the best epoch so far.
     best_epoch : int
-        Its number, from 1 on; 0 before the first.
+        Its number, from 1 on, and 0 before the first; or the epoch after which more epochs were asked for.
     first_loss : float
         Of the first batch of all; 0 before it.
     high : int

@@ -12,6 +12,7 @@ from typing import NoReturn
 from . import __version__
 from .commands import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 from .console import printable
+from .signals import TerminatedError, terminable
 
 COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, cache, reproduce)
 
@@ -45,11 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     With ``BINNET_DEBUG`` set, errors show where they come from.
     """
     try:
-        _prepare_streams()
-        arguments = parser().parse_args(argv)
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return code
+        with terminable():
+            _prepare_streams()
+            arguments = parser().parse_args(argv)
+            code: int = arguments.run(arguments)
+            sys.stdout.flush()
+            return code
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -58,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"binnet: error: {printable(_sentence(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TerminatedError) as stop:
         print("binnet: stopped", file=sys.stderr)
-        return 130
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
 
 
 def _prepare_streams() -> None:

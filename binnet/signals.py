@@ -9,6 +9,27 @@ from contextlib import contextmanager
 from typing import Any
 
 
+class TerminatedError(BaseException):
+    """SIGTERM: as KeyboardInterrupt it passes everything by that handles errors, and files are closed on the way."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises TerminatedError in this block, so that temporary files go and locks are given back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: Any) -> None:
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Stop:
     """Whether the user has asked to stop: ``signal`` is the number of the signal, or 0."""
 

@@ -100,6 +100,8 @@ def fit(
     dataset = loading.load(config.dataset, config.data, console, **how)
     start = time.perf_counter()  # the time budget is for training, not for fetching data
     config = config.resolved(dataset.channels, dataset.image_size)
+    if compiled_code_is_missing():
+        console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out)).held() as folder:
         training = Training(config, dataset, folder, console)
         training.profile = profile
@@ -130,12 +132,12 @@ def _resume(training: Training) -> None:
     if config.epochs != before.epochs:
         if config.epochs < progress.epoch + (progress.batch > 0):
             raise ConfigError(f"--epochs must be at least the {progress.epoch} that are done, got {config.epochs}")
-        progress.total_steps = whole
+        progress.total_steps, progress.best_epoch = whole, progress.epoch  # patience counts from here on
     folder.resume(config, progress.epoch)
 
 
 def compiled_code_is_missing() -> bool:
-    """Whether the first step will have to compile the kernels."""
+    """Whether the kernels have to be compiled first."""
     from binnet_kernels import _cache  # brings Numba, which training needs anyway
 
     return _cache.is_empty()
@@ -158,8 +160,6 @@ def _introduce(training: Training, resume: bool) -> None:
             training.say(note)
     if not c.lr:
         training.say("warning: with a learning rate of 0 no weight will change")
-    if compiled_code_is_missing():
-        training.say("compiling kernels (once): the first step takes about half a minute longer")
     if resume:
         training.say(f"resuming after {p.epoch} epochs and {p.batch} batches")
 

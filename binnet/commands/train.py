@@ -17,6 +17,7 @@ from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
 from ..profiler import Profile
 from ..run_folder import new_folder
+from ..signals import TerminatedError
 from . import options
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
     except TrainingInterruptedError as interrupted:
-        command = f"binnet train --resume {shlex.quote(str(folder))}"
-        print(f"binnet: stopped, everything is saved; go on with: {command}", file=sys.stderr)
+        _say_stopped(folder, ", everything is saved")
         return 128 + interrupted.signal
+    except (KeyboardInterrupt, TerminatedError) as stop:  # while nothing is trained, or twice
+        if not (folder / "config.toml").exists():
+            raise
+        _say_stopped(folder, "")
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
     finally:
         if arguments.out is None:
             with contextlib.suppress(OSError):  # made above, and still empty because the data could not be read
@@ -78,6 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
     console.table(("accuracy", "size in float32", "size packed", "factor", "time"), [_row(result)])
     console.say(f"\npacked model: {folder / 'packed.h5'}")
     return 0
+
+
+def _say_stopped(folder: Path, saved: str) -> None:
+    command = f"binnet train --resume {shlex.quote(str(folder))}"
+    print(f"binnet: stopped{saved}; go on with: {command}", file=sys.stderr)
 
 
 def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:

@@ -18,10 +18,12 @@ from binnet import Tensor, checkpoint, storage, train
 from binnet.build import balanced, few_images
 from binnet.cli import main
 from binnet.config import ConfigError, TrainConfig
+from binnet.console import Console
 from binnet.info import Preprocessing
 from binnet.run_folder import RunFolder, new_folder
+from binnet.signals import TerminatedError
 from binnet.step import training_step
-from binnet.storage import StorageError
+from binnet.storage import StorageError, replacing
 from binnet.train import fit
 
 CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
@@ -162,6 +164,8 @@ def test_patience_ends_a_training_early(tmp_path):
     assert "no better epoch in the last 2: the training ends early" in (tmp_path / "run" / "log.txt").read_text()
     fit(replace(CONFIG, epochs=9, lr=0, patience=2), tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "metrics.csv").read_text().splitlines() == rows
+    fit(replace(CONFIG, epochs=20, lr=0, patience=2), tmp_path / "run", resume=True)
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 1 + 3 + 2  # asked for more: two more
 
 
 def _rename(folder):
@@ -336,3 +340,35 @@ def test_output_that_is_closed_or_narrow(tmp_path):
     done = subprocess.run(argv, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert rb"\u0444\u043e\u0442\u043e.h5" in done.stdout
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (TerminatedError, 143)])
+def test_stopped_before_the_first_step(tmp_path, monkeypatch, capsys, stop, code):
+    def interrupt(training, spent):
+        raise stop
+
+    monkeypatch.setattr(train, "fit_budget", interrupt)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["train", "--time-budget", "9s", "--out", str(tmp_path / "run")]) == code
+    assert capsys.readouterr().err == f"binnet: stopped; go on with: binnet train --resume {tmp_path / 'run'}\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_leaves_no_temporary_file(tmp_path, monkeypatch, capsys):
+    def build(*_, **__):
+        with replacing(tmp_path / "a.h5") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(binnet_datasets, "build_store", build)
+    assert main(["data", "build", str(tmp_path), str(tmp_path / "a.h5")]) == 143
+    assert capsys.readouterr().err == "binnet: stopped\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_compiling_is_said_before_it_begins(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "kernels"))
+    assert train.compiled_code_is_missing()
+    monkeypatch.setattr(train, "Training", lambda *_: pytest.fail(capsys.readouterr().out))
+    with pytest.raises(pytest.fail.Exception, match=r"compiling kernels \(once\)"):
+        fit(CONFIG, tmp_path / "run", console=Console())
