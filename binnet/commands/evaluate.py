@@ -49,7 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
         console.say(sentence)
     name, split, size = dataset.name, matched.split, model.spec.image_size
     with console.progress(len(split)) as advance:
-        tick = lambda count: advance(count, name)  # noqa: E731
+
+        def tick(count: int) -> None:
+            advance(count, name)
+
         scores = evaluate(model.logits, split, model.info, arguments.batch_size, tick, image_size=size)
     if arguments.json:
         print(json.dumps({"file": str(arguments.file), "dataset": name, **scores.to_dict(), **matched.to_dict()}))

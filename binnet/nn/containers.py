@@ -12,7 +12,20 @@ from .module import LayerError, Module
 Named = tuple[str, Module]
 
 
-class Sequential(Module):
+class _Row(Module):
+    """Modules in a row, to be looked through as a list."""
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+
+class Sequential(_Row):
     """Modules one after the other; neighbours run as one function where :func:`binnet.nn.fusion.joined` joins them.
 
     Parameters
@@ -34,17 +47,8 @@ class Sequential(Module):
             x = call(x)
         return x
 
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.children())
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self.children())
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self)[index]
-
-
-class ModuleList(Module):
+class ModuleList(_Row):
     """Modules in a row that a network calls itself: ``for layer in self.layers: x = layer(x)``. It cannot be called.
 
     Parameters
@@ -72,15 +76,6 @@ class ModuleList(Module):
         """Add several modules."""
         for module in modules:
             self.append(module)
-
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.children())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.children())
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self)[index]
 
     def __setitem__(self, index: int, module: Module) -> None:
         setattr(self, [name for name, _ in self.children()][index], module)
