@@ -59,7 +59,7 @@ class TrainConfig:
     )
     data: str | None = _option(
         None,
-        "image store, or folder of images; beside a dataset, folder with its files (downloaded when not given)",
+        "image store, or folder or archive of images; beside a dataset, folder with its files (else downloaded)",
         metavar="PATH",
     )
     val: str | None = _option(

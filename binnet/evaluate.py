@@ -90,10 +90,8 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
 def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any]) -> tuple[Network, DataInfo]:
     """The network in a checkpoint, in evaluation mode, and what it knows about its data."""
     try:
-        spec, info = (
-            ModelSpec.from_dict(description["model"]),
-            DataInfo.from_dict(description["data"], arrays.get("trained_on")),
-        )
+        spec = ModelSpec.from_dict(description["model"])
+        info = DataInfo.from_dict(description["data"], arrays.get("trained_on"))
         info.check(spec.in_channels, spec.num_classes)
         prefix = "network."
         state = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binnet_datasets import DataError, Dataset, Split
+from binnet_datasets.splits import same_name
 from binnet_datasets.subset import choose, keys_of
 
 from .info import DataInfo
@@ -139,24 +140,19 @@ class _Names:
         self._plain: dict[str, list[int]] = {}
         for label, name in enumerate(names):
             self._exact.setdefault(_composed(name), label)
-            self._plain.setdefault(plain(name), []).append(label)
+            self._plain.setdefault(same_name(name), []).append(label)
 
     def find(self, name: str) -> int | None:
         """The label of a name; None when there is none, or several and none of them exact."""
         exact = self._exact.get(_composed(name))
         if exact is not None:
             return exact
-        labels = self._plain.get(plain(name), [])
+        labels = self._plain.get(same_name(name), [])
         return labels[0] if len(labels) == 1 else None
 
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
-
-
-def plain(name: str) -> str:
-    """A name without differences of case and Unicode form."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
 
 
 def _trained_on(info: DataInfo, test: Split) -> npt.NDArray[np.bool_]:

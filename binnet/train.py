@@ -86,7 +86,7 @@ def fit(
     TrainingError
         When the loss diverges or is no longer finite, or the packed model does not predict as the unpacked one.
     TrainingInterruptedError
-        After Ctrl-C, when the state is saved.
+        After Ctrl-C or SIGTERM, when the state is saved.
     ConfigError
         When ``tensorboard`` is asked for and not installed, or ``epochs`` are fewer than are done.
     DataError, StorageError

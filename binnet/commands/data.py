@@ -204,7 +204,3 @@ def _say_info(path: str, store: Store, console: Console) -> None:
         console.say(sentence)
     for sentence in about_twins(store.description):
         console.say(sentence)
-
-
-def _span(ends: list[int]) -> str:
-    return "-".join(f"{end:,}" for end in sorted(set(ends)))

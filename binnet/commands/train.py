@@ -31,7 +31,7 @@ HELP = "train a network, keep the best epoch and pack it to one bit a weight"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument(
-        "images", metavar="DATA", nargs="?", help="the same as --data: image store, or folder of images"
+        "images", metavar="DATA", nargs="?", help="the same as --data: image store, or folder or archive of images"
     )
     options.add_config(parser)
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these options; flags come after it")

@@ -1,4 +1,4 @@
-"""Build an image store from a folder or tar of images."""
+"""Build an image store from a folder or archive of images."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def build_store(
     progress: Progress | None = None,
     notes: Notes | None = None,
 ) -> Report:
-    """Decode, resize and store the images of a folder or tar; a build that was interrupted goes on where it was.
+    """Decode, resize and store the images of a folder or archive; a build that was interrupted goes on where it was.
 
     The store follows from the sources and options alone, whatever ``jobs`` and however often it was interrupted. Images
     are turned upright and converted to RGB or grey; their short side becomes the size asked for, smaller images grow,
@@ -55,7 +55,7 @@ def build_store(
 
     Parameters
     ----------
-    source : folder or tar (see `layouts`)
+    source : folder or archive (see `layouts`)
     out : the store; hidden files beside it hold what is done until it is whole
     options : what of the source, and how
     max_corrupt : share of images that may fail to decode; None for 1 %, but at least 3 images

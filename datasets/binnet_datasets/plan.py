@@ -37,8 +37,8 @@ class BuildOptions:
     classes : None for all; a number (the first of the sorted ids), ids with commas between, or a text file of
         ids, one on each line
     per_class : images of each class at most, the first by name; None for all
-    val : nothing to use what the source has; a share to hold out of the training images; or up to one folder or tar and
-        up to one file with the classes of flat validation images
+    val : nothing to use what the source has; a share to hold out of the training images; or up to one folder or archive
+        and up to one file with the classes of flat validation images
     seed : of the choice of what is held out
     layout : "splits" when folders such as train and val are splits, "classes" when they are classes as all others;
         None to find out, and to refuse what can be read both ways

@@ -49,13 +49,13 @@ def load(
     ----------
     name : one of `names`; None for images of one's own
     data : with a name, where its files are; None downloads them once into the cache. "digits" comes with the package:
-        leave None. Without a name, an image store, or a folder or tar of images: of these a store is built into the
+        leave None. Without a name, an image store, or a folder or archive of images: of these a store is built into the
         cache once, and used again while they stay the same
     cache : folder for downloads and stores, None for ``$BINNET_DATA`` or the user's cache folder
     progress : called with (bytes so far, bytes in all or None) while a file is downloaded
     building : called with (images so far, images in all) while a store is built
     notes : called with sentences that a person should read
-    options : how the store of a folder or tar is built; not for what is a store already
+    options : how the store of a folder or archive is built; not for what is a store already
     max_corrupt : see `build_store`
 
     Returns
