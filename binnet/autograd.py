@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,58 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _state.enabled = before
+
+
+class Call(NamedTuple):
+    """One call of a :class:`Function` while :func:`recording`.
+
+    Attributes
+    ----------
+    function : Function class
+    inputs, options
+        As given to :meth:`Function.apply`.
+    result : Tensor
+    module : Module or None
+        The innermost module that was running.
+    """
+
+    function: type[Function]
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Tensor
+    module: Any
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.modules: list[Any] = []
+
+
+@contextmanager
+def recording() -> Iterator[list[Call]]:
+    """Within this block, and this thread, every call of a Function is added to the list that it gives."""
+    before, _state.recorder = getattr(_state, "recorder", None), _Recorder()
+    try:
+        yield _state.recorder.calls
+    finally:
+        _state.recorder = before
+
+
+def is_recording() -> bool:
+    """Whether calls of this thread are being listed, see :func:`recording`."""
+    return getattr(_state, "recorder", None) is not None
+
+
+@contextmanager
+def running(module: Any) -> Iterator[None]:
+    """Within this block, calls are listed as those of ``module``; only while :func:`recording`."""
+    modules = _state.recorder.modules
+    modules.append(module)
+    try:
+        yield
+    finally:
+        modules.pop()
 
 
 class Context:
@@ -160,6 +212,9 @@ class Function:
             if any(value is result for value in ctx.saved):
                 watches.append((f"the result of {name}", out.memory.watch(out.array)))
             out.node = Node(cls, ctx, tuple(wanted), out.shape, watches)
+        if is_recording():
+            modules = _state.recorder.modules
+            _state.recorder.calls.append(Call(cls, inputs, options, out, modules[-1] if modules else None))
         return out
 
 

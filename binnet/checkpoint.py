@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from . import storage
 from .config import TrainConfig
 from .health import Signs
 from .image_record import TRAINED_ON, ImageRecord
 from .info import DataInfo
+from .modelfile import CHECKPOINT, StorageError, container
 from .models import Network
 from .ops import NotFiniteError
 from .optim import Optimizer
-from .storage import CHECKPOINT, StorageError
 
 
 @dataclass
@@ -96,18 +95,18 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
     network = state.network
     description: dict[str, Any] = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
-    storage.save(path, CHECKPOINT, arrays, description)
+    container.save(path, CHECKPOINT, arrays, description)
 
 
 def read_config(path: Path) -> TrainConfig:
     """The configuration in a checkpoint; StorageError when there is none."""
-    _, _, description = storage.load(path, CHECKPOINT)
+    _, _, description = container.load(path, CHECKPOINT)
     return _config(path, description)
 
 
 def restore(path: Path, state: State, images: ImageRecord | None = None) -> None:
     """Bring a training to the state in a checkpoint; StorageError when it or the present ``images`` do not fit."""
-    _, stored, description = storage.load(path, CHECKPOINT)
+    _, stored, description = container.load(path, CHECKPOINT)
     try:
         if images is not None:
             ImageRecord.read(description["data"]["class_names"], stored, description).require_same(images, path)

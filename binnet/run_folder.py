@@ -13,7 +13,7 @@ from pathlib import Path
 from .config import TrainConfig
 from .health import Health
 from .locking import lock
-from .storage import StorageError, replacing
+from .modelfile import StorageError, replacing
 
 Row = dict[str, str]
 

@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     model.info.normalisation(arguments.file)
     console = Console(to_stderr=arguments.json)
     dataset = load_for(model, arguments.file, options.source_of(arguments), console)
-    matched = match(model.info, model.spec.num_classes, dataset, arguments.include_trained)
+    matched = match(model.info, model.num_classes, dataset, arguments.include_trained)
     for sentence in matched.sentences():
         console.say(sentence)
-    name, split, size = dataset.name, matched.split, model.spec.image_size
+    name, split, size = dataset.name, matched.split, model.image_size
     with console.progress(len(split)) as advance:
 
         def tick(count: int) -> None:

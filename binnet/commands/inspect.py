@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage
 from ..console import Console, printable
-from ..index import DTYPES, Index
-from ..storage import StorageError
+from ..modelfile import StorageError, container
+from ..modelfile.index import DTYPES, Index
 from . import options
 
 if TYPE_CHECKING:
-    from ..packed.steps import Step
+    from ..graph import Node
 
 HELP = "show all that is in a checkpoint or packed model, and whether it is whole"
 _FILTERS, _MAPS, _DENSE = 4, 8, 64  # filters, input channels and weights of a dense row that are drawn
@@ -44,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _say_layer(layer, console)
         return 0
-    kind, version, index = storage.read_index(arguments.file)
-    damaged = storage.damaged_parts(arguments.file)
+    kind, version, index = container.read_index(arguments.file)
+    damaged = container.damaged_parts(arguments.file)
     found = {"file": arguments.file, "bytes": os.path.getsize(arguments.file), "kind": kind, "version": version}
-    description = {} if damaged else storage.load(arguments.file)[2]
+    description = {} if damaged else container.load(arguments.file)[2]
     if arguments.json:
         print(json.dumps({**found, **description, "arrays": _arrays(index, damaged), "damaged": damaged}))
     else:
@@ -78,7 +77,7 @@ def _arrays(index: Index, damaged: list[str]) -> list[dict[str, Any]]:
 
 
 def _say_description(description: dict[str, Any], console: Console) -> None:
-    model, data = description.get("model", {}), description.get("data", {})
+    model, data = description.get("model") or description.get("built") or {}, description.get("data", {})
     provenance = dict(data.get("provenance", {}))
     config = {**provenance.pop("config", {}), **description.get("config", {})}
     for what, value in (
@@ -130,18 +129,17 @@ def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
 def _layer(path: str, name: str) -> dict[str, Any]:
     """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
     from ..evaluate import open_model
-    from ..packed.convert import flat
 
-    steps = {step.name: step for step in flat(open_model(path).packed.steps) if step.arrays()}
-    if name not in steps:
-        raise ValueError(f"there is no layer {name!r} with weights in {path}; there are: {', '.join(steps)}")
-    step = steps[name]
-    arrays = step.arrays()
-    found: dict[str, Any] = {"name": name, "kind": type(step).__name__}
-    if step.binary:
+    nodes = {node.name: node for node in open_model(path).packed.graph if node.arrays()}
+    if name not in nodes:
+        raise ValueError(f"there is no layer {name!r} with weights in {path}; there are: {', '.join(nodes)}")
+    node = nodes[name]
+    arrays = node.arrays()
+    found: dict[str, Any] = {"name": name, "kind": node.kind}
+    if node.binary:
         alpha = arrays.get("alpha")
         scales = None if alpha is None else alpha.tolist()
-        found |= {"shape": list(_shape(step)), "bits": len(_planes(step)), "filters": _drawn(step), "alpha": scales}
+        found |= {"shape": list(_shape(node)), "bits": len(_planes(node)), "filters": _drawn(node), "alpha": scales}
     shown = {field: array for field, array in arrays.items() if field not in ("signs", "planes")}
     return found | {"fields": {field: _figures(array) for field, array in shown.items()}}
 
@@ -153,20 +151,20 @@ def _figures(array: npt.NDArray[Any]) -> dict[str, Any]:
     return {"shape": list(array.shape), "min": least, "max": most, "mean": mean, "first": first}
 
 
-def _shape(step: Step) -> tuple[int, ...]:
-    shape: tuple[int, ...] = getattr(step, "shape", ())
+def _shape(node: Node) -> tuple[int, ...]:
+    shape: tuple[int, ...] = getattr(node, "shape", ())
     return shape
 
 
-def _planes(step: Step) -> npt.NDArray[np.uint64]:
+def _planes(node: Node) -> npt.NDArray[np.uint64]:
     """The bits of the weights, words (bits, ...); of one bit the signs, which the last plane holds in any case."""
-    arrays = step.arrays()
+    arrays = node.arrays()
     return arrays["planes"] if "planes" in arrays else arrays["signs"][None]
 
 
-def _drawn(step: Step) -> list[list[list[str]]]:
+def _drawn(node: Node) -> list[list[list[str]]]:
     """Of the first filters the first input channels, a text of + and - for each row; a dense row is cut off."""
-    words, shape = _planes(step)[-1], _shape(step)
+    words, shape = _planes(node)[-1], _shape(node)
     count = min(_FILTERS, shape[0]) * int(np.prod(shape[1:]))
     bits = np.unpackbits(words[: -(-count // 64)].astype("<u8").view(np.uint8), bitorder="little")[:count]
     letters = np.where(bits, "-", "+").reshape(-1, *shape[1:])

@@ -10,8 +10,8 @@ from typing import Any
 import binnet_datasets
 
 from ..console import Console
-from ..packed.real import REAL
-from ..storage import CHECKPOINT, StorageError
+from ..engine.model import REAL
+from ..modelfile import CHECKPOINT, StorageError
 from . import options
 from .verify import compare, in_words, require_agreement
 
@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Pack."""
+    from ..engine.export import export
+    from ..engine.summary import summarise
     from ..evaluate import model_file, open_model
-    from ..packed import summarise
-    from ..packed.export import export
 
     options.set_threads(arguments)
     console = Console(to_stderr=arguments.json)

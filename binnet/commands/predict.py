@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = open_model(file)
     model.info.normalisation(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
-    picker = Picker(model.spec, model.info, Console(to_stderr=True).say)
+    picker = Picker(model, Console(to_stderr=True).say)
     images = [*picker.of_paths(paths)]
     count, of_data = (
         (0, iter(())) if arguments.data is None else picker.of_data(arguments.data, arguments.split, arguments.layout)

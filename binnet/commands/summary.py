@@ -12,7 +12,8 @@ from ..console import Console
 from . import options
 
 if TYPE_CHECKING:
-    from ..packed import Summary
+    from ..engine import PackedModel
+    from ..engine.summary import Summary
 
 HELP = "list the layers of a model with what they cost, one-bit and 32-bit apart"
 
@@ -30,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Summarise."""
+    from ..engine.summary import summarise
     from ..evaluate import open_model
-    from ..packed import pack, summarise
+    from ..packing import pack
 
     if (arguments.file is None) == (arguments.model is None):
         raise ConfigError("summary takes either a FILE or --model NAME")
@@ -42,15 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
         packed = pack(models.build(a.model, a.binarize, a.num_classes, a.in_channels, a.image_size))
     summary = summarise(packed)
     if arguments.json:
-        print(json.dumps({"model": packed.spec.to_dict(), **summary.to_dict()}))
+        print(json.dumps({"model": packed.built, "input": list(packed.input_shape), **summary.to_dict()}))
         return 0
-    _print(packed.spec, summary)
+    _print(packed, summary)
     return 0
 
 
-def _print(spec: models.ModelSpec, s: Summary) -> None:
+def _print(model: PackedModel, s: Summary) -> None:
     console = Console()
-    console.say(f"{spec.name}, {spec.binarize}, {spec.image_size[0]}x{spec.image_size[1]}x{spec.in_channels} images\n")
+    console.say(f"{model.title}, {'x'.join(map(str, model.input_shape))} images\n")
     columns = ("params_1bit", "params_32bit", "macs_1bit", "macs_32bit", "bytes")
     rows = [[r.name, r.kind, "x".join(map(str, r.output)), *(f"{getattr(r, c):,}" for c in columns)] for r in s.rows]
     heads = ["layer", "kind", "output", "1-bit params", "32-bit params", "1-bit MACs", "32-bit MACs", "bytes"]

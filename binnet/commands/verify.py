@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..loading import load_for
-from ..storage import CHECKPOINT, PACKED, StorageError
+from ..modelfile import CHECKPOINT, PACKED, StorageError
 from . import options
 
 if TYPE_CHECKING:
     from ..agreement import Agreement, Logits
+    from ..engine import PackedModel
     from ..evaluate import Model
-    from ..packed import PackedModel
 
 HELP = "check that a packed model predicts the same as the checkpoint it was made from"
 
@@ -46,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
         if model.kind != kind:
             raise StorageError(f"{path} is a {model.kind}, expected a {kind}")
-    if checkpoint.spec != packed.spec:
-        raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}")
+    difference = checkpoint.packed.graph.difference(packed.packed.graph)
+    if difference:
+        raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}: {difference}")
     if (checkpoint.info.mean, checkpoint.info.std) != (packed.info.mean, packed.info.std):
         raise ValueError(f"{arguments.packed} normalises images otherwise than {arguments.checkpoint}")
     console = Console(to_stderr=arguments.json)
@@ -80,7 +81,7 @@ def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console
             packed,
             dataset.test,
             model.info,
-            model.spec.image_size,
+            model.image_size,
             lambda count: advance(count, dataset.name),
         )
     return dataset.name, found

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from binnet.digests import Digests, digest
+from binnet.modelfile.digests import Digests, digest
 
 
 def test_pieces_of_several_names_in_any_order():

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import binnet
-from binnet import index, models, optim, storage
+from binnet import models, optim
 from binnet.checkpoint import Progress, State
 from binnet.checkpoint import save as save_checkpoint
 from binnet.cli import main
 from binnet.config import TrainConfig
 from binnet.health import signs
 from binnet.info import DataInfo
+from binnet.modelfile import container, index
 
 INFO = DataInfo("photos", ("cat", "owl\x1b[2J"), (0.5,), (0.25,), {"epoch": 3, "top1": 0.75, "config": {"seed": 4}})
 
@@ -48,7 +49,7 @@ def test_a_packed_model(folder, net, say):
     code, out, err = say(folder / "packed.h5")
     assert (code, err) == (0, "")
     size = (folder / "packed.h5").stat().st_size
-    assert out.startswith(f"{folder / 'packed.h5'}: binnet packed model, version 1, {size:,} bytes\n")
+    assert out.startswith(f"{folder / 'packed.h5'}: binnet packed model, version 2, {size:,} bytes\n")
     for line in (
         r"network: .*name lenet5, num_classes 2",
         r"options: .*use_k False.*",
@@ -69,7 +70,7 @@ def test_a_packed_model(folder, net, say):
 
 def test_a_checkpoint(folder, say):
     out = say(folder / "best.h5")[1]
-    assert "best.h5: binnet checkpoint, version 1" in out
+    assert "best.h5: binnet checkpoint, version 2" in out
     assert re.search(r"^progress: .*epoch 3", out, re.MULTILINE)
     assert re.search(r"^network.conv2.weight +50x5x5x20 +float32 +100,000 +[0-9a-f]{16} *$", out, re.MULTILINE)
     assert re.search(r"^optimizer.updates +\d+ +int64 +\d+ ", out, re.MULTILINE)
@@ -77,8 +78,8 @@ def test_a_checkpoint(folder, say):
 
 def test_json(folder, say):
     found = json.loads(say(folder / "packed.h5", "--json")[1])
-    kind, arrays, description = storage.load(folder / "packed.h5")
-    assert (found["kind"], found["version"], found["damaged"]) == (kind, 1, [])
+    kind, arrays, description = container.load(folder / "packed.h5")
+    assert (found["kind"], found["version"], found["damaged"]) == (kind, 2, [])
     assert {name: found[name] for name in description} == description
     rows = {row["name"]: row for row in found["arrays"]}
     assert set(rows) == {"description", *arrays}
@@ -148,7 +149,7 @@ def test_a_mode_without_scales(tmp_path, say):
 
 def test_the_damaged_part_is_named(folder, tmp_path, say):
     data = (folder / "packed.h5").read_bytes()
-    part = storage.read_index(folder / "packed.h5")[2].parts["conv2.signs"]
+    part = container.read_index(folder / "packed.h5")[2].parts["conv2.signs"]
     block = index.parse_head(data).block
     place = block + part.offset + 7
     path = tmp_path / "m.h5"

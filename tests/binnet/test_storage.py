@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from binnet import index, storage
-from binnet.storage import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile import container, index
+from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 
 ARRAYS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -30,14 +30,14 @@ DESCRIPTION = {"model": {"name": "é"}, "data": [1, 2.5, None]}
 @pytest.fixture
 def path(tmp_path):
     """A sound file with ARRAYS and DESCRIPTION."""
-    storage.save(tmp_path / "m.h5", PACKED, ARRAYS, DESCRIPTION)
+    container.save(tmp_path / "m.h5", PACKED, ARRAYS, DESCRIPTION)
     return tmp_path / "m.h5"
 
 
 def refused(path, match, kind=None):
     """Loading raises StorageError with one sentence that names the file."""
     with pytest.raises(StorageError, match=match) as caught:
-        storage.load(path, kind)
+        container.load(path, kind)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -68,7 +68,7 @@ def forge_description(path, text):
 
 
 def test_round_trip(path):
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     assert (kind, description) == (PACKED, DESCRIPTION)
     assert set(arrays) == set(ARRAYS)
     for name, array in ARRAYS.items():
@@ -78,8 +78,8 @@ def test_round_trip(path):
 
 
 def test_the_same_arguments_give_the_same_bytes(path):
-    assert path.read_bytes() == storage.to_bytes(PACKED, ARRAYS, DESCRIPTION)
-    assert path.read_bytes() != storage.to_bytes(CHECKPOINT, ARRAYS, DESCRIPTION)
+    assert path.read_bytes() == container.to_bytes(PACKED, ARRAYS, DESCRIPTION)
+    assert path.read_bytes() != container.to_bytes(CHECKPOINT, ARRAYS, DESCRIPTION)
 
 
 def test_any_hdf5_tool_reads_it_and_binnet_needs_none(path, monkeypatch):
@@ -90,7 +90,7 @@ def test_any_hdf5_tool_reads_it_and_binnet_needs_none(path, monkeypatch):
             np.testing.assert_array_equal(file[name][()], array, strict=True)
         assert json.loads(file["description"][()].tobytes()) == DESCRIPTION
     monkeypatch.setitem(sys.modules, "h5py", None)  # importing it would be an error
-    assert storage.load(path)[2] == DESCRIPTION
+    assert container.load(path)[2] == DESCRIPTION
 
 
 def test_a_file_is_as_readable_as_any_other(path):
@@ -100,7 +100,7 @@ def test_a_file_is_as_readable_as_any_other(path):
 
 def test_only_four_dtypes_are_written(tmp_path):
     with pytest.raises(TypeError, match="x has dtype float64; a model file holds float32, float16, uint64, int64"):
-        storage.save(tmp_path / "m.h5", PACKED, {"x": np.zeros(2)}, {})
+        container.save(tmp_path / "m.h5", PACKED, {"x": np.zeros(2)}, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, no_space)
             with pytest.raises(StorageError, match=r"cannot write .*m.h5: No space left on device"):
-                storage.save(path, PACKED, {}, {})
+                container.save(path, PACKED, {}, {})
         assert path.read_bytes() == before
         assert [p.name for p in path.parent.iterdir()] == ["m.h5"]
 
@@ -128,21 +128,21 @@ def test_half_a_file_is_never_seen(path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(KeyboardInterrupt):
-        storage.save(path, PACKED, {}, {})
+        container.save(path, PACKED, {}, {})
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["m.h5"]
 
 
 def test_saving_makes_folders_and_refuses_what_is_no_file(tmp_path):
-    storage.save(tmp_path / "a" / "b" / "m.h5", PACKED, ARRAYS, DESCRIPTION)
-    storage.load(tmp_path / "a" / "b" / "m.h5")
+    container.save(tmp_path / "a" / "b" / "m.h5", PACKED, ARRAYS, DESCRIPTION)
+    container.load(tmp_path / "a" / "b" / "m.h5")
     with pytest.raises(StorageError, match=r"cannot write .*a: it is not a file"):
-        storage.save(tmp_path / "a", PACKED, ARRAYS, DESCRIPTION)
+        container.save(tmp_path / "a", PACKED, ARRAYS, DESCRIPTION)
     with pytest.raises(StorageError, match=r"cannot write .*x.h5: "):
-        storage.save(tmp_path / "a" / "b" / "m.h5" / "x.h5", PACKED, ARRAYS, DESCRIPTION)
+        container.save(tmp_path / "a" / "b" / "m.h5" / "x.h5", PACKED, ARRAYS, DESCRIPTION)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(StorageError, match=r"cannot write .*pipe: it is not a file"):
-        storage.save(tmp_path / "pipe", PACKED, ARRAYS, DESCRIPTION)
+        container.save(tmp_path / "pipe", PACKED, ARRAYS, DESCRIPTION)
     assert (tmp_path / "pipe").is_fifo()  # a rename would have replaced it, and /dev/null as well
 
 
@@ -168,12 +168,12 @@ def test_what_is_not_a_model_file(tmp_path):
 
 def test_wrong_kind_and_version(path):
     refused(path, "is a binnet packed model, expected a binnet checkpoint", CHECKPOINT)
-    storage.load(path, PACKED)
+    container.load(path, PACKED)
     data = path.read_bytes()
-    for later in (data.replace(b"version 1", b"version 2", 1), b"binnet packed model, version 2\nall is otherwise\n"):
+    for later in (data.replace(b"version 2", b"version 3", 1), b"binnet packed model, version 3\nall is otherwise\n"):
         path.write_bytes(later)
-        refused(path, "has format version 2, this binnet reads version 1")
-    path.write_bytes(data.replace(b"version 1", b"version one", 1))
+        refused(path, "has format version 3, this binnet reads version 2")
+    path.write_bytes(data.replace(b"version 2", b"version two", 1))
     refused(path, "is not a model file")
     path.write_bytes(data.replace(b"packed model", b"checkpoint", 1))  # with the checksum of the other kind
     refused(path, "is damaged: its index does not have the checksum it was written with")
@@ -243,7 +243,7 @@ def test_a_change_with_an_hdf5_tool_is_found(path, change):
 
 
 def test_the_part_that_is_damaged_is_named(path):
-    data, (_, _, found) = path.read_bytes(), storage.read_index(path)
+    data, (_, _, found) = path.read_bytes(), container.read_index(path)
     block = index.parse_head(data).block
     for name, part in found.parts.items():
         if part.nbytes:
@@ -430,7 +430,7 @@ def test_memory_is_taken_only_for_what_is_in_the_file(path):
 )
 def test_the_description_must_be_a_json_object(tmp_path, text, match):
     length = max(len(text), 64)
-    storage.save(tmp_path / "m.h5", PACKED, ARRAYS, {"text": "a" * (length - len('{"text": ""}'))})
+    container.save(tmp_path / "m.h5", PACKED, ARRAYS, {"text": "a" * (length - len('{"text": ""}'))})
     forge_description(tmp_path / "m.h5", text.ljust(length))
     refused(tmp_path / "m.h5", match)
 
@@ -443,13 +443,13 @@ def test_the_description_must_be_a_row_of_bytes_and_nothing_else_is_one(path):
     forge(path, exchange)
     refused(path, "is damaged: description must be a row of at most 4194304 bytes")
     with pytest.raises(TypeError, match="x has dtype uint8"):
-        storage.save(path, PACKED, {"x": np.zeros(3, np.uint8)}, {})
+        container.save(path, PACKED, {"x": np.zeros(3, np.uint8)}, {})
 
 
 def test_the_index_is_what_the_documentation_says(path):
     data = path.read_bytes()
     first, second, rest = data.split(b"\n", 2)
-    assert first == b"binnet packed model, version 1"
+    assert first == b"binnet packed model, version 2"
     length, digest = re.fullmatch(rb"index of (\d+) bytes, sha256 ([0-9a-f]{64})", second).groups()
     text = rest[: int(length)]
     assert digest.decode() == hashlib.sha256(first + b"\n" + text).hexdigest()

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..storage import StorageError
-from .graph import Graph, Node, to_graph
+from ..graph.nodes import Shape
+from ..modelfile import StorageError, graphs
 from .model import PackedModel
-from .steps import Add, Shape
 
-VERSION = 1
+VERSION = 2
 
 
 def export(model: PackedModel, folder: str | Path) -> list[Path]:
@@ -28,7 +27,7 @@ def export(model: PackedModel, folder: str | Path) -> list[Path]:
     Parameters
     ----------
     model
-        The steps as they are in the file: nothing is fused, thresholds are left as normalisation and sign.
+        Its graph as it is in the file: nothing is fused, thresholds are left as normalisation and sign.
     folder
         A new or an empty one.
 
@@ -67,41 +66,20 @@ def _write(model: PackedModel, folder: Path) -> None:
 
 
 def describe(model: PackedModel) -> dict[str, Any]:
-    """What stands in ``graph.json``."""
-    graph = to_graph(model.steps)
-    shapes = _shapes(graph, (*model.spec.image_size, model.spec.in_channels))
-    data = model.info.to_dict()
+    """The contents of ``graph.json``."""
+    graph, data = model.graph, model.info.to_dict()
+    nodes, _ = graphs.to_parts(graph)
     return {
         "format": "binnet numpy export",
         "version": VERSION,
-        "model": model.spec.to_dict(),
+        "built": model.built,
         "data": {name: data[name] for name in ("dataset", "class_names", "mean", "std")},
-        "nodes": [_describe_node(node, shapes[node]) for node in graph.nodes],
+        "nodes": [_describe(node, graph.shapes[node["name"]]) for node in nodes],
         "result": graph.nodes[-1].name,
     }
 
 
-def _describe_node(node: Node, shape: Shape) -> dict[str, Any]:
-    arrays = node.step.arrays()
-    settings = {
-        name: value
-        for name, value in node.step.settings().items()
-        if name not in ("name", "body", "shortcut") and value is not None
-    }
-    return {
-        "name": node.name,
-        "kind": type(node.step).__name__,
-        "inputs": [each.name for each in node.inputs],
-        "output": list(shape),
-        **settings,
-        "arrays": {field: f"{node.name}.{field}.npy" for field in arrays},
-    }
-
-
-def _shapes(graph: Graph, image: Shape) -> dict[Node, Shape]:
-    """The shape of each node's result for one image; a sum has that of what it adds."""
-    shapes = {graph.nodes[0]: image}
-    for node in graph.nodes[1:]:
-        before = shapes[node.inputs[0]]
-        shapes[node] = before if isinstance(node.step, Add) else node.step.output(before)
-    return shapes
+def _describe(node: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """A node as a model file describes it, with the shape of its result and the files of its arrays."""
+    files = {field: f"{name}.npy" for field, name in node["arrays"].items()}
+    return {**node, "output": list(shape), "arrays": files}

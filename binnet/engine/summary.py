@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from ..graph import Conv, Filters, Node
+from ..graph.nodes import Shape
 from .model import PackedModel
-from .real import dtype_in_file
-from .steps import Add, Shape, Step
 
 
 @dataclass(frozen=True)
@@ -86,26 +86,18 @@ class Summary:
 
 def summarise(model: PackedModel) -> Summary:
     """The costs of a packed model, for images of its own size."""
-    rows: list[Row] = []
-    _trace(model.steps, (*model.spec.image_size, model.spec.in_channels), model.real, rows)
+    graph = model.graph
+    rows = [_row(node, graph.shapes[node.name], model.real) for node in graph.nodes[1:]]
     params = sum(row.params_1bit + row.params_32bit for row in rows)
     return Summary(rows, len(model.to_bytes()), 4 * params)
 
 
-def _trace(steps: Sequence[Step], shape: Shape, real: str, rows: list[Row]) -> Shape:
-    for step in steps:
-        if isinstance(step, Add):
-            for branch in (step.body, step.shortcut):
-                _trace(branch, shape, real, rows)
-        shape = step.output(shape)
-        rows.append(_row(step, shape, real))
-    return shape
-
-
-def _row(step: Step, output: Shape, real: str) -> Row:
-    arrays, macs = step.arrays(), step.macs(output)
-    one_bit = int(np.prod(getattr(step, "shape", ()))) if step.binary else 0
+def _row(node: Node, output: Shape, real: str) -> Row:
+    arrays, macs = node.arrays(), node.macs(output)
+    one_bit = math.prod(node.shape) if node.binary and isinstance(node, Filters) else 0
     others = sum(a.size for a in arrays.values() if a.dtype == np.float32)
-    split = (macs, 0) if step.binary else (0, macs)
-    size = sum(a.size * np.dtype(dtype_in_file(step, field, real)).itemsize for field, a in arrays.items())
-    return Row(step.name, type(step).__name__, output, one_bit, others, *split, size)
+    split = (macs, 0) if node.binary else (0, macs)
+    size = sum(a.nbytes for a in arrays.values())
+    if isinstance(node, Conv) and real == "float16":
+        size -= node.weight.nbytes // 2
+    return Row(node.name, node.kind, output, one_bit, others, *split, size)

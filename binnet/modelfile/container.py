@@ -37,7 +37,7 @@ from .index import (
 
 Array = npt.NDArray[Any]
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
-VERSION = 1
+VERSION = 2
 _DTYPES = ("float32", "float16", "uint64", "int64")
 _NO_CHECKSUM = "{} does not have the checksum it was written with"
 _CHUNK = 1 << 20  # bytes that are read at a time
