@@ -1,5 +1,6 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
+from .arithmetic import divide, matmul, neg, subtract
 from .binarize import (
     LateWeightGradient,
     NotFiniteError,
@@ -42,21 +43,25 @@ __all__ = [
     "conv2d",
     "conv2d_norm_relu",
     "cross_entropy",
+    "divide",
     "dropout",
     "flatten",
     "global_average",
     "grad_alpha",
     "grad_weight",
     "linear",
+    "matmul",
     "max_pool2d",
     "mean",
     "mul",
+    "neg",
     "norm_xnor_conv2d",
     "quantise",
     "relu",
     "reshape",
     "sign",
     "squared_hinge",
+    "subtract",
     "sum",
     "weight_alpha",
     "xnor_conv2d",
