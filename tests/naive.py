@@ -146,6 +146,37 @@ def naive_conv2d_grad_weight(x, grad, weight_shape, stride=1, padding=0):
     return grad_weight
 
 
+def whole_filters(weight, groups):
+    """Filters of one group of channels each as filters of all channels, with zeros for those of the other groups."""
+    o, kh, kw, c = np.shape(weight)
+    whole = np.zeros((o, kh, kw, groups * c))
+    for number in range(o):
+        group = number // (o // groups)
+        whole[number, :, :, group * c : (group + 1) * c] = weight[number]
+    return whole
+
+
+def naive_grouped_conv2d(x, weight, groups, stride=1, padding=0):
+    """The convolution with filters that are zero outside of their group."""
+    return naive_conv2d(x, whole_filters(weight, groups), stride, padding)
+
+
+def naive_grouped_conv2d_grad_input(grad, weight, x_shape, groups, stride=1, padding=0):
+    """That of the convolution with the same filters."""
+    return naive_conv2d_grad_input(grad, whole_filters(weight, groups), x_shape, stride, padding)
+
+
+def naive_grouped_conv2d_grad_weight(x, grad, weight_shape, groups, stride=1, padding=0):
+    """Of the gradient of filters of all channels, what belongs to each filter's group."""
+    o, kh, kw, c = weight_shape
+    whole = naive_conv2d_grad_weight(x, grad, (o, kh, kw, groups * c), stride, padding)
+    grad_weight = np.zeros(weight_shape)
+    for number in range(o):
+        group = number // (o // groups)
+        grad_weight[number] = whole[number, :, :, group * c : (group + 1) * c]
+    return grad_weight
+
+
 def naive_pack_map(x, padding=0, pad_value=0):
     """sign(x) with its border, 32 signs to a half word; a border of 0 is written as +1."""
     signs = pad_image(naive_sign(x), padding, -1 if pad_value == -1 else 1)

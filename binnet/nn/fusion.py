@@ -102,7 +102,7 @@ def _image_block(rest: deque[Module]) -> ImageBlock | None:
     conv, norm = rest[0], rest[1]
     assert isinstance(conv, Conv2d)
     assert isinstance(norm, BatchNorm)
-    if conv.bias is not None:
+    if conv.bias is not None or conv.groups != 1:
         return None
     _drop(rest, 3)
     return ImageBlock(conv, norm)

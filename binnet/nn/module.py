@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,11 @@ class Parameter(Tensor):
         super().__init__(values, requires_grad=True)
         self.memory = Memory(exposed=False)
         self.binary, self.clip, self.decay = binary, clip, decay
+
+    def _in_place(self, other: Any) -> NoReturn:
+        raise TypeError("a parameter += … would become a tensor that nothing trains: change its array, p.data += …")
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = _in_place
 
 
 class LayerError(ValueError):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .fused_kbit import FusedKbitConv2d
     from .fused_real import FusedConv2d
     from .gemm import xnor_gemm
+    from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
     from .kbit import KbitConv2d, KbitLinear
     from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
@@ -59,6 +60,7 @@ _NAMES_IN = {
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
     "gemm": ("xnor_gemm",),
+    "grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
     "fused_kbit": ("FusedKbitConv2d",),
     "kbit": ("KbitConv2d", "KbitLinear"),
     "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_planes", "weight_range"),
@@ -113,6 +115,9 @@ __all__ = [
     "conv2d_grad_weight",
     "get_num_threads",
     "grad_alpha",
+    "grouped_conv2d",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",

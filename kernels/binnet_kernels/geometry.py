@@ -122,3 +122,16 @@ def _outside(size: int, output: int, kernel: int, stride: int, padding: int) -> 
     """Which taps of a window lie on the border, along one axis: bool (output, kernel)."""
     position = np.arange(output)[:, None] * stride + np.arange(kernel) - padding
     return (position < 0) | (position >= size)
+
+
+def seen_by(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -> tuple[Indices, Indices]:
+    """For each row and column of the image: the first window that sees it and the one after the last, in turn."""
+    axes = zip(x_shape[1:3], y_shape[1:3], window.size, window.stride, window.padding, strict=True)
+    rows, cols = (_windows(*axis) for axis in axes)
+    return rows, cols
+
+
+def _windows(size: int, output: int, kernel: int, stride: int, padding: int) -> Indices:
+    place = np.arange(size) + padding
+    first, end = -((kernel - 1 - place) // stride), place // stride + 1
+    return np.stack([first.clip(0), end.clip(max=output)], axis=1).astype(np.int64).ravel()

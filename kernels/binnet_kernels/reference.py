@@ -32,6 +32,9 @@ from .reference_elementwise import norm_signs_grad as norm_signs_grad
 from .reference_elementwise import relu as relu
 from .reference_elementwise import relu_grad as relu_grad
 from .reference_elementwise import signs as signs
+from .reference_grouped import grouped_conv2d as grouped_conv2d
+from .reference_grouped import grouped_conv2d_grad_input as grouped_conv2d_grad_input
+from .reference_grouped import grouped_conv2d_grad_weight as grouped_conv2d_grad_weight
 from .reference_kbit import FusedKbitConv2d as FusedKbitConv2d
 from .reference_kbit import KbitConv2d as KbitConv2d
 from .reference_kbit import KbitLinear as KbitLinear
