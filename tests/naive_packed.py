@@ -14,6 +14,8 @@ def naive_finish(y, steps, residual=None):
                 value = np.float32(np.float32(np.float32(value - mean[c]) * factor[c]) + shift[c])
             elif word == "relu":
                 value = np.float32(0) if value < 0 else value
+            elif word == "prelu":
+                value = np.float32(vectors[0][c] * value) if value < 0 else value
             elif word == "sign":
                 value = np.float32(-1) if value < 0 else np.float32(1)
             else:

@@ -21,8 +21,10 @@ Codes = npt.NDArray[np.int64]
 Limits = tuple[Float, Float]
 Run = Callable[[], Any]  # what binding gives
 
-NORM, RELU, SIGN, ADD = range(4)  # the codes of a tail
+NORM, RELU, SIGN, ADD, PRELU = range(5)  # the codes of a tail
 NORM_ROWS = 3  # of the table: mean, factor, shift
+WORDS = {"norm": NORM, "relu": RELU, "prelu": PRELU, "sign": SIGN, "add": ADD}
+VECTORS = {"norm": NORM_ROWS, "prelu": 1}  # those after a word, each a row of the table
 NONE = np.zeros(1, np.float32)  # what kernels are given in the place of arrays that they do not use
 NO_BITS, NO_PLACES = np.zeros(1, np.uint8), np.zeros(1, np.int64)
 
@@ -35,7 +37,8 @@ class Finish:
     ----------
     steps : sequence of tuples
         ``("norm", mean, factor, shift)`` with arrays (C,): ``(y - mean) * factor + shift``; ``("relu",)``;
-        ``("sign",)``; ``("add",)``, once at most: plus the residual.
+        ``("prelu", slope)``: ``slope * y`` where ``y < 0``; ``("sign",)``; ``("add",)``, once at most: plus the
+        residual.
     limits : (low, high), each (C,), optional
         A bit is 1 where ``low <= y <= high``, never for NaN.
 
@@ -50,11 +53,11 @@ class Finish:
     codes: Codes = field(init=False)
 
     def __post_init__(self) -> None:
-        words = {"norm": NORM, "relu": RELU, "sign": SIGN, "add": ADD}
         for step in self.steps:
-            if step[0] not in words or len(step) != (4 if step[0] == "norm" else 1):
-                raise ValueError(f"a step must be (norm, mean, factor, shift), (relu,), (sign,) or (add,), got {step}")
-        codes = np.array([words[step[0]] for step in self.steps], np.int64)
+            if step[0] not in WORDS or len(step) != 1 + VECTORS.get(step[0], 0):
+                forms = "(norm, mean, factor, shift), (relu,), (prelu, slope), (sign,) or (add,)"
+                raise ValueError(f"a step must be {forms}, got {step}")
+        codes = np.array([WORDS[step[0]] for step in self.steps], np.int64)
         if (codes == ADD).sum() > 1:
             raise ValueError("a residual can be added once")
         object.__setattr__(self, "codes", codes)

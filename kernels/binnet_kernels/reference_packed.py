@@ -40,6 +40,8 @@ def run_finish(y: Float, finish: Finish, residual: Any, out: Any, bits: Any) -> 
             y = (y - mean) * factor + shift
         elif word == "relu":
             y = np.where(y < 0, np.float32(0), y)
+        elif word == "prelu":
+            y = np.where(y < 0, y * vectors[0], y)
         elif word == "sign":
             y = np.where(y < 0, np.float32(-1), np.float32(1))
         else:

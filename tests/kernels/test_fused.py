@@ -26,7 +26,8 @@ from .strategies import (
     values,
 )
 
-STEPS = st.lists(st.sampled_from(["norm", "relu", "sign", "add"]), max_size=4).filter(lambda s: s.count("add") < 2)
+WORDS = ["norm", "relu", "prelu", "sign", "add"]
+STEPS = st.lists(st.sampled_from(WORDS), max_size=4).filter(lambda s: s.count("add") < 2)
 BORDERS = st.sampled_from([((0, 0), 0), ((1, 1), 0), ((2, 0), 1), ((0, 3), -1), ((1, 2), -1)])
 SMALL = geometries(depths=[1, 3, 31, 32, 33, 64, 65])
 
@@ -41,7 +42,10 @@ def whole(rng, shape):
 
 def draw_steps(rng, words, c):
     """Steps with random vectors: factors of both signs and 0."""
-    vectors = {"norm": lambda: (values(rng, c), values(rng, c, [0.0, -1.0]), values(rng, c, [0.0]))}
+    vectors = {
+        "norm": lambda: (values(rng, c), values(rng, c, [0.0, -1.0]), values(rng, c, [0.0])),
+        "prelu": lambda: (values(rng, c, [0.0, 1.0, -1.0]),),
+    }
     return [(word, *vectors.get(word, tuple)()) for word in words]
 
 
@@ -184,6 +188,15 @@ def test_nan_is_in_no_interval_and_infinity_can_be(backend):
     assert bits.ravel().tolist() == [1, 1, 0, 0, 0, 1, 0, 1]
 
 
+@each_backend
+def test_prelu_keeps_nan_and_the_sign_of_zero(backend):
+    x = np.array([np.nan, 0.0, -0.0, np.inf, -np.inf, -2.0], np.float32).reshape(1, 1, 1, -1)
+    out = np.empty_like(x)
+    backend.bind_map(x, bk.Finish([("prelu", np.float32([0.5] * 4 + [0.25, -1]))]), out=out)()
+    np.testing.assert_array_equal(out.ravel(), [np.nan, 0, 0, np.inf, -np.inf, 2])
+    assert np.signbit(out.ravel()[1:3]).tolist() == [False, True]
+
+
 @pytest.mark.compiled
 def test_same_bits_for_any_number_of_threads():
     rng = np.random.default_rng(0)
@@ -213,6 +226,7 @@ def finish(**more):
     [
         ([("tanh",)], r"a step must be \(norm, mean, factor, shift\)"),
         ([("norm", 1, 2)], "a step must be"),
+        ([("prelu",)], r"a step must be .*\(prelu, slope\)"),
         ([("add",), ("relu",), ("add",)], "a residual can be added once"),
     ],
 )

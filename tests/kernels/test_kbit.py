@@ -192,9 +192,10 @@ def test_fused_layers_finish_alike(g, seed, k, m, pad_value, use_k):
     """Bound to arrays, with everything that may follow: steps on the sums of the plan, written as floats and bits."""
     x, weight = draw(g, seed, [0.0])
     rng, oh_ow = np.random.default_rng(seed), g.output_size
-    shape, vectors = (g.n, *oh_ow, g.o), [values(rng, g.o) for _ in range(5)]
+    shape, vectors = (g.n, *oh_ow, g.o), [values(rng, g.o) for _ in range(6)]
     window, alpha = (g.stride, g.padding, pad_value), np.abs(vectors[0])
-    finish = bk.Finish([("norm", *vectors[1:4]), ("relu",), ("add",)], (vectors[4], vectors[4] + 1))
+    steps = [("norm", *vectors[1:4]), ("prelu", vectors[5]), ("add",)]
+    finish = bk.Finish(steps, (vectors[4], vectors[4] + 1))
     residual, results = values(rng, shape), []
     for backend in BACKENDS.values():
         planes = backend.pack_planes(backend.quantise_weight(weight, k).ravel(), k)
@@ -205,7 +206,7 @@ def test_fused_layers_finish_alike(g, seed, k, m, pad_value, use_k):
         results.append((out, packed))
         y = backend.KbitConv2d(weight, k, m, *window, alpha, use_k)(x)
         sums = (y - vectors[1]) * vectors[2] + vectors[3]
-        np.testing.assert_array_equal(out, np.maximum(sums, 0) + residual)
+        np.testing.assert_array_equal(out, np.where(sums < 0, sums * vectors[5], sums) + residual)
         between = (out >= vectors[4]) & (out <= vectors[4] + 1)
         written = np.unpackbits(packed[:, 1:-1, 2:-2].copy().view(np.uint8), axis=-1, bitorder="little")
         np.testing.assert_array_equal(written[..., : g.o], between)
