@@ -16,6 +16,7 @@ from ..graph import (
     BatchNorm,
     BwnConv,
     Concatenate,
+    Constant,
     Conv,
     Filters,
     GlobalAverage,
@@ -90,7 +91,7 @@ def pair(padding: Four) -> tuple[int, int]:
 
 def bind(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     """What a stage does, as functions without arguments, in order; nothing where it is another view of a map."""
-    if stage.is_view:
+    if stage.is_view or isinstance(stage.node, Constant):
         return []
     binder = _in_numpy if needs_numpy(stage) else _BINDERS.get(type(stage.node), _in_numpy)
     return binder(stage, layer, arrays)
@@ -198,12 +199,11 @@ def _grouped(stage: Stage, arrays: Arrays) -> list[Run]:
     node, out = stage.node, arrays.map(stage)
     assert isinstance(node, Conv)
     x, runs = arrays.bordered(stage.inputs[0], node.padding)
-    bias = np.float32(0) if node.bias is None else node.bias
 
     def run() -> None:
-        np.copyto(out, bk.grouped_conv2d(x, node.weight, node.groups, node.stride))
+        bk.grouped_conv2d(x, node.weight, node.groups, node.stride, out=out)
         if node.bias is not None:
-            np.add(out, bias, out=out)
+            np.add(out, node.bias, out=out)
 
     return [*runs, run]
 

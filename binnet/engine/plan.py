@@ -10,7 +10,7 @@ import numpy as np
 
 import binnet_kernels as bk
 
-from ..graph import BwnConv, Conv, XnorConv
+from ..graph import BwnConv, Constant, Conv, XnorConv
 from ..graph.nodes import Float, Four, Shape
 from .binding import Run, bind, pair
 from .stages import Stage, Stages
@@ -42,7 +42,7 @@ class Plan:
         self._wide, self._input = self._images(shape)
         self.runs: list[tuple[Stage, list[Run]]] = []
         for stage in stages.stages[1:]:
-            source = self.shape(stage.inputs[0])
+            source = self.shape(stage.inputs[0]) if stage.inputs else ()
             self.runs.append((stage, bind(stage, layer(stage, source), self)))
             for read in last_reads.get(stage, ()):
                 if read in self._memory:  # else it has written bits
@@ -83,6 +83,8 @@ class Plan:
         if stage.is_view:
             return self.map(stage.inputs[0]).reshape(self.shape(stage))
         shape = self.shape(stage)
+        if isinstance(stage.node, Constant):
+            return np.broadcast_to(stage.node.array, shape)
         if stage not in self._memory:
             self._memory[stage] = self._take(math.prod(shape))
         return self._memory[stage][: math.prod(shape)].reshape(shape)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..graph import Add, BwnConv, Conv, ElementWise, Flatten, KbitConv, MaxPool, Pad, Sign, XnorConv
-from ..graph.nodes import Four
+from ..graph.nodes import MOST_PADDING, Four
 from .stages import Identity, Stage, Stages
 from .thresholds import Apply, cut, is_rising, limits
 
@@ -33,15 +33,17 @@ def absorb_padding(stages: Stages) -> None:
 
         Pad(0) → Conv(padding p)   ⇒   Conv(padding p + border)
     """
-    for stage in stages.stages[1:]:
-        source, node = stage.inputs[0], stage.node
-        if not isinstance(node, Conv | BwnConv) or node.is_dense or not stages.only_user(source, stage):
+    for stage in list(stages.stages):
+        node = stage.node
+        if not isinstance(node, Conv | BwnConv) or node.is_dense:
             continue
-        if isinstance(source.node, Pad) and source.node.value == 0:
+        source = stage.inputs[0]
+        if stages.only_user(source, stage) and isinstance(source.node, Pad) and source.node.value == 0:
             top, bottom, left, right = (a + b for a, b in zip(node.padding, source.node.padding, strict=True))
             padding: Four = (top, bottom, left, right)
-            stage.node = replace(node, padding=padding)
-            stages.replace(source, source.inputs[0])
+            if max(padding) <= MOST_PADDING:
+                stage.node = replace(node, padding=padding)
+                stages.replace(source, source.inputs[0])
 
 
 def look_back(stages: Stages) -> None:

@@ -9,13 +9,27 @@ import numpy as np
 import binnet_kernels as bk
 
 from ..autograd import Call
-from ..ops import binarize, bwn_conv, conv, conv_norm, elementwise, kbit, norm, pool, reduce, xnor_conv
+from ..ops.arithmetic import _Divide, _Matmul, _Subtract
+from ..ops.binarize import NotFiniteError
+from ..ops.bwn_conv import _BwnConv2d
+from ..ops.concatenate import _Concatenate
+from ..ops.conv import _Conv2d
+from ..ops.conv_norm import _ConvNormRelu
+from ..ops.elementwise import _Add, _Mul, _Relu, _Reshape, _Sign
+from ..ops.kbit import _Quantise
+from ..ops.norm import _BatchNorm
+from ..ops.pad import _Pad
+from ..ops.pool import _AvgPool2d, _MaxPool2d
+from ..ops.prelu import _PRelu
+from ..ops.reduce import _Sum
+from ..ops.softmax import _Softmax
+from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
 from . import filters, nodes
 from .nodes import Four
 from .tracer import Tracer, converts
 
 
-@converts(conv._Conv2d)
+@converts(_Conv2d)
 def _conv(t: Tracer, call: Call) -> None:
     x, weight, bias = call.inputs
     _real(t, call, x, weight, bias, **call.options)
@@ -35,8 +49,8 @@ def _real(
 ) -> str:
     array = t.copied(t.constant(weight))
     fields: dict[str, Any] = {"bias": None if bias is None else t.copied(t.constant(bias)), "groups": groups}
-    window = _window(array.shape, stride, padding)
-    rows = t.rows(x) if array.shape[1:3] == (1, 1) and groups == 1 and window == _window((), 1, 0) else None
+    window = _window(stride, padding)
+    rows = t.rows(x) if array.shape[1:3] == (1, 1) and groups == 1 and window == _window(1, 0) else None
     if rows is not None:
         array = array.reshape(len(array), -1)
 
@@ -47,13 +61,13 @@ def _real(
     return t.add(call, make, source) if last else t.between(make, source, suffix="conv2d")
 
 
-@converts(bwn_conv._BwnConv2d)
+@converts(_BwnConv2d)
 def _bwn(t: Tracer, call: Call) -> None:
     x, weight, alpha = call.inputs
-    rule, window = call.options["rule"], _window((), call.options["stride"], call.options["padding"])
+    rule, window = call.options["rule"], _window(call.options["stride"], call.options["padding"])
     signs, scales = _one_bit(t, rule, weight, alpha)
     shape = weight.shape
-    rows = t.rows(x) if shape[1:3] == (1, 1) and window == _window((), 1, 0) else None
+    rows = t.rows(x) if shape[1:3] == (1, 1) and window == _window(1, 0) else None
     if rows is not None:
         shape = (shape[0], shape[3])
 
@@ -63,7 +77,7 @@ def _bwn(t: Tracer, call: Call) -> None:
     t.add(call, make, t.node(x) if rows is None else rows)
 
 
-@converts(xnor_conv._XnorConv2d)
+@converts(_XnorConv2d)
 def _xnor(t: Tracer, call: Call) -> None:
     x, weight, alpha = call.inputs
     dense = weight.ndim == 2
@@ -76,7 +90,7 @@ def _product(
 ) -> str:
     """The node of signs by signs, or levels by levels."""
     rule = options.rule
-    window = _window((), options.stride, options.padding)
+    window = _window(options.stride, options.padding)
     settings = {"pad_value": options.pad_value, "use_k": use_k}
     if (rule.bits, options.act_bits) == (1, 1):
         signs, scales = _one_bit(t, rule, weight, alpha)
@@ -109,12 +123,12 @@ def _binarised(t: Tracer, rule: Any, weight: Any, alpha: Any) -> tuple[Any, Any]
     learned = None if alpha is None else t.constant(alpha)
     try:
         latent, scales = rule.binary_weight(t.constant(weight), learned)
-    except binarize.NotFiniteError:
+    except NotFiniteError:
         t.refuse("its weights are not finite")
     return latent, None if rule.scale == "none" else np.array(scales, np.float32)
 
 
-@converts(norm._BatchNorm)
+@converts(_BatchNorm)
 def _batch_norm(t: Tracer, call: Call) -> None:
     x, gamma, beta = call.inputs
     make = _affine(t, gamma, beta, call.options["statistics"])
@@ -132,7 +146,7 @@ def _affine(t: Tracer, gamma: Any, beta: Any, statistics: Any) -> Any:
     return lambda name, inputs: nodes.BatchNorm(name, inputs, mean, factor, shift)
 
 
-@converts(conv_norm._ConvNormRelu)
+@converts(_ConvNormRelu)
 def _conv_norm_relu(t: Tracer, call: Call) -> None:
     x, weight, gamma, beta = call.inputs
     options = {name: call.options[name] for name in ("stride", "padding")}
@@ -141,7 +155,7 @@ def _conv_norm_relu(t: Tracer, call: Call) -> None:
     t.add(call, nodes.Relu, source, suffix="relu")
 
 
-@converts(xnor_conv._NormXnorConv2d)
+@converts(_NormXnorConv2d)
 def _norm_xnor(t: Tracer, call: Call) -> None:
     x, gamma, beta, weight, alpha = call.inputs
     source = t.between(_affine(t, gamma, beta, call.options["statistics"]), t.node(x), suffix="batch_norm")
@@ -153,66 +167,118 @@ def _norm_xnor(t: Tracer, call: Call) -> None:
         t.add(call, nodes.Relu, source, suffix="relu")
 
 
-@converts(elementwise._Relu)
+@converts(_Relu)
 def _relu(t: Tracer, call: Call) -> None:
     t.add(call, nodes.Relu, t.node(call.inputs[0]))
 
 
-@converts(elementwise._Sign)
+@converts(_Sign)
 def _sign(t: Tracer, call: Call) -> None:
     t.add(call, nodes.Sign, t.node(call.inputs[0]))
 
 
-@converts(kbit._Quantise)
+@converts(_Quantise)
 def _quantise(t: Tracer, call: Call) -> None:
     t.add(call, lambda name, inputs: nodes.Quantise(name, inputs, call.options["bits"]), t.node(call.inputs[0]))
 
 
-@converts(elementwise._Reshape)
+@converts(_Reshape)
 def _reshape(t: Tracer, call: Call) -> None:
     t.view(call, call.inputs[0])
 
 
-@converts(elementwise._Add)
+@converts(_Add)
 def _add(t: Tracer, call: Call) -> None:
-    _with_constant(t, call, nodes.Add, lambda name, inputs, vector: nodes.Shift(name, inputs, vector))
-
-
-@converts(elementwise._Mul)
-def _mul(t: Tracer, call: Call) -> None:
-    _with_constant(t, call, nodes.Multiply, lambda name, inputs, vector: nodes.Scale(name, inputs, vector))
-
-
-def _with_constant(t: Tracer, call: Call, both: Any, with_vector: Any) -> None:
-    """An operation on two results of nodes, or on one and a number for each channel."""
     x, y = call.inputs
-    if t.depends(x) and t.depends(y):
-        t.add(call, both, t.node(x), t.node(y))
+    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
+    if vector is None:
+        t.add(call, nodes.Add, *t.operands(call))
+    else:
+        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
+
+
+@converts(_Mul)
+def _mul(t: Tracer, call: Call) -> None:
+    x, y = call.inputs
+    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
+    if vector is None:
+        t.add(call, nodes.Multiply, *t.operands(call))
+    else:
+        t.add(call, lambda name, inputs: nodes.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
+
+
+@converts(_Subtract)
+def _subtract(t: Tracer, call: Call) -> None:
+    """``x - y`` as ``x + (-y)``, which has the same bits."""
+    x, y = call.inputs
+    vector = _vector(t, x, y) if t.depends(x) else _vector(t, y, x)
+    if vector is not None and t.depends(x):
+        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, -vector), t.node(x))
         return
-    x, y = (x, y) if t.depends(x) else (y, x)
-    vector = _of_channels(t, x, t.constant(y))
-    t.add(call, lambda name, inputs: with_vector(name, inputs, vector), t.node(x))
+    first, second = t.operands(call)
+    minus = np.full(1, -1, np.float32)
+    negative = t.between(lambda name, inputs: nodes.Scale(name, inputs, minus), second, suffix="neg")
+    if vector is not None:
+        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), negative)
+    else:
+        t.add(call, nodes.Add, first, negative)
 
 
-def _of_channels(t: Tracer, x: Any, array: Any) -> Any:
-    """A constant as one number (1,), or one for each channel (C,)."""
-    channels = t.shape(x)[-1]
-    if array.size == 1 and array.ndim <= len(t.shape(x)) + 1:
-        return np.array(array, np.float32).reshape(1)
-    if array.shape[-1:] == (channels,) and array.size == channels and array.ndim <= len(t.shape(x)) + 1:
-        return np.array(array, np.float32).reshape(channels)
-    return t.refuse(
-        f"it combines a map with an array {array.shape} that is neither one number nor one for each of {channels} "
-        "channels, or that was computed from the images outside of binnet.ops"
-    )
+@converts(_Divide)
+def _divide(t: Tracer, call: Call) -> None:
+    t.add(call, nodes.Divide, *t.operands(call))
 
 
-@converts(pool._MaxPool2d)
+@converts(_Matmul)
+def _matmul(t: Tracer, call: Call) -> None:
+    x, y = call.inputs
+    if not t.depends(x):
+        t.refuse("its matrix product has the images on the right; put the weights there")
+    weight = np.ascontiguousarray(t.constant(y).T)
+    window = _window(1, 0)
+    t.add(call, lambda name, inputs: filters.Conv(name, inputs, weight.shape, **window, weight=weight), t.flat(x))
+
+
+def _vector(t: Tracer, x: Any, y: Any) -> Any:
+    """An operand ``y`` of ``x`` as one number (1,), or one for each channel (C,); None where it is neither."""
+    if t.depends(y):
+        return None
+    array, shape = t.constant(y), t.shape(x)
+    if array.ndim > len(shape) + 1 or array.size not in (1, shape[-1]) or array.shape[-1:] not in ((), (array.size,)):
+        return None
+    return np.array(array, np.float32).reshape(array.size)
+
+
+@converts(_PRelu)
+def _prelu(t: Tracer, call: Call) -> None:
+    x, slope = call.inputs
+    vector = t.copied(t.constant(slope))
+    t.add(call, lambda name, inputs: nodes.PRelu(name, inputs, vector), t.node(x))
+
+
+@converts(_Softmax)
+def _softmax(t: Tracer, call: Call) -> None:
+    t.add(call, nodes.Softmax, t.node(call.inputs[0]))
+
+
+@converts(_Pad)
+def _pad(t: Tracer, call: Call) -> None:
+    padding, value = call.options["padding"], call.options["value"]
+    t.add(call, lambda name, inputs: nodes.Pad(name, inputs, padding, value), t.node(call.inputs[0]))
+
+
+@converts(_Concatenate)
+def _concatenate(t: Tracer, call: Call) -> None:
+    axis = call.options["axis"] - call.result.ndim
+    t.add(call, lambda name, inputs: nodes.Concatenate(name, inputs, axis), *t.operands(call))
+
+
+@converts(_MaxPool2d)
 def _max_pool(t: Tracer, call: Call) -> None:
     _pooled(t, call, nodes.MaxPool)
 
 
-@converts(pool._AvgPool2d)
+@converts(_AvgPool2d)
 def _avg_pool(t: Tracer, call: Call) -> None:
     _pooled(t, call, nodes.AvgPool)
 
@@ -224,16 +290,16 @@ def _pooled(t: Tracer, call: Call, kind: Any) -> None:
     t.add(call, lambda name, inputs: kind(name, inputs, size, stride, padding), t.node(call.inputs[0]))
 
 
-@converts(reduce._Sum)
+@converts(_Sum)
 def _mean(t: Tracer, call: Call) -> None:
     x, axis = call.inputs[0], call.options["axis"]
     axes = {a % x.ndim for a in (range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis)}
     if not call.options["average"] or x.ndim != 4 or axes != {1, 2}:
         t.refuse("of sums and means only the mean over rows and columns of a map, axis=(1, 2), has a node")
-    t.add(call, nodes.GlobalAverage, t.node(x))  # keepdims only gives it another shape
+    t.add(call, nodes.GlobalAverage, t.node(x), suffix="mean")  # keepdims only gives it another shape
 
 
-def _window(shape: Any, stride: Any, padding: Any) -> dict[str, Any]:
+def _window(stride: Any, padding: Any) -> dict[str, Any]:
     return {"stride": _pair(stride), "padding": _four(padding)}
 
 

@@ -196,6 +196,32 @@ class Input(Node):
         return self.shape
 
 
+@kind
+@dataclass(frozen=True, eq=False)
+class Constant(Node):
+    """An array that is the same for all images.
+
+    Attributes
+    ----------
+    array : float32 (H, W, C), or (C,)
+        For one image.
+    """
+
+    array: Float
+
+    arity: ClassVar[int | None] = 0
+
+    def check(self) -> None:
+        if not isinstance(self.array, np.ndarray) or self.array.dtype != np.float32 or self.array.ndim not in (1, 3):
+            raise ValueError(f"{self.name}.array must be float32 (H, W, C) or (C,), got {described(self.array)}")
+
+    def output(self, *shapes: Shape) -> Shape:
+        return self.array.shape
+
+    def compute(self, *inputs: Any) -> Float:
+        return self.array[None]
+
+
 @dataclass(frozen=True, eq=False)
 class ElementWise(Node):
     """Base of the functions of each value alone, with parameters of a channel."""
@@ -342,11 +368,11 @@ def levels(x: Any, bits: int) -> Float:
 @kind
 @dataclass(frozen=True, eq=False)
 class Softmax(Node):
-    """``exp(x) / Σ exp(x)`` over the last axis."""
+    """``exp(x) / Σ exp(x)`` over the last axis, in float64 and rounded once."""
 
     def compute(self, *inputs: Any) -> Float:
-        powers = np.exp(inputs[0] - inputs[0].max(axis=-1, keepdims=True))
-        y: Float = powers / powers.sum(axis=-1, keepdims=True)
+        powers = np.exp(inputs[0].astype(np.float64) - inputs[0].max(axis=-1, keepdims=True))
+        y: Float = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
         return y
 
 
@@ -507,6 +533,16 @@ class Add(_OfTwo):
 
     def compute(self, *inputs: Any) -> Float:
         y: Float = np.add(*inputs, dtype=np.float32)
+        return y
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Divide(_OfTwo):
+    """``x / y``; axes of length 1 are repeated."""
+
+    def compute(self, *inputs: Any) -> Float:
+        y: Float = np.divide(*inputs, dtype=np.float32)
         return y
 
 

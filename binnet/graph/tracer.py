@@ -14,10 +14,11 @@ from ..autograd import Call, Function
 from ..nn import Module
 from ..tensor import Tensor
 from .graph import Graph
-from .nodes import Array, Flatten, Float, Input, Node, Reshape, Shape, text
+from .nodes import Array, Constant, Flatten, Float, Input, Node, Reshape, Shape, text
 
 Make = Callable[..., Node]
 Convert = Callable[["Tracer", Call], None]
+Known = dict[Any, tuple[Array, Array]]
 CONVERTERS: dict[type[Function], Convert] = {}
 
 
@@ -73,7 +74,7 @@ class Tracer:
         Arrays that were made from parameters, to be shared between runs.
     """
 
-    def __init__(self, images: Tensor, known: dict[Any, Array]) -> None:
+    def __init__(self, images: Tensor, known: Known) -> None:
         self._n, shape = len(images), images.shape[1:]
         h, w, c = shape
         self._nodes: list[Node] = [Input("input", (), (h, w, c))]
@@ -109,6 +110,23 @@ class Tracer:
         found = self._values[id(value.array)]
         return self._in_shape(replace(found, shape=(math.prod(found.shape),)))
 
+    def operands(self, call: Call) -> list[str]:
+        """The nodes that give the inputs of a call: those of tensors that depend on the images, else constants."""
+        axes = max(len(self.shape(value)) for value in call.inputs if self.depends(value))
+        return [self.node(value) if self.depends(value) else self._constant(value, axes) for value in call.inputs]
+
+    def _constant(self, value: Any, axes: int) -> str:
+        """A new node of an array that is the same for all images; NumPy's broadcasting lets it have fewer axes."""
+        array = self.constant(value)
+        shape = array.shape[1:] if array.ndim == axes + 1 and len(array) == 1 else array.shape
+        if len(shape) > axes or axes not in (1, 3):
+            self.refuse(
+                f"it uses an array {array.shape} that is not the same for each image of a batch, "
+                "or that was computed from the images outside of binnet.ops"
+            )
+        kept = np.array(array, np.float32).reshape((1,) * (axes - len(shape)) + shape)
+        return self._append(Constant(self._name("constant"), (), kept))
+
     def constant(self, value: Any) -> Float:
         """The array of an input that does not depend on the images; ValueError when it does."""
         if self.depends(value):
@@ -119,8 +137,8 @@ class Tracer:
         """What ``make`` returns, computed once for the memory of ``array`` and ``key``."""
         place = (key, array.__array_interface__["data"][0], array.shape)
         if place not in self._known:
-            self._known[place] = make()
-        return self._known[place]
+            self._known[place] = (array, make())  # with the array itself, so that no other one gets its memory
+        return self._known[place][1]
 
     def copied(self, array: Any) -> Float:
         """A copy of a parameter's array."""

@@ -18,7 +18,7 @@ from ..tensor import Tensor
 from . import converters  # noqa: F401 # fills the table of the tracer
 from .graph import Graph
 from .nodes import Array, Float, Input, Shape
-from .tracer import Tracer
+from .tracer import Known, Tracer
 
 
 def trace(module: Module, input_shape: Shape) -> Graph:
@@ -41,7 +41,7 @@ def trace(module: Module, input_shape: Shape) -> Graph:
         size of the batch.
     """
     shape = _checked_shape(input_shape)
-    rng, known = np.random.default_rng(0), dict[Any, Array]()
+    rng, known = np.random.default_rng(0), Known()
     with _evaluating(module):
         first = _trace_once(module, 1 + rng.standard_normal((1, *shape), np.float32), known)
         second = _trace_once(module, 2 * rng.standard_normal((2, *shape), np.float32) - 2, known)
@@ -76,7 +76,7 @@ def _evaluating(module: Module) -> Iterator[None]:
             each.training = training
 
 
-def _trace_once(module: Module, images: Float, known: dict[Any, Array]) -> Graph:
+def _trace_once(module: Module, images: Float, known: Known) -> Graph:
     x = Tensor(images)
     with recording() as calls:
         result = module(x)
@@ -86,7 +86,7 @@ def _trace_once(module: Module, images: Float, known: dict[Any, Array]) -> Graph
     return tracer.graph(module, result)
 
 
-def _takes_any_size(module: Module, graph: Graph, known: dict[Any, Array]) -> bool:
+def _takes_any_size(module: Module, graph: Graph, known: Known) -> bool:
     h, w, c = graph.input.shape
     try:
         other = _trace_once(module, np.ones((1, 2 * h, 2 * w, c), np.float32), known)
