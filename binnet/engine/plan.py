@@ -64,7 +64,7 @@ class Plan:
         """Where the images go: inside the border of a real convolution when nothing else reads them."""
         stage, (n, h, w, c) = self._stages.stages[0], shape
         readers = self._stages.users(stage)
-        node = readers[0].node if len(readers) == 1 else None
+        node = readers[0].node if readers and self._stages.only_user(stage, readers[0]) else None
         if isinstance(node, Conv | BwnConv) and not node.is_dense:
             top, bottom, left, right = node.padding
             wide = np.zeros((n, h + top + bottom, w + left + right, c), np.float32)
