@@ -28,7 +28,7 @@ from .steps import (
 
 Run = Callable[[], Any]
 Shape = tuple[int, ...]
-ONE = Window((1, 1), (1, 1), (0, 0))
+ONE = Window.of(1, 1, 0)
 
 
 class Arrays(Protocol):
@@ -102,19 +102,18 @@ def _real(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
 
 def _binary(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
     source, step = node.inputs[0], node.step
-    shape = arrays.shape(source)
     if isinstance(step, XnorConv) and step.use_k:
         return _binary_with_k(node, layer, arrays)
     if node.most is not None:
-        return [layer.bind_bits(arrays.bits(source), shape, node.most, node.flips, arrays.bits(node))]
-    return [layer.bind(arrays.bits(source), shape, _finish(node), **_results(node, arrays))]
+        return [layer.bind_bits(arrays.bits(source), node.most, node.flips, arrays.bits(node))]
+    return [layer.bind(arrays.bits(source), _finish(node), **_results(node, arrays))]
 
 
 def _binary_with_k(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
     x, window = arrays.map(node.inputs[0]), layer.window
-    bits = bk.bits_map(x.shape, window.padding, layer.pad_value)
+    bits = bk.BitMap(x.shape, window.border, layer.pad_value)
     K = np.empty((len(x), *window.output_size(*x.shape[1:3]), 1), np.float32)
-    convolve = layer.bind(bits, x.shape, _finish(node), K=K, **_results(node, arrays))
+    convolve = layer.bind(bits, _finish(node), K=K, **_results(node, arrays))
     return [bk.bind_pack_with_k(x, bits, K, window), convolve]
 
 
@@ -132,7 +131,7 @@ def _largest(node: Node, layer: Any, arrays: Arrays) -> list[Run]:
     source, step = node.inputs[0], node.step
     window = step.window if isinstance(step, MaxPool) else ONE
     if node.flips is not None:
-        return [bk.bind_pool_bits(arrays.bits(source), node.flips, arrays.bits(node), arrays.shape(source), window)]
+        return [bk.bind_pool_bits(arrays.bits(source), node.flips, arrays.bits(node), window)]
     return [bk.bind_map(arrays.map(source), _finish(node), window=window, **_results(node, arrays))]
 
 

@@ -116,7 +116,7 @@ class Plan:
         if node not in self._bits:
             reader = node.bits_for.step if node.bits_for else None
             border = (reader.padding, reader.pad_value) if isinstance(reader, XnorConv) else ()
-            self._bits[node] = bk.bits_map(self.shape(node), *border)
+            self._bits[node] = bk.BitMap(self.shape(node), *border)
         return self._bits[node]
 
 

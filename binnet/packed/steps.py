@@ -79,7 +79,7 @@ class Filters(Step):
     def window(self) -> Window:
         """What slides over the image; a single pixel for a dense layer."""
         _, kh, kw, _ = self.filters
-        return Window((kh, kw), self.stride, self.padding)
+        return Window.of((kh, kw), self.stride, self.padding)
 
     @property
     def filters(self) -> tuple[int, ...]:
@@ -188,7 +188,7 @@ class _Pool(Step):
     @property
     def window(self) -> Window:
         """What slides over the image."""
-        return Window(self.kernel_size, self.stride, self.padding)
+        return Window.of(self.kernel_size, self.stride, self.padding)
 
     def output(self, shape: Shape) -> Shape:
         return (*self.window.output_size(*shape[:2]), shape[2])
