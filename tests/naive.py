@@ -19,19 +19,28 @@ def pair(value):
     return (value, value) if np.ndim(value) == 0 else tuple(value)
 
 
+def sides(padding):
+    """(top, bottom, left, right) of an int, a pair (vertical, horizontal), or these four."""
+    if np.size(padding) == 4:
+        return tuple(padding)
+    (ph, pw) = pair(padding)
+    return ph, ph, pw, pw
+
+
 def output_size(size, kernel_size, stride, padding):
     """Rows and columns of a sliding window's result, counted by sliding it."""
+    top, bottom, left, right = sides(padding)
     return tuple(
-        len(range(0, s + 2 * p - k + 1, step))
-        for s, k, step, p in zip(size, pair(kernel_size), pair(stride), pair(padding), strict=True)
+        len(range(0, s + border - k + 1, step))
+        for s, k, step, border in zip(size, pair(kernel_size), pair(stride), (top + bottom, left + right), strict=True)
     )
 
 
 def pad_image(x, padding, value=0):
     """The image with a border of ``value``, in float64."""
-    (ph, pw), (n, h, w, c) = pair(padding), np.shape(x)
-    padded = np.full((n, h + 2 * ph, w + 2 * pw, c), value, np.float64)
-    padded[:, ph : ph + h, pw : pw + w] = x
+    (top, bottom, left, right), (n, h, w, c) = sides(padding), np.shape(x)
+    padded = np.full((n, top + h + bottom, left + w + right, c), value, np.float64)
+    padded[:, top : top + h, left : left + w] = x
     return padded
 
 
@@ -236,10 +245,10 @@ def _pool_windows(x_shape, kernel_size, stride, padding):
     """(output index, [input pixels of its window inside the image, row by row])."""
     n, h, w, c = x_shape
     stride = kernel_size if stride is None else stride
-    (kh, kw), (sh, sw), (ph, pw) = pair(kernel_size), pair(stride), pair(padding)
+    (kh, kw), (sh, sw), (top, _, left, _) = pair(kernel_size), pair(stride), sides(padding)
     oh, ow = output_size((h, w), kernel_size, stride, padding)
     for b, i, j, k in product(range(n), range(oh), range(ow), range(c)):
-        taps = [(i * sh + r - ph, j * sw + s - pw) for r in range(kh) for s in range(kw)]
+        taps = [(i * sh + r - top, j * sw + s - left) for r in range(kh) for s in range(kw)]
         yield (b, i, j, k), [(b, row, col, k) for row, col in taps if 0 <= row < h and 0 <= col < w]
 
 

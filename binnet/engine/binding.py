@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import binnet_kernels as bk
-from binnet_kernels.checks import Window
+from binnet_kernels.window import Window
 
 from ..graph import (
     Add,
@@ -32,11 +32,11 @@ from ..graph import (
     XnorConv,
 )
 from ..graph.nodes import Float, Four, Shape
-from .rewrites import needs_numpy
+from .rewrites import is_grouped
 from .stages import Identity, Stage
 
 Run = Callable[[], Any]
-ONE = Window((1, 1), (1, 1), (0, 0))
+ONE = Window.of(1, 1, 0)
 
 
 class Arrays(Protocol):
@@ -63,7 +63,7 @@ def filters(stage: Stage, shape: Shape) -> Shape | None:
 
     A binary dense layer that reads a map as if it were flattened is a convolution with filters of H x W.
     """
-    if not isinstance(stage.node, Filters) or needs_numpy(stage):
+    if not isinstance(stage.node, Filters) or is_grouped(stage):
         return None
     return (stage.node.shape[0], *shape[1:]) if stage.flat else stage.node.filters
 
@@ -74,26 +74,18 @@ def prepare(node: Filters, shape: Shape) -> Any:
         return bk.FusedConv2d(node.weight.reshape(shape), shape, node.stride, bias=node.bias)
     if isinstance(node, BwnConv):
         return bk.FusedConv2d(node.signs, shape, node.stride, alpha=node.alpha)
-    padding = pair(node.padding)
     if isinstance(node, KbitConv):
-        window = (node.stride, padding, node.pad_value)
+        window = (node.stride, node.padding, node.pad_value)
         return bk.FusedKbitConv2d(node.planes, shape, node.act_bits, *window, node.alpha, node.use_k)
     assert isinstance(node, XnorConv)
-    return bk.FusedXnorConv2d(node.signs, shape, node.stride, padding, node.pad_value, node.alpha)
-
-
-def pair(padding: Four) -> tuple[int, int]:
-    """The padding of a window that has the same border above as below, and left as right."""
-    top, bottom, left, right = padding
-    assert (top, left) == (bottom, right)  # others are computed in NumPy
-    return top, left
+    return bk.FusedXnorConv2d(node.signs, shape, node.stride, node.padding, node.pad_value, node.alpha)
 
 
 def bind(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     """What a stage does, as functions without arguments, in order; nothing where it is another view of a map."""
     if stage.is_view or isinstance(stage.node, Constant):
         return []
-    binder = _in_numpy if needs_numpy(stage) else _BINDERS.get(type(stage.node), _in_numpy)
+    binder = _in_numpy if is_grouped(stage) else _BINDERS.get(type(stage.node), _in_numpy)
     return binder(stage, layer, arrays)
 
 
@@ -139,19 +131,18 @@ def _real(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
 def _binary(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     source, node = stage.inputs[0], stage.node
     assert isinstance(node, XnorConv)
-    shape = arrays.shape(source)
     if node.use_k:
         return _binary_with_k(stage, layer, arrays)
     if stage.most is not None:
-        return [layer.bind_bits(arrays.bits(source), shape, stage.most, stage.flips, arrays.bits(stage))]
-    return [layer.bind(arrays.bits(source), shape, _finish(stage, node.shape[0]), **_results(stage, arrays))]
+        return [layer.bind_bits(arrays.bits(source), stage.most, stage.flips, arrays.bits(stage))]
+    return [layer.bind(arrays.bits(source), _finish(stage, node.shape[0]), **_results(stage, arrays))]
 
 
 def _binary_with_k(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     x, window = arrays.map(stage.inputs[0]), layer.window
-    bits = bk.bits_map(x.shape, window.padding, layer.pad_value)
+    bits = bk.BitMap(x.shape, window.border, layer.pad_value)
     K = np.empty((len(x), *window.output_size(*x.shape[1:3]), 1), np.float32)
-    convolve = layer.bind(bits, x.shape, _finish(stage, layer.shape[0]), K=K, **_results(stage, arrays))
+    convolve = layer.bind(bits, _finish(stage, layer.shape[0]), K=K, **_results(stage, arrays))
     return [bk.bind_pack_with_k(x, bits, K, window), convolve]
 
 
@@ -169,9 +160,9 @@ def _largest(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     source, node = stage.inputs[0], stage.node
     window = ONE
     if isinstance(node, MaxPool):
-        window = Window(node.kernel_size, node.stride, pair(node.padding))
+        window = Window.with_border(node.kernel_size, node.stride, node.padding)
     if stage.flips is not None:
-        return [bk.bind_pool_bits(arrays.bits(source), stage.flips, arrays.bits(stage), arrays.shape(source), window)]
+        return [bk.bind_pool_bits(arrays.bits(source), stage.flips, arrays.bits(stage), window)]
     finish = _finish(stage, arrays.shape(source)[-1])
     return [bk.bind_map(arrays.map(source), finish, window=window, **_results(stage, arrays))]
 

@@ -12,7 +12,7 @@ import binnet_kernels as bk
 
 from ..graph import BwnConv, Constant, Conv, XnorConv
 from ..graph.nodes import Float, Four, Shape
-from .binding import Run, bind, pair
+from .binding import Run, bind
 from .stages import Stage, Stages
 
 
@@ -83,8 +83,8 @@ class Plan:
         if stage.is_view:
             return self.map(stage.inputs[0]).reshape(self.shape(stage))
         shape = self.shape(stage)
-        if isinstance(stage.node, Constant):
-            return np.broadcast_to(stage.node.array, shape)
+        if isinstance(stage.node, Constant) and stage not in self._memory:
+            self._memory[stage] = np.tile(stage.node.array.ravel(), self._n)
         if stage not in self._memory:
             self._memory[stage] = self._take(math.prod(shape))
         return self._memory[stage][: math.prod(shape)].reshape(shape)
@@ -117,8 +117,8 @@ class Plan:
         """The map of bits of a stage, with the border of the layer that reads it; it is only written inside."""
         if stage not in self._bits:
             reader = stage.bits_for.node if stage.bits_for else None
-            border = (pair(reader.padding), reader.pad_value) if isinstance(reader, XnorConv) else ()
-            self._bits[stage] = bk.bits_map(self.shape(stage), *border)
+            border = (reader.padding, reader.pad_value) if isinstance(reader, XnorConv) else ()
+            self._bits[stage] = bk.BitMap(self.shape(stage), *border)
         return self._bits[stage]
 
 
@@ -130,7 +130,7 @@ def _aligned(size: int) -> Float:
 
 
 def _last_reads(stages: Stages) -> dict[Stage, list[Stage]]:
-    """For each stage the maps that nothing reads after it; the images stay where they are."""
+    """For each stage the maps that nothing reads after it; images, constants and the result stay where they are."""
     last: dict[Stage, Stage] = {}
     for stage in stages.stages:
         for read in stage.reads:
@@ -142,6 +142,6 @@ def _last_reads(stages: Stages) -> dict[Stage, list[Stage]]:
         kept = kept.inputs[0]
     by_reader: dict[Stage, list[Stage]] = {}
     for read, reader in last.items():
-        if read not in (stages.stages[0], kept):
+        if read not in (stages.stages[0], kept) and not isinstance(read.node, Constant):
             by_reader.setdefault(reader, []).append(read)
     return by_reader

@@ -161,23 +161,17 @@ REWRITES: tuple[Callable[[Stages], None], ...] = (absorb_padding, look_back, com
 
 def _takes_bits(stage: Stage) -> bool:
     """Whether signs are all that it needs of its input: K would need the values."""
-    return isinstance(stage.node, XnorConv) and not stage.node.use_k and not needs_numpy(stage)
+    return isinstance(stage.node, XnorConv) and not stage.node.use_k
 
 
 def _has_epilogue(stage: Stage) -> bool:
     kinds = (Conv, BwnConv, XnorConv, KbitConv, MaxPool, Identity)
-    return isinstance(stage.node, kinds) and stage.bits_for is None and not needs_numpy(stage)
+    return isinstance(stage.node, kinds) and stage.bits_for is None and not is_grouped(stage)
 
 
-def needs_numpy(stage: Stage) -> bool:
-    """Whether a convolution or pooling has no fused kernel: groups, and borders that differ from side to side."""
-    node = stage.node
-    if isinstance(node, Conv):
-        return node.groups > 1
-    if isinstance(node, MaxPool | XnorConv | KbitConv):
-        top, bottom, left, right = node.padding
-        return (top, left) != (bottom, right)
-    return False
+def is_grouped(stage: Stage) -> bool:
+    """Whether a convolution has no fused kernel, because of its groups."""
+    return isinstance(stage.node, Conv) and stage.node.groups > 1
 
 
 def _is_dense(stage: Stage) -> bool:
@@ -188,7 +182,7 @@ def _chain_before(stages: Stages, stage: Stage) -> tuple[Stage | None, list[Elem
     """The pooling, the nodes before it and the binary convolution that a binary convolution alone reads from."""
     pool, before, source = None, list[ElementWise](), stage.inputs[0]
     user = stage
-    if isinstance(source.node, MaxPool) and stages.only_user(source, stage) and not needs_numpy(source):
+    if isinstance(source.node, MaxPool) and stages.only_user(source, stage):
         pool, user, source = source, source, source.inputs[0]
         while isinstance(source.node, ElementWise) and source.node.monotone and stages.only_user(source, user):
             before.insert(0, source.node)

@@ -74,7 +74,7 @@ def layer_of(node: XnorConv, network: Module | None) -> Layer:
     top, bottom, left, right = node.padding
     if (top, left) != (bottom, right):
         raise ValueError(f"{node.name} has the padding {node.padding}; a trace needs the same on opposite sides")
-    window = Window(node.filters[1:3], node.stride, (top, left))
+    window = Window.of(node.filters[1:3], node.stride, (top, left))
     settings = (node.name, window, node.pad_value, node.use_k)
     alpha = np.ones(node.shape[0], np.float32) if node.alpha is None else node.alpha
     module = None if network is None else dict(network.named_modules()).get(node.name)

@@ -304,7 +304,8 @@ LEAST = {"kernel_size": 1, "stride": 1, "padding": 0}
 @pytest.mark.parametrize("value", [-1, (1, -1), (1, 2, 3), (1,), (), (1, 1.5), (True, 1), True, "ab", (None, 1), 1.5])
 def test_window_arguments(backend, name, key, value):
     """Always this one sentence. 1.5 and None too, which are no sequences."""
-    message = rf"^{key} must be an int or a pair of ints, each at least {LEAST[key]}, got {re.escape(repr(value))}"
+    forms = rf"an int or a pair of ints, each at least {LEAST[key]}(, or four of them \(top, bottom, left, right\))?"
+    message = rf"^{key} must be {forms}, got {re.escape(repr(value))}"
     refused(backend, name, (ValueError, TypeError), message, **{key: value})
 
 
