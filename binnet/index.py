@@ -1,7 +1,7 @@
-"""The index of a model file: what lies where in it, and the SHA-256 of every part.
+"""The head and the index in front of the HDF5 structure of a model file (``docs/format.md``).
 
-It is text in front of the HDF5 structure (``docs/format.md``). Whoever reads by it needs no HDF5, whose library was not
-made for files of strangers, and knows each size before it takes memory.
+The head states kind, version, size and SHA-256 of the file; the index says where each array lies. A reader that goes by
+them needs no HDF5 library, which was not made for files of strangers, and knows each size before it takes memory.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
-from .digests import digest
-
-DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64", "|u1": "uint8"}
-LEAST_BLOCK = 512  # of HDF5's user block, which is a power of two
+DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64"}
 LONGEST_HEAD = 256
-LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length
-MOST_DIMENSIONS = 8
+HDF5 = b"\x89HDF\r\n\x1a\n"  # the first bytes of every HDF5 structure
+_LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length
+_MOST_DIMENSIONS, _MOST_VALUES = 8, 1 << 48
 _FIRST = re.compile(rb"(?P<kind>binnet [a-z ]{1,40}), version (?P<version>[1-9][0-9]{0,8})\n")
-_SECOND = re.compile(rb"index of (?P<length>[1-9][0-9]{0,8}) bytes, sha256 (?P<sha256>[0-9a-f]{64})\n")
+_SECOND = re.compile(rb"(?P<size>[1-9][0-9]{0,17}) bytes, sha256 (?P<sha256>[0-9a-f]{64})\n")
 
 
 class DamagedError(ValueError):
@@ -35,24 +35,19 @@ class Head:
     Attributes
     ----------
     kind, version
-    start : int
-        Where the index begins.
-    length : int
-        Of the index.
+    size : int
+        Of the whole file, in bytes.
     sha256 : str
-        Of the first line and the index.
+        Of everything after the head.
+    length : int
+        Of the head.
     """
 
     kind: str
     version: int
-    start: int
-    length: int
+    size: int
     sha256: str
-
-    @property
-    def block(self) -> int:
-        """Where HDF5 begins: the smallest power of two from 512 on that holds the index."""
-        return _block(self.start + self.length)
+    length: int
 
 
 @dataclass(frozen=True)
@@ -62,18 +57,15 @@ class Part:
     Attributes
     ----------
     dtype : str
-        One of ``DTYPES``.
+        One of ``DTYPES``, and ``|u1`` for the description.
     shape : tuple of int
     offset : int
         Of its first byte, counted from where HDF5 begins.
-    sha256 : str
-        Of its bytes.
     """
 
     dtype: str
     shape: tuple[int, ...]
     offset: int
-    sha256: str
 
     @property
     def nbytes(self) -> int:
@@ -81,85 +73,61 @@ class Part:
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
-@dataclass(frozen=True)
-class Index:
-    """All parts of a file by name, and the SHA-256 of what is in none of them: HDF5's structure, and padding."""
-
-    parts: dict[str, Part]
-    rest: str
-
-    def to_bytes(self, kind: str, version: int) -> bytes:
-        """Head, index and padding, as long as the block."""
-        parts = {name: [p.dtype, list(p.shape), p.offset, p.sha256] for name, p in self.parts.items()}
-        text = json.dumps({"parts": parts, "rest": self.rest}, sort_keys=True, separators=(",", ":")).encode()
-        first = f"{kind}, version {version}\n".encode()
-        head = first + f"index of {len(text)} bytes, sha256 {digest(first, text)}\n".encode()
-        return (head + text).ljust(_block(len(head) + len(text)), b"\0")
+def in_front(kind: str, version: int, parts: Mapping[str, Part], image: bytes) -> bytes:
+    """Head and index of a file whose HDF5 structure is ``image``: what HDF5 calls a user block."""
+    values = {name: [part.dtype, part.shape, part.offset] for name, part in parts.items()}
+    text = json.dumps(values, separators=(",", ":")).encode()
+    block = 1 << (LONGEST_HEAD + len(text) - 1).bit_length()  # HDF5 is looked for at powers of two from 512 on
+    head = f"{kind}, version {version}\n{block + len(image)} bytes, sha256 {{}}\n"
+    rest = text.ljust(block - len(head.format("0" * 64)) - 1) + b"\n"
+    return head.format(sha256(rest + image).hexdigest()).encode() + rest
 
 
-def parse_head(data: bytes) -> Head | None:
-    """The head of a file that begins with ``data``; None when that is no first line of a model file.
+def parse_head(begin: bytes) -> Head | None:
+    """The head of a file that begins with these bytes; None when that is no first line of a model file.
 
     Kind and version may be unknown ones. Files of other versions may go on otherwise, so a second line that makes no
-    sense is one of no length.
+    sense states a size of 0.
     """
-    first = _FIRST.match(data)
+    first = _FIRST.match(begin)
     if first is None:
         return None
-    kind, version = first["kind"].decode(), int(first["version"])
-    second = _SECOND.match(data, first.end())
-    if second is None:
-        return Head(kind, version, first.end(), 0, "")
-    return Head(kind, version, second.end(), int(second["length"]), second["sha256"].decode())
+    second = _SECOND.match(begin, first.end())
+    size, checksum, length = (int(second["size"]), second["sha256"].decode(), second.end()) if second else (0, "", 0)
+    return Head(first["kind"].decode(), int(first["version"]), size, checksum, length)
 
 
-def parse(text: bytes) -> Index:
-    """The index out of its JSON text; DamagedError when it is none."""
+def parse(content: bytes, head: Head) -> tuple[int, dict[str, Part]]:
+    """Where HDF5 begins in a file, and the parts of the file in their order, each of which lies in it.
+
+    Raises
+    ------
+    DamagedError
+        When the index has another form, or parts that are larger than the file.
+    """
+    block = content.find(HDF5, head.length, _LONGEST_TEXT)
     try:
-        values = json.loads(text)
-        parts = {name: _part(name, *part) for name, part in values["parts"].items()}
-        return Index(parts, _text(values["rest"]))
+        values = json.loads(content[head.length : max(block, 0)])
+        parts = {name: _part(name, *part) for name, part in values.items()}
+        text = parts["description"].nbytes
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DamagedError("its index is not one of version 1") from error
+        raise DamagedError("its index does not have the form that it must have") from error
+    room = len(content) - block
+    for name, part in parts.items():
+        if part.offset + part.nbytes > room:
+            raise DamagedError(f"it ends before the end of {name}")
+    if sum(part.nbytes for part in parts.values()) > room or text > _LONGEST_TEXT:
+        raise DamagedError("its arrays or its description are too large")
+    return block, parts
 
 
-def _part(name: str, dtype: str, shape: list[int], offset: int, sha256: str) -> Part:
+def _part(name: str, dtype: str, shape: list[int], offset: int) -> Part:
     if not name.isprintable() or name in ("", ".") or "/" in name:
         raise ValueError("names are words without slashes")
-    if dtype not in DTYPES or not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
-        raise ValueError("an unknown dtype, or too many dimensions")
-    numbers = (offset, *shape)
-    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 1 << 62 for n in numbers):
-        raise ValueError("sizes must be whole numbers")
-    return Part(dtype, tuple(shape), offset, _text(sha256))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a checksum is a text")
-    return value
-
-
-def check_places(index: Index, size: int) -> None:
-    """DamagedError unless all parts lie within ``size`` bytes after the block, and none on another."""
-    end, before = 0, ""
-    for name, part in sorted(index.parts.items(), key=lambda item: (item[1].offset, item[1].nbytes)):
-        if part.offset + part.nbytes > size or math.prod(max(n, 1) for n in part.shape) > size:
-            raise DamagedError(f"part of it cannot be read: it ends before the end of {name}")
-        if part.offset < end and part.nbytes:
-            raise DamagedError(f"{name} lies where {before} does")
-        if part.nbytes:
-            end, before = part.offset + part.nbytes, name
-
-
-def gaps(index: Index, size: int) -> list[tuple[int, int]]:
-    """Where the bytes lie that belong to no part: first and behind the last, counted as offsets are."""
-    found, end = [], 0
-    for part in sorted((p for p in index.parts.values() if p.nbytes), key=lambda p: p.offset):
-        found.append((end, part.offset))
-        end = part.offset + part.nbytes
-    return [*found, (end, size)]
-
-
-def _block(length: int) -> int:
-    return max(LEAST_BLOCK, 1 << (length - 1).bit_length())
+    if dtype != "|u1" if name == "description" else dtype not in DTYPES:
+        raise ValueError("bytes hold the description, and nothing else")
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError("too many dimensions")
+    if not all(type(n) is int and n >= 0 for n in (offset, *shape)) or math.prod(n or 1 for n in shape) > _MOST_VALUES:
+        raise ValueError("sizes must be whole numbers, and not too large")
+    return Part(dtype, tuple(shape), offset)

@@ -1,7 +1,7 @@
 """Model files: named arrays and a description in HDF5, written whole or not at all.
 
 HDF5 writes them, and any HDF5 tool reads them. binnet reads them by the index in front, which says where each array
-lies and what its SHA-256 is: nothing that a stranger has written reaches the HDF5 library.
+lies, after it has compared the SHA-256 of the file: nothing that a stranger has written reaches the HDF5 library.
 
 Two kinds share one container (``docs/format.md``): a *checkpoint* holds the real weights and what training needs to go
 on, a *packed model* holds what inference needs, binary weights at one bit each.
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -21,26 +23,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .digests import Digests, digest
-from .index import (
-    LONGEST_HEAD,
-    LONGEST_TEXT,
-    DamagedError,
-    Head,
-    Index,
-    Part,
-    check_places,
-    gaps,
-    parse,
-    parse_head,
-)
+from .index import DTYPES, HDF5, LONGEST_HEAD, DamagedError, Head, Part, in_front, parse, parse_head
 
 Array = npt.NDArray[Any]
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
 VERSION = 1
-_DTYPES = ("float32", "float16", "uint64", "int64")
-_NO_CHECKSUM = "{} does not have the checksum it was written with"
-_CHUNK = 1 << 20  # bytes that are read at a time
+_OUTDATED = {  # what to do with a file of an earlier version
+    CHECKPOINT: "it was written by an earlier binnet, and training cannot go on from it",
+    PACKED: "make a new one with: binnet pack CHECKPOINT {}",
+}
 
 
 class StorageError(ValueError):
@@ -101,15 +92,13 @@ def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, A
     every = {"description": np.frombuffer(text, np.uint8), **arrays}
     with h5py.File.in_memory(libver="latest") as file:
         for name, array in every.items():
-            if name != "description" and array.dtype.name not in _DTYPES:
-                raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(_DTYPES)}")
+            if name != "description" and array.dtype.str not in DTYPES:
+                raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(DTYPES.values())}")
             file.create_dataset(name, data=array, track_times=False)
         file.flush()
-        parts = {name: _part(array, file[name].id.get_offset()) for name, array in every.items()}
+        parts = {name: Part(a.dtype.str, a.shape, file[name].id.get_offset() or 0) for name, a in every.items()}
         image: bytes = file.id.get_file_image()
-    places = gaps(Index(parts, ""), len(image))
-    rest = digest(*(memoryview(image)[start:end] for start, end in places))
-    return Index(parts, rest).to_bytes(kind, VERSION) + image
+    return in_front(kind, VERSION, parts, image) + image
 
 
 def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Array], dict[str, Any]]:
@@ -126,28 +115,18 @@ def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Arra
         When the file is missing, is not a model file (of ``kind``, when given), is of another version, or is damaged.
     """
     with _opened(path) as file:
-        head, index = _read_index(file, kind)
-        arrays, damaged = _read_parts(file, head, index)
-        if damaged:
-            raise DamagedError(_NO_CHECKSUM.format(damaged[0] or "what HDF5 needs"))
-        return head.kind, arrays, _read_description(arrays)
+        head, content = _read_content(file, kind)
+        block, parts = parse(content, head)
+        arrays = {name: _array(part, content, block) for name, part in parts.items()}
+        description = _parse_description(arrays.pop("description"))
+        return head.kind, arrays, description
 
 
-def read_index(path: str | Path, kind: str | None = None) -> tuple[str, int, Index]:
-    """Kind, version and index of a model file, without its arrays; raises as :func:`load`."""
+def read_index(path: str | Path, kind: str | None = None) -> tuple[str, int, dict[str, Part]]:
+    """Kind, version and parts of a model file, in the order in which they lie there; raises as :func:`load`."""
     with _opened(path) as file:
-        head, index = _read_index(file, kind)
-        return head.kind, head.version, index
-
-
-def damaged_parts(path: str | Path) -> list[str]:
-    """The names of all arrays without the checksum in the index, and ``HDF5`` for what belongs to none of them.
-
-    Raises as :func:`load` where not even the index can be trusted.
-    """
-    with _opened(path) as file:
-        head, index = _read_index(file, None)
-        return [name or "HDF5" for name in _read_parts(file, head, index)[1]]
+        head, content = _read_content(file, kind)
+        return head.kind, head.version, parse(content, head)[1]
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -177,92 +156,50 @@ class _OtherFileError(ValueError):
     """A file that is whole, but not what was expected: what follows its name."""
 
 
-def _read_index(file: BufferedReader, kind: str | None) -> tuple[Head, Index]:
-    """Head and index, checked against each other and the size of the file."""
-    begin, size = file.read(LONGEST_HEAD), os.fstat(file.fileno()).st_size
+def _read_content(file: BufferedReader, kind: str | None) -> tuple[Head, bytes]:
+    """Head and bytes of a whole file of this kind; what is refused by its head or size is not read."""
+    begin = file.read(LONGEST_HEAD)
     head = parse_head(begin)
     if head is None:
         raise _OtherFileError(_what_it_is(begin))
-    _check_kind(head, kind)
-    if not 0 < head.length <= min(LONGEST_TEXT, size - head.start):
-        raise DamagedError("part of it cannot be read: its index is not there, or not whole")
+    _check_kind(head, kind, file.name)
+    if not head.size:
+        raise DamagedError("its second line does not state size and checksum")
+    size = os.fstat(file.fileno()).st_size
+    if size != head.size:
+        raise DamagedError(f"it has {size:,} bytes, but was written with {head.size:,}")
     file.seek(0)
-    first, text = file.readline(LONGEST_HEAD), _read(file, head.start, head.length)
-    if digest(first, text) != head.sha256:
-        raise DamagedError(_NO_CHECKSUM.format("its index"))
-    index = parse(text)
-    check_places(index, size - head.block)
-    end = head.start + head.length
-    if _read(file, end, head.block - end).strip(b"\0"):
-        raise DamagedError("there is something between its index and its arrays")
-    return head, index
+    content = file.read()
+    if sha256(memoryview(content)[head.length :]).hexdigest() != head.sha256:
+        raise DamagedError("it does not have the checksum it was written with")
+    return head, content
 
 
-def _check_kind(head: Head, wanted: str | None) -> None:
+def _check_kind(head: Head, wanted: str | None, path: str) -> None:
     if head.kind not in (CHECKPOINT, PACKED):
         raise _OtherFileError(f"is neither a {CHECKPOINT} nor a {PACKED}")
     if wanted is not None and head.kind != wanted:
         raise _OtherFileError(f"is a {head.kind}, expected a {wanted}")
     if head.version != VERSION:
-        raise _OtherFileError(f"has format version {head.version}, this binnet reads version {VERSION}")
+        outdated = f"; {_OUTDATED[head.kind].format(path)}" if head.version < VERSION else ""
+        raise _OtherFileError(f"has format version {head.version}, this binnet reads version {VERSION}{outdated}")
 
 
 def _what_it_is(begin: bytes) -> str:
     if not begin:
         return "is empty, expected a model file"
-    if begin.startswith(b"\x89HDF\r\n\x1a\n"):
+    if begin.startswith(HDF5):
         return f"is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}"
     return "is not a model file (not HDF5)"
 
 
-def _read(file: BufferedReader, start: int, length: int) -> bytes:
-    file.seek(start)
-    data = file.read(length)
-    if len(data) != length:
-        raise DamagedError("part of it cannot be read: it has become shorter")
-    return data
+def _array(part: Part, content: bytes, block: int) -> Array:
+    """A copy, which can be written to and does not hold the whole file in memory."""
+    flat = np.frombuffer(content, part.dtype, math.prod(part.shape), block + part.offset)
+    return flat.reshape(part.shape).copy()
 
 
-def _read_parts(file: BufferedReader, head: Head, index: Index) -> tuple[dict[str, Array], list[str]]:
-    """All arrays, and the names of those without their checksum; the name of what belongs to no array is empty.
-
-    The index has been checked, so together they are no larger than the file. What has been read goes through SHA-256
-    in a thread of its own while more is read.
-    """
-    arrays = {name: np.empty(part.shape, part.dtype) for name, part in index.parts.items()}
-    size = os.fstat(file.fileno()).st_size - head.block
-    with Digests() as digests:
-        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset):
-            file.seek(head.block + part.offset)
-            for piece in _pieces(_bytes(arrays[name])):
-                if file.readinto(piece) != len(piece):
-                    raise DamagedError("part of it cannot be read: it has become shorter")
-                digests.update(name, piece)
-        for start, end in gaps(index, size):
-            for place in range(start, end, _CHUNK):
-                digests.update("", _read(file, head.block + place, min(_CHUNK, end - place)))
-    expected = {**{name: part.sha256 for name, part in index.parts.items()}, "": index.rest}
-    return arrays, [name for name, sha256 in expected.items() if digests.found(name) != sha256]
-
-
-def _pieces(data: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(data), _CHUNK):
-        yield data[start : start + _CHUNK]
-
-
-def _bytes(array: Array) -> memoryview:
-    """The bytes of an array in C order."""
-    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
-
-
-def _read_description(arrays: dict[str, Array]) -> dict[str, Any]:
-    """Taken out of the arrays; of the others none may be a row of bytes."""
-    row = arrays.pop("description", None)
-    if row is None or row.dtype != np.uint8 or row.ndim != 1 or row.size > LONGEST_TEXT:
-        raise DamagedError(f"description must be a row of at most {LONGEST_TEXT} bytes")
-    for name, array in arrays.items():
-        if array.dtype.name not in _DTYPES:
-            raise DamagedError(f"{name} holds {array.dtype}, expected {', '.join(_DTYPES)}")
+def _parse_description(row: Array) -> dict[str, Any]:
     try:
         description = json.loads(row.tobytes().decode())
     except (ValueError, RecursionError) as error:
@@ -270,10 +207,6 @@ def _read_description(arrays: dict[str, Array]) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise DamagedError("its description is not a JSON object")
     return description
-
-
-def _part(array: Array, offset: int | None) -> Part:
-    return Part(array.dtype.str, array.shape, offset or 0, digest(_bytes(array)))
 
 
 def _umask() -> int:

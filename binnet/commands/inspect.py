@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,12 @@ import numpy.typing as npt
 
 from .. import storage
 from ..console import Console, printable
-from ..index import DTYPES, Index
-from ..storage import StorageError
 from . import options
 
 if TYPE_CHECKING:
     from ..packed.steps import Step
 
-HELP = "show all that is in a checkpoint or packed model, and whether it is whole"
+HELP = "show all that is in a checkpoint or packed model"
 _FILTERS, _MAPS, _DENSE = 4, 8, 64  # filters, input channels and weights of a dense row that are drawn
 _VALUES = 8  # of other arrays that are shown
 
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect; damaged parts are named, and make the exit code 1."""
+    """Inspect; a damaged file is an error."""
     from ..evaluate import model_file
 
     console = Console(to_stderr=arguments.json)
@@ -44,36 +43,31 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _say_layer(layer, console)
         return 0
-    kind, version, index = storage.read_index(arguments.file)
-    damaged = storage.damaged_parts(arguments.file)
-    found = {"file": arguments.file, "bytes": os.path.getsize(arguments.file), "kind": kind, "version": version}
-    description = {} if damaged else storage.load(arguments.file)[2]
+    kind, arrays, description = storage.load(arguments.file)
+    found = {"file": arguments.file, "bytes": os.path.getsize(arguments.file), "kind": kind, "version": storage.VERSION}
     if arguments.json:
-        print(json.dumps({**found, **description, "arrays": _arrays(index, damaged), "damaged": damaged}))
+        print(json.dumps({**found, **description, "arrays": _rows(arrays)}))
     else:
-        console.say(f"{arguments.file}: {kind}, version {version}, {found['bytes']:,} bytes")
+        console.say(f"{arguments.file}: {kind}, version {storage.VERSION}, {found['bytes']:,} bytes")
         _say_description(description, console)
-        _say_arrays(index, damaged, console)
-    if damaged:
-        raise StorageError(f"{arguments.file} is damaged: {', '.join(damaged)} without the right checksum")
+        _say_arrays(arrays, console)
     return 0
 
 
 # ---------------------------------------------------------------------------------------------- the file
 
 
-def _arrays(index: Index, damaged: list[str]) -> list[dict[str, Any]]:
+def _rows(arrays: dict[str, storage.Array]) -> list[dict[str, Any]]:
     """A row for each array, in the order in which they lie in the file."""
     return [
         {
             "name": name,
-            "dtype": DTYPES[part.dtype],
-            "shape": list(part.shape),
-            "bytes": part.nbytes,
-            "sha256": part.sha256,
-            "whole": name not in damaged,
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "bytes": array.nbytes,
+            "sha256": sha256(array.tobytes()).hexdigest(),
         }
-        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset)
+        for name, array in arrays.items()
     ]
 
 
@@ -107,7 +101,7 @@ def _in_words(value: Any) -> str:
     return printable(str(value))
 
 
-def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
+def _say_arrays(arrays: dict[str, storage.Array], console: Console) -> None:
     rows = [
         [
             row["name"],
@@ -115,13 +109,12 @@ def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
             row["dtype"],
             f"{row['bytes']:,}",
             row["sha256"][:16],
-            "" if row["whole"] else "damaged",
         ]
-        for row in _arrays(index, damaged)
+        for row in _rows(arrays)
     ]
-    total = f"{sum(part.nbytes for part in index.parts.values()):,}"
+    total = f"{sum(array.nbytes for array in arrays.values()):,}"
     console.say("")
-    console.table(["array", "shape", "dtype", "bytes", "SHA-256", ""], rows, ["total", "", "", total, "", ""])
+    console.table(["array", "shape", "dtype", "bytes", "SHA-256"], rows, ["total", "", "", total, ""])
 
 
 # ---------------------------------------------------------------------------------------------- a layer
