@@ -1,7 +1,8 @@
-"""The head and the index in front of the HDF5 structure of a model file (``docs/format.md``).
+"""The three lines in front of the HDF5 structure of a model file (``docs/format.md``).
 
-The head states kind, version, size and SHA-256 of the file; the index says where each array lies. A reader that goes by
-them needs no HDF5 library, which was not made for files of strangers, and knows each size before it takes memory.
+The first states kind and version, the second size and SHA-256 of the file; the third is an index, which says where each
+array lies. A reader that goes by them needs no HDF5 library, which was not made for files of strangers, and knows each
+size before it takes memory.
 """
 
 from __future__ import annotations
@@ -16,38 +17,15 @@ from hashlib import sha256
 import numpy as np
 
 DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64"}
-LONGEST_HEAD = 256
-HDF5 = b"\x89HDF\r\n\x1a\n"  # the first bytes of every HDF5 structure
-_LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length
+LONGEST_LINE = 256  # of first and second line, in bytes
+LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length
+FIRST_LINE = re.compile(rb"(?P<kind>binnet [a-z ]{1,40}), version (?P<version>[1-9][0-9]{0,8})\n")
+SECOND_LINE = re.compile(rb"(?P<size>[1-9][0-9]{0,17}) bytes, sha256 (?P<sha256>[0-9a-f]{64})\n")
 _MOST_DIMENSIONS, _MOST_VALUES = 8, 1 << 48
-_FIRST = re.compile(rb"(?P<kind>binnet [a-z ]{1,40}), version (?P<version>[1-9][0-9]{0,8})\n")
-_SECOND = re.compile(rb"(?P<size>[1-9][0-9]{0,17}) bytes, sha256 (?P<sha256>[0-9a-f]{64})\n")
 
 
 class DamagedError(ValueError):
     """A part of a model file that is not what it should be: what follows "FILE is damaged: "."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The first two lines of a model file.
-
-    Attributes
-    ----------
-    kind, version
-    size : int
-        Of the whole file, in bytes.
-    sha256 : str
-        Of everything after the head.
-    length : int
-        Of the head.
-    """
-
-    kind: str
-    version: int
-    size: int
-    sha256: str
-    length: int
 
 
 @dataclass(frozen=True)
@@ -74,51 +52,36 @@ class Part:
 
 
 def in_front(kind: str, version: int, parts: Mapping[str, Part], image: bytes) -> bytes:
-    """Head and index of a file whose HDF5 structure is ``image``: what HDF5 calls a user block."""
+    """First line, second line and index of a file whose HDF5 structure is ``image``: what HDF5 calls a user block."""
     values = {name: [part.dtype, part.shape, part.offset] for name, part in parts.items()}
     text = json.dumps(values, separators=(",", ":")).encode()
-    block = 1 << (LONGEST_HEAD + len(text) - 1).bit_length()  # HDF5 is looked for at powers of two from 512 on
-    head = f"{kind}, version {version}\n{block + len(image)} bytes, sha256 {{}}\n"
-    rest = text.ljust(block - len(head.format("0" * 64)) - 1) + b"\n"
-    return head.format(sha256(rest + image).hexdigest()).encode() + rest
+    block = 1 << (LONGEST_LINE + len(text) - 1).bit_length()  # HDF5 is looked for at powers of two from 512 on
+    lines = f"{kind}, version {version}\n{block + len(image)} bytes, sha256 {{}}\n"
+    rest = text.ljust(block - len(lines.format("0" * 64)) - 1) + b"\n"
+    return lines.format(sha256(rest + image).hexdigest()).encode() + rest
 
 
-def parse_head(begin: bytes) -> Head | None:
-    """The head of a file that begins with these bytes; None when that is no first line of a model file.
-
-    Kind and version may be unknown ones. Files of other versions may go on otherwise, so a second line that makes no
-    sense states a size of 0.
-    """
-    first = _FIRST.match(begin)
-    if first is None:
-        return None
-    second = _SECOND.match(begin, first.end())
-    size, checksum, length = (int(second["size"]), second["sha256"].decode(), second.end()) if second else (0, "", 0)
-    return Head(first["kind"].decode(), int(first["version"]), size, checksum, length)
-
-
-def parse(content: bytes, head: Head) -> tuple[int, dict[str, Part]]:
-    """Where HDF5 begins in a file, and the parts of the file in their order, each of which lies in it.
+def parse(text: bytes, room: int) -> dict[str, Part]:
+    """The parts in an index, in their order, when all of them lie in ``room`` bytes.
 
     Raises
     ------
     DamagedError
-        When the index has another form, or parts that are larger than the file.
+        When the index has another form, or parts that are larger than that.
     """
-    block = content.find(HDF5, head.length, _LONGEST_TEXT)
     try:
-        values = json.loads(content[head.length : max(block, 0)])
-        parts = {name: _part(name, *part) for name, part in values.items()}
-        text = parts["description"].nbytes
+        if not text.endswith(b"\n"):
+            raise ValueError("the line is cut off")
+        parts = {name: _part(name, *part) for name, part in json.loads(text).items()}
+        description = parts["description"].nbytes
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DamagedError("its index does not have the form that it must have") from error
-    room = len(content) - block
     for name, part in parts.items():
         if part.offset + part.nbytes > room:
             raise DamagedError(f"it ends before the end of {name}")
-    if sum(part.nbytes for part in parts.values()) > room or text > _LONGEST_TEXT:
+    if sum(part.nbytes for part in parts.values()) > room or description > LONGEST_TEXT:
         raise DamagedError("its arrays or its description are too large")
-    return block, parts
+    return parts
 
 
 def _part(name: str, dtype: str, shape: list[int], offset: int) -> Part:

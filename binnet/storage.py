@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
+from hashlib import file_digest
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .index import DTYPES, HDF5, LONGEST_HEAD, DamagedError, Head, Part, in_front, parse, parse_head
+from .index import (
+    DTYPES,
+    FIRST_LINE,
+    LONGEST_LINE,
+    LONGEST_TEXT,
+    SECOND_LINE,
+    DamagedError,
+    Part,
+    in_front,
+    parse,
+)
 
 Array = npt.NDArray[Any]
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
@@ -115,18 +124,18 @@ def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Arra
         When the file is missing, is not a model file (of ``kind``, when given), is of another version, or is damaged.
     """
     with _opened(path) as file:
-        head, content = _read_content(file, kind)
-        block, parts = parse(content, head)
-        arrays = {name: _array(part, content, block) for name, part in parts.items()}
+        kind, parts = _read_index(file, kind)
+        start = file.tell()
+        arrays = {name: _read_array(file, start, part) for name, part in parts.items()}
         description = _parse_description(arrays.pop("description"))
-        return head.kind, arrays, description
+        return kind, arrays, description
 
 
 def read_index(path: str | Path, kind: str | None = None) -> tuple[str, int, dict[str, Part]]:
     """Kind, version and parts of a model file, in the order in which they lie there; raises as :func:`load`."""
     with _opened(path) as file:
-        head, content = _read_content(file, kind)
-        return head.kind, head.version, parse(content, head)[1]
+        kind, parts = _read_index(file, kind)
+        return kind, VERSION, parts
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -156,47 +165,56 @@ class _OtherFileError(ValueError):
     """A file that is whole, but not what was expected: what follows its name."""
 
 
-def _read_content(file: BufferedReader, kind: str | None) -> tuple[Head, bytes]:
-    """Head and bytes of a whole file of this kind; what is refused by its head or size is not read."""
-    begin = file.read(LONGEST_HEAD)
-    head = parse_head(begin)
-    if head is None:
-        raise _OtherFileError(_what_it_is(begin))
-    _check_kind(head, kind, file.name)
-    if not head.size:
+def _read_index(file: BufferedReader, wanted: str | None) -> tuple[str, dict[str, Part]]:
+    """Kind and parts of a file, which stands where HDF5 begins afterwards.
+
+    Kind, version, size and SHA-256 are compared before anything else in the file is interpreted.
+    """
+    kind = _read_kind(file, wanted)
+    second = SECOND_LINE.fullmatch(file.readline(LONGEST_LINE))
+    if second is None:
         raise DamagedError("its second line does not state size and checksum")
-    size = os.fstat(file.fileno()).st_size
-    if size != head.size:
-        raise DamagedError(f"it has {size:,} bytes, but was written with {head.size:,}")
-    file.seek(0)
-    content = file.read()
-    if sha256(memoryview(content)[head.length :]).hexdigest() != head.sha256:
+    stated, size, start = int(second["size"]), os.fstat(file.fileno()).st_size, file.tell()
+    if size != stated:
+        raise DamagedError(f"it has {size:,} bytes, but was written with {stated:,}")
+    if file_digest(file, "sha256").hexdigest() != second["sha256"].decode():
         raise DamagedError("it does not have the checksum it was written with")
-    return head, content
+    file.seek(start)
+    text = file.readline(LONGEST_TEXT)
+    return kind, parse(text, size - start - len(text))
 
 
-def _check_kind(head: Head, wanted: str | None, path: str) -> None:
-    if head.kind not in (CHECKPOINT, PACKED):
+def _read_kind(file: BufferedReader, wanted: str | None) -> str:
+    """The kind in the first line, which must be ``wanted`` when that is given, and of this version."""
+    line = file.readline(LONGEST_LINE)
+    first = FIRST_LINE.fullmatch(line)
+    if first is None:
+        raise _OtherFileError(_what_it_is(line))
+    kind, version = first["kind"].decode(), int(first["version"])
+    if kind not in _OUTDATED:
         raise _OtherFileError(f"is neither a {CHECKPOINT} nor a {PACKED}")
-    if wanted is not None and head.kind != wanted:
-        raise _OtherFileError(f"is a {head.kind}, expected a {wanted}")
-    if head.version != VERSION:
-        outdated = f"; {_OUTDATED[head.kind].format(path)}" if head.version < VERSION else ""
-        raise _OtherFileError(f"has format version {head.version}, this binnet reads version {VERSION}{outdated}")
+    if kind != (wanted or kind):
+        raise _OtherFileError(f"is a {kind}, expected a {wanted}")
+    if version != VERSION:
+        what_to_do = f"; {_OUTDATED[kind].format(file.name)}" if version < VERSION else ""
+        raise _OtherFileError(f"has format version {version}, this binnet reads version {VERSION}{what_to_do}")
+    return kind
 
 
-def _what_it_is(begin: bytes) -> str:
-    if not begin:
+def _what_it_is(line: bytes) -> str:
+    if not line:
         return "is empty, expected a model file"
-    if begin.startswith(HDF5):
+    if line == b"\x89HDF\r\n":
         return f"is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}"
     return "is not a model file (not HDF5)"
 
 
-def _array(part: Part, content: bytes, block: int) -> Array:
-    """A copy, which can be written to and does not hold the whole file in memory."""
-    flat = np.frombuffer(content, part.dtype, math.prod(part.shape), block + part.offset)
-    return flat.reshape(part.shape).copy()
+def _read_array(file: BufferedReader, start: int, part: Part) -> Array:
+    array = np.empty(part.shape, part.dtype)
+    file.seek(start + part.offset)
+    if file.readinto(array.data) != array.nbytes:
+        raise DamagedError("it was truncated while it was read")
+    return array
 
 
 def _parse_description(row: Array) -> dict[str, Any]:
