@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from hashlib import file_digest
 from io import BufferedReader
@@ -77,6 +76,8 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well, and goes otherwise."""
+    import tempfile  # 5 ms, for what reading does not need
+
     if path.exists() and not path.is_file():  # as root, a rename would replace even /dev/null
         raise OSError("it is not a file, and cannot be replaced by one")
     path.parent.mkdir(parents=True, exist_ok=True)
