@@ -12,11 +12,12 @@ from .engine import PackedModel, load
 
 if TYPE_CHECKING:
     from . import graph, models, nn, ops, optim, schedules
-    from .autograd import Function, gradcheck, is_grad_enabled, no_grad
+    from .autograd import Function, is_grad_enabled, no_grad
     from .backend import kernels, use_backend
     from .ops import cross_entropy, squared_hinge
     from .packing import pack
     from .tensor import Tensor
+    from .testing import gradcheck
 
 __version__ = "0.1.0"
 
@@ -44,7 +45,7 @@ __all__ = [
 _MODULES = ("graph", "models", "nn", "ops", "optim", "schedules")
 _MODULE_OF = {
     "Function": "autograd",
-    "gradcheck": "autograd",
+    "gradcheck": "testing",
     "is_grad_enabled": "autograd",
     "no_grad": "autograd",
     "kernels": "backend",

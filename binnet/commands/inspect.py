@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..console import Console, printable
-from ..modelfile import StorageError, container
-from ..modelfile.index import DTYPES, Index
+from ..modelfile import container
 from . import options
 
 if TYPE_CHECKING:
     from ..graph import Node
 
-HELP = "show all that is in a checkpoint or packed model, and whether it is whole"
+HELP = "show all that is in a checkpoint or packed model"
 _FILTERS, _MAPS, _DENSE = 4, 8, 64  # filters, input channels and weights of a dense row that are drawn
 _VALUES = 8  # of other arrays that are shown
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect; damaged parts are named, and make the exit code 1."""
+    """Inspect; a damaged file is an error."""
     from ..evaluate import model_file
 
     console = Console(to_stderr=arguments.json)
@@ -43,36 +43,37 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _say_layer(layer, console)
         return 0
-    kind, version, index = container.read_index(arguments.file)
-    damaged = container.damaged_parts(arguments.file)
-    found = {"file": arguments.file, "bytes": os.path.getsize(arguments.file), "kind": kind, "version": version}
-    description = {} if damaged else container.load(arguments.file)[2]
+    kind, arrays, description = container.load(arguments.file)
+    size = os.path.getsize(arguments.file)
+    found = {
+        "file": arguments.file,
+        "bytes": size,
+        "kind": kind,
+        "version": container.VERSION,
+    }
     if arguments.json:
-        print(json.dumps({**found, **description, "arrays": _arrays(index, damaged), "damaged": damaged}))
+        print(json.dumps({**found, **description, "arrays": _rows(arrays)}))
     else:
-        console.say(f"{arguments.file}: {kind}, version {version}, {found['bytes']:,} bytes")
+        console.say(f"{arguments.file}: {kind}, version {container.VERSION}, {size:,} bytes")
         _say_description(description, console)
-        _say_arrays(index, damaged, console)
-    if damaged:
-        raise StorageError(f"{arguments.file} is damaged: {', '.join(damaged)} without the right checksum")
+        _say_arrays(arrays, console)
     return 0
 
 
 # ---------------------------------------------------------------------------------------------- the file
 
 
-def _arrays(index: Index, damaged: list[str]) -> list[dict[str, Any]]:
+def _rows(arrays: dict[str, container.Array]) -> list[dict[str, Any]]:
     """A row for each array, in the order in which they lie in the file."""
     return [
         {
             "name": name,
-            "dtype": DTYPES[part.dtype],
-            "shape": list(part.shape),
-            "bytes": part.nbytes,
-            "sha256": part.sha256,
-            "whole": name not in damaged,
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "bytes": array.nbytes,
+            "sha256": sha256(array.tobytes()).hexdigest(),
         }
-        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset)
+        for name, array in arrays.items()
     ]
 
 
@@ -106,7 +107,7 @@ def _in_words(value: Any) -> str:
     return printable(str(value))
 
 
-def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
+def _say_arrays(arrays: dict[str, container.Array], console: Console) -> None:
     rows = [
         [
             row["name"],
@@ -114,13 +115,12 @@ def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
             row["dtype"],
             f"{row['bytes']:,}",
             row["sha256"][:16],
-            "" if row["whole"] else "damaged",
         ]
-        for row in _arrays(index, damaged)
+        for row in _rows(arrays)
     ]
-    total = f"{sum(part.nbytes for part in index.parts.values()):,}"
+    total = f"{sum(array.nbytes for array in arrays.values()):,}"
     console.say("")
-    console.table(["array", "shape", "dtype", "bytes", "SHA-256", ""], rows, ["total", "", "", total, "", ""])
+    console.table(["array", "shape", "dtype", "bytes", "SHA-256"], rows, ["total", "", "", total, ""])
 
 
 # ---------------------------------------------------------------------------------------------- a layer

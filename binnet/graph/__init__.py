@@ -11,30 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 from .filters import BwnConv, Conv, Filters, KbitConv, XnorConv
 from .graph import Graph
-from .nodes import (
-    KINDS,
+from .maps import (
     Add,
     AvgPool,
-    BatchNorm,
     Concatenate,
     Constant,
     Divide,
-    ElementWise,
     Flatten,
     GlobalAverage,
-    Input,
     MaxPool,
     Multiply,
-    Node,
     Pad,
+    Reshape,
+    Softmax,
+)
+from .nodes import (
+    KINDS,
+    BatchNorm,
+    ElementWise,
+    Input,
+    Node,
     PRelu,
     Quantise,
     Relu,
-    Reshape,
     Scale,
     Shift,
     Sign,
-    Softmax,
     kind,
 )
 from .walk import walk

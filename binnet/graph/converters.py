@@ -24,7 +24,7 @@ from ..ops.prelu import _PRelu
 from ..ops.reduce import _Sum
 from ..ops.softmax import _Softmax
 from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
-from . import filters, nodes
+from . import filters, maps, nodes
 from .nodes import Four
 from .tracer import Tracer, converts
 
@@ -160,7 +160,7 @@ def _norm_xnor(t: Tracer, call: Call) -> None:
     x, gamma, beta, weight, alpha = call.inputs
     source = t.between(_affine(t, gamma, beta, call.options["statistics"]), t.node(x), suffix="batch_norm")
     if weight.ndim == 2:
-        source = t.between(nodes.Flatten, source, suffix="flatten")
+        source = t.between(maps.Flatten, source, suffix="flatten")
     relu = call.options["relu"]
     source = _product(t, call, source, weight, alpha, call.options["options"], False, last=not relu)
     if relu:
@@ -192,7 +192,7 @@ def _add(t: Tracer, call: Call) -> None:
     x, y = call.inputs
     vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
     if vector is None:
-        t.add(call, nodes.Add, *t.operands(call))
+        t.add(call, maps.Add, *t.operands(call))
     else:
         t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
 
@@ -202,7 +202,7 @@ def _mul(t: Tracer, call: Call) -> None:
     x, y = call.inputs
     vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
     if vector is None:
-        t.add(call, nodes.Multiply, *t.operands(call))
+        t.add(call, maps.Multiply, *t.operands(call))
     else:
         t.add(call, lambda name, inputs: nodes.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
 
@@ -221,12 +221,12 @@ def _subtract(t: Tracer, call: Call) -> None:
     if vector is not None:
         t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), negative)
     else:
-        t.add(call, nodes.Add, first, negative)
+        t.add(call, maps.Add, first, negative)
 
 
 @converts(_Divide)
 def _divide(t: Tracer, call: Call) -> None:
-    t.add(call, nodes.Divide, *t.operands(call))
+    t.add(call, maps.Divide, *t.operands(call))
 
 
 @converts(_Matmul)
@@ -258,29 +258,29 @@ def _prelu(t: Tracer, call: Call) -> None:
 
 @converts(_Softmax)
 def _softmax(t: Tracer, call: Call) -> None:
-    t.add(call, nodes.Softmax, t.node(call.inputs[0]))
+    t.add(call, maps.Softmax, t.node(call.inputs[0]))
 
 
 @converts(_Pad)
 def _pad(t: Tracer, call: Call) -> None:
     padding, value = call.options["padding"], call.options["value"]
-    t.add(call, lambda name, inputs: nodes.Pad(name, inputs, padding, value), t.node(call.inputs[0]))
+    t.add(call, lambda name, inputs: maps.Pad(name, inputs, padding, value), t.node(call.inputs[0]))
 
 
 @converts(_Concatenate)
 def _concatenate(t: Tracer, call: Call) -> None:
     axis = call.options["axis"] - call.result.ndim
-    t.add(call, lambda name, inputs: nodes.Concatenate(name, inputs, axis), *t.operands(call))
+    t.add(call, lambda name, inputs: maps.Concatenate(name, inputs, axis), *t.operands(call))
 
 
 @converts(_MaxPool2d)
 def _max_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, nodes.MaxPool)
+    _pooled(t, call, maps.MaxPool)
 
 
 @converts(_AvgPool2d)
 def _avg_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, nodes.AvgPool)
+    _pooled(t, call, maps.AvgPool)
 
 
 def _pooled(t: Tracer, call: Call, kind: Any) -> None:
@@ -296,7 +296,7 @@ def _mean(t: Tracer, call: Call) -> None:
     axes = {a % x.ndim for a in (range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis)}
     if not call.options["average"] or x.ndim != 4 or axes != {1, 2}:
         t.refuse("of sums and means only the mean over rows and columns of a map, axis=(1, 2), has a node")
-    t.add(call, nodes.GlobalAverage, t.node(x), suffix="mean")  # keepdims only gives it another shape
+    t.add(call, maps.GlobalAverage, t.node(x), suffix="mean")  # keepdims only gives it another shape
 
 
 def _window(stride: Any, padding: Any) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .nodes import MOST_PADDING, Array, Float, Four, Node, Shape, bordered, described, kind, levels, patches, text
+from .nodes import MOST_PADDING, Array, Float, Four, Node, Shape, described, kind, levels, text
 from .nodes import window_output as output_size
+from .windows import bordered, patches
 
 Words = npt.NDArray[np.uint64]
 

@@ -14,7 +14,8 @@ from ..autograd import Call, Function
 from ..nn import Module
 from ..tensor import Tensor
 from .graph import Graph
-from .nodes import Array, Constant, Flatten, Float, Input, Node, Reshape, Shape, text
+from .maps import Constant, Flatten, Reshape
+from .nodes import Array, Float, Input, Node, Shape, text
 
 Make = Callable[..., Node]
 Convert = Callable[["Tracer", Call], None]

@@ -1,7 +1,7 @@
 """Model files: named arrays and a description in HDF5, written whole or not at all.
 
 HDF5 writes them, and any HDF5 tool reads them. binnet reads them by the index in front, which says where each array
-lies and what its SHA-256 is: nothing that a stranger has written reaches the HDF5 library.
+lies, after it has compared the SHA-256 of the file: nothing that a stranger has written reaches the HDF5 library.
 
 Two kinds share one container (``docs/format.md``): a *checkpoint* holds the real weights and what training needs to go
 on, a *packed model* holds what inference needs, binary weights at one bit each.
@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -21,30 +24,52 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .digests import Digests, digest
-from .index import (
-    LONGEST_HEAD,
-    LONGEST_TEXT,
-    DamagedError,
-    Head,
-    Index,
-    Part,
-    check_places,
-    gaps,
-    parse,
-    parse_head,
-)
+from .writing import replacing
 
 Array = npt.NDArray[Any]
+DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64"}
+LONGEST_LINE = 256  # of first and second line, in bytes
+LONGEST_TEXT = 1 << 22  # of index and description each: objects out of JSON take many times its length
+FIRST_LINE = re.compile(rb"(?P<kind>binnet [a-z ]{1,40}), version (?P<version>[1-9][0-9]{0,8})\n")
+SECOND_LINE = re.compile(rb"(?P<size>[1-9][0-9]{0,17}) bytes, sha256 (?P<sha256>[0-9a-f]{64})\n")
+_MOST_DIMENSIONS, _MOST_VALUES = 8, 1 << 48
 CHECKPOINT, PACKED = "binnet checkpoint", "binnet packed model"
 VERSION = 2
-_DTYPES = ("float32", "float16", "uint64", "int64")
-_NO_CHECKSUM = "{} does not have the checksum it was written with"
-_CHUNK = 1 << 20  # bytes that are read at a time
+_OUTDATED = {  # what to do with a file of an earlier version
+    CHECKPOINT: "it was written by an earlier binnet, and training cannot go on from it",
+    PACKED: "make a new one with: binnet pack CHECKPOINT {}",
+}
 
 
 class StorageError(ValueError):
     """A model file that cannot be read or written: one sentence with the path."""
+
+
+class DamagedError(ValueError):
+    """A part of a model file that is not what it should be: what follows "FILE is damaged: "."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """An array in the file.
+
+    Attributes
+    ----------
+    dtype : str
+        One of ``DTYPES``, and ``|u1`` for the description.
+    shape : tuple of int
+    offset : int
+        Of its first byte, counted from where HDF5 begins.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """Its length in the file."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
@@ -74,25 +99,6 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and goes otherwise."""
-    if path.exists() and not path.is_file():  # as root, a rename would replace even /dev/null
-        raise OSError("it is not a file, and cannot be replaced by one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # the contents reach the disk before the name does
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
     """The contents of a model file, the same bytes for the same arguments."""
     import h5py
@@ -101,15 +107,23 @@ def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, A
     every = {"description": np.frombuffer(text, np.uint8), **arrays}
     with h5py.File.in_memory(libver="latest") as file:
         for name, array in every.items():
-            if name != "description" and array.dtype.name not in _DTYPES:
-                raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(_DTYPES)}")
+            if name != "description" and array.dtype.str not in DTYPES:
+                raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(DTYPES.values())}")
             file.create_dataset(name, data=array, track_times=False)
         file.flush()
-        parts = {name: _part(array, file[name].id.get_offset()) for name, array in every.items()}
+        parts = {name: Part(a.dtype.str, a.shape, file[name].id.get_offset() or 0) for name, a in every.items()}
         image: bytes = file.id.get_file_image()
-    places = gaps(Index(parts, ""), len(image))
-    rest = digest(*(memoryview(image)[start:end] for start, end in places))
-    return Index(parts, rest).to_bytes(kind, VERSION) + image
+    return _in_front(kind, VERSION, parts, image) + image
+
+
+def _in_front(kind: str, version: int, parts: Mapping[str, Part], image: bytes) -> bytes:
+    """First line, second line and index of a file whose HDF5 structure is ``image``: what HDF5 calls a user block."""
+    values = {name: [part.dtype, part.shape, part.offset] for name, part in parts.items()}
+    text = json.dumps(values, separators=(",", ":")).encode()
+    block = 1 << (LONGEST_LINE + len(text) - 1).bit_length()  # HDF5 is looked for at powers of two from 512 on
+    lines = f"{kind}, version {version}\n{block + len(image)} bytes, sha256 {{}}\n"
+    rest = text.ljust(block - len(lines.format("0" * 64)) - 1) + b"\n"
+    return lines.format(sha256(rest + image).hexdigest()).encode() + rest
 
 
 def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Array], dict[str, Any]]:
@@ -126,28 +140,11 @@ def load(path: str | Path, kind: str | None = None) -> tuple[str, dict[str, Arra
         When the file is missing, is not a model file (of ``kind``, when given), is of another version, or is damaged.
     """
     with _opened(path) as file:
-        head, index = _read_index(file, kind)
-        arrays, damaged = _read_parts(file, head, index)
-        if damaged:
-            raise DamagedError(_NO_CHECKSUM.format(damaged[0] or "what HDF5 needs"))
-        return head.kind, arrays, _read_description(arrays)
-
-
-def read_index(path: str | Path, kind: str | None = None) -> tuple[str, int, Index]:
-    """Kind, version and index of a model file, without its arrays; raises as :func:`load`."""
-    with _opened(path) as file:
-        head, index = _read_index(file, kind)
-        return head.kind, head.version, index
-
-
-def damaged_parts(path: str | Path) -> list[str]:
-    """The names of all arrays without the checksum in the index, and ``HDF5`` for what belongs to none of them.
-
-    Raises as :func:`load` where not even the index can be trusted.
-    """
-    with _opened(path) as file:
-        head, index = _read_index(file, None)
-        return [name or "HDF5" for name in _read_parts(file, head, index)[1]]
+        kind, parts = _read_index(file, kind)
+        start = file.tell()
+        arrays = {name: _read_array(file, start, part) for name, part in parts.items()}
+        description = _parse_description(arrays.pop("description"))
+        return kind, arrays, description
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -177,92 +174,94 @@ class _OtherFileError(ValueError):
     """A file that is whole, but not what was expected: what follows its name."""
 
 
-def _read_index(file: BufferedReader, kind: str | None) -> tuple[Head, Index]:
-    """Head and index, checked against each other and the size of the file."""
-    begin, size = file.read(LONGEST_HEAD), os.fstat(file.fileno()).st_size
-    head = parse_head(begin)
-    if head is None:
-        raise _OtherFileError(_what_it_is(begin))
-    _check_kind(head, kind)
-    if not 0 < head.length <= min(LONGEST_TEXT, size - head.start):
-        raise DamagedError("part of it cannot be read: its index is not there, or not whole")
-    file.seek(0)
-    first, text = file.readline(LONGEST_HEAD), _read(file, head.start, head.length)
-    if digest(first, text) != head.sha256:
-        raise DamagedError(_NO_CHECKSUM.format("its index"))
-    index = parse(text)
-    check_places(index, size - head.block)
-    end = head.start + head.length
-    if _read(file, end, head.block - end).strip(b"\0"):
-        raise DamagedError("there is something between its index and its arrays")
-    return head, index
+def _read_index(file: BufferedReader, wanted: str | None) -> tuple[str, dict[str, Part]]:
+    """Kind and parts of a file, which stands where HDF5 begins afterwards.
+
+    Kind, version, size and SHA-256 are compared before anything else in the file is interpreted.
+    """
+    kind = _read_kind(file, wanted)
+    second = SECOND_LINE.fullmatch(file.readline(LONGEST_LINE))
+    if second is None:
+        raise DamagedError("its second line does not state size and checksum")
+    stated, size, start = int(second["size"]), os.fstat(file.fileno()).st_size, file.tell()
+    if size != stated:
+        raise DamagedError(f"it has {size:,} bytes, but was written with {stated:,}")
+    if file_digest(file, "sha256").hexdigest() != second["sha256"].decode():
+        raise DamagedError("it does not have the checksum it was written with")
+    file.seek(start)
+    text = file.readline(LONGEST_TEXT)
+    return kind, _parse(text, size - start - len(text))
 
 
-def _check_kind(head: Head, wanted: str | None) -> None:
-    if head.kind not in (CHECKPOINT, PACKED):
+def _read_kind(file: BufferedReader, wanted: str | None) -> str:
+    """The kind in the first line, which must be ``wanted`` when that is given, and of this version."""
+    line = file.readline(LONGEST_LINE)
+    first = FIRST_LINE.fullmatch(line)
+    if first is None:
+        raise _OtherFileError(_what_it_is(line))
+    kind, version = first["kind"].decode(), int(first["version"])
+    if kind not in _OUTDATED:
         raise _OtherFileError(f"is neither a {CHECKPOINT} nor a {PACKED}")
-    if wanted is not None and head.kind != wanted:
-        raise _OtherFileError(f"is a {head.kind}, expected a {wanted}")
-    if head.version != VERSION:
-        raise _OtherFileError(f"has format version {head.version}, this binnet reads version {VERSION}")
+    if kind != (wanted or kind):
+        raise _OtherFileError(f"is a {kind}, expected a {wanted}")
+    if version != VERSION:
+        what_to_do = f"; {_OUTDATED[kind].format(file.name)}" if version < VERSION else ""
+        raise _OtherFileError(f"has format version {version}, this binnet reads version {VERSION}{what_to_do}")
+    return kind
 
 
-def _what_it_is(begin: bytes) -> str:
-    if not begin:
+def _what_it_is(line: bytes) -> str:
+    if not line:
         return "is empty, expected a model file"
-    if begin.startswith(b"\x89HDF\r\n\x1a\n"):
+    if line == b"\x89HDF\r\n":
         return f"is an HDF5 file, but neither a {CHECKPOINT} nor a {PACKED}"
     return "is not a model file (not HDF5)"
 
 
-def _read(file: BufferedReader, start: int, length: int) -> bytes:
-    file.seek(start)
-    data = file.read(length)
-    if len(data) != length:
-        raise DamagedError("part of it cannot be read: it has become shorter")
-    return data
+def _parse(text: bytes, room: int) -> dict[str, Part]:
+    """The parts in an index, in their order, when all of them lie in ``room`` bytes.
 
-
-def _read_parts(file: BufferedReader, head: Head, index: Index) -> tuple[dict[str, Array], list[str]]:
-    """All arrays, and the names of those without their checksum; the name of what belongs to no array is empty.
-
-    The index has been checked, so together they are no larger than the file. What has been read goes through SHA-256
-    in a thread of its own while more is read.
+    Raises
+    ------
+    DamagedError
+        When the index has another form, or parts that are larger than that.
     """
-    arrays = {name: np.empty(part.shape, part.dtype) for name, part in index.parts.items()}
-    size = os.fstat(file.fileno()).st_size - head.block
-    with Digests() as digests:
-        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset):
-            file.seek(head.block + part.offset)
-            for piece in _pieces(_bytes(arrays[name])):
-                if file.readinto(piece) != len(piece):
-                    raise DamagedError("part of it cannot be read: it has become shorter")
-                digests.update(name, piece)
-        for start, end in gaps(index, size):
-            for place in range(start, end, _CHUNK):
-                digests.update("", _read(file, head.block + place, min(_CHUNK, end - place)))
-    expected = {**{name: part.sha256 for name, part in index.parts.items()}, "": index.rest}
-    return arrays, [name for name, sha256 in expected.items() if digests.found(name) != sha256]
+    try:
+        if not text.endswith(b"\n"):
+            raise ValueError("the line is cut off")
+        parts = {name: _part(name, *part) for name, part in json.loads(text).items()}
+        description = parts["description"].nbytes
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedError("its index does not have the form that it must have") from error
+    for name, part in parts.items():
+        if part.offset + part.nbytes > room:
+            raise DamagedError(f"it ends before the end of {name}")
+    if sum(part.nbytes for part in parts.values()) > room or description > LONGEST_TEXT:
+        raise DamagedError("its arrays or its description are too large")
+    return parts
 
 
-def _pieces(data: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(data), _CHUNK):
-        yield data[start : start + _CHUNK]
+def _part(name: str, dtype: str, shape: list[int], offset: int) -> Part:
+    if not name.isprintable() or name in ("", ".") or "/" in name:
+        raise ValueError("names are words without slashes")
+    if dtype != "|u1" if name == "description" else dtype not in DTYPES:
+        raise ValueError("bytes hold the description, and nothing else")
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError("too many dimensions")
+    if not all(type(n) is int and n >= 0 for n in (offset, *shape)) or math.prod(n or 1 for n in shape) > _MOST_VALUES:
+        raise ValueError("sizes must be whole numbers, and not too large")
+    return Part(dtype, tuple(shape), offset)
 
 
-def _bytes(array: Array) -> memoryview:
-    """The bytes of an array in C order."""
-    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
+def _read_array(file: BufferedReader, start: int, part: Part) -> Array:
+    array = np.empty(part.shape, part.dtype)
+    file.seek(start + part.offset)
+    if file.readinto(array.data) != array.nbytes:
+        raise DamagedError("it was truncated while it was read")
+    return array
 
 
-def _read_description(arrays: dict[str, Array]) -> dict[str, Any]:
-    """Taken out of the arrays; of the others none may be a row of bytes."""
-    row = arrays.pop("description", None)
-    if row is None or row.dtype != np.uint8 or row.ndim != 1 or row.size > LONGEST_TEXT:
-        raise DamagedError(f"description must be a row of at most {LONGEST_TEXT} bytes")
-    for name, array in arrays.items():
-        if array.dtype.name not in _DTYPES:
-            raise DamagedError(f"{name} holds {array.dtype}, expected {', '.join(_DTYPES)}")
+def _parse_description(row: Array) -> dict[str, Any]:
     try:
         description = json.loads(row.tobytes().decode())
     except (ValueError, RecursionError) as error:
@@ -270,13 +269,3 @@ def _read_description(arrays: dict[str, Array]) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise DamagedError("its description is not a JSON object")
     return description
-
-
-def _part(array: Array, offset: int | None) -> Part:
-    return Part(array.dtype.str, array.shape, offset or 0, digest(_bytes(array)))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -194,7 +194,7 @@ def test_a_kind_whose_name_is_taken():
     class Add(graph.Node):
         pass
 
-    with pytest.raises(ValueError, match=r"there is a kind of node Add already, in binnet\.graph\.nodes"):
+    with pytest.raises(ValueError, match=r"there is a kind of node Add already, in binnet\.graph\.maps"):
         graph.kind(Add)
 
 
