@@ -13,17 +13,28 @@ from . import __version__, models, optim
 from .config import TrainConfig
 from .images import preprocessing_of
 from .info import DataInfo, Keys
-from .models import Network
+from .models import ModelSpec
+from .nn import Module
 from .optim import Optimizer
+from .own_network import OwnNetwork
 
 _FEW = 5  # images of a class below which a figure about it means little
 
 
-def build_network(config: TrainConfig, dataset: Dataset) -> Network:
-    """The network of a configuration, with fresh weights."""
+def build_network(config: TrainConfig, dataset: Dataset, own: OwnNetwork | None = None) -> tuple[ModelSpec, Module]:
+    """The network of a configuration, with fresh weights, and its description.
+
+    ``own`` is what ``config.model`` names when that is a function in a file.
+    """
     c, d = config, dataset
     size = d.image_size if c.image_size is None else (c.image_size, c.image_size)
-    return models.build(str(c.model), c.binarize, d.num_classes, d.channels, size, seed=c.seed, **c.binary_options())
+    if own is None:
+        sizes = (d.num_classes, d.channels, size)
+        network = models.build(str(c.model), c.binarize, *sizes, seed=c.seed, **c.binary_options())
+        return network.spec, network
+    asked = {"num_classes": d.num_classes, "in_channels": d.channels, "image_size": size, "binarize": c.binarize}
+    spec = own.spec(asked | c.binary_options(), c.changed())
+    return spec, own.build(spec, c.seed)
 
 
 def build_info(config: TrainConfig, dataset: Dataset, image_size: tuple[int, int], trained_on: Keys) -> DataInfo:
@@ -56,7 +67,7 @@ def build_loader(config: TrainConfig, dataset: Dataset, image_size: tuple[int, i
     return Loader(dataset.train, c.batch_size * c.accumulate, mean=mean, std=std, image_size=image_size, **order)
 
 
-def build_optimizer(config: TrainConfig, network: Network) -> Optimizer:
+def build_optimizer(config: TrainConfig, network: Module) -> Optimizer:
     """The optimiser of a configuration, at its first step."""
     params, decay = network.parameters(), config.weight_decay
     if config.optimizer == "sgd":

@@ -13,7 +13,8 @@ from .config import TrainConfig
 from .health import Signs
 from .image_record import TRAINED_ON, ImageRecord
 from .info import DataInfo
-from .models import Network
+from .models import ModelSpec
+from .nn import Module
 from .ops import NotFiniteError
 from .optim import Optimizer
 from .storage import CHECKPOINT, StorageError
@@ -62,19 +63,21 @@ class Progress:
 
 @dataclass
 class State:
-    """All that training changes.
+    """All that training changes, and what its network was built from.
 
     Attributes
     ----------
     network, optimizer, progress
     signs
         Of the binary weights at the end of the epoch before: see :func:`binnet.health.signs`.
+    spec : ModelSpec
     """
 
-    network: Network
+    network: Module
     optimizer: Optimizer
     progress: Progress
     signs: Signs
+    spec: ModelSpec
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
@@ -93,10 +96,33 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is no longer finite")
     arrays |= (images.arrays() if images else {}) | ({TRAINED_ON: info.trained_on} if info.trained_on.size else {})
-    network = state.network
-    description: dict[str, Any] = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
+    description: dict[str, Any] = {"model": state.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
     storage.save(path, CHECKPOINT, arrays, description)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a training was begun with, from its checkpoint.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    spec : ModelSpec
+    """
+
+    config: TrainConfig
+    spec: ModelSpec
+
+
+def read(path: Path) -> Begun:
+    """What the training in a checkpoint was begun with; StorageError when it cannot be read."""
+    _, _, description = storage.load(path, CHECKPOINT)
+    try:
+        spec = ModelSpec.from_dict(description["model"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} does not say which network it is of: {error}") from error
+    return Begun(_config(path, description), spec)
 
 
 def read_config(path: Path) -> TrainConfig:

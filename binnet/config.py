@@ -14,6 +14,7 @@ from binnet_datasets.splits import LAYOUTS
 
 from . import budget, models, recipes
 from .nn.options import CHOICES
+from .own_network import is_own
 from .schedules import SCHEDULES, check_milestones
 
 OPTIMIZERS = ("adam", "sgd")
@@ -77,7 +78,12 @@ class TrainConfig:
     )
     max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
     model: str | None = _option(
-        None, "network; lenet5 unless the recipe says otherwise, quick for colour images of your own", models.names()
+        None,
+        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick for colour images of "
+        "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
+        "function is called with those of num_classes, in_channels, image_size, binarize, seed and the options of "
+        "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
+        metavar="NAME|FILE:FUNCTION",
     )
     binarize: str = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
     epochs: int = _option(50, "passes over the training images", least=1)
@@ -141,6 +147,12 @@ class TrainConfig:
         for name in ("momentum", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise ConfigError(f"{_flag(name)} must be below 1, got {getattr(self, name)}")
+        if self.model is not None and self.model not in models.names() and not is_own(self.model):
+            known = ", ".join(models.names())
+            raise ConfigError(
+                f"unknown --model {self.model!r}; there are: {known}; "
+                "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
+            )
         if self.decay_until > 1:
             raise ConfigError(f"--decay-until must be at most 1, got {self.decay_until:g}")
         if self.warmup_epochs > self.epochs and self.time_budget is None:

@@ -26,6 +26,7 @@ from .health import Health
 from .image_record import ImageRecord
 from .nn import LayerError
 from .ops import NotFiniteError
+from .own_network import OwnNetwork
 from .profiler import Profile
 from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
@@ -75,6 +76,8 @@ class Training:
         With a model.
     dataset, folder, console
         What to train on, where to write, whom to tell.
+    own
+        The network of one's own that the configuration names, if it does.
 
     Raises
     ------
@@ -82,17 +85,24 @@ class Training:
         When options do not fit the images, or there are none to validate on.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, folder: RunFolder, console: Console) -> None:
-        self.config, self.dataset, self.folder, self.console = config, dataset, folder, console
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        folder: RunFolder,
+        console: Console,
+        own: OwnNetwork | None = None,
+    ) -> None:
+        self.config, self.dataset, self.folder, self.console, self.own = config, dataset, folder, console, own
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
-        network = build_network(config, dataset)
+        spec, network = build_network(config, dataset, own)
         self.images = ImageRecord.of(dataset)
-        self.info = build_info(config, dataset, network.spec.image_size, self.images.train)
-        self.loader = build_loader(config, dataset, network.spec.image_size)
+        self.info = build_info(config, dataset, spec.image_size, self.images.train)
+        self.loader = build_loader(config, dataset, spec.image_size)
         self.steps_per_epoch = len(self.loader)
         progress = Progress(config.epochs * self.steps_per_epoch)
-        self.state = State(network, build_optimizer(config, network), progress, health.signs(network))
+        self.state = State(network, build_optimizer(config, network), progress, health.signs(network), spec)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
         self.profile: Profile | None = None
@@ -176,8 +186,8 @@ class Training:
         """TrainingError with the place in the training when a layer refuses numbers that are not finite."""
         try:
             yield
-        except LayerError as error:
-            if not isinstance(error.__cause__, NotFiniteError):
+        except (LayerError, NotFiniteError) as error:
+            if not isinstance(error, NotFiniteError) and not isinstance(error.__cause__, NotFiniteError):
                 raise
             p = self.state.progress
             raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
@@ -203,7 +213,7 @@ class Training:
             )
         start = time.perf_counter()
         with self._finite(lr), health.watch(network.eval(), len(self.dataset.test)) as seen:
-            scores = evaluate(run(network), self.dataset.test, self.info, image_size=network.spec.image_size)
+            scores = evaluate(run(network), self.dataset.test, self.info, image_size=self.state.spec.image_size)
         together, layers = health.measure(network, seen, self.state.signs)
         self.state.signs = health.signs(network)
         better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)

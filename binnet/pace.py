@@ -82,7 +82,7 @@ def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
 def _validation_seconds(training: Training) -> float:
     """Time of a validation, from one batch."""
     split, info = training.dataset.test, training.info
-    size, (mean, std) = training.state.network.spec.image_size, info.normalisation()
+    size, (mean, std) = training.state.spec.image_size, info.normalisation()
     loader = Loader(split, _BATCH, mean=mean, std=std, image_size=size, workers=0)
     with closing(loader.epoch()) as batches:
         images, _ = next(batches)

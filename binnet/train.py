@@ -9,16 +9,18 @@ from typing import Any
 
 import binnet_datasets
 
-from . import checkpoint, loading, packed, tensorboard
+from . import checkpoint, loading, own_network, packed, tensorboard
 from .build import few_images
+from .checkpoint import Begun
 from .config import ConfigError, TrainConfig
 from .console import Console
 from .curves import Curves
 from .evaluate import evaluate, open_model
 from .loop import Training, TrainingError, TrainingInterruptedError
+from .own_network import OwnNetwork, is_own
 from .pace import fit_budget
 from .profiler import Profile
-from .run_folder import RunFolder
+from .run_folder import LAST, RunFolder
 from .tensorboard import Board
 
 
@@ -67,8 +69,8 @@ def fit(
     config
         What to do. With ``resume`` it must be the configuration of the run in ``out``.
     out
-        The run folder: ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``, and
-        ``curves.png`` where matplotlib is installed.
+        The run folder: ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``,
+        ``curves.png`` where matplotlib is installed, and a copy of the file of a network of one's own.
     resume
         Go on from ``last.h5``; the weights end up the same bits as if training had never stopped. With another number
         of epochs the schedule is that of a training of the new length, from the epochs that are done on.
@@ -87,6 +89,8 @@ def fit(
         When the loss diverges or is no longer finite, or the packed model does not predict as the unpacked one.
     TrainingInterruptedError
         After Ctrl-C or SIGTERM, when the state is saved.
+    OwnNetworkError
+        When the file of a network of one's own cannot be run, does not build a network, or has changed on resume.
     ConfigError
         When ``tensorboard`` is asked for and not installed, or ``epochs`` are fewer than are done.
     DataError, StorageError
@@ -95,6 +99,9 @@ def fit(
     """
     if config.tensorboard:
         tensorboard.check()
+    last = Path(out) / LAST
+    begun = checkpoint.read(last) if resume and last.is_file() else None  # else stopped before its first checkpoint
+    own = _own_network(config, last, begun)
     console = console or Console(quiet=True)
     how = {"options": config.build_options(), "max_corrupt": config.max_corrupt}
     dataset = loading.load(config.dataset, config.data, console, **how)
@@ -103,16 +110,15 @@ def fit(
     if compiled_code_is_missing():
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out)).held() as folder:
-        training = Training(config, dataset, folder, console)
+        training = Training(config, dataset, folder, console, own)
         training.profile = profile
-        begun = folder.last.exists()  # not when it was stopped before its first checkpoint
-        if resume and begun:
-            _resume(training)
+        if begun is not None:
+            _resume(training, begun)
         else:
-            folder.start(config, again=resume)
-        _introduce(training, resume and begun)
+            folder.start(config, again=resume, own=own)
+        _introduce(training, begun is not None)
         progress = training.state.progress
-        if not (resume and begun):
+        if begun is None:
             progress.total_steps = 0 if config.time_budget else progress.total_steps
             training.save(folder.last)  # a training that is stopped in its first epoch can go on as well
         if config.time_budget and not progress.total_steps:
@@ -123,13 +129,21 @@ def fit(
         return _pack_best(training)
 
 
-def _resume(training: Training) -> None:
+def _own_network(config: TrainConfig, last: Path, begun: Begun | None) -> OwnNetwork | None:
+    """Run the file of a network of one's own, if the configuration names one; on resume only when it is the same."""
+    if not is_own(config.model):
+        return None
+    file = str(config.model).rpartition(":")[0]
+    how = f"undo the change ({last.parent / Path(file).name} is a copy of it as it was), or begin a new training"
+    return own_network.load(str(config.model), None if begun is None else begun.spec, how)
+
+
+def _resume(training: Training, begun: Begun) -> None:
     """Go on where the checkpoint ends; with another number of epochs, to the end of a training of that length."""
     folder, config, whole = training.folder, training.config, training.state.progress.total_steps
-    before = checkpoint.read_config(folder.last)
     checkpoint.restore(folder.last, training.state, training.images)
     progress = training.state.progress
-    if config.epochs != before.epochs:
+    if config.epochs != begun.config.epochs:
         if config.epochs < progress.epoch + (progress.batch > 0):
             raise ConfigError(f"--epochs must be at least the {progress.epoch} that are done, got {config.epochs}")
         progress.total_steps, progress.best_epoch = whole, progress.epoch  # patience counts from here on
@@ -147,9 +161,11 @@ def _introduce(training: Training, resume: bool) -> None:
     """Say what is trained on what, with which options."""
     c, d, p = training.config, training.dataset, training.state.progress
     params = sum(p.data.size for p in training.state.network.parameters())
-    rows, columns = training.state.network.spec.image_size
+    spec = training.state.spec
+    rows, columns = spec.image_size
+    kind = ", ".join(word for word in (spec.binarize, f"{params:,} parameters") if word)
     training.say(
-        f"{c.model} ({c.binarize}, {params:,} parameters) on {d.name}, {rows}x{columns} pixels: "
+        f"{c.model} ({kind}) on {d.name}, {rows}x{columns} pixels: "
         f"{len(d.train):,} training images, {len(d.test):,} for validation; run folder {training.folder.path}"
     )
     said = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
@@ -178,7 +194,7 @@ def _add_reports(training: Training) -> None:
 def _pack_best(training: Training) -> Result:
     """Pack the best network, and refuse to when that changes a prediction."""
     folder, test = training.folder, training.dataset.test
-    best = open_model(folder.best)
+    best = open_model(folder.best, training.own)
     expected = evaluate(best.logits, test, best.info, image_size=best.spec.image_size)
     scores = evaluate(best.packed, test, best.info, image_size=best.spec.image_size)
     differing = int((scores.predictions != expected.predictions).sum())

@@ -10,7 +10,7 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Window
 
-from ..models import Network
+from ..nn import Module
 from ..nn.binary import BinaryLayer
 from ..packed.steps import XnorConv
 
@@ -63,7 +63,7 @@ class Layer:
         return cls(name, window, pad_value, use_k, real, bk.sign(real), bk.weight_alpha(real), "mean")
 
 
-def layer_of(step: XnorConv, network: Network | None) -> Layer:
+def layer_of(step: XnorConv, network: Module | None) -> Layer:
     """The layer of a packed model's step, with its real weights when there is the network it was packed from."""
     settings = (step.name, step.window, step.pad_value, step.use_k)
     alpha = np.ones(step.shape[0], np.float32) if step.alpha is None else step.alpha

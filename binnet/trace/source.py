@@ -14,8 +14,7 @@ from .. import models, packed, shipped
 from ..autograd import no_grad
 from ..evaluate import open_model
 from ..info import DataInfo, Preprocessing
-from ..models import Network
-from ..nn import BatchNorm
+from ..nn import BatchNorm, Module
 from ..nn.options import check_word
 from ..packed import PackedModel
 from ..packed.convert import flat
@@ -36,7 +35,7 @@ class Source:
         The file, or the name of the network.
     model : PackedModel
         The network as it is packed, which computes the same bits.
-    network : Network or None
+    network : Module or None
         With the real weights; None where only a packed model is known.
     fresh : bool
         Whether it has never been trained.
@@ -44,7 +43,7 @@ class Source:
 
     name: str
     model: PackedModel
-    network: Network | None
+    network: Module | None
     fresh: bool = False
 
     def layer(self, name: str | None) -> XnorConv:
@@ -120,7 +119,7 @@ def with_statistics(source: Source, x: Float) -> Source:
     with no_grad():
         network(Tensor(batch))
     network.eval()
-    return replace(source, model=packed.pack(network, source.model.info))
+    return replace(source, model=packed.pack(network, source.model.info))  # type: ignore[arg-type]
 
 
 def steps_before(steps: Sequence[Step], name: str) -> list[Step] | None:

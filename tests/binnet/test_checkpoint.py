@@ -19,7 +19,7 @@ def network(seed=0, **options):
 
 
 def state(net, optimizer, progress=PROGRESS):
-    return State(net, optimizer, progress, health.signs(net))
+    return State(net, optimizer, progress, health.signs(net), net.spec)
 
 
 def step(net, optimizer):

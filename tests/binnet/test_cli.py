@@ -286,7 +286,7 @@ def test_resume_takes_data_that_has_moved(tmp_path, say, monkeypatch):
     folder, seen = tmp_path / "run", []
     net = models.build("lenet5", in_channels=1)
     config = TrainConfig(dataset="mnist", data="old/place")
-    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net))
+    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net), net.spec)
     checkpoint.save(folder / "last.h5", state, config, DataInfo())
 
     def fit(config, folder, resume, **_):
@@ -486,7 +486,10 @@ BAD = [
     ("train --batch-size 0", "--batch-size must be at least 1, got 0"),
     ("train --seed -1", "--seed must be at least 0, got -1"),
     ("train --momentum 1", "--momentum must be below 1, got 1.0"),
-    ("train --model vgg", "--model: invalid choice: 'vgg' .*'lenet5'"),
+    (
+        "train --model vgg",
+        "unknown --model 'vgg'; there are: lenet5, .*; or FILE.py:FUNCTION for a network of",
+    ),
     ("train --dataset letters", "--dataset: invalid choice: 'letters' .*'digits'"),
     ("train --pad-value 2", r"--pad-value: invalid choice: 2 \(choose from 0, 1, -1\)"),
     ("train --use-k yes", "expected a folder of images or an archive at yes, but there is nothing"),

@@ -25,7 +25,7 @@ def path(request, tmp_path):
     if request.param == "packed":
         binnet.pack(net).save(tmp_path / "m.h5")
     else:
-        state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net))
+        state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)
         save_checkpoint(tmp_path / "m.h5", state, TrainConfig(), DataInfo())
     return tmp_path / "m.h5"
 

@@ -341,7 +341,7 @@ def test_options_that_do_not_fit_the_images_leave_no_training_behind(tmp_path):
 def test_a_packed_model_that_predicts_otherwise_is_not_written(uninterrupted, tmp_path, monkeypatch):
     original = train.open_model
 
-    def wrong(path):
+    def wrong(path, own):
         model = original(path)
         return replace(model, packed=lambda x: -model.logits(x))
 
