@@ -10,6 +10,7 @@ import numpy as np
 
 from . import storage
 from .config import TrainConfig
+from .finetune import Start
 from .health import Signs
 from .image_record import TRAINED_ON, ImageRecord
 from .info import DataInfo
@@ -71,6 +72,8 @@ class State:
     signs
         Of the binary weights at the end of the epoch before: see :func:`binnet.health.signs`.
     spec : ModelSpec
+    start : Start or None
+        What a fine-tuned network began with.
     """
 
     network: Module
@@ -78,6 +81,7 @@ class State:
     progress: Progress
     signs: Signs
     spec: ModelSpec
+    start: Start | None = None
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
@@ -98,6 +102,7 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
     arrays |= (images.arrays() if images else {}) | ({TRAINED_ON: info.trained_on} if info.trained_on.size else {})
     description: dict[str, Any] = {"model": state.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
+    description["start"] = None if state.start is None else state.start.to_dict()
     storage.save(path, CHECKPOINT, arrays, description)
 
 
@@ -109,20 +114,23 @@ class Begun:
     ----------
     config : TrainConfig
     spec : ModelSpec
+    start : Start or None
     """
 
     config: TrainConfig
     spec: ModelSpec
+    start: Start | None
 
 
 def read(path: Path) -> Begun:
     """What the training in a checkpoint was begun with; StorageError when it cannot be read."""
     _, _, description = storage.load(path, CHECKPOINT)
+    config = _config(path, description)
     try:
-        spec = ModelSpec.from_dict(description["model"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{path} does not say which network it is of: {error}") from error
-    return Begun(_config(path, description), spec)
+        start = description["start"]
+        return Begun(config, ModelSpec.from_dict(description["model"]), start and Start.from_dict(start))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} does not say what its training began with: {error}") from error
 
 
 def read_config(path: Path) -> TrainConfig:

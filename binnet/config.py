@@ -85,6 +85,17 @@ class TrainConfig:
         "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
         metavar="NAME|FILE:FUNCTION",
     )
+    init: str | None = _option(
+        None,
+        "fine-tune: begin with all arrays that fit by name and shape, from a checkpoint, packed model or run folder, "
+        "or a model that comes with binnet by its name; network, mode and image size are its own unless given, and "
+        "images are normalised as its own were",
+        metavar="FILE",
+    )
+    freeze_until: str | None = _option(
+        None, "with init: layers up to this one, and it, do not learn and stay in evaluation mode", metavar="LAYER"
+    )
+    body_lr: float = _option(1.0, "with init: learning rate of what was taken from it, times that of the rest", least=0)
     binarize: str = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
     epochs: int = _option(50, "passes over the training images", least=1)
     time_budget: str | None = _option(
@@ -166,6 +177,9 @@ class TrainConfig:
         for name in ("mixup", "class_weights", "label_smoothing"):
             if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
                 raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")
+        if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
+            name = "body_lr" if self.freeze_until is None else "freeze_until"
+            raise ConfigError(f"{_flag(name)} needs --init: without a model to begin from there is nothing to spare")
         for name in _OF_PHOTOS:
             if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
                 raise ConfigError(f"{_flag(name)} is about images of your own: name them with --data, and no --dataset")
@@ -204,13 +218,16 @@ class TrainConfig:
         return {name: value for name, value in own.items() if value != default[name]}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """From options by name, the others as the recipe has them, or at their defaults; ConfigError for bad ones."""
+    def from_dict(cls, values: Mapping[str, Any], under: Mapping[str, Any] | None = None) -> TrainConfig:
+        """From options by name, the others as the recipe has them, then as in ``under``, then at their defaults.
+
+        ConfigError for bad ones.
+        """
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-        return cls(**{**_recipe(values), **values})
+        return cls(**{**(under or {}), **_recipe(values), **values})
 
     def to_toml(self) -> str:
         """As a config file."""

@@ -16,9 +16,9 @@ import numpy as np
 from binnet_datasets import DataError, Dataset
 from binnet_kernels.checks import Float
 
-from . import budget, checkpoint, health
+from . import budget, checkpoint, finetune, health
 from .build import balanced, build_info, build_loader, build_network, build_optimizer
-from .checkpoint import Progress, State
+from .checkpoint import Begun, Progress, State
 from .config import TrainConfig
 from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
@@ -32,6 +32,8 @@ from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
 from .signals import Stop, stop_signal
 from .step import Ints, Mix, training_step
+from .storage import PACKED
+from .unpacking import calibrate
 
 _HIGH = 10  # times the loss at the beginning: higher than that is no training
 _DOUBT = 10  # batches in a row with so high a loss, from which on no checkpoint is written
@@ -78,6 +80,8 @@ class Training:
         What to train on, where to write, whom to tell.
     own
         The network of one's own that the configuration names, if it does.
+    begun
+        What a training that is to be resumed began with.
 
     Raises
     ------
@@ -92,22 +96,35 @@ class Training:
         folder: RunFolder,
         console: Console,
         own: OwnNetwork | None = None,
+        begun: Begun | None = None,
     ) -> None:
         self.config, self.dataset, self.folder, self.console, self.own = config, dataset, folder, console, own
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
         spec, network = build_network(config, dataset, own)
         self.images = ImageRecord.of(dataset)
-        self.info = build_info(config, dataset, spec.image_size, self.images.train)
-        self.loader = build_loader(config, dataset, spec.image_size)
+        start = begun.start if begun else None
+        if config.init is not None and begun is None:
+            start = finetune.begin(network, finetune.read(config.init), dataset)
+        self.frozen = [] if config.freeze_until is None else finetune.freeze(network, config.freeze_until)
+        self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
+        self.loader = build_loader(config, dataset, spec.image_size, start)
+        if start is not None and start.kind == PACKED and begun is None:
+            calibrate(network, start.taken, self.loader)
         self.steps_per_epoch = len(self.loader)
-        progress = Progress(config.epochs * self.steps_per_epoch)
-        self.state = State(network, build_optimizer(config, network), progress, health.signs(network), spec)
+        progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)
+        self.state = State(network, optimizer, progress, health.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
         self.profile: Profile | None = None
         self._saved = self._since = time.perf_counter()
         self._step_seconds = self._save_seconds = 0.0  # as measured, the former smoothed over epochs
+
+    def to_training(self) -> None:
+        """Switch the network to training, but for frozen layers."""
+        self.state.network.train()
+        for module in self.frozen:
+            module.training = False
 
     def say(self, text: str) -> None:
         """One line for the person and for ``log.txt``."""
@@ -139,7 +156,7 @@ class Training:
     def _epoch(self, stop: Stop, advance: Advance) -> None:
         p, n, start = self.state.progress, self.steps_per_epoch, time.perf_counter()
         steps, lr, first, before = min(n, p.total_steps - p.epoch * n), 0.0, p.batch, p.seen
-        self.state.network.train()
+        self.to_training()
         with closing(self.loader.epoch(p.epoch, skip=p.batch)) as batches:
             for images, labels in itertools.islice(batches, steps - p.batch):
                 lr = self._step(images, labels)

@@ -60,7 +60,7 @@ def fit_budget(training: Training, spent: float) -> None:
 def _step_seconds(training: Training, limit: float) -> float:
     """Mean time of a step, loading included, after two that compile what is to be compiled."""
     s = training.state
-    s.network.train()
+    training.to_training()
     with closing(_endless(training.loader)) as batches:
         for number, (images, labels) in enumerate(batches, start=-1):
             training_step(s.network, s.optimizer, images, labels, training.config, 0.0)

@@ -110,7 +110,7 @@ def fit(
     if compiled_code_is_missing():
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out)).held() as folder:
-        training = Training(config, dataset, folder, console, own)
+        training = Training(config, dataset, folder, console, own, begun)
         training.profile = profile
         if begun is not None:
             _resume(training, begun)
@@ -174,6 +174,11 @@ def _introduce(training: Training, resume: bool) -> None:
     if c.data is None or binnet_datasets.is_store(c.data):  # a folder of images has been described when it was read
         for note in few_images(d):
             training.say(note)
+    if training.state.start is not None:
+        training.say(training.state.start.sentence())
+    if training.frozen:
+        learning = sum(p.data.size for p in training.state.optimizer.params)
+        training.say(f"frozen up to {c.freeze_until}: {learning:,} of {params:,} parameters learn")
     if not c.lr:
         training.say("warning: with a learning rate of 0 no weight will change")
     if resume:

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import checkpoint
 from ..config import ConfigError, TrainConfig, read_toml
@@ -103,7 +103,8 @@ def _say_stopped(folder: Path, saved: str) -> None:
 def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder holds one already."""
     values = {} if arguments.config is None else read_toml(arguments.config)
-    config = TrainConfig.from_dict({**values, **options.given_config(arguments)})
+    values |= options.given_config(arguments)
+    config = TrainConfig.from_dict(values, _of_init(values))
     if arguments.out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = config.dataset or Path(config.data or "").resolve().stem
@@ -116,6 +117,15 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     if any((folder / name).exists() for name in ("last.h5", "config.toml")):
         raise ConfigError(f"{folder} holds a training already; go on with --resume {folder}, or choose another --out")
     return config, folder
+
+
+def _of_init(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that a model to begin from sets where no other word is given."""
+    from ..finetune import read
+
+    file = values.get("init")
+    own_images = values.get("data") is not None and values.get("dataset") is None
+    return read(file).options(values, own_images) if isinstance(file, str) else {}
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
