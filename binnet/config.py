@@ -51,7 +51,7 @@ class TrainConfig:
 
     recipe: str | None = _option(
         None,
-        "preset under the other options: a network, a hyphen and a mode, such as alexnet-xnor; or imagenet-64",
+        "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; imagenet-64; or finetune",
         recipes.names(),
         metavar="NAME",
     )

@@ -80,7 +80,7 @@ def test_contents(path):
     kind, arrays, description = storage.load(path)
     known = fresh()
     assert kind == CHECKPOINT
-    assert set(description) == {"model", "data", "config", "progress", "images"}
+    assert set(description) == {"model", "data", "config", "progress", "images", "start"}
     names = {f"network.{n}" for n in known.network.state_dict()}
     names |= {f"optimizer.{n}" for n in known.optimizer.state_dict()} | {"signs.conv2", "signs.dense3"}
     assert set(arrays) == names
