@@ -191,12 +191,18 @@ class TrainConfig:
             name = "time-budget" if "duration" in str(error) else "milestones"
             raise ConfigError(f"--{name}: {error}") from error
 
-    def build_options(self) -> binnet_datasets.BuildOptions | None:
-        """How a store of ``data`` is built; None when no option says anything about it."""
-        if (self.val, self.classes, self.layout) == (None, None, None):
+    def build_options(self, channels: int | None = None) -> binnet_datasets.BuildOptions | None:
+        """How a store of ``data`` is built; None when no option says anything about it.
+
+        With ``channels`` its images have as many, unless it is a store already.
+        """
+        own_images = self.data is not None and self.dataset is None
+        if channels not in (1, 3) or not own_images or binnet_datasets.is_store(str(self.data)):
+            channels = 3
+        if (self.val, self.classes, self.layout, channels) == (None, None, None, 3):
             return None
         val = () if self.val is None else (self.val,)
-        return binnet_datasets.BuildOptions(classes=self.classes, val=val, layout=self.layout)
+        return binnet_datasets.BuildOptions(None, channels, self.classes, val=val, layout=self.layout)
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""

@@ -18,7 +18,7 @@ from binnet_kernels.checks import Float
 
 from . import budget, checkpoint, finetune, health
 from .build import balanced, build_info, build_loader, build_network, build_optimizer
-from .checkpoint import Begun, Progress, State
+from .checkpoint import Progress, State
 from .config import TrainConfig
 from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
@@ -26,7 +26,7 @@ from .health import Health
 from .image_record import ImageRecord
 from .nn import LayerError
 from .ops import NotFiniteError
-from .own_network import OwnNetwork
+from .origin import Origin
 from .profiler import Profile
 from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
@@ -78,10 +78,8 @@ class Training:
         With a model.
     dataset, folder, console
         What to train on, where to write, whom to tell.
-    own
-        The network of one's own that the configuration names, if it does.
-    begun
-        What a training that is to be resumed began with.
+    origin
+        What it begins with.
 
     Raises
     ------
@@ -90,26 +88,20 @@ class Training:
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        dataset: Dataset,
-        folder: RunFolder,
-        console: Console,
-        own: OwnNetwork | None = None,
-        begun: Begun | None = None,
+        self, config: TrainConfig, dataset: Dataset, folder: RunFolder, console: Console, origin: Origin
     ) -> None:
-        self.config, self.dataset, self.folder, self.console, self.own = config, dataset, folder, console, own
+        self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
-        spec, network = build_network(config, dataset, own)
+        spec, network = build_network(config, dataset, origin.own)
         self.images = ImageRecord.of(dataset)
-        start = begun.start if begun else None
-        if config.init is not None and begun is None:
-            start = finetune.begin(network, finetune.read(config.init), dataset)
+        start = None if origin.begun is None else origin.begun.start
+        if origin.pretrained is not None:
+            start = finetune.begin(network, origin.pretrained, dataset)
         self.frozen = [] if config.freeze_until is None else finetune.freeze(network, config.freeze_until)
         self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
         self.loader = build_loader(config, dataset, spec.image_size, start)
-        if start is not None and start.kind == PACKED and begun is None:
+        if origin.pretrained is not None and start is not None and start.kind == PACKED:
             calibrate(network, start.taken, self.loader)
         self.steps_per_epoch = len(self.loader)
         progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)

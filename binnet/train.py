@@ -9,7 +9,7 @@ from typing import Any
 
 import binnet_datasets
 
-from . import checkpoint, loading, own_network, packed, tensorboard
+from . import checkpoint, loading, packed, tensorboard
 from .build import few_images
 from .checkpoint import Begun
 from .config import ConfigError, TrainConfig
@@ -17,7 +17,7 @@ from .console import Console
 from .curves import Curves
 from .evaluate import evaluate, open_model
 from .loop import Training, TrainingError, TrainingInterruptedError
-from .own_network import OwnNetwork, is_own
+from .origin import Origin
 from .pace import fit_budget
 from .profiler import Profile
 from .run_folder import LAST, RunFolder
@@ -99,23 +99,22 @@ def fit(
     """
     if config.tensorboard:
         tensorboard.check()
-    last = Path(out) / LAST
-    begun = checkpoint.read(last) if resume and last.is_file() else None  # else stopped before its first checkpoint
-    own = _own_network(config, last, begun)
+    origin = Origin.of(config, Path(out) / LAST, resume)
+    begun = origin.begun
     console = console or Console(quiet=True)
-    how = {"options": config.build_options(), "max_corrupt": config.max_corrupt}
+    how = {"options": config.build_options(origin.channels), "max_corrupt": config.max_corrupt}
     dataset = loading.load(config.dataset, config.data, console, **how)
     start = time.perf_counter()  # the time budget is for training, not for fetching data
     config = config.resolved(dataset.channels, dataset.image_size)
     if compiled_code_is_missing():
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out)).held() as folder:
-        training = Training(config, dataset, folder, console, own, begun)
+        training = Training(config, dataset, folder, console, origin)
         training.profile = profile
         if begun is not None:
             _resume(training, begun)
         else:
-            folder.start(config, again=resume, own=own)
+            folder.start(config, again=resume, own=origin.own)
         _introduce(training, begun is not None)
         progress = training.state.progress
         if begun is None:
@@ -127,15 +126,6 @@ def fit(
         _add_reports(training)
         training.train()
         return _pack_best(training)
-
-
-def _own_network(config: TrainConfig, last: Path, begun: Begun | None) -> OwnNetwork | None:
-    """Run the file of a network of one's own, if the configuration names one; on resume only when it is the same."""
-    if not is_own(config.model):
-        return None
-    file = str(config.model).rpartition(":")[0]
-    how = f"undo the change ({last.parent / Path(file).name} is a copy of it as it was), or begin a new training"
-    return own_network.load(str(config.model), None if begun is None else begun.spec, how)
 
 
 def _resume(training: Training, begun: Begun) -> None:
@@ -199,7 +189,7 @@ def _add_reports(training: Training) -> None:
 def _pack_best(training: Training) -> Result:
     """Pack the best network, and refuse to when that changes a prediction."""
     folder, test = training.folder, training.dataset.test
-    best = open_model(folder.best, training.own)
+    best = open_model(folder.best, training.origin.own)
     expected = evaluate(best.logits, test, best.info, image_size=best.spec.image_size)
     scores = evaluate(best.packed, test, best.info, image_size=best.spec.image_size)
     differing = int((scores.predictions != expected.predictions).sum())
