@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from .info import DataInfo
 from .models import ModelSpec
 from .nn import Module, Parameter
 from .nn.options import CHOICES
+from .own_network import is_own
 from .storage import CHECKPOINT, PACKED, StorageError
 from .unpacking import stored, unpacked
 
@@ -35,7 +36,10 @@ class Pretrained:
         As it was named.
     kind : str
         ``CHECKPOINT`` or ``PACKED``.
-    spec : ModelSpec
+    spec : ModelSpec or None
+        What it was built from; None when it does not say.
+    channels : int
+        Of its images.
     info : DataInfo
     arrays : dict of str to array
         By name: the state of the network, or what :meth:`binnet.PackedModel.arrays` gives.
@@ -43,35 +47,39 @@ class Pretrained:
 
     file: str
     kind: str
-    spec: ModelSpec
+    spec: ModelSpec | None
+    channels: int
     info: DataInfo
     arrays: dict[str, Array]
 
-    def options(self, given: Collection[str], own_images: bool) -> dict[str, Any]:
+    def options(self, given: Mapping[str, Any], own_images: bool) -> dict[str, Any]:
         """The options of a training that has this model's network: the network, its mode, options and image size.
 
         Parameters
         ----------
         given
-            Names of options that are set otherwise.
+            Options that are set already. With another ``model`` among them only the image size is left.
         own_images
             Whether images can have any size, which arrays cannot.
 
         Raises
         ------
         ConfigError
-            When it is a network of one's own, and no ``model`` is given: the code in a file is never run.
+            When only a file can build the network, and no ``model`` is given: code in a model file is never run.
         """
-        if self.spec.source is not None and "model" not in given:
+        spec, model = self.spec, given.get("model")
+        if spec is None or (spec.source is not None and model is None):
+            if model is not None:
+                return {}
             raise ConfigError(
-                f"{self.file} holds a network of one's own: name the Python file that builds it with "
-                f"--model FILE:FUNCTION, such as --model {self.spec.name}"
+                f"{self.file} is not of a network that comes with binnet: "
+                "name the Python file that builds it with --model FILE:FUNCTION"
             )
-        options = {name: value for name, value in self.spec.options.items() if name in CHOICES}
-        found = {"model": self.spec.name, "binarize": self.spec.binarize, **options}
-        rows, columns = self.spec.image_size
-        if own_images and rows == columns:
-            found["image_size"] = rows
+        rows, columns = spec.image_size
+        found: dict[str, Any] = {"image_size": rows} if own_images and rows == columns else {}
+        if model in (None, spec.name) or (is_own(model) and spec.source is not None):
+            found |= {"model": spec.name, "binarize": spec.binarize}
+            found |= {name: value for name, value in spec.options.items() if name in CHOICES}
         return {name: value for name, value in found.items() if name not in given and value != ""}
 
 
@@ -124,14 +132,14 @@ def read(file: str) -> Pretrained:
     kind, arrays, description = storage.load(path)
     if kind != CHECKPOINT:
         model = packed.load(path)
-        return Pretrained(str(file), PACKED, model.spec, model.info, model.arrays())
+        return Pretrained(str(file), PACKED, model.spec, model.spec.in_channels, model.info, model.arrays())
     try:
         spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
     prefix = "network."
     state = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-    return Pretrained(str(file), CHECKPOINT, spec, info, state)
+    return Pretrained(str(file), CHECKPOINT, spec, spec.in_channels, info, state)
 
 
 def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:

@@ -63,5 +63,5 @@ class Origin:
     def channels(self) -> int | None:
         """Of the images that a fine-tuned model takes; None when there is none."""
         if self.pretrained is not None:
-            return self.pretrained.spec.in_channels
+            return self.pretrained.channels
         return self.begun.spec.in_channels if self.begun is not None and self.begun.start is not None else None

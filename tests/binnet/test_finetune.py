@@ -15,6 +15,7 @@ from binnet.config import ConfigError, TrainConfig
 from binnet.finetune import Start
 from binnet.info import DataInfo
 from binnet.nn import BatchNorm
+from binnet.nn.options import CHOICES
 from binnet.storage import CHECKPOINT, PACKED, StorageError
 from binnet.train import TrainingInterruptedError, fit
 from binnet.unpacking import calibrate
@@ -177,10 +178,11 @@ def test_what_cannot_be_begun_with(run, tmp_path):
 
 def test_options_of_the_model(run):
     source = finetune.read(str(run / "best.h5"))
-    found = source.options((), own_images=True)
+    found = source.options({}, own_images=True)
     assert (found["model"], found["binarize"], found["image_size"], found["use_k"]) == ("lenet5", "xnor", 8, False)
-    assert "image_size" not in source.options((), own_images=False)
-    assert "use_k" not in source.options(("use_k",), own_images=True)
+    assert "image_size" not in source.options({}, own_images=False)
+    assert "use_k" not in source.options({"use_k": True}, own_images=True)
+    assert source.options({"model": "nin"}, own_images=True) == {"image_size": 8}
     config = TrainConfig.from_dict({"recipe": "lenet5-bwn", "lr": 0.5}, {"binarize": "bnn", "use_k": True, "lr": 1.0})
     assert (config.binarize, config.use_k, config.lr) == ("bwn", True, 0.5)  # the recipe comes after the model
 
@@ -188,9 +190,12 @@ def test_options_of_the_model(run):
 def test_a_network_of_ones_own_needs_its_file(run):
     source = finetune.read(str(run / "best.h5"))
     own = replace(source, spec=replace(source.spec, name="net.py:build", source="x = 1", binarize=""))
-    with pytest.raises(ConfigError, match=r"a network of one's own: name the Python .* --model net.py:build"):
-        own.options((), own_images=True)
-    assert "binarize" not in own.options(("model",), own_images=True)
+    for each in (own, replace(source, spec=None)):
+        with pytest.raises(ConfigError, match=r"is not of a network that comes with binnet: name .* --model FILE"):
+            each.options({}, own_images=True)
+    assert set(own.options({"model": "a/net.py:build"}, own_images=True)) == {"image_size", *CHOICES}
+    assert own.options({"model": "lenet5"}, own_images=True) == {"image_size": 8}
+    assert replace(source, spec=None).options({"model": "lenet5"}, own_images=True) == {}
 
 
 def test_options_that_need_a_model_to_begin_with():
