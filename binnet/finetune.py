@@ -68,9 +68,9 @@ class Pretrained:
             When only a file can build the network, and no ``model`` is given: code in a model file is never run.
         """
         spec, model = self.spec, given.get("model")
+        if spec is None and model is not None:
+            return {}
         if spec is None or (spec.source is not None and model is None):
-            if model is not None:
-                return {}
             raise ConfigError(
                 f"{self.file} is not of a network that comes with binnet: "
                 "name the Python file that builds it with --model FILE:FUNCTION"
