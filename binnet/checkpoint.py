@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from .config import TrainConfig
+from .finetune import Start
 from .health import Signs
 from .image_record import TRAINED_ON, ImageRecord
 from .info import DataInfo
 from .modelfile import CHECKPOINT, StorageError, container
-from .models import Network
+from .models import ModelSpec
+from .nn import Module
 from .ops import NotFiniteError
 from .optim import Optimizer
 
@@ -61,19 +63,24 @@ class Progress:
 
 @dataclass
 class State:
-    """All that training changes.
+    """All that training changes, and what its network was built from.
 
     Attributes
     ----------
     network, optimizer, progress
     signs
         Of the binary weights at the end of the epoch before: see :func:`binnet.health.signs`.
+    spec : ModelSpec
+    start : Start or None
+        What a fine-tuned network began with.
     """
 
-    network: Network
+    network: Module
     optimizer: Optimizer
     progress: Progress
     signs: Signs
+    spec: ModelSpec
+    start: Start | None = None
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
@@ -92,10 +99,37 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is no longer finite")
     arrays |= (images.arrays() if images else {}) | ({TRAINED_ON: info.trained_on} if info.trained_on.size else {})
-    network = state.network
-    description: dict[str, Any] = {"model": network.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
+    description: dict[str, Any] = {"model": state.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
+    description["start"] = None if state.start is None else state.start.to_dict()
     container.save(path, CHECKPOINT, arrays, description)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a training was begun with, from its checkpoint.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    spec : ModelSpec
+    start : Start or None
+    """
+
+    config: TrainConfig
+    spec: ModelSpec
+    start: Start | None
+
+
+def read(path: Path) -> Begun:
+    """What the training in a checkpoint was begun with; StorageError when it cannot be read."""
+    _, _, description = container.load(path, CHECKPOINT)
+    config = _config(path, description)
+    try:
+        start = description["start"]
+        return Begun(config, ModelSpec.from_dict(description["model"]), start and Start.from_dict(start))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} does not say what its training began with: {error}") from error
 
 
 def read_config(path: Path) -> TrainConfig:

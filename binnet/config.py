@@ -14,6 +14,7 @@ from binnet_datasets.splits import LAYOUTS
 
 from . import budget, models, recipes
 from .nn.options import CHOICES
+from .own_network import is_own
 from .schedules import SCHEDULES, check_milestones
 
 OPTIMIZERS = ("adam", "sgd")
@@ -50,7 +51,7 @@ class TrainConfig:
 
     recipe: str | None = _option(
         None,
-        "preset under the other options: a network, a hyphen and a mode, such as alexnet-xnor; or imagenet-64",
+        "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; imagenet-64; or finetune",
         recipes.names(),
         metavar="NAME",
     )
@@ -77,8 +78,24 @@ class TrainConfig:
     )
     max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
     model: str | None = _option(
-        None, "network; lenet5 unless the recipe says otherwise, quick for colour images of your own", models.names()
+        None,
+        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick for colour images of "
+        "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
+        "function is called with those of num_classes, in_channels, image_size, binarize, seed and the options of "
+        "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
+        metavar="NAME|FILE:FUNCTION",
     )
+    init: str | None = _option(
+        None,
+        "fine-tune: begin with all arrays that fit by name and shape, from a checkpoint, packed model or run folder, "
+        "or a model that comes with binnet by its name; network, mode and image size are its own unless given, and "
+        "images are normalised as its own were",
+        metavar="FILE",
+    )
+    freeze_until: str | None = _option(
+        None, "with init: layers up to this one, and it, do not learn and stay in evaluation mode", metavar="LAYER"
+    )
+    body_lr: float = _option(1.0, "with init: learning rate of what was taken from it, times that of the rest", least=0)
     binarize: str = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
     epochs: int = _option(50, "passes over the training images", least=1)
     time_budget: str | None = _option(
@@ -141,6 +158,12 @@ class TrainConfig:
         for name in ("momentum", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise ConfigError(f"{_flag(name)} must be below 1, got {getattr(self, name)}")
+        if self.model is not None and self.model not in models.names() and not is_own(self.model):
+            known = ", ".join(models.names())
+            raise ConfigError(
+                f"unknown --model {self.model!r}; there are: {known}; "
+                "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
+            )
         if self.decay_until > 1:
             raise ConfigError(f"--decay-until must be at most 1, got {self.decay_until:g}")
         if self.warmup_epochs > self.epochs and self.time_budget is None:
@@ -154,6 +177,9 @@ class TrainConfig:
         for name in ("mixup", "class_weights", "label_smoothing"):
             if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
                 raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")
+        if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
+            name = "body_lr" if self.freeze_until is None else "freeze_until"
+            raise ConfigError(f"{_flag(name)} needs --init: without a model to begin from there is nothing to spare")
         for name in _OF_PHOTOS:
             if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
                 raise ConfigError(f"{_flag(name)} is about images of your own: name them with --data, and no --dataset")
@@ -165,12 +191,18 @@ class TrainConfig:
             name = "time-budget" if "duration" in str(error) else "milestones"
             raise ConfigError(f"--{name}: {error}") from error
 
-    def build_options(self) -> binnet_datasets.BuildOptions | None:
-        """How a store of ``data`` is built; None when no option says anything about it."""
-        if (self.val, self.classes, self.layout) == (None, None, None):
+    def build_options(self, channels: int | None = None) -> binnet_datasets.BuildOptions | None:
+        """How a store of ``data`` is built; None when no option says anything about it.
+
+        With ``channels`` its images have as many, unless it is a store already.
+        """
+        own_images = self.data is not None and self.dataset is None
+        if channels not in (1, 3) or not own_images or binnet_datasets.is_store(str(self.data)):
+            channels = 3
+        if (self.val, self.classes, self.layout, channels) == (None, None, None, 3):
             return None
         val = () if self.val is None else (self.val,)
-        return binnet_datasets.BuildOptions(classes=self.classes, val=val, layout=self.layout)
+        return binnet_datasets.BuildOptions(None, channels, self.classes, val=val, layout=self.layout)
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""
@@ -192,13 +224,16 @@ class TrainConfig:
         return {name: value for name, value in own.items() if value != default[name]}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """From options by name, the others as the recipe has them, or at their defaults; ConfigError for bad ones."""
+    def from_dict(cls, values: Mapping[str, Any], under: Mapping[str, Any] | None = None) -> TrainConfig:
+        """From options by name, the others as the recipe has them, then as in ``under``, then at their defaults.
+
+        ConfigError for bad ones.
+        """
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-        return cls(**{**_recipe(values), **values})
+        return cls(**{**(under or {}), **_recipe(values), **values})
 
     def to_toml(self) -> str:
         """As a config file."""

@@ -20,9 +20,10 @@ from .engine import PackedModel
 from .images import view_of
 from .info import DataInfo
 from .modelfile import CHECKPOINT, StorageError, container
-from .models import ModelSpec, Network
-from .nn import init
+from .models import ModelSpec, Network, check_images
+from .nn import Module, init
 from .ops import cross_entropy
+from .own_network import OwnNetwork, OwnNetworkError, rebuild
 from .packing import pack
 from .tensor import Tensor
 
@@ -43,7 +44,7 @@ class Model:
     logits : function of float32 (N, H, W, C) to float32 (N, num_classes)
     packed : PackedModel
         The model itself, or what it packs to.
-    network : Network or None
+    network : Module or None
         With the real weights, in evaluation mode; None for a packed model.
     """
 
@@ -51,7 +52,7 @@ class Model:
     info: DataInfo
     logits: Callable[[Float], Float]
     packed: PackedModel
-    network: Network | None = None
+    network: Module | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -69,16 +70,17 @@ class Model:
         return self.packed.num_classes
 
 
-def open_model(path: str | Path) -> Model:
+def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     """Open a checkpoint or a packed model, that of a run folder, or one that comes with binnet by its name.
 
-    StorageError, in one sentence, when that is not possible.
+    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.own_network.rebuild`. StorageError, or
+    OwnNetworkError, in one sentence, when that is not possible.
     """
     path = model_file(path)
     kind, arrays, description = container.load(path)
     if kind == CHECKPOINT:
-        network, info = restore(path, arrays, description)
-        return Model(kind, info, run(network), pack(network, info), network)
+        spec, network, info = restore(path, arrays, description, own)
+        return Model(kind, info, run(network), pack_network(network, spec, info), network)
     model = engine.from_parts(path, arrays, description)
     return Model(kind, model.info, model, model)
 
@@ -101,27 +103,41 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
     return path / name
 
 
-def restore(path: str | Path, arrays: dict[str, Any], description: dict[str, Any]) -> tuple[Network, DataInfo]:
-    """The network in a checkpoint, in evaluation mode, and what it knows about its data."""
+def pack_network(network: Module, spec: ModelSpec, info: DataInfo) -> PackedModel:
+    """Pack what a training built, whether by :mod:`binnet.models` or by a file of one's own."""
+    model = pack(network, info, input_shape=(*spec.image_size, spec.in_channels))
+    return PackedModel(model.graph, model.info, built=spec.provenance())
+
+
+def restore(
+    path: str | Path, arrays: dict[str, Any], description: dict[str, Any], own: OwnNetwork | str | None = None
+) -> tuple[ModelSpec, Module, DataInfo]:
+    """The network in a checkpoint, in evaluation mode, with its description and what it knows about its data."""
     try:
         spec = ModelSpec.from_dict(description["model"])
         info = DataInfo.from_dict(description["data"], arrays.get("trained_on"))
         info.check(spec.in_channels, spec.num_classes)
         prefix = "network."
         state = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
-        with init.outline(limit=sum(array.size for array in state.values())):
-            spec.build()  # before memory is taken for it
-        network = spec.build()
+        if spec.source is None:
+            with init.outline(limit=sum(array.size for array in state.values())):
+                spec.build()  # before memory is taken for it
+        network = rebuild(path, spec, own)
         network.load_state_dict(state)
+    except OwnNetworkError:
+        raise
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
-    return network.eval(), info
+    if isinstance(network, Network):
+        spec = network.spec  # with all options, also later ones
+    return spec, network.eval(), info
 
 
-def run(network: Network) -> Callable[[Float], Float]:
+def run(network: Module) -> Callable[[Float], Float]:
     """A network as a function of arrays, in whatever mode it is in, without a graph."""
 
     def logits(x: Float) -> Float:
+        check_images(x)
         with no_grad():
             return network(Tensor(x)).numpy()
 

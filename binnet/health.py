@@ -12,7 +12,7 @@ import numpy.typing as npt
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
-from .models import Network
+from .nn import Module
 from .nn.binary import BinaryLayer
 from .tensor import Tensor
 
@@ -79,18 +79,18 @@ class Inputs:
         return None if self._plus is None else float(self._plus.sum() / (self.n * len(self._plus)))
 
 
-def binary_layers(network: Network) -> dict[str, BinaryLayer]:
+def binary_layers(network: Module) -> dict[str, BinaryLayer]:
     """The binary layers of a network by path, in its order."""
     return {path: layer for path, layer in network.named_modules() if isinstance(layer, BinaryLayer)}
 
 
-def signs(network: Network) -> Signs:
+def signs(network: Module) -> Signs:
     """The signs that every binary layer computes with, packed: a bit for each weight."""
     return {path: bk.pack_signs(layer.binary_weight()[0].reshape(-1)) for path, layer in binary_layers(network).items()}
 
 
 @contextmanager
-def watch(network: Network, images: int) -> Iterator[dict[str, Inputs]]:
+def watch(network: Module, images: int) -> Iterator[dict[str, Inputs]]:
     """Count the inputs of the binary layers while the network runs over ``images`` images in this block.
 
     Of each batch every ``images / 256``-th image is looked at, so this costs little beside the run itself.
@@ -116,7 +116,7 @@ def _counting(forward: Callable[[Tensor], Tensor], inputs: Inputs, every: int) -
     return counting
 
 
-def measure(network: Network, seen: Mapping[str, Inputs], before: Signs) -> tuple[Health, dict[str, Health]]:
+def measure(network: Module, seen: Mapping[str, Inputs], before: Signs) -> tuple[Health, dict[str, Health]]:
     """The health of all binary layers together, and of each.
 
     Parameters

@@ -16,7 +16,7 @@ import numpy as np
 from binnet_datasets import DataError, Dataset
 from binnet_kernels.checks import Float
 
-from . import budget, checkpoint, health
+from . import budget, checkpoint, finetune, health
 from .build import balanced, build_info, build_loader, build_network, build_optimizer
 from .checkpoint import Progress, State
 from .config import TrainConfig
@@ -24,13 +24,16 @@ from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
 from .image_record import ImageRecord
+from .modelfile import PACKED
 from .nn import LayerError
 from .ops import NotFiniteError
+from .origin import Origin
 from .profiler import Profile
 from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
 from .signals import Stop, stop_signal
 from .step import Ints, Mix, training_step
+from .unpacking import calibrate
 
 _HIGH = 10  # times the loss at the beginning: higher than that is no training
 _DOUBT = 10  # batches in a row with so high a loss, from which on no checkpoint is written
@@ -75,6 +78,8 @@ class Training:
         With a model.
     dataset, folder, console
         What to train on, where to write, whom to tell.
+    origin
+        What it begins with.
 
     Raises
     ------
@@ -82,22 +87,36 @@ class Training:
         When options do not fit the images, or there are none to validate on.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, folder: RunFolder, console: Console) -> None:
-        self.config, self.dataset, self.folder, self.console = config, dataset, folder, console
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, folder: RunFolder, console: Console, origin: Origin
+    ) -> None:
+        self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
-        network = build_network(config, dataset)
+        spec, network = build_network(config, dataset, origin.own)
         self.images = ImageRecord.of(dataset)
-        self.info = build_info(config, dataset, network.spec.image_size, self.images.train)
-        self.loader = build_loader(config, dataset, network.spec.image_size)
+        start = None if origin.begun is None else origin.begun.start
+        if origin.pretrained is not None:
+            start = finetune.begin(network, origin.pretrained, dataset)
+        self.frozen = [] if config.freeze_until is None else finetune.freeze(network, config.freeze_until)
+        self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
+        self.loader = build_loader(config, dataset, spec.image_size, start)
+        if origin.pretrained is not None and start is not None and start.kind == PACKED:
+            calibrate(network, start.taken, self.loader)
         self.steps_per_epoch = len(self.loader)
-        progress = Progress(config.epochs * self.steps_per_epoch)
-        self.state = State(network, build_optimizer(config, network), progress, health.signs(network))
+        progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)
+        self.state = State(network, optimizer, progress, health.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
         self.profile: Profile | None = None
         self._saved = self._since = time.perf_counter()
         self._step_seconds = self._save_seconds = 0.0  # as measured, the former smoothed over epochs
+
+    def to_training(self) -> None:
+        """Switch the network to training, but for frozen layers."""
+        self.state.network.train()
+        for module in self.frozen:
+            module.training = False
 
     def say(self, text: str) -> None:
         """One line for the person and for ``log.txt``."""
@@ -129,7 +148,7 @@ class Training:
     def _epoch(self, stop: Stop, advance: Advance) -> None:
         p, n, start = self.state.progress, self.steps_per_epoch, time.perf_counter()
         steps, lr, first, before = min(n, p.total_steps - p.epoch * n), 0.0, p.batch, p.seen
-        self.state.network.train()
+        self.to_training()
         with closing(self.loader.epoch(p.epoch, skip=p.batch)) as batches:
             for images, labels in itertools.islice(batches, steps - p.batch):
                 lr = self._step(images, labels)
@@ -176,8 +195,8 @@ class Training:
         """TrainingError with the place in the training when a layer refuses numbers that are not finite."""
         try:
             yield
-        except LayerError as error:
-            if not isinstance(error.__cause__, NotFiniteError):
+        except (LayerError, NotFiniteError) as error:
+            if not isinstance(error, NotFiniteError) and not isinstance(error.__cause__, NotFiniteError):
                 raise
             p = self.state.progress
             raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
@@ -203,7 +222,7 @@ class Training:
             )
         start = time.perf_counter()
         with self._finite(lr), health.watch(network.eval(), len(self.dataset.test)) as seen:
-            scores = evaluate(run(network), self.dataset.test, self.info, image_size=network.spec.image_size)
+            scores = evaluate(run(network), self.dataset.test, self.info, image_size=self.state.spec.image_size)
         together, layers = health.measure(network, seen, self.state.signs)
         self.state.signs = health.signs(network)
         better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)

@@ -60,7 +60,7 @@ def fit_budget(training: Training, spent: float) -> None:
 def _step_seconds(training: Training, limit: float) -> float:
     """Mean time of a step, loading included, after two that compile what is to be compiled."""
     s = training.state
-    s.network.train()
+    training.to_training()
     with closing(_endless(training.loader)) as batches:
         for number, (images, labels) in enumerate(batches, start=-1):
             training_step(s.network, s.optimizer, images, labels, training.config, 0.0)
@@ -82,7 +82,7 @@ def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
 def _validation_seconds(training: Training) -> float:
     """Time of a validation, from one batch."""
     split, info = training.dataset.test, training.info
-    size, (mean, std) = training.state.network.spec.image_size, info.normalisation()
+    size, (mean, std) = training.state.spec.image_size, info.normalisation()
     loader = Loader(split, _BATCH, mean=mean, std=std, image_size=size, workers=0)
     with closing(loader.epoch()) as batches:
         images, _ = next(batches)

@@ -82,6 +82,16 @@ _LENET5: Values = {
 # Not from the paper: folders of 64-pixel images, such as Tiny-ImageNet, in minutes on two cores.
 _IMAGENET_64: Values = {"epochs": 15, "batch_size": 64, "lr": 0.001, "crop_pad": 8, "flip": True}
 
+# Not from the paper: --init with some dozen photographs of each class.
+_FINETUNE: Values = {
+    "epochs": 30,
+    "batch_size": 32,
+    "lr": 0.001,
+    "warmup_epochs": 1.0,
+    "crop_pad": 8,
+    "flip": True,
+}
+
 _NETWORKS: dict[str, Values] = {
     "alexnet": _ALEXNET,
     "resnet18": _RESNET18,
@@ -94,12 +104,13 @@ _NETWORKS: dict[str, Values] = {
 _LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, but for binary inputs
 
 
-OF_PHOTOS = ("imagenet-64",)  # the recipes that name no data set and would fit none that comes with binnet
+_ANY_NETWORK = {"imagenet-64": _IMAGENET_64, "finetune": _FINETUNE}  # recipes that leave network and mode open
+OF_PHOTOS = tuple(_ANY_NETWORK)  # they name no data set and would fit none that comes with binnet
 
 
 def names() -> tuple[str, ...]:
-    """The names of all recipes: ``<network>-<mode>``, and ``imagenet-64``, which leaves network and mode open."""
-    return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), "imagenet-64")
+    """The names of all recipes: ``<network>-<mode>``, and those that leave network and mode open."""
+    return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), *_ANY_NETWORK)
 
 
 def values(name: str, given: Mapping[str, Any]) -> Values:
@@ -120,8 +131,8 @@ def values(name: str, given: Mapping[str, Any]) -> Values:
     """
     if name not in names():
         raise ValueError(f"unknown --recipe {name!r}; there are: {', '.join(names())}")
-    if name == "imagenet-64":
-        return dict(_IMAGENET_64)
+    if name in _ANY_NETWORK:
+        return dict(_ANY_NETWORK[name])
     network, mode = name.rsplit("-", 1)
     found = {"model": network, "binarize": mode, **_NETWORKS[network]}
     if network in _LARGE and mode in _SGD_MODES:

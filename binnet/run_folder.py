@@ -14,8 +14,10 @@ from .config import TrainConfig
 from .health import Health
 from .locking import lock
 from .modelfile import StorageError, replacing
+from .own_network import OwnNetwork
 
 Row = dict[str, str]
+LAST = "last.h5"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.last, self.best, self.packed = path / "last.h5", path / "best.h5", path / "packed.h5"
+        self.last, self.best, self.packed = path / LAST, path / "best.h5", path / "packed.h5"
         self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
         self._config, self._log = path / "config.toml", path / "log.txt"
         self._metrics = _Table(path / "metrics.csv", METRICS)
@@ -87,8 +89,8 @@ class RunFolder:
                 ) from None
             yield self
 
-    def start(self, config: TrainConfig, again: bool = False) -> None:
-        """Begin: the configuration, and empty tables.
+    def start(self, config: TrainConfig, again: bool = False, own: OwnNetwork | None = None) -> None:
+        """Begin: the configuration, empty tables, and a copy of the file of a network of one's own.
 
         StorageError when a training has begun here already, but for one ``again`` that wrote no checkpoint.
         """
@@ -99,6 +101,8 @@ class RunFolder:
         _write(self._config, config.to_toml())
         for table in (self._metrics, self._health):
             table.keep([])
+        if own is not None:
+            _write(self.path / own.path.name, own.text)
 
     def log(self, text: str) -> None:
         """Add a line with the time to ``log.txt``."""

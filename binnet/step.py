@@ -12,7 +12,8 @@ from binnet_kernels.checks import Float
 
 from . import ops
 from .config import TrainConfig
-from .models import Network
+from .models import check_images
+from .nn import Module
 from .optim import Optimizer, clip_gradients
 from .profiler import phase
 from .tensor import Tensor
@@ -48,7 +49,7 @@ class Mix:
 
 
 def training_step(
-    network: Network,
+    network: Module,
     optimizer: Optimizer,
     images: Float,
     labels: Ints,
@@ -76,7 +77,13 @@ def training_step(
         Mean over the batch.
     correct : int
         Images whose most probable class was right; of mixed ones, that of the larger part.
+
+    Raises
+    ------
+    binnet.ops.NotFiniteError
+        When the images are not finite.
     """
+    check_images(images)  # a network of one's own need not
     optimizer.zero_grad()
     images = images if mix is None else mix.images(images)
     others = None if mix is None else labels[mix.partner]

@@ -11,15 +11,17 @@ import binnet_datasets
 
 from . import checkpoint, loading, tensorboard
 from .build import few_images
+from .checkpoint import Begun
 from .config import ConfigError, TrainConfig
 from .console import Console
 from .curves import Curves
 from .engine.summary import summarise
 from .evaluate import evaluate, open_model
 from .loop import Training, TrainingError, TrainingInterruptedError
+from .origin import Origin
 from .pace import fit_budget
 from .profiler import Profile
-from .run_folder import RunFolder
+from .run_folder import LAST, RunFolder
 from .tensorboard import Board
 
 
@@ -68,8 +70,8 @@ def fit(
     config
         What to do. With ``resume`` it must be the configuration of the run in ``out``.
     out
-        The run folder: ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``, and
-        ``curves.png`` where matplotlib is installed.
+        The run folder: ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``,
+        ``curves.png`` where matplotlib is installed, and a copy of the file of a network of one's own.
     resume
         Go on from ``last.h5``; the weights end up the same bits as if training had never stopped. With another number
         of epochs the schedule is that of a training of the new length, from the epochs that are done on.
@@ -88,6 +90,8 @@ def fit(
         When the loss diverges or is no longer finite, or the packed model does not predict as the unpacked one.
     TrainingInterruptedError
         After Ctrl-C or SIGTERM, when the state is saved.
+    OwnNetworkError
+        When the file of a network of one's own cannot be run, does not build a network, or has changed on resume.
     ConfigError
         When ``tensorboard`` is asked for and not installed, or ``epochs`` are fewer than are done.
     DataError, StorageError
@@ -96,24 +100,25 @@ def fit(
     """
     if config.tensorboard:
         tensorboard.check()
+    origin = Origin.of(config, Path(out) / LAST, resume)
+    begun = origin.begun
     console = console or Console(quiet=True)
-    how = {"options": config.build_options(), "max_corrupt": config.max_corrupt}
+    how = {"options": config.build_options(origin.channels), "max_corrupt": config.max_corrupt}
     dataset = loading.load(config.dataset, config.data, console, **how)
     start = time.perf_counter()  # the time budget is for training, not for fetching data
     config = config.resolved(dataset.channels, dataset.image_size)
     if compiled_code_is_missing():
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out)).held() as folder:
-        training = Training(config, dataset, folder, console)
+        training = Training(config, dataset, folder, console, origin)
         training.profile = profile
-        begun = folder.last.exists()  # not when it was stopped before its first checkpoint
-        if resume and begun:
-            _resume(training)
+        if begun is not None:
+            _resume(training, begun)
         else:
-            folder.start(config, again=resume)
-        _introduce(training, resume and begun)
+            folder.start(config, again=resume, own=origin.own)
+        _introduce(training, begun is not None)
         progress = training.state.progress
-        if not (resume and begun):
+        if begun is None:
             progress.total_steps = 0 if config.time_budget else progress.total_steps
             training.save(folder.last)  # a training that is stopped in its first epoch can go on as well
         if config.time_budget and not progress.total_steps:
@@ -124,13 +129,12 @@ def fit(
         return _pack_best(training)
 
 
-def _resume(training: Training) -> None:
+def _resume(training: Training, begun: Begun) -> None:
     """Go on where the checkpoint ends; with another number of epochs, to the end of a training of that length."""
     folder, config, whole = training.folder, training.config, training.state.progress.total_steps
-    before = checkpoint.read_config(folder.last)
     checkpoint.restore(folder.last, training.state, training.images)
     progress = training.state.progress
-    if config.epochs != before.epochs:
+    if config.epochs != begun.config.epochs:
         if config.epochs < progress.epoch + (progress.batch > 0):
             raise ConfigError(f"--epochs must be at least the {progress.epoch} that are done, got {config.epochs}")
         progress.total_steps, progress.best_epoch = whole, progress.epoch  # patience counts from here on
@@ -148,9 +152,11 @@ def _introduce(training: Training, resume: bool) -> None:
     """Say what is trained on what, with which options."""
     c, d, p = training.config, training.dataset, training.state.progress
     params = sum(p.data.size for p in training.state.network.parameters())
-    rows, columns = training.state.network.spec.image_size
+    spec = training.state.spec
+    rows, columns = spec.image_size
+    kind = ", ".join(word for word in (spec.binarize, f"{params:,} parameters") if word)
     training.say(
-        f"{c.model} ({c.binarize}, {params:,} parameters) on {d.name}, {rows}x{columns} pixels: "
+        f"{c.model} ({kind}) on {d.name}, {rows}x{columns} pixels: "
         f"{len(d.train):,} training images, {len(d.test):,} for validation; run folder {training.folder.path}"
     )
     said = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
@@ -159,6 +165,11 @@ def _introduce(training: Training, resume: bool) -> None:
     if c.data is None or binnet_datasets.is_store(c.data):  # a folder of images has been described when it was read
         for note in few_images(d):
             training.say(note)
+    if training.state.start is not None:
+        training.say(training.state.start.sentence())
+    if training.frozen:
+        learning = sum(p.data.size for p in training.state.optimizer.params)
+        training.say(f"frozen up to {c.freeze_until}: {learning:,} of {params:,} parameters learn")
     if not c.lr:
         training.say("warning: with a learning rate of 0 no weight will change")
     if resume:
@@ -179,7 +190,7 @@ def _add_reports(training: Training) -> None:
 def _pack_best(training: Training) -> Result:
     """Pack the best network, and refuse to when that changes a prediction."""
     folder, test = training.folder, training.dataset.test
-    best = open_model(folder.best)
+    best = open_model(folder.best, training.origin.own)
     expected = evaluate(best.logits, test, best.info, image_size=best.image_size)
     scores = evaluate(best.packed, test, best.info, image_size=best.image_size)
     differing = int((scores.predictions != expected.predictions).sum())

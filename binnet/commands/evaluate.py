@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include-trained", action="store_true", help=text)
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 256 small ones)")
     options.add_threads(parser)
+    options.add_own(parser)
     options.add_json(parser)
 
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..evaluate import evaluate, open_model
 
     options.set_threads(arguments)
-    model = open_model(arguments.file)
+    model = open_model(arguments.file, arguments.model)
     model.info.normalisation(arguments.file)
     console = Console(to_stderr=arguments.json)
     dataset = load_for(model, arguments.file, options.source_of(arguments), console)

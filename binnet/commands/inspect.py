@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument("file", metavar="FILE", help="checkpoint or packed model, or a run folder")
     parser.add_argument("--layer", metavar="NAME", help="draw the signs of this layer's first filters, and its scales")
+    options.add_own(parser)
     options.add_json(parser)
 
 
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(to_stderr=arguments.json)
     arguments.file = str(model_file(arguments.file))
     if arguments.layer is not None:
-        layer = _layer(arguments.file, arguments.layer)
+        layer = _layer(arguments.file, arguments.layer, arguments.model)
         if arguments.json:
             print(json.dumps(layer))
         else:
@@ -126,11 +127,11 @@ def _say_arrays(arrays: dict[str, container.Array], console: Console) -> None:
 # ---------------------------------------------------------------------------------------------- a layer
 
 
-def _layer(path: str, name: str) -> dict[str, Any]:
+def _layer(path: str, name: str, own: str | None) -> dict[str, Any]:
     """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
     from ..evaluate import open_model
 
-    nodes = {node.name: node for node in open_model(path).packed.graph if node.arrays()}
+    nodes = {node.name: node for node in open_model(path, own).packed.graph if node.arrays()}
     if name not in nodes:
         raise ValueError(f"there is no layer {name!r} with weights in {path}; there are: {', '.join(nodes)}")
     node = nodes[name]

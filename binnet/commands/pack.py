@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "how to store the weights of real layers; float16 is smaller, and may change a prediction (default: float32)"
     parser.add_argument("--real", choices=REAL, default="float32", help=text)
     options.add_threads(parser)
+    options.add_own(parser)
     options.add_json(parser)
 
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     options.set_threads(arguments)
     console = Console(to_stderr=arguments.json)
     arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
-    model = open_model(arguments.checkpoint)
+    model = open_model(arguments.checkpoint, arguments.model)
     if model.kind != CHECKPOINT:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
     if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):

@@ -10,11 +10,12 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import checkpoint
 from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
+from ..own_network import is_own
 from ..profiler import Profile
 from ..run_folder import new_folder
 from ..signals import TerminatedError
@@ -39,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help="go on with this run folder, bit for bit; more --epochs make it longer",
+        help="go on with this run folder, bit for bit; more --epochs make it longer. The file of a network of your own "
+        "is run again, and must have the text that it began with; --model says where it is now",
     )
     options.add_threads(parser)
     parser.add_argument(
@@ -62,7 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
     profile = Profile(done=lambda seen: _report(seen, folder, console)) if arguments.profile else None
     try:
-        result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
+        with (
+            contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
+        ):  # own code may print
+            result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
     except TrainingInterruptedError as interrupted:
         _say_stopped(folder, ", everything is saved")
         return 128 + interrupted.signal
@@ -85,6 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _standard_output_kept(keep: bool) -> contextlib.AbstractContextManager[object]:
+    """Send what anything prints in this block, such as a network of one's own, to standard error; if ``keep``."""
+    return contextlib.redirect_stdout(sys.stderr) if keep else contextlib.nullcontext()
+
+
 def _say_stopped(folder: Path, saved: str) -> None:
     command = f"binnet train --resume {shlex.quote(str(folder))}"
     print(f"binnet: stopped{saved}; go on with: {command}", file=sys.stderr)
@@ -93,11 +103,13 @@ def _say_stopped(folder: Path, saved: str) -> None:
 def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder holds one already."""
     values = {} if arguments.config is None else read_toml(arguments.config)
-    config = TrainConfig.from_dict({**values, **options.given_config(arguments)})
+    values |= options.given_config(arguments)
+    config = TrainConfig.from_dict(values, _of_init(values))
     if arguments.out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = config.dataset or Path(config.data or "").resolve().stem
-        name = "-".join(part for part in (data, config.model, config.binarize, stamp) if part)
+        model = Path(str(config.model).rpartition(":")[0]).stem if is_own(config.model) else config.model
+        name = "-".join(part for part in (data, model, config.binarize, stamp) if part)
         return config, new_folder(Path("runs") / name)
     folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
@@ -107,10 +119,20 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     return config, folder
 
 
+def _of_init(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that a model to begin from sets where no other word is given."""
+    from ..finetune import read
+
+    file = values.get("init")
+    own_images = values.get("data") is not None and values.get("dataset") is None
+    return read(file).options(values, own_images) if isinstance(file, str) else {}
+
+
 def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of the run to go on with; what does not change its steps may be told anew."""
     folder, given = Path(arguments.resume), options.given_config(arguments)
     free = {name: given.pop(name) for name in _FREE if name in given}
+    model = given.pop("model", None)
     fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name) is not None]
     if fixed:
         flag = "--" + fixed[0].replace("_", "-")
@@ -119,6 +141,12 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     if not last.is_file() and not written.is_file():
         raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
     values = checkpoint.read_config(last).to_dict() if last.is_file() else read_toml(written)
+    if model is not None:
+        if not is_own(model) or not is_own(values.get("model")):
+            raise ConfigError(
+                f"--model cannot be given with --resume: this training has the model {values.get('model')}"
+            )
+        free["model"] = model
     if "epochs" in free and values.get("time_budget") is not None:
         raise ConfigError("--epochs cannot be given with --resume: this training has a time budget instead")
     return TrainConfig.from_dict({**values, **free}), folder

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("packed", metavar="PACKED", nargs="?", help=text)
     options.add_data(parser)
     options.add_threads(parser)
+    options.add_own(parser)
     options.add_json(parser)
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.packed = str(model_file(folder))
     arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
     options.set_threads(arguments)
-    checkpoint, packed = open_model(arguments.checkpoint), open_model(arguments.packed)
+    checkpoint, packed = open_model(arguments.checkpoint, arguments.model), open_model(arguments.packed)
     for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
         if model.kind != kind:
             raise StorageError(f"{path} is a {model.kind}, expected a {kind}")

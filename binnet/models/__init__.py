@@ -18,7 +18,7 @@ from .lenet5 import lenet5
 from .nin import nin
 from .quick import quick
 from .resnet18 import resnet18
-from .spec import ModelSpec, Network
+from .spec import ModelSpec, Network, check_images
 
 
 @dataclass(frozen=True)
@@ -115,4 +115,4 @@ def _split(options: dict[str, Any], own_defaults: dict[str, Any]) -> tuple[dict[
     return own, BinaryOptions.of({name: value for name, value in options.items() if name not in own})
 
 
-__all__ = ["MODES", "REGISTRY", "Entry", "ModelSpec", "Network", "build", "names"]
+__all__ = ["MODES", "REGISTRY", "Entry", "ModelSpec", "Network", "build", "check_images", "names"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
+
+from binnet_kernels.checks import Float
 
 from ..nn import Named, Sequential
 from ..ops import NotFiniteError
@@ -18,15 +21,21 @@ LARGEST_SIDE = 4096  # of images that a file may ask for
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What :func:`binnet.models.build` was asked for, with all defaults filled in.
+    """What a network was built from: :func:`binnet.models.build`, or a function in a file of one's own.
 
     Attributes
     ----------
-    name, binarize, num_classes, in_channels
-        As given to ``build``.
+    name : str
+        As given to ``build``; ``FILE.py:FUNCTION`` for a network of one's own, without the folder.
+    binarize : str
+        As given to ``build``; empty when a function of one's own does not take it.
+    num_classes, in_channels : int
     image_size : (rows, columns)
     options
-        Every option of the binary layers and of the model, so that later defaults do not change saved networks.
+        Every option of the binary layers and of the model, so that later defaults do not change saved networks; of
+        one's own function, those that it takes.
+    source : str or None
+        The text of one's own file. It is kept to be compared, and is never run from here.
     """
 
     name: str
@@ -35,30 +44,53 @@ class ModelSpec:
     in_channels: int
     image_size: tuple[int, int]
     options: dict[str, Any] = field(default_factory=dict, hash=False)
+    source: str | None = None
 
     def build(self, seed: int = 0) -> Network:
-        """A new network of this description."""
+        """A new network of this description; ValueError for a network of one's own, whose code is not run from here."""
         from . import build
 
+        if self.source is not None:
+            raise ValueError(f"{self.name} is a network of one's own, which only its file can build")
         size = self.image_size
         return build(self.name, self.binarize, self.num_classes, self.in_channels, size, seed, **self.options)
 
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of ``source`` in hexadecimal digits; empty without a source."""
+        return "" if self.source is None else hashlib.sha256(self.source.encode()).hexdigest()
+
     def to_dict(self) -> dict[str, Any]:
-        """All fields by name, ready for JSON or TOML."""
-        return {**asdict(self), "image_size": list(self.image_size)}
+        """All fields by name, ready for JSON or TOML; ``source`` and its ``sha256`` only where there is one."""
+        found = {**asdict(self), "image_size": list(self.image_size)}
+        if self.source is None:
+            del found["source"]
+            return found
+        return {**found, "sha256": self.sha256}
+
+    def provenance(self) -> dict[str, Any]:
+        """What a packed model keeps: all but the source, of which the SHA-256 is enough."""
+        return {name: value for name, value in self.to_dict().items() if name != "source"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
         """The inverse of :meth:`to_dict`; ValueError naming the fields when they are not the right ones."""
-        names = {f.name for f in fields(cls)}
-        if set(values) != names:
+        own = {"source", "sha256"} & set(values)
+        names = {f.name for f in fields(cls)} - {"source"} | own
+        if set(values) != names or len(own) == 1:
             raise ValueError(f"a model spec has the fields {', '.join(sorted(names))}, got {', '.join(sorted(values))}")
         size = values["image_size"]
         if not isinstance(size, list | tuple) or len(size) != 2 or not all(_is_side(side) for side in size):
             raise ValueError(f"image_size must be two whole numbers from 1 to {LARGEST_SIDE}, got {size!r}")
         if not isinstance(values["options"], dict):
             raise ValueError(f"options must be an object, got {values['options']!r}")
-        return cls(**{**values, "image_size": tuple(size), "options": dict(values["options"])})
+        if own and not isinstance(values["source"], str):
+            raise ValueError(f"source must be text, got {type(values['source']).__name__}")
+        kept = {name: value for name, value in values.items() if name != "sha256"}
+        spec = cls(**{**kept, "image_size": tuple(size), "options": dict(values["options"])})
+        if own and values["sha256"] != spec.sha256:
+            raise ValueError(f"the source of {spec.name} does not have the SHA-256 beside it")
+        return spec
 
     def to_json(self) -> str:
         """As one line of JSON."""
@@ -72,6 +104,12 @@ class ModelSpec:
 
 def _is_side(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_SIDE
+
+
+def check_images(images: Float) -> None:
+    """NotFiniteError unless all values are finite: the first sign would hide it. A thousandth of a training step."""
+    if not np.isfinite(images).all():
+        raise NotFiniteError("the images have values that are not finite")
 
 
 class Network(Sequential):
@@ -94,8 +132,7 @@ class Network(Sequential):
     def forward(self, x: Tensor) -> Tensor:
         axes: tuple[str | int, ...] = self.spec.image_size if self.fixed_size else ("H", "W")
         self.expect(x.shape, "N", *axes, self.spec.in_channels)
-        if not np.isfinite(x.array).all():  # the first sign would hide it; a thousandth of a training step
-            raise NotFiniteError("the images have values that are not finite")
+        check_images(x.array)
         return super().forward(x)
 
     @property

@@ -73,9 +73,12 @@ def _because(node: Node) -> str:
     return ", its weights are but not its input," if isinstance(node, BwnConv) else ""
 
 
-def open_source(file: str) -> Source:
-    """A checkpoint or packed model; StorageError, in one sentence, when that is not possible."""
-    model = open_model(file)
+def open_source(file: str, own: str | None = None) -> Source:
+    """A checkpoint or packed model; StorageError, in one sentence, when that is not possible.
+
+    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.own_network.rebuild`.
+    """
+    model = open_model(file, own)
     return Source(Path(file).name, model.packed, model.network)
 
 

@@ -13,7 +13,7 @@ def test_options_reach_network_and_optimizer():
     config = TrainConfig(
         optimizer="sgd", lr=0.5, momentum=0.25, nesterov=True, weight_decay=0.125, use_k=True, order="cbap", seed=9
     )
-    net = build.build_network(config, data)
+    net = build.build_network(config, data)[1]
     assert (net.spec.num_classes, net.spec.in_channels, net.spec.image_size) == (10, 1, (8, 8))
     assert net.spec.options["use_k"]
     assert net.spec.options["order"] == "cbap"
@@ -43,5 +43,5 @@ def test_options_reach_the_loader():
 
 @pytest.mark.parametrize(("image_size", "expected"), [(None, (8, 8)), (12, (12, 12))])
 def test_the_size_of_the_images(image_size, expected):
-    net = build.build_network(TrainConfig(image_size=image_size), binnet_datasets.load("digits"))
+    net = build.build_network(TrainConfig(image_size=image_size), binnet_datasets.load("digits"))[1]
     assert net.spec.image_size == expected

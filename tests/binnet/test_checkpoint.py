@@ -20,7 +20,7 @@ def network(seed=0, **options):
 
 
 def state(net, optimizer, progress=PROGRESS):
-    return State(net, optimizer, progress, health.signs(net))
+    return State(net, optimizer, progress, health.signs(net), net.spec)
 
 
 def step(net, optimizer):
@@ -81,7 +81,7 @@ def test_contents(path):
     kind, arrays, description = container.load(path)
     known = fresh()
     assert kind == CHECKPOINT
-    assert set(description) == {"model", "data", "config", "progress", "images"}
+    assert set(description) == {"model", "data", "config", "progress", "images", "start"}
     names = {f"network.{n}" for n in known.network.state_dict()}
     names |= {f"optimizer.{n}" for n in known.optimizer.state_dict()} | {"signs.conv2", "signs.dense3"}
     assert set(arrays) == names

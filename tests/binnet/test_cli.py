@@ -287,7 +287,7 @@ def test_resume_takes_data_that_has_moved(tmp_path, say, monkeypatch):
     folder, seen = tmp_path / "run", []
     net = models.build("lenet5", in_channels=1)
     config = TrainConfig(dataset="mnist", data="old/place")
-    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net))
+    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net), net.spec)
     checkpoint.save(folder / "last.h5", state, config, DataInfo())
 
     def fit(config, folder, resume, **_):
@@ -487,7 +487,17 @@ BAD = [
     ("train --batch-size 0", "--batch-size must be at least 1, got 0"),
     ("train --seed -1", "--seed must be at least 0, got -1"),
     ("train --momentum 1", "--momentum must be below 1, got 1.0"),
-    ("train --model vgg", "--model: invalid choice: 'vgg' .*'lenet5'"),
+    (
+        "train --model vgg",
+        "unknown --model 'vgg'; there are: lenet5, .*; or FILE.py:FUNCTION for a network of",
+    ),
+    ("train --model {}/none.py:build", "there is no file .*none.py"),
+    ("train --model {}/good.png", "unknown --model '.*good.png'; there are: lenet5"),
+    ("train --init {}/text.h5", r"text.h5 is not a model file \(not HDF5\)"),
+    ("train --init {}/cut-run/last.h5", "last.h5 is damaged: part of it cannot be read"),
+    ("train --init {}/folder", "is a folder, expected a model file"),
+    ("train --init {}/packed.h5 --freeze-until conv8", "unknown layer 'conv8' in --freeze-until; there are: conv1"),
+    ("train --body-lr 0.1", "--body-lr needs --init"),
     ("train --dataset letters", "--dataset: invalid choice: 'letters' .*'digits'"),
     ("train --pad-value 2", r"--pad-value: invalid choice: 2 \(choose from 0, 1, -1\)"),
     ("train --use-k yes", "expected a folder of images or an archive at yes, but there is nothing"),

@@ -28,7 +28,7 @@ def net():
 @pytest.fixture
 def files(net, tmp_path):
     """A checkpoint and a packed model of one network."""
-    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net))
+    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net), net.spec)
     checkpoint.save(tmp_path / "last.h5", state, TrainConfig(), INFO)
     binnet.pack(net, INFO).save(tmp_path / "packed.h5")
     return tmp_path / "last.h5", tmp_path / "packed.h5"

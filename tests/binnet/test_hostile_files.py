@@ -84,7 +84,7 @@ def sound(request, tmp_path_factory):
         binnet.pack(network(), info).save(path)
     else:
         net = network()
-        state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net))
+        state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)
         save_checkpoint(path, state, TrainConfig(), info)
     return path.read_bytes()
 

@@ -23,7 +23,7 @@ NO_WEIGHTS = "is damaged: it does not hold as many weights as the network has th
 @pytest.fixture
 def path(tmp_path):
     net = models.build("lenet5", num_classes=4, in_channels=1, image_size=8)
-    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net))
+    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)
     save_checkpoint(tmp_path / "m.h5", state, TrainConfig(), DataInfo())
     return tmp_path / "m.h5"
 

@@ -30,7 +30,7 @@ def folder(net, tmp_path_factory):
     """A packed model and the checkpoint it is from."""
     folder = tmp_path_factory.mktemp("files")
     binnet.pack(net, INFO).save(folder / "packed.h5")
-    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(epoch=3), signs(net))
+    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(epoch=3), signs(net), net.spec)
     save_checkpoint(folder / "best.h5", state, TrainConfig(seed=4), INFO)
     return folder
 

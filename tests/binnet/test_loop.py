@@ -10,6 +10,7 @@ from binnet import loop, train
 from binnet.config import TrainConfig
 from binnet.console import Console
 from binnet.modelfile import container
+from binnet.origin import Origin
 from binnet.run_folder import RunFolder
 from binnet.train import TrainingError, fit
 
@@ -120,4 +121,4 @@ def test_without_images_to_validate_on(tmp_path):
     nothing = binnet_datasets.Split(digits.test.images[:0], digits.test.labels[:0])
     dataset = binnet_datasets.Dataset("mine", digits.train, nothing, digits.class_names)
     with pytest.raises(binnet_datasets.DataError, match="expected images for validation in mine, but there are none"):
-        loop.Training(CONFIG, dataset, RunFolder(tmp_path / "run"), Console(quiet=True))
+        loop.Training(CONFIG, dataset, RunFolder(tmp_path / "run"), Console(quiet=True), Origin())

@@ -97,7 +97,9 @@ def checkpoint(tmp_path_factory):
     net.dense.weight.data[1] = net.dense.weight.data[0] * np.float32(1 + 2e-4)
     net.dense.bias.data[:2] = 5
     path = tmp_path_factory.mktemp("files") / "best.h5"
-    save_checkpoint(path, State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net)), TrainConfig(), info)
+    save_checkpoint(
+        path, State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec), TrainConfig(), info
+    )
     return path
 
 

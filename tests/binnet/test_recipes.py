@@ -14,8 +14,8 @@ IMAGES = {"data": "some/where"}
 
 def test_every_network_in_every_mode():
     expected = {f"{network}-{mode}" for network in models.names() for mode in models.MODES}
-    assert set(recipes.names()) == expected | {"imagenet-64"}
-    assert len(recipes.names()) == len(expected) + 1
+    assert set(recipes.names()) == expected | {"imagenet-64", "finetune"}
+    assert len(recipes.names()) == len(expected) + 2
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -26,7 +26,7 @@ def test_every_recipe_is_a_configuration(name):
     assert set(found) <= {f.name for f in fields(TrainConfig)}
     own = config.to_dict()
     assert {option: own[option] for option in found} == found
-    if name != "imagenet-64":
+    if name not in ("imagenet-64", "finetune"):
         assert f"{config.model}-{config.binarize}" == name
     again = TrainConfig.from_dict(config.to_dict())  # as from a checkpoint: nothing is applied twice
     assert again == config

@@ -347,7 +347,7 @@ def test_a_packed_model_that_predicts_otherwise_is_not_written(uninterrupted, tm
         def __call__(self, x):
             return -super().__call__(x)
 
-    def wrong(path):
+    def wrong(path, own):
         model = original(path)
         return replace(model, packed=Wrong(model.packed.graph, model.info))
 

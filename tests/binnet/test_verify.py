@@ -31,7 +31,7 @@ def files(info, tmp_path_factory):
     """A checkpoint, what it packs to, and other packed models."""
     folder = tmp_path_factory.mktemp("files")
     net = models.build("lenet5", num_classes=10, in_channels=1, image_size=8, seed=1)
-    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net))
+    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)
     save_checkpoint(folder / "best.h5", state, TrainConfig(), info)
     binnet.pack(net, info).save(folder / "packed.h5")
     other = models.build("lenet5", num_classes=10, in_channels=1, image_size=8, seed=2)

@@ -47,7 +47,7 @@ def folder(net, tmp_path_factory):
     """``best.h5`` and ``packed.h5``."""
     folder = tmp_path_factory.mktemp("models")
     binnet.pack(net, INFO).save(folder / "packed.h5")
-    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(epoch=3), signs(net))
+    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(epoch=3), signs(net), net.spec)
     save(folder / "best.h5", state, TrainConfig(seed=4), INFO)
     return folder
 
