@@ -1,11 +1,23 @@
-"""binnet: XNOR-Net (arXiv:1603.05279) from scratch. Train and run binary neural networks on a CPU."""
+"""binnet: XNOR-Net (arXiv:1603.05279) from scratch. Train and run binary neural networks on a CPU.
 
-from . import models, nn, ops, optim, schedules
-from .autograd import Function, gradcheck, is_grad_enabled, no_grad
-from .backend import kernels, use_backend
-from .ops import cross_entropy, squared_hinge
-from .packed import PackedModel, load, pack
-from .tensor import Tensor
+A packed model needs none of the training code, so names of that are looked up when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .engine import PackedModel, load
+
+if TYPE_CHECKING:
+    from . import graph, models, nn, ops, optim, schedules
+    from .autograd import Function, is_grad_enabled, no_grad
+    from .backend import kernels, use_backend
+    from .ops import cross_entropy, squared_hinge
+    from .packing import pack
+    from .tensor import Tensor
+    from .testing import gradcheck
 
 __version__ = "0.1.0"
 
@@ -15,6 +27,7 @@ __all__ = [
     "Tensor",
     "cross_entropy",
     "gradcheck",
+    "graph",
     "is_grad_enabled",
     "kernels",
     "load",
@@ -28,3 +41,32 @@ __all__ = [
     "squared_hinge",
     "use_backend",
 ]
+
+_MODULES = ("graph", "models", "nn", "ops", "optim", "schedules")
+_MODULE_OF = {
+    "Function": "autograd",
+    "gradcheck": "testing",
+    "is_grad_enabled": "autograd",
+    "no_grad": "autograd",
+    "kernels": "backend",
+    "use_backend": "backend",
+    "cross_entropy": "ops",
+    "squared_hinge": "ops",
+    "pack": "packing",
+    "Tensor": "tensor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name of the training code, on its first use."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,12 +1,12 @@
-"""Reverse-mode differentiation: recording, the backward sweep, and a check of gradients. It knows no operation."""
+"""Reverse-mode differentiation: recording, and the backward sweep. It knows no operation."""
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,58 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _state.enabled = before
+
+
+class Call(NamedTuple):
+    """One call of a :class:`Function` while :func:`recording`.
+
+    Attributes
+    ----------
+    function : Function class
+    inputs, options
+        As given to :meth:`Function.apply`.
+    result : Tensor
+    module : Module or None
+        The innermost module that was running.
+    """
+
+    function: type[Function]
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Tensor
+    module: Any
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.modules: list[Any] = []
+
+
+@contextmanager
+def recording() -> Iterator[list[Call]]:
+    """Within this block, and this thread, every call of a Function is added to the list that it gives."""
+    before, _state.recorder = getattr(_state, "recorder", None), _Recorder()
+    try:
+        yield _state.recorder.calls
+    finally:
+        _state.recorder = before
+
+
+def is_recording() -> bool:
+    """Whether calls of this thread are being listed, see :func:`recording`."""
+    return getattr(_state, "recorder", None) is not None
+
+
+@contextmanager
+def running(module: Any) -> Iterator[None]:
+    """Within this block, calls are listed as those of ``module``; only while :func:`recording`."""
+    modules = _state.recorder.modules
+    modules.append(module)
+    try:
+        yield
+    finally:
+        modules.pop()
 
 
 class Context:
@@ -160,6 +212,9 @@ class Function:
             if any(value is result for value in ctx.saved):
                 watches.append((f"the result of {name}", out.memory.watch(out.array)))
             out.node = Node(cls, ctx, tuple(wanted), out.shape, watches)
+        if is_recording():
+            modules = _state.recorder.modules
+            _state.recorder.calls.append(Call(cls, inputs, options, out, modules[-1] if modules else None))
         return out
 
 
@@ -250,65 +305,3 @@ def _sum(one: tuple[Float, bool], other: tuple[Float, bool]) -> Float:
     room = next((array for array, owned in (one, other) if owned), None)
     total: Float = np.add(one[0], other[0], out=room)
     return total
-
-
-def gradcheck(
-    function: Callable[..., Tensor],
-    *tensors: Tensor,
-    directions: int = 4,
-    eps: float = 1e-2,
-    tolerance: float = 1e-2,
-    seed: int = 0,
-) -> bool:
-    """Compare the gradients of ``function(*tensors)`` with central differences along random directions.
-
-    For random ``v`` and ``u``, ⟨v, Jᵀu⟩ from one backward pass is held against ⟨u, f(x + εv) − f(x − εv)⟩ / 2ε. The
-    defaults suit float32: ε balances rounding against curvature. Not for functions with a straight-through gradient,
-    and not at kinks.
-
-    Parameters
-    ----------
-    tensors
-        Those with ``requires_grad`` are moved; their ``grad`` is left as it was.
-    directions
-        How many pairs (v, u) are tried.
-    tolerance
-        Permitted difference, in units of ‖Jv‖ (the spread of ⟨u, Jv⟩ for a standard normal u).
-
-    Returns
-    -------
-    bool
-        True; there is no False.
-
-    Raises
-    ------
-    AssertionError
-        With both figures when they differ, or when no tensor requires a gradient.
-    """
-    moved = [t for t in tensors if t.requires_grad]
-    if not moved:
-        raise AssertionError("gradcheck needs at least one tensor with requires_grad=True")
-    rng = np.random.default_rng(seed)
-    for number in range(directions):
-        shift = {id(t): np.float32(eps) * rng.standard_normal(t.shape).astype(np.float32) for t in moved}
-        plus, minus = ([Tensor(t.data + s * shift.get(id(t), np.float32(0))) for t in tensors] for s in (1, -1))
-        with no_grad():
-            change = np.subtract(function(*plus).data, function(*minus).data, dtype=np.float64) / (2 * eps)
-        u = rng.standard_normal(change.shape).astype(np.float32)
-        numeric = float(np.sum(u * change))
-        # The step really taken, after rounding x ± εv to float32.
-        steps = [np.subtract(a.data, b.data, dtype=np.float64) / (2 * eps) for a, b in zip(plus, minus, strict=True)]
-        analytic = _directional(function, tensors, u, steps)
-        if not abs(analytic - numeric) <= tolerance * float(np.linalg.norm(change)) + 1e-5:
-            raise AssertionError(
-                f"direction {number}: backward gives {analytic:.6g}, the central difference {numeric:.6g} (eps {eps})"
-            )
-    return True
-
-
-def _directional(function: Callable[..., Tensor], tensors: tuple[Tensor, ...], u: Float, steps: list[Any]) -> float:
-    """⟨v, Jᵀu⟩ by one backward pass on fresh leaves."""
-    leaves = [Tensor(t.data, requires_grad=t.requires_grad) for t in tensors]
-    function(*leaves).backward(u)
-    pairs = zip(leaves, steps, strict=True)
-    return float(sum(np.sum(leaf.grad * step, dtype=np.float64) for leaf, step in pairs if leaf.grad is not None))

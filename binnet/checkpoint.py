@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from . import storage
 from .config import TrainConfig
 from .finetune import Start
 from .health import Signs
 from .image_record import TRAINED_ON, ImageRecord
 from .info import DataInfo
+from .modelfile import CHECKPOINT, StorageError, container
 from .models import ModelSpec
 from .nn import Module
 from .ops import NotFiniteError
 from .optim import Optimizer
-from .storage import CHECKPOINT, StorageError
 
 
 @dataclass
@@ -103,7 +102,7 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
     description: dict[str, Any] = {"model": state.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
     description["start"] = None if state.start is None else state.start.to_dict()
-    storage.save(path, CHECKPOINT, arrays, description)
+    container.save(path, CHECKPOINT, arrays, description)
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Begun:
 
 def read(path: Path) -> Begun:
     """What the training in a checkpoint was begun with; StorageError when it cannot be read."""
-    _, _, description = storage.load(path, CHECKPOINT)
+    _, _, description = container.load(path, CHECKPOINT)
     config = _config(path, description)
     try:
         start = description["start"]
@@ -135,13 +134,13 @@ def read(path: Path) -> Begun:
 
 def read_config(path: Path) -> TrainConfig:
     """The configuration in a checkpoint; StorageError when there is none."""
-    _, _, description = storage.load(path, CHECKPOINT)
+    _, _, description = container.load(path, CHECKPOINT)
     return _config(path, description)
 
 
 def restore(path: Path, state: State, images: ImageRecord | None = None) -> None:
     """Bring a training to the state in a checkpoint; StorageError when it or the present ``images`` do not fit."""
-    _, stored, description = storage.load(path, CHECKPOINT)
+    _, stored, description = container.load(path, CHECKPOINT)
     try:
         if images is not None:
             ImageRecord.read(description["data"]["class_names"], stored, description).require_same(images, path)

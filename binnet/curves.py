@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .health import Health
+from .modelfile import StorageError, replacing
 from .run_folder import EpochFigures, Row, RunFolder
-from .storage import StorageError, replacing
 
 _SHARE = 0.02  # of the time between two drawings that a drawing may take
 # Columns of metrics.csv in each part of the picture, with their labels.

@@ -14,16 +14,17 @@ import numpy.typing as npt
 from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
-from . import packed, shipped, storage
+from . import engine, shipped
 from .autograd import no_grad
+from .engine import PackedModel
 from .images import view_of
 from .info import DataInfo
+from .modelfile import CHECKPOINT, StorageError, container
 from .models import ModelSpec, Network, check_images
 from .nn import Module, init
 from .ops import cross_entropy
 from .own_network import OwnNetwork, OwnNetworkError, rebuild
-from .packed import PackedModel
-from .storage import CHECKPOINT, StorageError
+from .packing import pack
 from .tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
@@ -39,7 +40,6 @@ class Model:
     ----------
     kind : str
         ``CHECKPOINT`` or ``PACKED``.
-    spec : ModelSpec
     info : DataInfo
     logits : function of float32 (N, H, W, C) to float32 (N, num_classes)
     packed : PackedModel
@@ -49,11 +49,25 @@ class Model:
     """
 
     kind: str
-    spec: ModelSpec
     info: DataInfo
     logits: Callable[[Float], Float]
     packed: PackedModel
     network: Module | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return self.packed.image_size
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of an image."""
+        return self.packed.in_channels
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.packed.num_classes
 
 
 def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
@@ -63,12 +77,12 @@ def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     OwnNetworkError, in one sentence, when that is not possible.
     """
     path = model_file(path)
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     if kind == CHECKPOINT:
         spec, network, info = restore(path, arrays, description, own)
-        return Model(kind, spec, info, run(network), pack_network(network, spec, info), network)
-    model = packed.from_parts(path, arrays, description)
-    return Model(kind, model.spec, model.info, model, model)
+        return Model(kind, info, run(network), pack_network(network, spec, info), network)
+    model = engine.from_parts(path, arrays, description)
+    return Model(kind, model.info, model, model)
 
 
 def model_file(path: str | Path, name: str = "packed.h5") -> Path:
@@ -91,7 +105,8 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
 
 def pack_network(network: Module, spec: ModelSpec, info: DataInfo) -> PackedModel:
     """Pack what a training built, whether by :mod:`binnet.models` or by a file of one's own."""
-    return packed.pack(network, info, input_shape=(*spec.image_size, spec.in_channels))  # type: ignore[arg-type]
+    model = pack(network, info, input_shape=(*spec.image_size, spec.in_channels))
+    return PackedModel(model.graph, model.info, built=spec.provenance())
 
 
 def restore(

@@ -11,15 +11,15 @@ import numpy.typing as npt
 from binnet_datasets import Dataset
 from binnet_datasets.splits import same_name
 
-from . import packed, storage
+from . import engine
 from .config import ConfigError
 from .evaluate import model_file
 from .info import DataInfo
+from .modelfile import CHECKPOINT, PACKED, StorageError, container
 from .models import ModelSpec
 from .nn import Module, Parameter
 from .nn.options import CHOICES
 from .own_network import is_own
-from .storage import CHECKPOINT, PACKED, StorageError
 from .unpacking import stored, unpacked
 
 Array = npt.NDArray[Any]
@@ -129,10 +129,11 @@ def read(file: str) -> Pretrained:
     StorageError when it cannot be read.
     """
     path = model_file(file, "best.h5")
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     if kind != CHECKPOINT:
-        model = packed.load(path)
-        return Pretrained(str(file), PACKED, model.spec, model.spec.in_channels, model.info, model.arrays())
+        model, built = engine.from_parts(path, arrays, description), description["built"]
+        spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
+        return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays())
     try:
         spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
     except (KeyError, TypeError, ValueError) as error:

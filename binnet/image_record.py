@@ -13,7 +13,7 @@ from binnet_datasets import Dataset, Split
 from binnet_datasets.subset import names_of
 
 from .info import Keys
-from .storage import StorageError
+from .modelfile import StorageError
 
 TRAINED_ON, VALIDATED_ON = "trained_on", "validated_on"  # arrays of a checkpoint
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,30 @@ from binnet_datasets import Dataset, Split
 from binnet_datasets.windows import resized_to
 
 from .info import DataInfo, Preprocessing
-from .models import ModelSpec
+
+
+class Prepared(Protocol):
+    """What says how images are prepared for a model: a packed model, or a model from any file."""
+
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def info(self) -> DataInfo: ...
 
 
 def read_for(
-    spec: ModelSpec,
-    info: DataInfo,
+    model: Prepared,
     source: str | Path | bytes,
     image_size: tuple[int, int] | None = None,
     where: object = None,
 ) -> NDArray[np.uint8]:
-    """Read an image as ``info.preprocessing`` says; not yet normalised.
+    """Read an image as the model's ``info.preprocessing`` says; not yet normalised.
 
     Parameters
     ----------
-    spec, info
-        Of the model.
+    model
     source
         An image file, or its contents.
     image_size
@@ -45,12 +53,12 @@ def read_for(
     DataError
         As :func:`binnet_datasets.read_image`.
     """
-    size, how = image_size or spec.image_size, info.preprocessing
+    size, how = image_size or model.image_size, model.info.preprocessing
     if how.stored_size is None or how.short_side is None:
-        return binnet_datasets.read_image(source, size, spec.in_channels, where)
-    ratio = min(size) / min(spec.image_size)
+        return binnet_datasets.read_image(source, size, model.in_channels, where)
+    ratio = min(size) / min(model.image_size)
     stored, short = (max(1, round(ratio * side)) for side in (how.stored_size, how.short_side))
-    return binnet_datasets.read_centre(source, size, spec.in_channels, stored, short, where)
+    return binnet_datasets.read_centre(source, size, model.in_channels, stored, short, where)
 
 
 def view_of(info: DataInfo, split: Split) -> dict[str, Any]:

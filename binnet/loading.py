@@ -87,7 +87,7 @@ def _own_images(model: Model, data: str, source: Source, console: Console) -> Da
         layout = "classes"
         for note in notes:
             console.say(note)
-    options = BuildOptions(model.info.preprocessing.stored_size, model.spec.in_channels, layout=layout)
+    options = BuildOptions(model.info.preprocessing.stored_size, model.in_channels, layout=layout)
     split = "all" if source.labels else source.split
     with images_done(console) as building:
         return binnet_datasets.load_evaluation(
@@ -109,14 +109,14 @@ def _trained_on(model: Model, file: object, data: str | None) -> str | None:
 
 def _check(model: Model, dataset: Dataset) -> None:
     """DataError unless the images have the model's channels and, as arrays, its size; others are cut to it."""
-    spec, channels = model.spec, dataset.test.channels
-    ours, theirs = f"images of {spec.in_channels} channels", f"{channels}"
+    channels = dataset.test.channels
+    ours, theirs = f"images of {model.in_channels} channels", f"{channels}"
     if isinstance(dataset.test.images, np.ndarray):
-        ours = "{}x{}x{} images".format(*spec.image_size, spec.in_channels)
+        ours = "{}x{}x{} images".format(*model.image_size, model.in_channels)
         theirs = "{}x{}x{}".format(*dataset.test.images.shape[1:])
-        fits = dataset.test.images.shape[1:] == (*spec.image_size, spec.in_channels)
+        fits = dataset.test.images.shape[1:] == (*model.image_size, model.in_channels)
     else:
-        fits = channels == spec.in_channels
+        fits = channels == model.in_channels
     if not fits:
         raise DataError(f"the model takes {ours}, but {dataset.name} has {theirs}")
 

@@ -24,6 +24,7 @@ from .console import Advance, Console
 from .evaluate import Scores, evaluate, run
 from .health import Health
 from .image_record import ImageRecord
+from .modelfile import PACKED
 from .nn import LayerError
 from .ops import NotFiniteError
 from .origin import Origin
@@ -32,7 +33,6 @@ from .run_folder import EpochFigures, RunFolder
 from .schedules import learning_rate, weight_decay
 from .signals import Stop, stop_signal
 from .step import Ints, Mix, training_step
-from .storage import PACKED
 from .unpacking import calibrate
 
 _HIGH = 10  # times the loss at the beginning: higher than that is no training

@@ -23,9 +23,7 @@ from binnet_datasets.plan import make_evaluation_plan
 from binnet_datasets.subset import names_of
 from binnet_datasets.system_names import is_system_name
 
-from .images import read_for, view_of
-from .info import DataInfo
-from .models import ModelSpec
+from .images import Prepared, read_for, view_of
 
 Image = NDArray[np.float32]  # (1, H, W, C), normalised
 
@@ -50,14 +48,14 @@ class Picker:
 
     Parameters
     ----------
-    spec, info
-        Of the model; ``info`` knows the normalisation.
+    model
+        Its ``info`` knows the normalisation.
     note
         Called with sentences about files that are passed over.
     """
 
-    def __init__(self, spec: ModelSpec, info: DataInfo, note: Callable[[str], None]) -> None:
-        self.spec, self.info, self._note = spec, info, note
+    def __init__(self, model: Prepared, note: Callable[[str], None]) -> None:
+        self.model, self.info, self._note = model, model.info, note
 
     def of_paths(self, paths: Iterable[str]) -> Iterator[Picked]:
         """The images that are named one by one, lie in a folder or archive, or fit a pattern; "-" is standard input.
@@ -88,12 +86,12 @@ class Picker:
         return len(chosen), (self._of_member(name, member) for name, member in chosen)
 
     def _of_store(self, data: str, split: str) -> tuple[int, Iterator[Picked]]:
-        test, spec = load_evaluation(data, split).test, self.spec
-        if test.channels != spec.in_channels:
-            raise DataError(f"the model takes images of {spec.in_channels} channels, but {data} has {test.channels}")
+        test, model = load_evaluation(data, split).test, self.model
+        if test.channels != model.in_channels:
+            raise DataError(f"the model takes images of {model.in_channels} channels, but {data} has {test.channels}")
         mean, std = self.info.normalisation()
         view = view_of(self.info, test)
-        batches = Loader(test, 1, mean=mean, std=std, image_size=spec.image_size, **view).epoch()
+        batches = Loader(test, 1, mean=mean, std=std, image_size=model.image_size, **view).epoch()
         named = zip(names_of(test.images), batches, strict=True)
         return len(test), (Picked(name, partial(np.asarray, image)) for name, (image, _) in named)
 
@@ -143,7 +141,7 @@ class Picker:
         return Picked(name, lambda: self._decode(_content(name, member), name))
 
     def _decode(self, source: str | bytes, where: str | None = None) -> Image:
-        pixels = read_for(self.spec, self.info, source, where=where)
+        pixels = read_for(self.model, source, where=where)
         return binnet_datasets.normalise(pixels[None], *self.info.normalisation())
 
 

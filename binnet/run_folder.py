@@ -13,8 +13,8 @@ from pathlib import Path
 from .config import TrainConfig
 from .health import Health
 from .locking import lock
+from .modelfile import StorageError, replacing
 from .own_network import OwnNetwork
-from .storage import StorageError, replacing
 
 Row = dict[str, str]
 LAST = "last.h5"

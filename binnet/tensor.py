@@ -1,4 +1,4 @@
-"""An array with a gradient. It knows no operation: those are functions in :mod:`binnet.ops`."""
+"""An array with a gradient. Its operators call the functions of :mod:`binnet.ops` by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ class LateGradient(ABC):
 class Tensor:
     """A float32 array, and what is needed to differentiate through it.
 
-    There is no operator overloading on purpose: ``ops.add(x, y)`` shows in the code what is recorded in the graph.
+    ``+ - * / @``, unary minus, ``reshape``, ``sum`` and ``mean`` are the functions of :mod:`binnet.ops` in another
+    spelling (ADR 0026): ``1 - x`` records what ``ops.subtract(1, x)`` records. The other operand may be a tensor, an
+    array or a number, on either side. ``x += y`` makes a new tensor and binds the name to it, as Python does for all
+    objects without in-place operators. ``==`` compares identity; ``<``, ``bool(x)`` and ``float(x)`` are TypeErrors. To
+    decide on a value, take it with :meth:`item`.
 
     Parameters
     ----------
@@ -160,9 +164,71 @@ class Tensor:
 
         backward(self, grad)
 
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
+        """:func:`binnet.ops.reshape`; the lengths as one tuple or one by one."""
+        return _op("reshape", self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """:func:`binnet.ops.sum`."""
+        return _op("sum", self, axis, keepdims)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """:func:`binnet.ops.mean`."""
+        return _op("mean", self, axis, keepdims)
+
+    # NumPy then leaves `array + tensor` to the tensor, in place of making an array of objects.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Operand) -> Tensor:
+        return _op("add", self, other)
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return _op("add", other, self)
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return _op("subtract", self, other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return _op("subtract", other, self)
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return _op("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return _op("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return _op("divide", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return _op("divide", other, self)
+
+    def __matmul__(self, other: Operand) -> Tensor:
+        return _op("matmul", self, other)
+
+    def __rmatmul__(self, other: Operand) -> Tensor:
+        return _op("matmul", other, self)
+
+    def __neg__(self) -> Tensor:
+        return _op("neg", self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a tensor has no truth value: compare its only element, x.item(), or its array, x.data")
+
     def __len__(self) -> int:
         return len(self.array)
 
     def __repr__(self) -> str:
         suffix = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({np.array2string(self.array, prefix='Tensor(', threshold=20)}, shape={self.shape}{suffix})"
+
+
+Operand = Tensor | Float | float
+
+
+def _op(name: str, *arguments: Any) -> Tensor:
+    """Call a function of :mod:`binnet.ops`, which is imported here because it imports the tensor itself."""
+    from . import ops
+
+    result: Tensor = getattr(ops, name)(*arguments)
+    return result

@@ -9,12 +9,13 @@ from typing import Any
 
 import binnet_datasets
 
-from . import checkpoint, loading, packed, tensorboard
+from . import checkpoint, loading, tensorboard
 from .build import few_images
 from .checkpoint import Begun
 from .config import ConfigError, TrainConfig
 from .console import Console
 from .curves import Curves
+from .engine.summary import summarise
 from .evaluate import evaluate, open_model
 from .loop import Training, TrainingError, TrainingInterruptedError
 from .origin import Origin
@@ -190,15 +191,15 @@ def _pack_best(training: Training) -> Result:
     """Pack the best network, and refuse to when that changes a prediction."""
     folder, test = training.folder, training.dataset.test
     best = open_model(folder.best, training.origin.own)
-    expected = evaluate(best.logits, test, best.info, image_size=best.spec.image_size)
-    scores = evaluate(best.packed, test, best.info, image_size=best.spec.image_size)
+    expected = evaluate(best.logits, test, best.info, image_size=best.image_size)
+    scores = evaluate(best.packed, test, best.info, image_size=best.image_size)
     differing = int((scores.predictions != expected.predictions).sum())
     if differing:
         raise TrainingError(
             f"the packed model predicts {differing} of {scores.n} images differently; it was not written"
         )
     best.packed.save(folder.packed)
-    summary = packed.summarise(best.packed)
+    summary = summarise(best.packed)
     sizes = (summary.float32_bytes, summary.file_bytes)
     result = Result(str(folder.path), scores.top1, scores.top5, scores.n, *sizes, training.state.progress.seconds)
     folder.log(f"packed: top1 {result.top1:.4f}, {result.packed_bytes} bytes, {result.factor:.1f} times smaller")

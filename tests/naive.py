@@ -19,19 +19,28 @@ def pair(value):
     return (value, value) if np.ndim(value) == 0 else tuple(value)
 
 
+def sides(padding):
+    """(top, bottom, left, right) of an int, a pair (vertical, horizontal), or these four."""
+    if np.size(padding) == 4:
+        return tuple(padding)
+    (ph, pw) = pair(padding)
+    return ph, ph, pw, pw
+
+
 def output_size(size, kernel_size, stride, padding):
     """Rows and columns of a sliding window's result, counted by sliding it."""
+    top, bottom, left, right = sides(padding)
     return tuple(
-        len(range(0, s + 2 * p - k + 1, step))
-        for s, k, step, p in zip(size, pair(kernel_size), pair(stride), pair(padding), strict=True)
+        len(range(0, s + border - k + 1, step))
+        for s, k, step, border in zip(size, pair(kernel_size), pair(stride), (top + bottom, left + right), strict=True)
     )
 
 
 def pad_image(x, padding, value=0):
     """The image with a border of ``value``, in float64."""
-    (ph, pw), (n, h, w, c) = pair(padding), np.shape(x)
-    padded = np.full((n, h + 2 * ph, w + 2 * pw, c), value, np.float64)
-    padded[:, ph : ph + h, pw : pw + w] = x
+    (top, bottom, left, right), (n, h, w, c) = sides(padding), np.shape(x)
+    padded = np.full((n, top + h + bottom, left + w + right, c), value, np.float64)
+    padded[:, top : top + h, left : left + w] = x
     return padded
 
 
@@ -146,6 +155,37 @@ def naive_conv2d_grad_weight(x, grad, weight_shape, stride=1, padding=0):
     return grad_weight
 
 
+def whole_filters(weight, groups):
+    """Filters of one group of channels each as filters of all channels, with zeros for those of the other groups."""
+    o, kh, kw, c = np.shape(weight)
+    whole = np.zeros((o, kh, kw, groups * c))
+    for number in range(o):
+        group = number // (o // groups)
+        whole[number, :, :, group * c : (group + 1) * c] = weight[number]
+    return whole
+
+
+def naive_grouped_conv2d(x, weight, groups, stride=1, padding=0):
+    """The convolution with filters that are zero outside of their group."""
+    return naive_conv2d(x, whole_filters(weight, groups), stride, padding)
+
+
+def naive_grouped_conv2d_grad_input(grad, weight, x_shape, groups, stride=1, padding=0):
+    """That of the convolution with the same filters."""
+    return naive_conv2d_grad_input(grad, whole_filters(weight, groups), x_shape, stride, padding)
+
+
+def naive_grouped_conv2d_grad_weight(x, grad, weight_shape, groups, stride=1, padding=0):
+    """Of the gradient of filters of all channels, what belongs to each filter's group."""
+    o, kh, kw, c = weight_shape
+    whole = naive_conv2d_grad_weight(x, grad, (o, kh, kw, groups * c), stride, padding)
+    grad_weight = np.zeros(weight_shape)
+    for number in range(o):
+        group = number // (o // groups)
+        grad_weight[number] = whole[number, :, :, group * c : (group + 1) * c]
+    return grad_weight
+
+
 def naive_pack_map(x, padding=0, pad_value=0):
     """sign(x) with its border, 32 signs to a half word; a border of 0 is written as +1."""
     signs = pad_image(naive_sign(x), padding, -1 if pad_value == -1 else 1)
@@ -205,10 +245,10 @@ def _pool_windows(x_shape, kernel_size, stride, padding):
     """(output index, [input pixels of its window inside the image, row by row])."""
     n, h, w, c = x_shape
     stride = kernel_size if stride is None else stride
-    (kh, kw), (sh, sw), (ph, pw) = pair(kernel_size), pair(stride), pair(padding)
+    (kh, kw), (sh, sw), (top, _, left, _) = pair(kernel_size), pair(stride), sides(padding)
     oh, ow = output_size((h, w), kernel_size, stride, padding)
     for b, i, j, k in product(range(n), range(oh), range(ow), range(c)):
-        taps = [(i * sh + r - ph, j * sw + s - pw) for r in range(kh) for s in range(kw)]
+        taps = [(i * sh + r - top, j * sw + s - left) for r in range(kh) for s in range(kw)]
         yield (b, i, j, k), [(b, row, col, k) for row, col in taps if 0 <= row < h and 0 <= col < w]
 
 

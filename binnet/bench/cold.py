@@ -16,7 +16,7 @@ import binnet_datasets
 import binnet_kernels
 
 from .. import models
-from ..packed import pack
+from ..packing import pack
 from .layers import Row, Tick
 
 _IMPORT = """

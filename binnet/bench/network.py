@@ -12,8 +12,10 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from .. import models, shipped
+from ..engine import PackedModel
+from ..engine.summary import summarise
 from ..evaluate import open_model
-from ..packed import PackedModel, pack, summarise
+from ..packing import pack
 from .layers import Row
 from .timing import medians
 
@@ -63,7 +65,7 @@ def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], 
 
 
 def _images(model: PackedModel, batch: int) -> Float:
-    shape = (batch, *model.spec.image_size, model.spec.in_channels)
+    shape = (batch, *model.input_shape)
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 

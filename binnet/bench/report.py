@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..console import Console
-from ..storage import replacing
+from ..modelfile import replacing
 from .layers import Row
 from .tables import TABLES
 

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include-trained", action="store_true", help=text)
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 256 small ones)")
     options.add_threads(parser)
+    options.add_own(parser)
     options.add_json(parser)
 
 
@@ -40,14 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..evaluate import evaluate, open_model
 
     options.set_threads(arguments)
-    model = open_model(arguments.file)
+    model = open_model(arguments.file, arguments.model)
     model.info.normalisation(arguments.file)
     console = Console(to_stderr=arguments.json)
     dataset = load_for(model, arguments.file, options.source_of(arguments), console)
-    matched = match(model.info, model.spec.num_classes, dataset, arguments.include_trained)
+    matched = match(model.info, model.num_classes, dataset, arguments.include_trained)
     for sentence in matched.sentences():
         console.say(sentence)
-    name, split, size = dataset.name, matched.split, model.spec.image_size
+    name, split, size = dataset.name, matched.split, model.image_size
     with console.progress(len(split)) as advance:
 
         def tick(count: int) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage
 from ..console import Console, printable
-from ..index import DTYPES, Index
-from ..storage import StorageError
+from ..modelfile import container
 from . import options
 
 if TYPE_CHECKING:
-    from ..packed.steps import Step
+    from ..graph import Node
 
-HELP = "show all that is in a checkpoint or packed model, and whether it is whole"
+HELP = "show all that is in a checkpoint or packed model"
 _FILTERS, _MAPS, _DENSE = 4, 8, 64  # filters, input channels and weights of a dense row that are drawn
 _VALUES = 8  # of other arrays that are shown
 
@@ -28,57 +27,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument("file", metavar="FILE", help="checkpoint or packed model, or a run folder")
     parser.add_argument("--layer", metavar="NAME", help="draw the signs of this layer's first filters, and its scales")
+    options.add_own(parser)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect; damaged parts are named, and make the exit code 1."""
+    """Inspect; a damaged file is an error."""
     from ..evaluate import model_file
 
     console = Console(to_stderr=arguments.json)
     arguments.file = str(model_file(arguments.file))
     if arguments.layer is not None:
-        layer = _layer(arguments.file, arguments.layer)
+        layer = _layer(arguments.file, arguments.layer, arguments.model)
         if arguments.json:
             print(json.dumps(layer))
         else:
             _say_layer(layer, console)
         return 0
-    kind, version, index = storage.read_index(arguments.file)
-    damaged = storage.damaged_parts(arguments.file)
-    found = {"file": arguments.file, "bytes": os.path.getsize(arguments.file), "kind": kind, "version": version}
-    description = {} if damaged else storage.load(arguments.file)[2]
+    kind, arrays, description = container.load(arguments.file)
+    size = os.path.getsize(arguments.file)
+    found = {
+        "file": arguments.file,
+        "bytes": size,
+        "kind": kind,
+        "version": container.VERSION,
+    }
     if arguments.json:
-        print(json.dumps({**found, **description, "arrays": _arrays(index, damaged), "damaged": damaged}))
+        print(json.dumps({**found, **description, "arrays": _rows(arrays)}))
     else:
-        console.say(f"{arguments.file}: {kind}, version {version}, {found['bytes']:,} bytes")
+        console.say(f"{arguments.file}: {kind}, version {container.VERSION}, {size:,} bytes")
         _say_description(description, console)
-        _say_arrays(index, damaged, console)
-    if damaged:
-        raise StorageError(f"{arguments.file} is damaged: {', '.join(damaged)} without the right checksum")
+        _say_arrays(arrays, console)
     return 0
 
 
 # ---------------------------------------------------------------------------------------------- the file
 
 
-def _arrays(index: Index, damaged: list[str]) -> list[dict[str, Any]]:
+def _rows(arrays: dict[str, container.Array]) -> list[dict[str, Any]]:
     """A row for each array, in the order in which they lie in the file."""
     return [
         {
             "name": name,
-            "dtype": DTYPES[part.dtype],
-            "shape": list(part.shape),
-            "bytes": part.nbytes,
-            "sha256": part.sha256,
-            "whole": name not in damaged,
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "bytes": array.nbytes,
+            "sha256": sha256(array.tobytes()).hexdigest(),
         }
-        for name, part in sorted(index.parts.items(), key=lambda item: item[1].offset)
+        for name, array in arrays.items()
     ]
 
 
 def _say_description(description: dict[str, Any], console: Console) -> None:
-    model, data = description.get("model", {}), description.get("data", {})
+    model, data = description.get("model") or description.get("built") or {}, description.get("data", {})
     provenance = dict(data.get("provenance", {}))
     config = {**provenance.pop("config", {}), **description.get("config", {})}
     for what, value in (
@@ -107,7 +108,7 @@ def _in_words(value: Any) -> str:
     return printable(str(value))
 
 
-def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
+def _say_arrays(arrays: dict[str, container.Array], console: Console) -> None:
     rows = [
         [
             row["name"],
@@ -115,33 +116,31 @@ def _say_arrays(index: Index, damaged: list[str], console: Console) -> None:
             row["dtype"],
             f"{row['bytes']:,}",
             row["sha256"][:16],
-            "" if row["whole"] else "damaged",
         ]
-        for row in _arrays(index, damaged)
+        for row in _rows(arrays)
     ]
-    total = f"{sum(part.nbytes for part in index.parts.values()):,}"
+    total = f"{sum(array.nbytes for array in arrays.values()):,}"
     console.say("")
-    console.table(["array", "shape", "dtype", "bytes", "SHA-256", ""], rows, ["total", "", "", total, "", ""])
+    console.table(["array", "shape", "dtype", "bytes", "SHA-256"], rows, ["total", "", "", total, ""])
 
 
 # ---------------------------------------------------------------------------------------------- a layer
 
 
-def _layer(path: str, name: str) -> dict[str, Any]:
+def _layer(path: str, name: str, own: str | None) -> dict[str, Any]:
     """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
     from ..evaluate import open_model
-    from ..packed.convert import flat
 
-    steps = {step.name: step for step in flat(open_model(path).packed.steps) if step.arrays()}
-    if name not in steps:
-        raise ValueError(f"there is no layer {name!r} with weights in {path}; there are: {', '.join(steps)}")
-    step = steps[name]
-    arrays = step.arrays()
-    found: dict[str, Any] = {"name": name, "kind": type(step).__name__}
-    if step.binary:
+    nodes = {node.name: node for node in open_model(path, own).packed.graph if node.arrays()}
+    if name not in nodes:
+        raise ValueError(f"there is no layer {name!r} with weights in {path}; there are: {', '.join(nodes)}")
+    node = nodes[name]
+    arrays = node.arrays()
+    found: dict[str, Any] = {"name": name, "kind": node.kind}
+    if node.binary:
         alpha = arrays.get("alpha")
         scales = None if alpha is None else alpha.tolist()
-        found |= {"shape": list(_shape(step)), "bits": len(_planes(step)), "filters": _drawn(step), "alpha": scales}
+        found |= {"shape": list(_shape(node)), "bits": len(_planes(node)), "filters": _drawn(node), "alpha": scales}
     shown = {field: array for field, array in arrays.items() if field not in ("signs", "planes")}
     return found | {"fields": {field: _figures(array) for field, array in shown.items()}}
 
@@ -153,20 +152,20 @@ def _figures(array: npt.NDArray[Any]) -> dict[str, Any]:
     return {"shape": list(array.shape), "min": least, "max": most, "mean": mean, "first": first}
 
 
-def _shape(step: Step) -> tuple[int, ...]:
-    shape: tuple[int, ...] = getattr(step, "shape", ())
+def _shape(node: Node) -> tuple[int, ...]:
+    shape: tuple[int, ...] = getattr(node, "shape", ())
     return shape
 
 
-def _planes(step: Step) -> npt.NDArray[np.uint64]:
+def _planes(node: Node) -> npt.NDArray[np.uint64]:
     """The bits of the weights, words (bits, ...); of one bit the signs, which the last plane holds in any case."""
-    arrays = step.arrays()
+    arrays = node.arrays()
     return arrays["planes"] if "planes" in arrays else arrays["signs"][None]
 
 
-def _drawn(step: Step) -> list[list[list[str]]]:
+def _drawn(node: Node) -> list[list[list[str]]]:
     """Of the first filters the first input channels, a text of + and - for each row; a dense row is cut off."""
-    words, shape = _planes(step)[-1], _shape(step)
+    words, shape = _planes(node)[-1], _shape(node)
     count = min(_FILTERS, shape[0]) * int(np.prod(shape[1:]))
     bits = np.unpackbits(words[: -(-count // 64)].astype("<u8").view(np.uint8), bitorder="little")[:count]
     letters = np.where(bits, "-", "+").reshape(-1, *shape[1:])

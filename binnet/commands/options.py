@@ -35,6 +35,14 @@ def given_config(arguments: argparse.Namespace) -> dict[str, Any]:
     return {f.name: getattr(arguments, f.name) for f in fields(TrainConfig) if hasattr(arguments, f.name)}
 
 
+def add_own(parser: argparse.ArgumentParser) -> None:
+    """``--model`` of the commands that read checkpoints."""
+    text = (
+        "Python file and function of a network of one's own; a checkpoint of one needs it, and the file's code is run"
+    )
+    parser.add_argument("--model", metavar="FILE.py:FUNCTION", help=text)
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """``--threads``."""
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the kernels (default: all cores)")

@@ -10,8 +10,8 @@ from typing import Any
 import binnet_datasets
 
 from ..console import Console
-from ..packed.real import REAL
-from ..storage import CHECKPOINT, StorageError
+from ..engine.model import REAL
+from ..modelfile import CHECKPOINT, StorageError
 from . import options
 from .verify import compare, in_words, require_agreement
 
@@ -31,19 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "how to store the weights of real layers; float16 is smaller, and may change a prediction (default: float32)"
     parser.add_argument("--real", choices=REAL, default="float32", help=text)
     options.add_threads(parser)
+    options.add_own(parser)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Pack."""
+    from ..engine.export import export
+    from ..engine.summary import summarise
     from ..evaluate import model_file, open_model
-    from ..packed import summarise
-    from ..packed.export import export
 
     options.set_threads(arguments)
     console = Console(to_stderr=arguments.json)
     arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
-    model = open_model(arguments.checkpoint)
+    model = open_model(arguments.checkpoint, arguments.model)
     if model.kind != CHECKPOINT:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
     if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):

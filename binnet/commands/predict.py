@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", help="model file or run folder; not with --model")
     text = "image file, folder or archive of images, pattern in quotes such as 'photos/*.jpg', or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="*", help=text)
-    text = f"a model that comes with binnet, in the place of FILE: {', '.join(shipped.names())}"
+    text = f"a model that comes with binnet, in the place of FILE: {', '.join(shipped.names())}; or FILE.py:FUNCTION, "
+    text += "which a checkpoint of a network of one's own needs: the file's code is run"
     parser.add_argument("--model", metavar="NAME", help=text)
     text = "predict the test images of this store, or of this folder or archive of images"
     parser.add_argument("--data", metavar="PATH", help=text)
@@ -46,19 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict; images that cannot be read are reported and passed over, and make the exit code 1."""
     from ..evaluate import open_model
+    from ..own_network import is_own
 
     if arguments.top < 1:
         raise ValueError(f"--top must be at least 1, got {arguments.top}")
     if arguments.json and arguments.csv:
         raise ValueError("--json and --csv cannot be given together")
-    file, paths = _file_and_paths(arguments)
+    own = arguments.model if is_own(arguments.model) else None
+    file, paths = _file_and_paths(arguments, own)
     if not paths and arguments.data is None:
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
-    model = open_model(file)
+    model = open_model(file, own)
     model.info.normalisation(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
-    picker = Picker(model.spec, model.info, Console(to_stderr=True).say)
+    picker = Picker(model, Console(to_stderr=True).say)
     images = [*picker.of_paths(paths)]
     count, of_data = (
         (0, iter(())) if arguments.data is None else picker.of_data(arguments.data, arguments.split, arguments.layout)
@@ -77,10 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if out.unreadable else 0
 
 
-def _file_and_paths(arguments: argparse.Namespace) -> tuple[str | Path, list[str]]:
+def _file_and_paths(arguments: argparse.Namespace, own: str | None) -> tuple[str | Path, list[str]]:
     """The model's file, and the images; with --model the first word is an image too."""
     given = [] if arguments.file is None else [arguments.file]
-    if arguments.model is not None:
+    if arguments.model is not None and own is None:
         return shipped.path_of(arguments.model), [*given, *arguments.images]
     if not given:
         raise ValueError("the following arguments are required: FILE, or --model NAME")

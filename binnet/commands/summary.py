@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from .. import models
 from ..config import ConfigError
 from ..console import Console
+from ..info import DataInfo
 from . import options
 
 if TYPE_CHECKING:
-    from ..packed import Summary
+    from ..engine import PackedModel
+    from ..engine.summary import Summary
 
 HELP = "list the layers of a model with what they cost, one-bit and 32-bit apart"
 
@@ -20,7 +22,9 @@ HELP = "list the layers of a model with what they cost, one-bit and 32-bit apart
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of this command."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint or packed model, or a run folder")
-    parser.add_argument("--model", choices=models.names(), help="a network by name, instead of a file")
+    text = f"a network by name, instead of a file: {', '.join(models.names())}; or FILE.py:FUNCTION, one of one's own, "
+    text += "also for a checkpoint of it: the file's code is run"
+    parser.add_argument("--model", metavar="NAME", help=text)
     parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="with --model (default: xnor)")
     parser.add_argument("--num-classes", type=int, default=10, metavar="N", help="with --model (default: 10)")
     parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="with --model (default: 3)")
@@ -30,27 +34,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Summarise."""
+    from ..engine.summary import summarise
     from ..evaluate import open_model
-    from ..packed import pack, summarise
+    from ..own_network import is_own
 
-    if (arguments.file is None) == (arguments.model is None):
-        raise ConfigError("summary takes either a FILE or --model NAME")
-    if arguments.file is not None:
-        packed = open_model(arguments.file).packed
+    own = arguments.model if is_own(arguments.model) else None
+    if arguments.file is not None and (own or arguments.model is None):
+        packed = open_model(arguments.file, own).packed
+    elif arguments.file is None and arguments.model is not None:
+        packed = _fresh(arguments, own)
     else:
-        a = arguments
-        packed = pack(models.build(a.model, a.binarize, a.num_classes, a.in_channels, a.image_size))
+        raise ConfigError("summary takes either a FILE or --model NAME")
     summary = summarise(packed)
     if arguments.json:
-        print(json.dumps({"model": packed.spec.to_dict(), **summary.to_dict()}))
+        print(json.dumps({"model": packed.built, "input": list(packed.input_shape), **summary.to_dict()}))
         return 0
-    _print(packed.spec, summary)
+    _print(packed, summary)
     return 0
 
 
-def _print(spec: models.ModelSpec, s: Summary) -> None:
+def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
+    """A network with fresh weights, by its name or from a file of one's own."""
+    from ..evaluate import pack_network
+    from ..own_network import load
+
+    a = arguments
+    if own is None:
+        network = models.build(a.model, a.binarize, a.num_classes, a.in_channels, a.image_size)
+        return pack_network(network, network.spec, DataInfo())
+    if a.image_size is None:
+        raise ConfigError(f"{own} needs --image-size")
+    source = load(own)
+    asked = {"num_classes": a.num_classes, "in_channels": a.in_channels, "binarize": a.binarize}
+    spec = source.spec({**asked, "image_size": (a.image_size, a.image_size)})
+    return pack_network(source.build(spec), spec, DataInfo())
+
+
+def _print(model: PackedModel, s: Summary) -> None:
     console = Console()
-    console.say(f"{spec.name}, {spec.binarize}, {spec.image_size[0]}x{spec.image_size[1]}x{spec.in_channels} images\n")
+    console.say(f"{model.title}, {'x'.join(map(str, model.input_shape))} images\n")
     columns = ("params_1bit", "params_32bit", "macs_1bit", "macs_32bit", "bytes")
     rows = [[r.name, r.kind, "x".join(map(str, r.output)), *(f"{getattr(r, c):,}" for c in columns)] for r in s.rows]
     heads = ["layer", "kind", "output", "1-bit params", "32-bit params", "1-bit MACs", "32-bit MACs", "bytes"]

@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", help=text)
     parser.add_argument("image", metavar="IMAGE", help="image file")
     text = f"a model that comes with binnet ({', '.join(shipped.names())}), or a network with random weights "
-    text += f"({', '.join(models.names())}), in the place of FILE"
+    text += (
+        f"({', '.join(models.names())}), in the place of FILE; or FILE.py:FUNCTION, which a checkpoint of a network of "
+    )
+    text += "one's own needs: the file's code is run"
     parser.add_argument("--model", metavar="NAME", help=text)
     parser.add_argument("--layer", metavar="NAME", help="a binary layer (default: the first)")
     text = "side of the image, where the network takes any (default: the network's own)"
@@ -49,8 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
+    from ..own_network import is_own
     from ..trace import named_source, open_source
 
+    if arguments.file is not None and is_own(arguments.model):
+        return open_source(arguments.file, arguments.model)
     if (arguments.file is None) == (arguments.model is None):
         raise ConfigError("trace takes either a FILE or --model NAME, and an IMAGE")
     return named_source(arguments.model, arguments.image_size) if arguments.model else open_source(arguments.file)

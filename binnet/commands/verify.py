@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..loading import load_for
-from ..storage import CHECKPOINT, PACKED, StorageError
+from ..modelfile import CHECKPOINT, PACKED, StorageError
 from . import options
 
 if TYPE_CHECKING:
     from ..agreement import Agreement, Logits
+    from ..engine import PackedModel
     from ..evaluate import Model
-    from ..packed import PackedModel
 
 HELP = "check that a packed model predicts the same as the checkpoint it was made from"
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("packed", metavar="PACKED", nargs="?", help=text)
     options.add_data(parser)
     options.add_threads(parser)
+    options.add_own(parser)
     options.add_json(parser)
 
 
@@ -42,12 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.packed = str(model_file(folder))
     arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
     options.set_threads(arguments)
-    checkpoint, packed = open_model(arguments.checkpoint), open_model(arguments.packed)
+    checkpoint, packed = open_model(arguments.checkpoint, arguments.model), open_model(arguments.packed)
     for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
         if model.kind != kind:
             raise StorageError(f"{path} is a {model.kind}, expected a {kind}")
-    if checkpoint.spec != packed.spec:
-        raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}")
+    difference = checkpoint.packed.graph.difference(packed.packed.graph)
+    if difference:
+        raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}: {difference}")
     if (checkpoint.info.mean, checkpoint.info.std) != (packed.info.mean, packed.info.std):
         raise ValueError(f"{arguments.packed} normalises images otherwise than {arguments.checkpoint}")
     console = Console(to_stderr=arguments.json)
@@ -80,7 +82,7 @@ def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console
             packed,
             dataset.test,
             model.info,
-            model.spec.image_size,
+            model.image_size,
             lambda count: advance(count, dataset.name),
         )
     return dataset.name, found

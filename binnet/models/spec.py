@@ -68,6 +68,10 @@ class ModelSpec:
             return found
         return {**found, "sha256": self.sha256}
 
+    def provenance(self) -> dict[str, Any]:
+        """What a packed model keeps: all but the source, of which the SHA-256 is enough."""
+        return {name: value for name, value in self.to_dict().items() if name != "source"}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
         """The inverse of :meth:`to_dict`; ValueError naming the fields when they are not the right ones."""

@@ -3,6 +3,7 @@
 from . import init
 from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
 from .blocks import Blocks
+from .channels import PReLU, Scale, Shift
 from .containers import ModuleList, Named, Residual, Sequential
 from .layers import (
     AvgPool2d,
@@ -14,6 +15,8 @@ from .layers import (
     Linear,
     MaxPool2d,
     ReLU,
+    Softmax,
+    ZeroPad2d,
 )
 from .module import LayerError, Loaded, Module, Parameter
 from .options import MODES, BinaryOptions
@@ -40,11 +43,16 @@ __all__ = [
     "Module",
     "ModuleList",
     "Named",
+    "PReLU",
     "Parameter",
     "Quantise",
     "ReLU",
     "Residual",
+    "Scale",
     "Sequential",
+    "Shift",
     "Sign",
+    "Softmax",
+    "ZeroPad2d",
     "init",
 ]

@@ -1,6 +1,6 @@
 """Neighbours in a sequence that run as one function: the same bits, fewer maps in memory (ADR 0020).
 
-Layers stay what they are: their names, parameters and packed steps do not know of it.
+Layers stay what they are: their names, parameters and graphs do not know of it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from ..autograd import is_recording
 from ..tensor import Tensor
 from .binary import BinConv2d, BinLinear
 from .layers import AvgPool2d, BatchNorm, Conv2d, Flatten, MaxPool2d, ReLU
@@ -21,8 +22,11 @@ def joined(modules: Iterable[Module]) -> Iterator[Callable[[Tensor], Tensor]]:
     Where they stand side by side, these become one call: "BatchNorm, [Flatten,] BinConv2d or BinLinear, [ReLU]", with
     options that leave nothing but signs of the normalised map to know (no K, clipped straight-through gradient),
     "BatchNorm, ReLU", and "Conv2d, BatchNorm, ReLU" at the image. A module with a ``forward`` of its own, set on the
-    object, is always called by itself.
+    object, is always called by itself. While calls are recorded nothing is joined, so that each layer has its own.
     """
+    if is_recording():
+        yield from modules
+        return
     rest = deque(modules)
     while rest:
         yield _sign_block(rest) or _norm_relu(rest) or _image_block(rest) or rest.popleft()
@@ -98,7 +102,7 @@ def _image_block(rest: deque[Module]) -> ImageBlock | None:
     conv, norm = rest[0], rest[1]
     assert isinstance(conv, Conv2d)
     assert isinstance(norm, BatchNorm)
-    if conv.bias is not None:
+    if conv.bias is not None or conv.groups != 1:
         return None
     _drop(rest, 3)
     return ImageBlock(conv, norm)

@@ -9,6 +9,7 @@ import numpy as np
 from binnet_kernels.checks import Pair, pair, pool_window
 
 from .. import ops
+from ..ops.pad import Border, border
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
@@ -21,10 +22,18 @@ class Conv2d(Module):
     ----------
     kernel_size, stride, padding
         An int or a pair (vertical, horizontal).
+    groups
+        Divides both numbers of channels; each filter sees the input channels of its group. As many groups as input
+        channels make the convolution depthwise. Weights are (out_channels, KH, KW, in_channels / groups).
     bias
         Off by default, because a batch normalisation usually follows.
     rng
         Draws the initial weights; a whole number is the seed of a generator for this layer alone.
+
+    Raises
+    ------
+    ValueError
+        On construction for numbers out of range.
     """
 
     def __init__(
@@ -35,27 +44,38 @@ class Conv2d(Module):
         stride: Pair = 1,
         padding: Pair = 0,
         *,
+        groups: int = 1,
         bias: bool = False,
         rng: np.random.Generator | int,
     ) -> None:
         super().__init__()
         kh, kw = pair(kernel_size, "kernel_size", 1)
-        self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
-        self.weight = Parameter(init.he_normal((out_channels, kh, kw, in_channels), rng))
+        self.stride, self.padding, self.groups = pair(stride, "stride", 1), pair(padding, "padding", 0), groups
+        depth = in_channels if groups == 1 else _channels_of_group(in_channels, out_channels, groups)
+        self.weight = Parameter(init.he_normal((out_channels, kh, kw, depth), rng))
         self.bias = Parameter(np.zeros(out_channels), decay=False) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+        return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
 
     def check(self, x: Tensor) -> None:
         """LayerError unless ``x`` is an input for this layer."""
-        self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        self.expect(x.shape, "N", "H", "W", self.groups * self.weight.shape[3])
 
     def before_norm(self, x: Tensor, norm: BatchNorm) -> Tensor:
-        """``relu(norm(self(x)))`` as one function; for a layer without bias, and images."""
+        """``relu(norm(self(x)))`` as one function; for a layer without bias and groups, and images."""
         tensors = (self.weight, norm.gamma, norm.beta)
         return ops.conv2d_norm_relu(x, *tensors, norm.statistics(), stride=self.stride, padding=self.padding)
+
+
+def _channels_of_group(in_channels: int, out_channels: int, groups: int) -> int:
+    """How many input channels a filter sees."""
+    whole = isinstance(groups, int | np.integer) and not isinstance(groups, bool) and groups >= 1
+    if not whole or in_channels % groups or out_channels % groups:
+        channels = f"{in_channels} and {out_channels} channels"
+        raise ValueError(f"groups must be a whole number that divides {channels}, got {groups!r}")
+    return in_channels // groups
 
 
 class Linear(Module):
@@ -155,6 +175,25 @@ class ReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.relu(x)
+
+
+class ZeroPad2d(Module):
+    """A border of zeros around images: (top, bottom, left, right), a pair (vertical, horizontal) or one int."""
+
+    def __init__(self, padding: Border) -> None:
+        super().__init__()
+        self.padding = border(padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x.shape, "N", "H", "W", "C")
+        return ops.pad(x, self.padding)
+
+
+class Softmax(Module):
+    """Scores (N, C) to probabilities; for prediction, as :func:`binnet.cross_entropy` takes the scores themselves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.softmax(x)
 
 
 class Flatten(Module):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ..autograd import is_recording, running
 from ..tensor import Tensor
 from ..watch import Memory
 from . import init
@@ -36,6 +37,11 @@ class Parameter(Tensor):
         super().__init__(values, requires_grad=True)
         self.memory = Memory(exposed=False)
         self.binary, self.clip, self.decay = binary, clip, decay
+
+    def _in_place(self, other: Any) -> NoReturn:
+        raise TypeError("a parameter += … would become a tensor that nothing trains: change its array, p.data += …")
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = _in_place
 
 
 class LayerError(ValueError):
@@ -97,8 +103,9 @@ class Module:
 
     def __call__(self, x: Tensor | Array) -> Tensor:
         """Run :meth:`forward`; LayerError (a ValueError) naming the layer when it refuses its input."""
-        with self.naming_errors():
-            return self.forward(x if isinstance(x, Tensor) else Tensor(x))
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        with self.naming_errors(), running(self) if is_recording() else nullcontext():
+            return self.forward(x)
 
     @contextmanager
     def naming_errors(self) -> Iterator[None]:

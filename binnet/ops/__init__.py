@@ -1,5 +1,6 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
+from .arithmetic import divide, matmul, neg, subtract
 from .binarize import (
     LateWeightGradient,
     NotFiniteError,
@@ -12,15 +13,19 @@ from .binarize import (
     weight_alpha,
 )
 from .bwn_conv import bwn_conv2d, bwn_linear
+from .concatenate import concatenate
 from .conv import as_pixels, as_rows, conv2d, linear
 from .conv_norm import conv2d_norm_relu
 from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
 from .kbit import quantise
 from .loss import cross_entropy, squared_hinge
 from .norm import Statistics, batch_norm
+from .pad import pad
 from .pool import avg_pool2d, max_pool2d
+from .prelu import prelu
 from .reduce import global_average, mean, sum
 from .sign_product import Rounding
+from .softmax import softmax
 from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
@@ -39,24 +44,32 @@ __all__ = [
     "bwn_linear",
     "centred",
     "check_finite",
+    "concatenate",
     "conv2d",
     "conv2d_norm_relu",
     "cross_entropy",
+    "divide",
     "dropout",
     "flatten",
     "global_average",
     "grad_alpha",
     "grad_weight",
     "linear",
+    "matmul",
     "max_pool2d",
     "mean",
     "mul",
+    "neg",
     "norm_xnor_conv2d",
+    "pad",
+    "prelu",
     "quantise",
     "relu",
     "reshape",
     "sign",
+    "softmax",
     "squared_hinge",
+    "subtract",
     "sum",
     "weight_alpha",
     "xnor_conv2d",

@@ -12,16 +12,21 @@ from ..tensor import Tensor
 from .elementwise import reshape
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: Pair = 1, padding: Pair = 0) -> Tensor:
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: Pair = 1, padding: Pair = 0, groups: int = 1
+) -> Tensor:
     """Cross-correlate images with filters, padding with 0.
 
     Parameters
     ----------
     x : (N, H, W, C)
-    weight : (O, KH, KW, C)
+    weight : (O, KH, KW, C / groups)
     bias : (O,), optional
     stride, padding
         An int or a pair (vertical, horizontal).
+    groups
+        Into how many groups of neighbours channels and filters are divided; a filter sees the channels of its group.
+        As many as channels make the convolution depthwise.
 
     Returns
     -------
@@ -33,7 +38,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: Pai
     ValueError
         When shapes do not fit together.
     """
-    return _Conv2d.apply(x, weight, bias, stride=stride, padding=padding)
+    return _Conv2d.apply(x, weight, bias, stride=stride, padding=padding, groups=groups)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -55,9 +60,15 @@ def as_rows(x: Tensor) -> Tensor:
 
 class _Conv2d(Function):
     @staticmethod
-    def forward(ctx: Context, x: Float, weight: Float, bias: Float | None, *, stride: Pair, padding: Pair) -> Float:
-        ctx.save(x, weight, stride, padding)
-        y: Float = kernels().conv2d(x, weight, stride, padding)
+    def forward(
+        ctx: Context, x: Float, weight: Float, bias: Float | None, *, stride: Pair, padding: Pair, groups: int
+    ) -> Float:
+        ctx.save(x, weight, stride, padding, groups)
+        y: Float
+        if groups == 1:
+            y = kernels().conv2d(x, weight, stride, padding)
+        else:
+            y = kernels().grouped_conv2d(x, weight, groups, stride, padding)
         if bias is not None:
             if bias.shape != (len(weight),):
                 raise ValueError(f"bias must have shape {(len(weight),)}, got {bias.shape}")
@@ -66,12 +77,16 @@ class _Conv2d(Function):
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, weight, stride, padding = ctx.saved
+        x, weight, stride, padding, groups = ctx.saved
         grad_x = grad_weight = grad_bias = None
-        if ctx.needs_grad[0]:
+        if ctx.needs_grad[0] and groups == 1:
             grad_x = kernels().conv2d_grad_input(grad, weight, x.shape, stride, padding)
-        if ctx.needs_grad[1]:
+        elif ctx.needs_grad[0]:
+            grad_x = kernels().grouped_conv2d_grad_input(grad, weight, x.shape, groups, stride, padding)
+        if ctx.needs_grad[1] and groups == 1:
             grad_weight = kernels().conv2d_grad_weight(x, grad, weight.shape, stride, padding)
+        elif ctx.needs_grad[1]:
+            grad_weight = kernels().grouped_conv2d_grad_weight(x, grad, weight.shape, groups, stride, padding)
         if ctx.needs_grad[2]:
             grad_bias = grad.sum(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
         return grad_x, grad_weight, grad_bias

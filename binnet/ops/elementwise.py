@@ -11,26 +11,24 @@ from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
-from ..tensor import Tensor
+from ..tensor import Operand, Tensor
 from ..watch import Memory
 
 STE = ("clip", "polynomial")
 
 
-Operand = Tensor | Float | float
-
-
 def add(x: Operand, y: Operand) -> Tensor:
     """``x + y``, with NumPy's broadcasting; a number or an array is a constant. TypeError for anything else."""
-    return _Add.apply(_operand(x), _operand(y))
+    return _Add.apply(operand(x), operand(y))
 
 
 def mul(x: Operand, y: Operand) -> Tensor:
     """``x · y`` element by element, as :func:`add`."""
-    return _Mul.apply(_operand(x), _operand(y))
+    return _Mul.apply(operand(x), operand(y))
 
 
-def _operand(value: Operand) -> Tensor:
+def operand(value: Operand) -> Tensor:
+    """A tensor as it is, a number or an array as a constant."""
     return value if isinstance(value, Tensor) else Tensor(value)
 
 

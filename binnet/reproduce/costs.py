@@ -10,7 +10,7 @@ from pathlib import Path
 from ..bench.machine import this_machine
 from ..bench.training import Step, times
 from ..console import Console
-from ..storage import StorageError, replacing
+from ..modelfile import StorageError, replacing
 
 _SECONDS, _ROUNDS = 2.0, 5  # for each row
 

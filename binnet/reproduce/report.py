@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..storage import StorageError, replacing
+from ..modelfile import StorageError, replacing
 from .runs import Outcome
 from .tables import Table
 

@@ -13,9 +13,10 @@ from ..bench.training import Step
 from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
 from ..evaluate import open_model
+from ..modelfile import StorageError, replacing
+from ..models import ModelSpec
 from ..run_folder import Row as Figures
 from ..run_folder import read_figures
-from ..storage import StorageError, replacing
 from ..train import Result, fit
 from . import costs
 from .costs import Costs
@@ -113,7 +114,7 @@ def _with_costs(table: Table, outcomes: list[Outcome], out: Path, console: Conso
     path = costs.file_of(table.name, out)
     found = costs.recorded(path, [o.row.name for o in outcomes])
     if found is None and console is not None:
-        steps = {o.row.name: Step(o.config, open_model(out / o.row.name / "packed.h5").spec) for o in outcomes}
+        steps = {o.row.name: Step(o.config, _spec(out / o.row.name / "packed.h5")) for o in outcomes}
         found = costs.measured(steps, path, console)
     return [replace(outcome, costs=found) for outcome in outcomes]
 
@@ -149,3 +150,8 @@ def _read(path: Path) -> Result:
         return Result(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise StorageError(f"{path} is damaged: delete it, and the row is evaluated again ({error})") from error
+
+
+def _spec(path: Path) -> ModelSpec:
+    """Of which network a packed model is."""
+    return ModelSpec.from_dict(open_model(path).packed.built or {})

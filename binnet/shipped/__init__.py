@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..storage import StorageError
+from ..modelfile import StorageError
 
 FOLDER = Path(__file__).parent
 

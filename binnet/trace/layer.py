@@ -10,9 +10,9 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Window
 
+from ..graph import XnorConv
 from ..nn import Module
 from ..nn.binary import BinaryLayer
-from ..packed.steps import XnorConv
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +63,23 @@ class Layer:
         return cls(name, window, pad_value, use_k, real, bk.sign(real), bk.weight_alpha(real), "mean")
 
 
-def layer_of(step: XnorConv, network: Module | None) -> Layer:
-    """The layer of a packed model's step, with its real weights when there is the network it was packed from."""
-    settings = (step.name, step.window, step.pad_value, step.use_k)
-    alpha = np.ones(step.shape[0], np.float32) if step.alpha is None else step.alpha
-    if network is None:
-        signs = bk.unpack_signs(step.signs, int(np.prod(step.shape))).reshape(step.filters)
-        return Layer(*settings, None, signs, alpha, "none" if step.alpha is None else "stored")
-    module = dict(network.named_modules())[step.name]
-    assert isinstance(module, BinaryLayer)
-    weight = np.ascontiguousarray(module.binary_weight()[0]).reshape(step.filters)
+def layer_of(node: XnorConv, network: Module | None) -> Layer:
+    """The layer of a node, with its real weights when there is the network it was packed from.
+
+    Raises
+    ------
+    ValueError
+        When its border differs from side to side, which the trace does not show.
+    """
+    top, bottom, left, right = node.padding
+    if (top, left) != (bottom, right):
+        raise ValueError(f"{node.name} has the padding {node.padding}; a trace needs the same on opposite sides")
+    window = Window.of(node.filters[1:3], node.stride, (top, left))
+    settings = (node.name, window, node.pad_value, node.use_k)
+    alpha = np.ones(node.shape[0], np.float32) if node.alpha is None else node.alpha
+    module = None if network is None else dict(network.named_modules()).get(node.name)
+    if not isinstance(module, BinaryLayer):
+        signs = node.weight_sign.reshape(node.filters)
+        return Layer(*settings, None, signs, alpha, "none" if node.alpha is None else "stored")
+    weight = np.ascontiguousarray(module.binary_weight()[0]).reshape(node.filters)
     return Layer(*settings, weight, bk.sign(weight), alpha, module.scale)

@@ -15,7 +15,7 @@ from typing import Any
 from binnet_datasets.transforms import resize_to
 
 from .. import __version__
-from ..storage import replacing
+from ..modelfile import replacing
 from .checks import Check
 from .data import BUDGET, Part, arrays, part_of
 from .focus import strongest

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import binnet_datasets
 from binnet_kernels.checks import Float
 
+from ..engine.engine import Engine
 from ..images import read_for
-from ..packed.engine import Engine
 from .arithmetic import Trace, trace_layer
 from .checks import Check, against_network, checks
 from .layer import Layer, layer_of
-from .source import Source, check_side, steps_before, with_statistics
+from .source import Source, check_side, with_statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +69,18 @@ def trace_image(source: Source, image: str | Path, layer: str | None = None, sid
     DataError
         When the image cannot be read.
     """
-    name, model, spec = source.layer(layer).name, source.model, source.model.spec
-    pixels = read_for(spec, model.info, image, _size(source, side))
+    name, model = source.layer(layer).name, source.model
+    pixels = read_for(model, image, _size(source, side))
     x = binnet_datasets.normalise(pixels[None], *model.info.normalisation(source.name))
     if source.fresh:
         source = with_statistics(source, x)
-    step, before = source.layer(name), steps_before(source.model.steps, name) or []
-    entering = (Engine(before)(x) if before else x)[0]
-    trace = trace_layer(entering.reshape(*_image_shape(entering.shape)), layer_of(step, source.network))
-    found = (*checks(trace), against_network(trace, Engine([*before, step])(x).reshape(trace.y.shape)))
-    model_name = f"{spec.name}, {spec.binarize}" + ("" if source.name == spec.name else f", from {source.name}")
-    names = tuple(each.name for each in before)
+    node, graph = source.layer(name), source.model.graph
+    before = graph.up_to(node.inputs[0])
+    entering = Engine(before)(x)[0]
+    trace = trace_layer(entering.reshape(*_image_shape(entering.shape)), layer_of(node, source.network))
+    found = (*checks(trace), against_network(trace, Engine(graph.up_to(name))(x).reshape(trace.y.shape)))
+    model_name = model.title + ("" if source.name == model.name else f", from {source.name}")
+    names = tuple(each.name for each in before.nodes[1:])
     return Picture(model_name, Path(image).name, pixels, names, trace, found, _notes(source, trace.layer))
 
 
@@ -108,7 +109,7 @@ def trace_filters(x: Float, layer: Layer, pixels: npt.NDArray[np.uint8], image: 
 
 def _size(source: Source, side: int | None) -> tuple[int, int]:
     """Rows and columns of the image; ValueError for a size that the network does not take."""
-    own = source.model.spec.image_size
+    own = source.model.image_size
     if side is None or (side, side) == own:
         return own
     if source.model.fixed_size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +9,15 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .. import models, packed, shipped
+from .. import models, shipped
 from ..autograd import no_grad
+from ..engine import PackedModel
 from ..evaluate import open_model
+from ..graph import BwnConv, KbitConv, Node, XnorConv
 from ..info import DataInfo, Preprocessing
 from ..nn import BatchNorm, Module
 from ..nn.options import check_word
-from ..packed import PackedModel
-from ..packed.convert import flat
-from ..packed.steps import Add, BwnConv, KbitConv, Step, XnorConv
+from ..packing import pack
 from ..tensor import Tensor
 
 LARGEST_SIDE = 1024  # of images, in pixels: the maps before the layer are kept in memory
@@ -54,29 +53,32 @@ class Source:
         ValueError
             When there is none of this name, or it is of another kind, listing those there are.
         """
-        steps = {step.name: step for step in flat(self.model.steps)}
-        binary = {name: step for name, step in steps.items() if isinstance(step, XnorConv)}
+        nodes = {node.name: node for node in self.model.graph}
+        binary = {name: node for name, node in nodes.items() if isinstance(node, XnorConv)}
         if not binary:
             raise ValueError(
-                f"{self.name}, a {self.model.spec.binarize} network, has no layer that multiplies signs with signs; "
+                f"{self.name} ({self.model.title}) has no layer that multiplies signs with signs; "
                 "xnor and bnn networks of one bit have"
             )
         found = next(iter(binary)) if name is None else name
         if found in binary:
             return binary[found]
-        wrong = f"the layer {found!r} is not binary{_because(steps[found])}" if found in steps else None
+        wrong = f"the layer {found!r} is not binary{_because(nodes[found])}" if found in nodes else None
         raise ValueError(f"{wrong or f'there is no layer {found!r}'} in {self.name}; there are: {', '.join(binary)}")
 
 
-def _because(step: Step) -> str:
-    if isinstance(step, KbitConv):
-        return f", it has inputs of {step.act_bits} and weights of {len(step.planes)} bits,"
-    return ", its weights are but not its input," if isinstance(step, BwnConv) else ""
+def _because(node: Node) -> str:
+    if isinstance(node, KbitConv):
+        return f", it has inputs of {node.act_bits} and weights of {len(node.planes)} bits,"
+    return ", its weights are but not its input," if isinstance(node, BwnConv) else ""
 
 
-def open_source(file: str) -> Source:
-    """A checkpoint or packed model; StorageError, in one sentence, when that is not possible."""
-    model = open_model(file)
+def open_source(file: str, own: str | None = None) -> Source:
+    """A checkpoint or packed model; StorageError, in one sentence, when that is not possible.
+
+    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.own_network.rebuild`.
+    """
+    model = open_model(file, own)
     return Source(Path(file).name, model.packed, model.network)
 
 
@@ -94,7 +96,7 @@ def fresh_source(name: str, side: int | None = None) -> Source:
     network = models.build(name, "xnor", image_size=side).eval()
     short = min(network.spec.image_size)
     info = DataInfo("none", (), (0.5,) * 3, (0.25,) * 3, preprocessing=Preprocessing(short, short))
-    return Source(name, packed.pack(network, info), network, fresh=True)
+    return Source(name, pack(network, info), network, fresh=True)
 
 
 def check_side(side: int | None) -> None:
@@ -119,19 +121,4 @@ def with_statistics(source: Source, x: Float) -> Source:
     with no_grad():
         network(Tensor(batch))
     network.eval()
-    return replace(source, model=packed.pack(network, source.model.info))  # type: ignore[arg-type]
-
-
-def steps_before(steps: Sequence[Step], name: str) -> list[Step] | None:
-    """What computes the input of a step, in order, without the branches that do not lead there; None without it."""
-    done: list[Step] = []
-    for step in steps:
-        if step.name == name:
-            return done
-        if isinstance(step, Add):
-            for branch in (step.body, step.shortcut):
-                inside = steps_before(branch, name)
-                if inside is not None:
-                    return [*done, *inside]
-        done.append(step)
-    return None
+    return replace(source, model=pack(network, source.model.info))

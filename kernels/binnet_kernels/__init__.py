@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import reference
+    from .bit_map import BitMap
     from .bits import pack_signs, sign, unpack_signs
     from .bwn import BwnConv2d, BwnLinear
     from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
     from .elementwise import add, relu, relu_grad
-    from .finish import Finish, bits_map
+    from .finish import Finish
     from .fused import FusedXnorConv2d
     from .fused_kbit import FusedKbitConv2d
     from .fused_real import FusedConv2d
     from .gemm import xnor_gemm
+    from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
     from .kbit import KbitConv2d, KbitLinear
     from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
     from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
@@ -51,14 +53,16 @@ if TYPE_CHECKING:
     from .xnor import XnorConv2d, XnorLinear
 
 _NAMES_IN = {
+    "bit_map": ("BitMap",),
     "bits": ("pack_signs", "sign", "unpack_signs"),
     "bwn": ("BwnConv2d", "BwnLinear"),
     "conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
     "elementwise": ("add", "relu", "relu_grad"),
-    "finish": ("Finish", "bits_map"),
+    "finish": ("Finish",),
     "fused": ("FusedXnorConv2d",),
     "fused_real": ("FusedConv2d",),
     "gemm": ("xnor_gemm",),
+    "grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
     "fused_kbit": ("FusedKbitConv2d",),
     "kbit": ("KbitConv2d", "KbitLinear"),
     "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_planes", "weight_range"),
@@ -83,6 +87,7 @@ _NAMES_IN = {
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 
 __all__ = [
+    "BitMap",
     "BwnConv2d",
     "BwnLinear",
     "Conv2d",
@@ -107,12 +112,14 @@ __all__ = [
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
-    "bits_map",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "get_num_threads",
     "grad_alpha",
+    "grouped_conv2d",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",

@@ -14,7 +14,7 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .checks import Float, Halves, Words
+from .checks import Float, Words
 from .simd import LANES, add, load_first, magnitude, sign_half, store_signs, sum_lanes, zeros
 
 _RUN = 4096  # values that one thread takes at a time
@@ -114,12 +114,6 @@ def unpack_signs(words: Any, n: int) -> Float:
     return x
 
 
-def border_halves(c: int, pad_value: int) -> Halves:
-    """The half words of a pixel of the border: all ``c`` signs those of ``pad_value``, +1 for 0."""
-    negative = np.arange(-(-c // 32) * 32) < (c if pad_value < 0 else 0)
-    return np.packbits(negative, bitorder="little").view(np.uint32)
-
-
 @helper
 def pack_values(x, start, n, halves, target):
     """Pack the signs of ``x[start:start + n]`` into the ceil(n / 32) half words at ``halves[target:]``."""
@@ -140,11 +134,12 @@ def mean_magnitude(x, start, n):
 
 
 @helper
-def pack_border(border, packed, target, wide, halves, count):
-    """Fill the first and the last ``count`` pixels of a row of ``wide`` pixels."""
-    for i in range(count * halves):
+def pack_border(border, packed, target, wide, halves, left, right):
+    """Fill the first ``left`` and the last ``right`` pixels of a row of ``wide`` pixels."""
+    for i in range(left * halves):
         packed[target + i] = border[i % halves]
-        packed[target + wide * halves - 1 - i] = border[halves - 1 - i % halves]
+    for i in range((wide - right) * halves, wide * halves):
+        packed[target + i] = border[i % halves]
 
 
 @kernel

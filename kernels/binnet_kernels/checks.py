@@ -6,18 +6,22 @@ Both backends call these, so they accept and refuse the same input. Compiled cod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .window import NO_BORDER as NO_BORDER
+from .window import Border as Border
+from .window import Pair as Pair
+from .window import Window as Window
+from .window import pair as pair
+
 Float = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 Halves = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
-Pair = int | Sequence[int]
 
 WEIGHT_GRADIENTS = ("exact", "paper", "plain")
 
@@ -81,7 +85,7 @@ def output(out: Any, shape: tuple[int, ...]) -> Float:
         return fresh(shape)
     fits = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == np.float32
     if not (fits and out.flags.c_contiguous and out.flags.writeable):
-        raise ValueError(f"out must be a writeable, C-contiguous float32 array of shape {shape}, got {_kind(out)}")
+        raise ValueError(f"out must be a writeable, C-contiguous float32 array of shape {shape}, got {kind(out)}")
     fitting: Float = out
     return fitting
 
@@ -97,7 +101,7 @@ def fresh(shape: tuple[int, ...]) -> Float:
 def in_place(array: Any, name: str, shape: tuple[int, ...]) -> Float:
     """An array that a kernel may change: float32 of that shape, C-contiguous and writeable."""
     if not (isinstance(array, np.ndarray) and array.dtype == np.float32):
-        raise TypeError(f"{name} is changed in place and must be a float32 array, got {_kind(array)}")
+        raise TypeError(f"{name} is changed in place and must be a float32 array, got {kind(array)}")
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     if not (array.flags.c_contiguous and array.flags.writeable):
@@ -105,17 +109,9 @@ def in_place(array: Any, name: str, shape: tuple[int, ...]) -> Float:
     return array
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """What an error message says that it got."""
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-
-
-def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
-    """An int or a pair of ints (vertical, horizontal), each at least ``least``."""
-    both = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else (value, value)
-    whole = len(both) == 2 and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in both)
-    if not whole or min(both) < least:
-        raise ValueError(f"{name} must be an int or a pair of ints, each at least {least}, got {value!r}")
-    return int(both[0]), int(both[1])
 
 
 def pad_value(value: float) -> int:
@@ -142,26 +138,6 @@ def levels_of_both(act_bits: Any, weight_bits: Any, n: int) -> tuple[int, int]:
     return inputs, weights
 
 
-@dataclass(frozen=True)
-class Window:
-    """A filter that slides over an image: its size, stride and zero padding, each (vertical, horizontal)."""
-
-    size: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-
-    @classmethod
-    def of(cls, size: Pair, stride: Pair, padding: Pair) -> Window:
-        return cls(pair(size, "kernel_size", 1), pair(stride, "stride", 1), pair(padding, "padding", 0))
-
-    def output_size(self, h: int, w: int) -> tuple[int, int]:
-        """Rows and columns of the result; ValueError when the padded image is smaller than the filter."""
-        (kh, kw), (sh, sw), (ph, pw) = self.size, self.stride, self.padding
-        if h + 2 * ph < kh or w + 2 * pw < kw:
-            raise ValueError(f"an image of {h}x{w} with padding {ph, pw} is smaller than the filter of {kh}x{kw}")
-        return (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
-
-
 def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape (N, H, W, C)."""
     if len(x_shape) != 4:
@@ -169,12 +145,17 @@ def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(x_shape)
 
 
-def map_of_bits(bits: Any, x_shape: tuple[int, ...], padding: tuple[int, int], *planes: int) -> Halves:
+def bits_shape(shape: tuple[int, ...], border: Border) -> tuple[int, ...]:
+    """The shape of the bits of images (N, H, W, C) with a border, 32 channels to a half word."""
+    (n, h, w, c), (top, bottom, left, right) = shape, border
+    return halves_shape((n, top + h + bottom, left + w + right, c))
+
+
+def map_of_bits(bits: Any, x_shape: tuple[int, ...], border: Border, *planes: int) -> Halves:
     """The signs of images (N, H, W, C) with their border: uint32 (*planes, N, H + 2 ph, W + 2 pw, ceil(C / 32))."""
-    (n, h, w, c), (ph, pw) = image_shape(x_shape), padding
     for number in planes:
         levels(number, "number of planes")
-    return half_words(bits, "bits", (*planes, n, h + 2 * ph, w + 2 * pw, -(-c // 32)))
+    return half_words(bits, "bits", (*planes, *bits_shape(image_shape(x_shape), border)))
 
 
 def same_channels(x: npt.NDArray[Any], weight_shape: tuple[int, ...]) -> None:

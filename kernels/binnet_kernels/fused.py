@@ -14,8 +14,9 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
+from .bit_map import BitMap, Bits, check_bits
 from .checks import Ints, Pair, Window, Words
-from .finish import NONE, Bits, Finish, Run, bits_shape, check_bits, outputs, places
+from .finish import NONE, Finish, Run, outputs
 from .geometry import Indices, Sliding, border_classes, sliding
 from .pixels import as_floats, store, store_reached, times_pixels
 from .tail import plus_columns, run_tail, times_columns
@@ -58,8 +59,10 @@ class FusedXnorConv2d:
     signs : uint64 (ceil(n / 64),)
         Those of the n weights in OHWI order, as :func:`pack_signs` packs them.
     shape : (O, KH, KW, C)
-    stride, padding, pad_value
-        As in :class:`XnorConv2d`; the border is in the map of bits.
+    stride, pad_value
+        As in :class:`XnorConv2d`.
+    padding : int, pair of ints, or four ints (top, bottom, left, right)
+        The border of the maps of bits that it reads.
     alpha : array (O,), optional
         Scales, 1 when not given.
 
@@ -79,7 +82,7 @@ class FusedXnorConv2d:
         alpha: Any = None,
     ) -> None:
         signs = checks.packed(signs, int(np.prod(shape)), "signs", 1)
-        self.shape, self.window = shape, Window.of(shape[1:3], stride, padding)
+        self.shape, self.window = shape, Window.with_border(shape[1:3], stride, padding)
         self.pad_value = checks.pad_value(pad_value)
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
         self.columns = whole_blocks(shape[0])
@@ -94,8 +97,7 @@ class FusedXnorConv2d:
 
     def bind(
         self,
-        x: Bits,
-        x_shape: tuple[int, ...],
+        x: BitMap,
         finish: Finish,
         *,
         K: Any = None,
@@ -107,13 +109,13 @@ class FusedXnorConv2d:
 
         Parameters
         ----------
-        x : map of bits of images ``x_shape`` (N, H, W, C), with the border of this layer
+        x : BitMap of images (N, H, W, C), with the border of this layer
         K : float32 (N, OH, OW, 1), optional
             The map K; 1 when not given.
         residual : float32 (N, OH, OW, O)
             Where ``finish`` adds one; not ``out``.
         out : float32 (N, OH, OW, O), optional
-        bits : map of bits of images (N, OH, OW, O)
+        bits : BitMap of images (N, OH, OW, O)
             Where ``finish`` has limits; its border is left as it is.
 
         Raises
@@ -121,7 +123,7 @@ class FusedXnorConv2d:
         ValueError
             When an array does not fit.
         """
-        walk, base, group = self._tables(x, x_shape)
+        walk, base, group = self._tables(x)
         o, shape = self.shape[0], (walk.n, walk.oh, walk.ow, self.shape[0])
         table, low = finish.table(o, self.columns, self.alpha, np.zeros(o, np.float32))
         y, words, place, residual, floats, between = outputs(finish, shape, out, bits, residual)
@@ -129,10 +131,10 @@ class FusedXnorConv2d:
         if not walk.pixels * o:
             return nothing
         sizes = sizes_of(walk, o, self.columns, low, floats, between, K is not None)
-        arrays = (x.ravel(), walk.starts, self._weight, base.ravel(), group, table, finish.codes)
+        arrays = (x.words.ravel(), walk.starts, self._weight, base.ravel(), group, table, finish.codes)
         return partial(_xnor, *arrays, scale, residual, y, words, place, sizes)
 
-    def bind_bits(self, x: Bits, x_shape: tuple[int, ...], most: Any, flips: Any, bits: Bits) -> Run:
+    def bind_bits(self, x: BitMap, most: Any, flips: Any, bits: BitMap) -> Run:
         """A function without arguments that writes ``dot product <= most[c]``, turned round where ``flips[c]``.
 
         Parameters
@@ -140,32 +142,29 @@ class FusedXnorConv2d:
         x
             As in :meth:`bind`.
         most : integers (O,),  flips : bool (O,)
-        bits : map of bits of images (N, OH, OW, O)
+        bits : BitMap of images (N, OH, OW, O)
 
         Raises
         ------
         ValueError
             When an array does not fit.
         """
-        walk, base, group = self._tables(x, x_shape)
-        o, shape = self.shape[0], (walk.n, walk.oh, walk.ow, self.shape[0])
-        border = check_bits(bits, shape)
+        walk, base, group = self._tables(x)
+        o = self.shape[0]
+        check_bits(bits, "bits", (walk.n, walk.oh, walk.ow, o))
         least = np.full(base.shape, np.iinfo(np.int32).max, np.int32)  # never reached where there is no filter
         least[:, :o] = -((np.asarray(most, np.int64) - base[:, :o]) // 2)  # base - 2 count <= most
         turned = np.packbits(np.pad(np.asarray(flips, bool), (0, self.columns - o)), bitorder="little")
         if not walk.pixels * o:
             return nothing
-        arrays = (x.ravel(), walk.starts, self._weight, least.ravel(), group, turned)
+        arrays = (x.words.ravel(), walk.starts, self._weight, least.ravel(), group, turned)
         sizes = sizes_of(walk, o, self.columns, 0, False, True, False)
-        return partial(_xnor_bits, *arrays, bits.view(np.uint8).ravel(), places(shape, border), sizes)
+        return partial(_xnor_bits, *arrays, bits.words.view(np.uint8).ravel(), bits.places(), sizes)
 
-    def _tables(self, x: Bits, x_shape: tuple[int, ...]) -> tuple[Sliding, Ints, Indices]:
+    def _tables(self, x: BitMap) -> tuple[Sliding, Ints, Indices]:
         """The walk, what dot products start from (classes, columns), and the class of border of each pixel."""
-        if x_shape[3] != self.shape[3] or check_bits(x, x_shape, "x") != self.window.padding:
-            expected = bits_shape((*x_shape[:3], self.shape[3]), self.window.padding)
-            raise ValueError(f"x must be a map of bits {expected}, got {x.shape} of images {tuple(x_shape)}")
-        n, h, w, c = x_shape
-        walk = sliding((n, h, w, x.shape[3]), self.window)
+        n, h, w, c = check_bits(x, "x", (None, None, None, self.shape[3]), self.window.border).shape
+        walk = sliding((n, h, w, x.words.shape[3]), self.window)
         outside, group = border_classes(h, w, n, self.window)
         correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self.pad_value == 0)
         base = np.zeros((len(outside), self.columns), np.int32)

@@ -21,8 +21,9 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
+from .bit_map import BitMap, Bits
 from .checks import Float, Ints, Pair, Window, Words
-from .finish import NONE, Bits, Finish, Run, bits_map, check_map, outputs
+from .finish import NONE, Finish, Run, check_map, outputs
 from .fused import filter_halves, nothing, signs_of_halves, sizes_of
 from .geometry import Indices, Sliding, border_classes, sliding
 from .level_lanes import pack_levels
@@ -46,8 +47,9 @@ class FusedKbitConv2d:
     shape : (O, KH, KW, C)
     act_bits : int
         m, from 1 to 8.
-    stride, padding, pad_value, use_k
+    stride, pad_value, use_k
         As in :class:`XnorConv2d`.
+    padding : int, pair of ints, or four ints (top, bottom, left, right)
     alpha : array (O,), optional
         Scales, 1 when not given.
 
@@ -73,7 +75,7 @@ class FusedKbitConv2d:
             planes, shape[3] if tap_by_tap else int(np.prod(shape)), "planes", 5 if tap_by_tap else 2
         )
         self.levels = checks.levels_of_both(act_bits, len(planes), int(np.prod(shape[1:])))
-        self.shape, self.window, self.act_bits = shape, Window.of(shape[1:3], stride, padding), int(act_bits)
+        self.shape, self.window, self.act_bits = shape, Window.with_border(shape[1:3], stride, padding), int(act_bits)
         self.pad_value, self.use_k, self.weight_bits = checks.pad_value(pad_value), bool(use_k), len(planes)
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
         self.columns = whole_blocks(shape[0])
@@ -104,8 +106,8 @@ class FusedKbitConv2d:
         """
         n, h, w, c = check_map(x).shape
         checks.same_channels(x, self.shape)
-        map_of_bits = bits_map(x.shape, self.window.padding, self.pad_value)
-        planes = np.repeat(map_of_bits[None], self.act_bits, axis=0)
+        plane = BitMap(x.shape, self.window.border, self.pad_value)
+        planes = np.repeat(plane.words[None], self.act_bits, axis=0)
         K = np.empty(n * math.prod(self.window.output_size(h, w)), np.float32) if self.use_k else NONE
         convolve = self.bind_planes(planes, x.shape, finish, residual=residual, out=out, bits=bits, K=K)
         if convolve is nothing:
@@ -113,7 +115,7 @@ class FusedKbitConv2d:
         if self.use_k:
             convolve = self._with_k(x, K, convolve)
         pack = _pack_image if x.size > _WORTH_SHARING else _pack_image.alone
-        arguments = (x.ravel(), planes.ravel(), n, h, w, c, *self.window.padding, self.act_bits, self.levels[0])
+        arguments = (x.ravel(), planes.ravel(), n, h, w, c, *self.window.border, self.act_bits, self.levels[0])
 
         def run() -> None:
             pack(*arguments)
@@ -132,7 +134,7 @@ class FusedKbitConv2d:
         bits: Any = None,
         K: Float = NONE,
     ) -> Run:
-        """The convolution of planes (m, N, H + 2 ph, W + 2 pw, ceil(C / 32)) alone, times K if wanted."""
+        """The convolution of planes of images ``x_shape`` alone, each as the words of a BitMap, times K if wanted."""
         walk, base, group = self._tables(*x_shape[:3])
         o, shape = self.shape[0], (walk.n, walk.oh, walk.ow, self.shape[0])
         scale = self.alpha / np.float32(self.levels[0] * self.levels[1])
@@ -150,7 +152,7 @@ class FusedKbitConv2d:
         window = self.window
 
         def run() -> None:
-            K[:] = scale_map(x, window.size, window.stride, window.padding).ravel()
+            K[:] = scale_map(x, window.size, window.stride, window.border).ravel()
             convolve()
 
         return run
@@ -200,11 +202,11 @@ def count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_b
 
 
 @kernel
-def _pack_image(x, planes, n, h, w, c, ph, pw, bits, levels):
-    halves, wide = (c + 31) // 32, w + 2 * pw
-    step = n * (h + 2 * ph) * wide * halves
+def _pack_image(x, planes, n, h, w, c, top, bottom, left, right, bits, levels):
+    halves, high, wide = (c + 31) // 32, top + h + bottom, left + w + right
+    step = n * high * wide * halves
     for line in prange(n * h):
-        target = ((line // h * (h + 2 * ph) + line % h + ph) * wide + pw) * halves
+        target = ((line // h * high + line % h + top) * wide + left) * halves
         for col in range(w):
             start = (line * w + col) * c
             pack_levels(x, start, c, np.float32(1), bits, levels, planes, target + col * halves, step)

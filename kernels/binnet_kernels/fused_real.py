@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from numba import prange
 from . import checks
 from ._jit import kernel
 from .bwn import ROWS, are_few, blocks_of, signed_rows
-from .checks import Float, Pair, Window
+from .checks import NO_BORDER, Float, Pair, Window
 from .finish import Finish, Run, check_map, outputs
 from .fused import nothing, sizes_of, words_of
 from .geometry import sliding
@@ -38,7 +39,8 @@ class FusedConv2d:
     weight : float32 (O, KH, KW, C), or uint64 (ceil(n / 64),)
         Real weights, or the signs of n weights as in :class:`FusedXnorConv2d`.
     shape : (O, KH, KW, C)
-    stride, padding : int or pair of ints
+    stride : int or pair of ints
+    padding : int, pair of ints, or four ints (top, bottom, left, right)
     alpha, bias : array (O,), optional
         ``sum * alpha + bias``; 1 and 0 when not given.
 
@@ -58,7 +60,7 @@ class FusedConv2d:
         bias: Any = None,
     ) -> None:
         o, depth = shape[0], int(np.prod(shape[1:]))
-        self.shape, self.window = shape, Window.of(shape[1:3], stride, padding)
+        self.shape, self.window = shape, Window.with_border(shape[1:3], stride, padding)
         self.columns, self._one_bit = whole_blocks(o), np.asarray(weight).dtype == np.uint64
         rows = (np.ones(o) if alpha is None else alpha, np.zeros(o) if bias is None else bias)
         self._rows = tuple(checks.floats(row, name, shape=(o,)) for row, name in zip(rows, ("alpha", "bias")))
@@ -85,7 +87,7 @@ class FusedConv2d:
 
         Parameters
         ----------
-        x : float32 (N, H + 2 ph, W + 2 pw, C)
+        x : float32 (N, top + H + bottom, left + W + right, C)
             The images with their border of zeros.
         residual, out, bits
             As in :meth:`FusedXnorConv2d.bind`.
@@ -95,11 +97,10 @@ class FusedConv2d:
         ValueError
             When an array does not fit.
         """
-        (ph, pw), o = self.window.padding, self.shape[0]
-        n, high, wide, c = check_map(x).shape
-        checks.same_channels(x, self.shape)
-        walk = sliding((n, high - 2 * ph, wide - 2 * pw, c), self.window)
-        shape = (n, walk.oh, walk.ow, o)
+        o = self.shape[0]
+        checks.same_channels(check_map(x), self.shape)
+        walk = sliding(x.shape, replace(self.window, border=NO_BORDER))
+        shape = (walk.n, walk.oh, walk.ow, o)
         table, low = finish.table(o, self.columns, *self._rows)
         y, words, place, residual, floats, between = outputs(finish, shape, out, bits, residual)
         if not walk.pixels * o:

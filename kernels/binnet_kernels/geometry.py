@@ -54,8 +54,7 @@ def sliding(shape: tuple[int, int, int, int], window: Window) -> Sliding:
     """The walk of ``window`` over images (n, h, w, depth)."""
     n, h, w, depth = shape
     oh, ow = window.output_size(h, w)
-    (kh, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
-    high, wide = h + 2 * ph, w + 2 * pw
+    (kh, kw), (sh, sw), (high, wide) = window.size, window.stride, window.padded(h, w)
     image, row, col = np.arange(n) * high * wide, np.arange(oh) * sh * wide, np.arange(ow) * sw
     starts = ((image[:, None, None] + row[:, None] + col) * depth).ravel()
     numbers = np.arange(len(starts))
@@ -74,8 +73,8 @@ def aligned(size: int) -> Float:
 
 def padded(x: Float, window: Window) -> Float:
     """The image with its border of zeros, flat; the image itself when there is no border."""
-    (ph, pw), (h, w) = window.padding, x.shape[1:3]
-    return framed(x, (-ph, h + ph), (-pw, w + pw))
+    (top, bottom, left, right), (h, w) = window.border, x.shape[1:3]
+    return framed(x, (-top, h + bottom), (-left, w + right))
 
 
 def framed(x: Float, rows: tuple[int, int], cols: tuple[int, int]) -> Float:
@@ -122,3 +121,16 @@ def _outside(size: int, output: int, kernel: int, stride: int, padding: int) -> 
     """Which taps of a window lie on the border, along one axis: bool (output, kernel)."""
     position = np.arange(output)[:, None] * stride + np.arange(kernel) - padding
     return (position < 0) | (position >= size)
+
+
+def seen_by(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -> tuple[Indices, Indices]:
+    """For each row and column of the image: the first window that sees it and the one after the last, in turn."""
+    axes = zip(x_shape[1:3], y_shape[1:3], window.size, window.stride, window.padding, strict=True)
+    rows, cols = (_windows(*axis) for axis in axes)
+    return rows, cols
+
+
+def _windows(size: int, output: int, kernel: int, stride: int, padding: int) -> Indices:
+    place = np.arange(size) + padding
+    first, end = -((kernel - 1 - place) // stride), place // stride + 1
+    return np.stack([first.clip(0), end.clip(max=output)], axis=1).astype(np.int64).ravel()

@@ -102,7 +102,7 @@ class KbitConv2d:
         """
         if self._fused.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        bits = checks.map_of_bits(bits, x_shape, self.window.padding, self._fused.act_bits)
+        bits = checks.map_of_bits(bits, x_shape, self.window.border, self._fused.act_bits)
         checks.same_depth(x_shape, self.shape)
         y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
         self._fused.bind_planes(bits, x_shape, Finish([*self._steps, *[("relu",)] * bool(relu)]), out=y)()

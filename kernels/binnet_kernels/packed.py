@@ -10,8 +10,9 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
-from .checks import Float, Window
-from .finish import NO_BITS, Bits, Finish, Run, check_bits, check_map, outputs, places
+from .bit_map import BitMap, check_bits
+from .checks import NO_BORDER, Float, Window
+from .finish import Finish, Run, check_map, outputs
 from .geometry import Indices
 from .image import pack_image_and_mean
 from .pixels import larger, load_pixel, store
@@ -20,7 +21,7 @@ from .tail import run_tail
 from .tile import CHANNELS
 from .xnor import whole_blocks
 
-ONE = Window((1, 1), (1, 1), (0, 0))  # to pool nothing
+ONE = Window((1, 1), (1, 1), NO_BORDER)  # to pool nothing
 
 
 def bind_map(
@@ -53,16 +54,16 @@ def bind_map(
     return partial(_map, x.ravel(), rows, cols, table, finish.codes, residual, y, words, place, sizes)
 
 
-def bind_pool_bits(x: Bits, flips: Any, out: Bits, shape: tuple[int, ...], window: Window) -> Run:
+def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
     """A function without arguments that joins the bits of each window by AND, and turns them round where ``flips``.
 
     Max-pooling of values that were compared with a threshold before: all are at most t exactly where the largest is.
 
     Parameters
     ----------
-    x : map of bits of images ``shape`` (N, H, W, C), without a border
+    x : BitMap of images (N, H, W, C), without a border
     flips : bool (C,)
-    out : map of bits of the images after pooling
+    out : BitMap of the images after pooling
     window
         The border is passed over.
 
@@ -71,25 +72,22 @@ def bind_pool_bits(x: Bits, flips: Any, out: Bits, shape: tuple[int, ...], windo
     ValueError
         When an array does not fit.
     """
-    n, h, w, c = shape
-    if check_bits(x, shape, "x") != (0, 0):
-        raise ValueError(f"x must have no border, got {x.shape} of images {tuple(shape)}")
+    n, h, w, c = check_bits(x, "x", (None,) * 4, NO_BORDER).shape
     oh, ow = window.output_size(h, w)
-    border = check_bits(out, (n, oh, ow, c), "out")
+    check_bits(out, "out", (n, oh, ow, c))
     rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
     turned = np.packbits(np.pad(np.asarray(flips, bool), (0, -c % 32)), bitorder="little").view(np.uint32)
-    sizes = np.array((n, h, w, x.shape[3], oh, ow, *window.size), np.int64)
-    target = places((n, oh, ow, c), border) // 4
-    return partial(_pool_bits, x.ravel(), rows, cols, turned, out.ravel(), target, sizes)
+    sizes = np.array((n, h, w, x.words.shape[3], oh, ow, *window.size), np.int64)
+    return partial(_pool_bits, x.words.ravel(), rows, cols, turned, out.words.ravel(), out.places() // 4, sizes)
 
 
-def bind_pack_with_k(x: Float, bits: Bits, K: Float, window: Window) -> Run:
+def bind_pack_with_k(x: Float, bits: BitMap, K: Float, window: Window) -> Run:
     """A function without arguments that packs the signs of a map and computes K of a window over it (Eq. 11).
 
     Parameters
     ----------
     x : float32 (N, H, W, C)
-    bits : map of bits of these images with the border of ``window``
+    bits : BitMap of these images with the border of ``window``
     K : float32 (N, OH, OW, 1)
         Written; see :func:`scale_map`.
 
@@ -98,15 +96,13 @@ def bind_pack_with_k(x: Float, bits: Bits, K: Float, window: Window) -> Run:
     ValueError
         When an array does not fit.
     """
-    (n, h, w, c), (ph, pw) = check_map(x).shape, window.padding
+    n, h, w, c = check_map(x).shape
     checks.output(K, (n, *window.output_size(h, w), 1))
-    if check_bits(bits, x.shape) != window.padding:
-        raise ValueError(f"bits must have the border {window.padding}, got {bits.shape}")
+    check_bits(bits, "bits", x.shape, window.border)
     means = room_for_means(x.shape, window)
-    border = bits[0, 0, 0].copy() if bits.size else NO_BITS  # is written again as it is
 
     def run() -> None:
-        pack_image_and_mean(x.ravel(), border, bits.ravel(), means, n, h, w, c, ph, pw)
+        pack_image_and_mean(x.ravel(), bits.fill, bits.words.ravel(), means, n, h, w, c, *window.border)
         box_filter(means, K, x.shape, window)
 
     return run

@@ -11,7 +11,7 @@ from numba import prange
 from . import checks
 from ._jit import Kernel, kernel
 from .checks import Float, Pair, Window
-from .geometry import Indices
+from .geometry import seen_by
 from .lanes import (
     WIDTH,
     all_lanes,
@@ -146,7 +146,7 @@ def avg_pool2d_grad(
     grad_x = np.empty(x_shape, np.float32)
     if grad_x.size:
         share = np.float32(1) / np.float32(window.size[0] * window.size[1])
-        rows, cols = _seen_by(x_shape, grad.shape, window)
+        rows, cols = seen_by(x_shape, grad.shape, window)
         _sharing(_spread, grad_x.size)(grad.ravel(), rows, cols, share, grad_x.ravel(), *x_shape, *grad.shape[1:3])
     return grad_x
 
@@ -163,22 +163,9 @@ def _to_winners(grad: Float, winners: Winners, x_shape: tuple[int, ...], window:
     grad_x = np.empty(x_shape, np.float32)
     if grad_x.size:
         sizes = (*x_shape, *grad.shape[1:3], *window.size, *window.stride, *window.padding)
-        rows, cols = _seen_by(x_shape, grad.shape, window)
+        rows, cols = seen_by(x_shape, grad.shape, window)
         _sharing(_max_pool_grad, grad_x.size)(grad.ravel(), winners.ravel(), rows, cols, grad_x.ravel(), *sizes)
     return grad_x
-
-
-def _seen_by(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -> tuple[Indices, Indices]:
-    """For each row and column of the image: the first window that sees it and the one after the last, in turn."""
-    axes = zip(x_shape[1:3], y_shape[1:3], window.size, window.stride, window.padding, strict=True)
-    rows, cols = (_windows(*axis) for axis in axes)
-    return rows, cols
-
-
-def _windows(size: int, output: int, kernel: int, stride: int, padding: int) -> Indices:
-    place = np.arange(size) + padding
-    first, end = -((kernel - 1 - place) // stride), place // stride + 1
-    return np.stack([first.clip(0), end.clip(max=output)], axis=1).astype(np.int64).ravel()
 
 
 def _sizes(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -> tuple[int, ...]:

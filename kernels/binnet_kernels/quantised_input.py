@@ -13,7 +13,7 @@ from numba import prange
 
 from . import checks
 from ._jit import kernel
-from .checks import Float, Ints, Pair, Window
+from .checks import NO_BORDER, Float, Ints, Pair, Window
 from .geometry import framed
 from .masked import count_masked, store_products, twice
 from .quantise import Halves, QuantisedGradient
@@ -56,10 +56,10 @@ def quantised_grad_input(
     signs, window = checks.quantised_input(gradient.shape, weight_signs, x_shape, stride, padding)
     result = grad_x = checks.output(out, tuple(x_shape))
     (n, h, w, c), (o, size, _) = grad_x.shape, signs.shape
-    if window == Window((h, w), window.stride, (0, 0)) and c % 64 == 0:
+    if window == Window((h, w), window.stride, NO_BORDER) and c % 64 == 0:
         # One pixel, as in a dense layer: without this, most of what its windows meet would be border.
         signs, grad_x = signs.reshape(o, 1, -1), grad_x.reshape(n, 1, 1, size * c)
-        window = Window((1, 1), (1, 1), (0, 0))
+        window = Window((1, 1), (1, 1), NO_BORDER)
     if grad_x.size:
         _convolve_signs(gradient, signs, window, grad_x)
     return result

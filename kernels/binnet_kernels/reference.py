@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from .bit_map import BitMap as BitMap
 from .checks import Float, Ints, Pair, Window
 from .finish import Finish as Finish
-from .finish import bits_map as bits_map
 from .reference_bits import pack_signs as pack_signs
 from .reference_bits import sign as sign
 from .reference_bits import weight_alpha as weight_alpha
 from .reference_conv import Conv2d as Conv2d
-from .reference_conv import bordered, signs_of_map
+from .reference_conv import bordered, convolve, signs_of_map
 from .reference_conv import conv2d as conv2d
 from .reference_conv import conv2d_grad_input as conv2d_grad_input
 from .reference_conv import conv2d_grad_weight as conv2d_grad_weight
@@ -32,6 +32,9 @@ from .reference_elementwise import norm_signs_grad as norm_signs_grad
 from .reference_elementwise import relu as relu
 from .reference_elementwise import relu_grad as relu_grad
 from .reference_elementwise import signs as signs
+from .reference_grouped import grouped_conv2d as grouped_conv2d
+from .reference_grouped import grouped_conv2d_grad_input as grouped_conv2d_grad_input
+from .reference_grouped import grouped_conv2d_grad_weight as grouped_conv2d_grad_weight
 from .reference_kbit import FusedKbitConv2d as FusedKbitConv2d
 from .reference_kbit import KbitConv2d as KbitConv2d
 from .reference_kbit import KbitLinear as KbitLinear
@@ -121,11 +124,11 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
 
 def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:
     """See :func:`binnet_kernels.scale_map`."""
-    x, window = checks.floats(x, "x", 4), Window.of(kernel_size, stride, padding)
+    x, window = checks.floats(x, "x", 4), Window.with_border(kernel_size, stride, padding)
     window.output_size(*x.shape[1:3])
     mean_abs_x = np.abs(x).mean(axis=-1, keepdims=True)  # A
     box = np.full((1, *window.size, 1), 1 / (window.size[0] * window.size[1]), np.float32)  # k
-    return conv2d(mean_abs_x, box, window.stride, window.padding)  # K = A * k
+    return convolve(bordered(mean_abs_x, window), box, window)  # K = A * k
 
 
 # ---------------------------------------------------------------------------------------------- convolutions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,25 @@ import numpy.typing as npt
 from . import checks
 from .checks import Float, Pair, Window
 
-
-def bordered(x: Float, window: Window, value: float = 0.0) -> Float:
-    (ph, pw) = window.padding
-    return np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=value)
+T = TypeVar("T", bound=np.generic)
 
 
-def patches_of(padded: Float, window: Window) -> Float:
+def bordered(x: npt.NDArray[T], window: Window, value: float = 0.0) -> npt.NDArray[T]:
+    """Images with the border of a window."""
+    top, bottom, left, right = window.border
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
+
+
+def patches_of(padded: npt.NDArray[T], window: Window) -> npt.NDArray[T]:
     """All windows of a padded image, as a view (N, OH, OW, C, KH, KW)."""
     view = np.lib.stride_tricks.sliding_window_view(padded, window.size, axis=(1, 2))
     return view[:, :: window.stride[0], :: window.stride[1]]
+
+
+def convolve(padded: Float, weight: Float, window: Window) -> Float:
+    """Each window of a padded image times each filter, summed."""
+    y: Float = np.tensordot(patches_of(padded, window), weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
+    return y
 
 
 def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
@@ -29,7 +38,7 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = 
     window = Window.of(weight.shape[1:3], stride, padding)
     oh, ow = window.output_size(*x.shape[1:3])
     y = checks.output(out, (x.shape[0], oh, ow, weight.shape[0]))
-    y[...] = np.tensordot(patches_of(bordered(x, window), window), weight, axes=([4, 5, 3], [1, 2, 3]))
+    y[...] = convolve(bordered(x, window), weight, window)
     return y
 
 
@@ -67,7 +76,7 @@ def conv2d_grad_weight(
 def signs_of_map(bits: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> Float:
     """The signs in a map of bits as floats, its border ``pad_value``."""
     (_, h, w, c), (ph, pw) = checks.image_shape(x_shape), window.padding
-    halves = checks.map_of_bits(bits, x_shape, window.padding).astype("<u4", copy=False)
+    halves = checks.map_of_bits(bits, x_shape, window.border).astype("<u4", copy=False)
     negative = np.unpackbits(halves.view(np.uint8), axis=-1, bitorder="little")[..., :c]
     signs = np.where(negative == 1, np.float32(-1), np.float32(1))
     return bordered(signs[:, ph : ph + h, pw : pw + w], window, pad_value)
@@ -94,7 +103,7 @@ def sign_grad_weight(
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     if np.ndim(bits) == 5:
-        checks.map_of_bits(bits, x_shape, window.padding, len(bits))
+        checks.map_of_bits(bits, x_shape, window.border, len(bits))
         levels = whole_of_map(bits, x_shape, window, checks.pad_value(pad_value)) / (2 ** len(bits) - 1)
         return conv2d_grad_weight(levels, grad, weight_shape, stride, out=out)
     signs = signs_of_map(bits, x_shape, window, checks.pad_value(pad_value))

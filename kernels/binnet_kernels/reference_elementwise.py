@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks
+from .bit_map import BitMap, Bits
 from .checks import Float, Halves, Pair
-from .finish import Bits, bits_map, interior
 from .reference_kbit import level_codes
 from .reference_training import batch_norm_grad, batch_norm_inference
 
@@ -48,9 +48,10 @@ def signs(x: Any, padding: Pair = 0, pad_value: int = 0, act_bits: int | None = 
     if act_bits is not None:
         codes = level_codes(x, checks.levels(act_bits, "act_bits"))
         planes = np.stack([(codes >> i & 1) == 1 for i in range(act_bits)])
-    bits = np.repeat(bits_map(x.shape, border, pad_value)[None], len(planes), axis=0)
-    for plane, truth in zip(bits, planes, strict=True):
-        interior(plane, border)[...] = _packed(truth)
+    maps = [BitMap(x.shape, border, pad_value) for _ in planes]
+    for each, truth in zip(maps, planes, strict=True):
+        each.inside[...] = _packed(truth)
+    bits = np.stack([each.words for each in maps])
     return bits[0] if act_bits is None else bits, _packed(np.abs(x) <= 1)
 
 

@@ -12,8 +12,8 @@ from .checks import Float, Pair, Window, Words
 from .finish import Finish, Run, check_map, outputs
 from .kbit_ranges import RANGES, stretch
 from .reference_bits import pack_signs, weight_alpha
-from .reference_conv import whole_of_map
-from .reference_packed import patches, run_finish, signs_of
+from .reference_conv import bordered, patches_of, whole_of_map
+from .reference_packed import run_finish, signs_of
 
 
 def quantise_input(x: Any, bits: int) -> Float:
@@ -77,7 +77,7 @@ class FusedKbitConv2d:
             signs = signs_of(checks.packed(planes, shape[3], "planes").view(np.uint32), shape[3])
             planes = pack_signs(signs.reshape(len(signs), -1))
         planes = checks.packed(planes, int(np.prod(shape)), "planes", 2)
-        self.shape, self.window, self.act_bits = shape, Window.of(shape[1:3], stride, padding), act_bits
+        self.shape, self.window, self.act_bits = shape, Window.with_border(shape[1:3], stride, padding), act_bits
         self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
         self.levels = checks.levels_of_both(act_bits, len(planes), int(np.prod(shape[1:])))
         self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
@@ -99,15 +99,15 @@ class FusedKbitConv2d:
     def _convolve(self, x: Float) -> Float:
         from .reference import scale_map
 
-        (ph, pw), lm, window = self.window.padding, self.levels[0], self.window
+        lm, window = self.levels[0], self.window
         whole = np.rint(quantise_input(x, self.act_bits).astype(np.float64) * lm)
-        wide = np.pad(whole, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=self.pad_value * lm)
-        y = self.convolve_whole(wide)
-        return y * scale_map(x, window.size, window.stride, window.padding) if self.use_k else y
+        y = self.convolve_whole(bordered(whole, window, self.pad_value * lm))
+        return y * scale_map(x, window.size, window.stride, window.border) if self.use_k else y
 
     def convolve_whole(self, wide: npt.NDArray[np.float64]) -> Float:
         """For L q of the input, whole numbers with their border."""
-        sums = np.tensordot(patches(wide, self.window), self._weight, axes=([4, 5, 3], [1, 2, 3]))  # exact in float64
+        seen = patches_of(wide, self.window)
+        sums = np.tensordot(seen, self._weight, axes=([4, 5, 3], [1, 2, 3]))  # exact in float64
         y: Float = sums.astype(np.float32) * (self.alpha / np.float32(self.levels[0] * self.levels[1]))
         return y
 
@@ -149,7 +149,7 @@ class KbitConv2d:
         fused = self._fused
         if fused.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        checks.map_of_bits(bits, x_shape, fused.window.padding, fused.act_bits)
+        checks.map_of_bits(bits, x_shape, fused.window.border, fused.act_bits)
         checks.same_depth(x_shape, fused.shape)
         y = checks.output(out, (x_shape[0], *fused.window.output_size(*x_shape[1:3]), fused.shape[0]))
         y[...] = fused.convolve_whole(whole_of_map(bits, x_shape, fused.window, fused.pad_value))

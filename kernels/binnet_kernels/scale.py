@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) ->
     Parameters
     ----------
     x : array (N, H, W, C) of real numbers
-    kernel_size, stride, padding : int or pair of ints
+    kernel_size, stride : int or pair of ints
+    padding : int, pair of ints, or four ints (top, bottom, left, right)
         Those of the convolution that K belongs to.
 
     Returns
@@ -74,14 +76,13 @@ def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) ->
            [0.6666667 , 1.        , 0.6666667 ],
            [0.44444445, 0.6666667 , 0.44444445]], dtype=float32)
     """
-    x, window = checks.floats(x, "x", 4), Window.of(kernel_size, stride, padding)
+    x, window = checks.floats(x, "x", 4), Window.with_border(kernel_size, stride, padding)
     n, h, w, c = x.shape
     oh, ow = window.output_size(h, w)
     K = np.empty((n, oh, ow, 1), np.float32)
     if K.size:
-        (ph, pw) = window.padding
         mean_abs_x = room_for_means(x.shape, window)
-        _mean_magnitudes(x.ravel(), mean_abs_x, n, h, w, c, ph, pw)
+        _mean_magnitudes(x.ravel(), mean_abs_x, n, h, w, c, *window.padding, *window.padded(h, w))
         box_filter(mean_abs_x, K, x.shape, window)
     return K
 
@@ -89,26 +90,26 @@ def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) ->
 def room_for_means(x_shape: tuple[int, ...], window: Window) -> Float:
     """An array for A with its border, flat; a vector longer, so that whole vectors can be read from its last rows."""
     n, h, w, _ = x_shape
-    (ph, pw) = window.padding
-    return np.empty(n * (h + 2 * ph) * (w + 2 * pw) + LANES, np.float32)
+    means = np.empty(n * math.prod(window.padded(h, w)) + LANES, np.float32)
+    means[-LANES:] = 0  # without the JIT, sums of anything that lies there would warn
+    return means
 
 
 def box_filter(mean_abs_x: Float, K: Float, x_shape: tuple[int, ...], window: Window) -> None:
     """``K = A * k``: A comes with its border of zeros, flat; K (N, OH, OW, 1) is written."""
-    (n, oh, ow, _), (_, h, w, _), (ph, pw) = K.shape, x_shape, window.padding
-    sizes = (n, h + 2 * ph, w + 2 * pw, oh, ow, *window.size, *window.stride)
+    (n, oh, ow, _), (_, h, w, _) = K.shape, x_shape
+    sizes = (n, *window.padded(h, w), oh, ow, *window.size, *window.stride)
     run = _box_filter if K.size * window.size[0] * window.size[1] > _WORTH_SHARING else _box_filter.alone
     run(mean_abs_x, K.ravel(), *sizes)
 
 
 @kernel
-def _mean_magnitudes(x, means, n, h, w, c, ph, pw):
-    high, wide = h + 2 * ph, w + 2 * pw
+def _mean_magnitudes(x, means, n, h, w, c, top, left, high, wide):
     for line in prange(n * high):
-        row = line % high - ph
+        row = line % high - top
         for col in range(wide):
-            inside = 0 <= row < h and pw <= col < w + pw
-            source = ((line // high * h + row) * w + col - pw) * c
+            inside = 0 <= row < h and left <= col < w + left
+            source = ((line // high * h + row) * w + col - left) * c
             means[line * wide + col] = mean_magnitude(x, source, c) if inside else np.float32(0)
 
 

@@ -53,7 +53,7 @@ def sign_grad_weight(
     """
     window, pad_value = Window.of(weight_shape[1:3], stride, padding), checks.pad_value(pad_value)
     planes = np.shape(bits)[:1] if np.ndim(bits) == 5 else ()
-    bits = checks.map_of_bits(bits, x_shape, window.padding, *planes)
+    bits = checks.map_of_bits(bits, x_shape, window.border, *planes)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     result = checks.output(out, tuple(weight_shape))
     grad_weight_signs(bits if planes else bits[None], grad, x_shape, window, pad_value, result)

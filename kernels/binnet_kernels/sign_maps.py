@@ -14,9 +14,9 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import border_halves, pack_border
+from .bit_map import Bits, border_halves
+from .bits import pack_border
 from .checks import Float, Halves, Pair
-from .finish import Bits, bits_shape
 from .lanes import WIDTH, fetch_ahead, first_lanes, load_lanes, negative, within_one
 from .level_lanes import codes_of, plane_half
 from .norm import grad_of_norm, inverse_deviation
@@ -132,14 +132,14 @@ def norm_signs_grad(
 def _write_bits(
     x: Float, mean: Float, factor: Float, shift: Float, padding: Pair, pad_value: int, act_bits: int | None
 ) -> tuple[Bits, Bits]:
-    border = checks.pair(padding, "padding", 0)
+    ph, pw = checks.pair(padding, "padding", 0)
     planes, levels = (0, 0) if act_bits is None else (int(act_bits), checks.levels(act_bits, "act_bits"))
     fill: Halves = border_halves(x.shape[3], checks.pad_value(pad_value))
-    bits = np.empty((max(planes, 1), *bits_shape(x.shape, border)), np.uint32)
+    bits = np.empty((max(planes, 1), *checks.bits_shape(x.shape, (ph, ph, pw, pw))), np.uint32)
     within = np.empty(checks.halves_shape(x.shape), np.uint32)
     if bits.size:
         write = _norm_signs if x.size > _WORTH_SHARING else _norm_signs.alone
-        write(x.ravel(), mean, factor, shift, fill, bits.ravel(), within.ravel(), *x.shape, *border, planes, levels)
+        write(x.ravel(), mean, factor, shift, fill, bits.ravel(), within.ravel(), *x.shape, ph, pw, planes, levels)
     return bits if planes else bits[0], within
 
 
@@ -165,7 +165,7 @@ def _norm_signs(x, mean, factor, shift, border, bits, within, n, h, w, c, ph, pw
         row, target = line % high - ph, line * wide * halves
         inside = 0 <= row < h
         for plane in range(max(planes, 1)):
-            pack_border(border, bits, target + plane * step, wide, halves, pw if inside else wide)
+            pack_border(border, bits, target + plane * step, wide, halves, pw if inside else wide, pw)
         start = (line // high * h + row) * w
         for first in range(0, w if inside else 0, _GROUP):
             for i in range(halves):

@@ -1,12 +1,13 @@
 """The tail of a fused layer: what is done to a tile of sums before it leaves the registers.
 
-A tail is a short program, an array of codes, that every tile runs: normalise, ReLU, sign, add a residual. What it
-needs for each channel lies in the rows of one *table* of ``columns`` floats a row, read from the front; a tile's
-channels start at ``channel``.
+A tail is a short program, an array of codes, that every tile runs: normalise, ReLU, PReLU, sign, add a residual. The
+vectors that it needs, a number for each channel, are the rows of one *table* of ``columns`` floats a row, read from the
+front; a tile's channels start at ``channel``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from llvmlite import ir
 from numba import types
 
 from ._jit import helper
-from .finish import NORM, NORM_ROWS, RELU, SIGN
+from .finish import ADD, NORM, NORM_ROWS, RELU, SIGN
 from .pixels import changed, plus_pixels
 from .simd import FLOATS, LANES, pointer, twin
 from .tile import CHANNELS, VECTORS, at_vector
@@ -22,7 +23,7 @@ from .tile import CHANNELS, VECTORS, at_vector
 # ------------------------------------------------------------------ the same for all rows
 
 
-def _by_column(python: Any, instruction: str) -> Any:
+def _by_column(python: Any, combined: Callable[[ir.IRBuilder, Any, Any], Any]) -> Any:
     """An operation of each row of a tile with ``table[place:]``."""
 
     @twin(lambda tile, table, place: python(tile, table[place : place + CHANNELS]))
@@ -33,21 +34,25 @@ def _by_column(python: Any, instruction: str) -> Any:
                 column = builder.add(args[2], at_vector(args[2], v, LANES))
                 address = pointer(context, builder, sig.args[1], args[1], column, FLOATS.llvm_type)
                 vectors.append(builder.load(address, align=4))
-            operation = getattr(builder, instruction)
-            return changed(builder, sig.args[0], args[0], lambda value, row, v: operation(value, vectors[v]))
+            return changed(builder, sig.args[0], args[0], lambda value, row, v: combined(builder, value, vectors[v]))
 
         return tile(tile, table, types.intp), build
 
     return combine
 
 
-plus_columns = _by_column(np.add, "fadd")
-minus_columns = _by_column(np.subtract, "fsub")
-times_columns = _by_column(np.multiply, "fmul")
-
-
 def _below_zero(builder: ir.IRBuilder, value: Any) -> Any:
     return builder.fcmp_ordered("<", value, ir.Constant(FLOATS.llvm_type, [0.0] * LANES))
+
+
+def _sloped(builder: ir.IRBuilder, value: Any, slope: Any) -> Any:
+    return builder.select(_below_zero(builder, value), builder.fmul(value, slope), value)
+
+
+plus_columns = _by_column(np.add, ir.IRBuilder.fadd)
+minus_columns = _by_column(np.subtract, ir.IRBuilder.fsub)
+times_columns = _by_column(np.multiply, ir.IRBuilder.fmul)
+sloped_columns = _by_column(lambda tile, slope: np.where(tile < 0, tile * slope, tile), _sloped)  # NaN, -0.0 stay
 
 
 @twin(lambda tile: np.where(tile < 0, np.float32(0), tile))
@@ -96,6 +101,9 @@ def run_tail(tile, tail, table, place, columns, residual, first, last, step, cha
             tile = not_below_zero(tile)
         elif code == SIGN:
             tile = signs(tile)
-        else:
+        elif code == ADD:
             tile = plus_pixels(tile, residual, first, last, step, channel)
+        else:
+            tile = sloped_columns(tile, table, place)
+            place += columns
     return tile

@@ -6,6 +6,7 @@ activations is broadcast to all of them, and the counts of a tile stay in regist
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from numba import prange
 
 from . import checks
 from ._jit import helper, kernel
-from .bits import border_halves, pack_signs
+from .bit_map import border_halves
+from .bits import pack_signs
 from .checks import Float, Halves, Ints, Pair, Window, Words
 from .epilogue import store_dots
 from .geometry import Indices, Sliding, aligned, border_classes, sliding
@@ -135,7 +137,7 @@ class XnorConv2d:
         """
         if self.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        bits = checks.map_of_bits(bits, x_shape, self.window.padding)
+        bits = checks.map_of_bits(bits, x_shape, self.window.border)
         checks.same_depth(x_shape, self.shape)
         _, y = self._walk_and_output(x_shape, out)
         if y.size:
@@ -154,15 +156,13 @@ class XnorConv2d:
 
     def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
         """The padded image as half words, and the map K (one 1 when there is none), both flat."""
-        n, h, w, c = x.shape
-        (ph, pw), halves = self.window.padding, -(-c // 32)
-        packed = np.empty(n * (h + 2 * ph) * (w + 2 * pw) * halves, np.uint32)
-        sizes = (n, h, w, c, ph, pw)
+        packed = np.empty(math.prod(checks.bits_shape(x.shape, self.window.border)), np.uint32)
+        sizes = (*x.shape, *self.window.border)
         if not self.use_k:
             pack = pack_image if x.size > _WORTH_SHARING else pack_image.alone
             pack(x.ravel(), self._border, packed, *sizes)
             return packed, _ONE
-        mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((n, oh, ow, 1), np.float32)
+        mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((len(x), oh, ow, 1), np.float32)
         pack = pack_image_and_mean if x.size > _WORTH_SHARING else pack_image_and_mean.alone
         pack(x.ravel(), self._border, packed, mean_abs_x, *sizes)
         box_filter(mean_abs_x, K, x.shape, self.window)

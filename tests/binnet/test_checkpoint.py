@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from binnet import Tensor, checkpoint, cross_entropy, health, models, optim, storage
+from binnet import Tensor, checkpoint, cross_entropy, health, models, optim
 from binnet.checkpoint import Progress, State
 from binnet.config import TrainConfig
 from binnet.info import DataInfo
-from binnet.storage import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile import container
+from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 
 CONFIG = TrainConfig(epochs=3, optimizer="sgd", seed=5)
 INFO = DataInfo("digits", tuple("abcd"), (0.5,), (0.25,), {"epoch": 2})
@@ -77,7 +78,7 @@ def test_training_goes_on_with_the_same_bits(tmp_path, make_optimizer):
 
 
 def test_contents(path):
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     known = fresh()
     assert kind == CHECKPOINT
     assert set(description) == {"model", "data", "config", "progress", "images", "start"}
@@ -93,7 +94,7 @@ def test_the_configuration_can_be_read_alone(path):
 
 
 def test_a_packed_model_is_no_checkpoint(tmp_path):
-    storage.save(tmp_path / "packed.h5", PACKED, {}, {})
+    container.save(tmp_path / "packed.h5", PACKED, {}, {})
     with pytest.raises(StorageError, match="is a binnet packed model, expected a binnet checkpoint"):
         checkpoint.read_config(tmp_path / "packed.h5")
     with pytest.raises(StorageError, match="is a binnet packed model, expected a binnet checkpoint"):
@@ -127,16 +128,16 @@ def test_another_optimizer(path):
     ],
 )
 def test_a_description_that_makes_no_sense(path, change, match):
-    _, arrays, description = storage.load(path)
-    storage.save(path, CHECKPOINT, arrays, {**description, **change})
+    _, arrays, description = container.load(path)
+    container.save(path, CHECKPOINT, arrays, {**description, **change})
     read = checkpoint.read_config if "config" in change else lambda path: checkpoint.restore(path, fresh())
     with pytest.raises(StorageError, match=match):
         read(path)
 
 
 def test_a_description_with_a_field_missing(path):
-    _, arrays, description = storage.load(path)
-    storage.save(path, CHECKPOINT, arrays, {"model": description["model"], "data": description["data"]})
+    _, arrays, description = container.load(path)
+    container.save(path, CHECKPOINT, arrays, {"model": description["model"], "data": description["data"]})
     with pytest.raises(StorageError, match="holds no configuration"):
         checkpoint.read_config(path)
     with pytest.raises(StorageError, match="does not fit this training: 'progress'"):
@@ -154,8 +155,8 @@ def test_numbers_that_are_not_finite_are_not_saved(path, value):
 
 @pytest.mark.parametrize("signs", [{}, {"signs.conv2": np.zeros(3, np.uint64)}])
 def test_signs_that_do_not_fit(path, signs):
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     kept = {name: array for name, array in arrays.items() if not name.startswith("signs.")}
-    storage.save(path, kind, {**kept, **signs}, description)
+    container.save(path, kind, {**kept, **signs}, description)
     with pytest.raises(StorageError, match="does not fit this training: the signs are of other layers"):
         checkpoint.restore(path, fresh())

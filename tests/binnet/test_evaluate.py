@@ -8,12 +8,13 @@ import pytest
 
 import binnet
 import binnet_datasets
-from binnet import checkpoint, health, models, optim, storage
+from binnet import checkpoint, health, models, optim
 from binnet.checkpoint import Progress, State
 from binnet.config import TrainConfig
 from binnet.evaluate import Scores, evaluate, in_top, open_model
 from binnet.info import DataInfo
-from binnet.storage import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile import container
+from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 
 PLAIN = DataInfo(mean=(0.0,), std=(1.0,))
 INFO = DataInfo("digits", tuple("0123456789"), (0.25,), (0.5,), {"epoch": 1})
@@ -124,7 +125,7 @@ def test_both_kinds_of_file_give_the_same_model(files, net):
     one, other = map(open_model, files)
     assert (one.kind, other.kind) == (CHECKPOINT, PACKED)
     for model in (one, other):
-        assert (model.spec, model.info) == (net.spec, INFO)
+        assert (model.packed.built, model.info) == (net.spec.to_dict(), INFO)
         np.testing.assert_array_equal(model.logits(x), model.packed(x))
     np.testing.assert_array_equal(one.logits(x), other.logits(x))
 
@@ -146,9 +147,9 @@ def test_both_kinds_of_file_give_the_same_model(files, net):
     ],
 )
 def test_checkpoints_that_do_not_fit(files, change, match):
-    kind, arrays, description = storage.load(files[0])
+    kind, arrays, description = container.load(files[0])
     change(arrays, description)
-    storage.save(files[0], kind, arrays, description)
+    container.save(files[0], kind, arrays, description)
     with pytest.raises(StorageError, match=match) as caught:
         open_model(files[0])
     assert str(files[0]) in str(caught.value)

@@ -10,9 +10,9 @@ from PIL import Image
 import binnet
 from binnet import Tensor, cross_entropy, models, optim
 from binnet.cli import main
+from binnet.engine.export import export
 from binnet.info import DataInfo
-from binnet.packed.export import export
-from binnet.storage import StorageError
+from binnet.modelfile.container import StorageError
 
 INFO = DataInfo("", ("ä", "b", "c"), (0.5,) * 3, (0.25,) * 3)
 
@@ -21,8 +21,8 @@ INFO = DataInfo("", ("ä", "b", "c"), (0.5,) * 3, (0.25,) * 3)
 
 def windows(x, size, stride, padding, pad):
     """(N, OH, OW, C, KH, KW)."""
-    (ph, pw), (sh, sw) = padding, stride
-    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=pad)
+    (top, bottom, left, right), (sh, sw) = padding, stride
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=pad)
     return np.lib.stride_tricks.sliding_window_view(padded, size, axis=(1, 2))[:, ::sh, ::sw]
 
 
@@ -33,8 +33,8 @@ def filters(node, arrays):
     else:
         planes = arrays["planes"] if "planes" in arrays else arrays["signs"][None]
         bits = np.unpackbits(planes.astype("<u8").view(np.uint8), axis=1, bitorder="little")
-        signs = 1.0 - 2.0 * bits[:, : np.prod(node["shape"])]
-        weight = (2.0 ** np.arange(len(planes)) @ signs / (2 ** len(planes) - 1)).reshape(node["shape"])
+        signs = 1.0 - 2.0 * bits[:, : np.prod(node["settings"]["shape"])]
+        weight = (2.0 ** np.arange(len(planes)) @ signs / (2 ** len(planes) - 1)).reshape(node["settings"]["shape"])
     return weight.reshape(weight.shape[0], 1, 1, -1) if weight.ndim == 2 else weight
 
 
@@ -44,15 +44,17 @@ def levels(x, bits):
 
 
 def convolution(x, node, arrays):
-    dense, weight = len(node["shape"]) == 2, filters(node, arrays)
+    dense, weight = len(node["settings"]["shape"]) == 2, filters(node, arrays)
     if dense:
         x = x[:, None, None]
-    place = (weight.shape[1:3], node["stride"], node["padding"])
-    seen = levels(x, node.get("act_bits", 1)) if "pad_value" in node else x
-    y = np.einsum("nhwcij,oijc->nhwo", windows(seen, *place, node.get("pad_value", 0.0)), weight, optimize=True)
+    place = (weight.shape[1:3], node["settings"]["stride"], node["settings"]["padding"])
+    seen = levels(x, node["settings"].get("act_bits", 1)) if "pad_value" in node["settings"] else x
+    y = np.einsum(
+        "nhwcij,oijc->nhwo", windows(seen, *place, node["settings"].get("pad_value", 0.0)), weight, optimize=True
+    )
     if "alpha" in arrays:
         y = y * arrays["alpha"]
-    if node.get("use_k"):
+    if node["settings"].get("use_k"):
         y = y * windows(np.abs(x).mean(axis=3, keepdims=True), *place, 0.0).mean(axis=(4, 5))
     if "bias" in arrays:
         y = y + arrays["bias"]
@@ -60,8 +62,9 @@ def convolution(x, node, arrays):
 
 
 def pooling(x, node):
-    largest = node["kind"] == "MaxPool"
-    view = windows(x, node["kernel_size"], node["stride"], node["padding"], -np.inf if largest else 0.0)
+    largest, settings = node["kind"] == "MaxPool", node["settings"]
+    window = (settings["kernel_size"], settings["stride"], settings["padding"])
+    view = windows(x, *window, -np.inf if largest else 0.0)
     return view.max(axis=(4, 5)) if largest else view.mean(axis=(4, 5))
 
 
@@ -80,7 +83,7 @@ def run(folder, images):
         elif kind == "Sign":
             x = np.where(x < 0, -1.0, 1.0)
         elif kind == "Quantise":
-            x = levels(x, node["bits"])
+            x = levels(x, node["settings"]["bits"])
         elif kind in ("MaxPool", "AvgPool"):
             x = pooling(x, node)
         elif kind == "GlobalAverage":
@@ -143,7 +146,9 @@ def test_the_files(tmp_path):
         np.testing.assert_array_equal(np.load(tmp_path / "a" / "out" / f"{name}.npy"), array, strict=True)
     graph = json.loads((tmp_path / "a" / "out" / "graph.json").read_text(encoding="utf-8"))
     assert graph["data"] == {"dataset": "photos", "class_names": ["ä", "b", "c"], "mean": [0.5, 0.4], "std": [0.2, 0.1]}
-    assert graph["nodes"][0] == {"name": "images", "kind": "Input", "inputs": [], "output": [8, 8, 2], "arrays": {}}
+    settings = {"shape": [8, 8, 2], "any_size": False}
+    first = {"name": "input", "kind": "Input", "inputs": [], "settings": settings, "arrays": {}, "output": [8, 8, 2]}
+    assert graph["nodes"][0] == first
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["out"]
 
 
@@ -172,19 +177,20 @@ def test_half_an_export_is_never_seen(tmp_path, monkeypatch):
 
 
 def test_the_documentation_names_every_kind_and_field(root):
-    from binnet.packed import steps
+    from binnet.graph import KINDS
 
     text = (root / "docs" / "embedding.md").read_text(encoding="utf-8")
     words = set(re.findall(r"`(\w+)`", text))
-    assert words >= {*steps.KINDS, "Input", "signs", "alpha", "weight", "bias", "mean", "factor", "shift"}
+    own = {name for name, kind in KINDS.items() if kind.__module__.startswith("binnet.")}
+    assert words >= {*own, "signs", "alpha", "weight", "bias", "mean", "factor", "shift"}
 
 
 @pytest.mark.parametrize("model", ["packed.h5", "quick-tiny20"], ids=["data set", "store"])
-def test_the_three_lines_in_the_documentation(root, tmp_path, monkeypatch, capsys, model):
+def test_the_two_lines_in_the_documentation(root, tmp_path, monkeypatch, capsys, model):
     """From a file to the name of a class, beside what ``binnet predict`` says."""
     text = (root / "docs" / "embedding.md").read_text(encoding="utf-8")
     code = text.split("```python\n")[1].split("```")[0]
-    assert len([line for line in code.splitlines() if line and not line.startswith("import")]) == 3
+    assert len([line for line in code.splitlines() if line and not line.startswith("import")]) == 2
     binnet.pack(models.build("lenet5", num_classes=3, image_size=8), INFO).save(tmp_path / "packed.h5")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)

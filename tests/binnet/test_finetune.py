@@ -10,13 +10,14 @@ from PIL import Image
 
 import binnet
 import binnet_datasets
-from binnet import build, checkpoint, finetune, loop, models, storage, train
+from binnet import build, checkpoint, finetune, loop, models, train
 from binnet.config import ConfigError, TrainConfig
 from binnet.finetune import Start
 from binnet.info import DataInfo
+from binnet.modelfile import container
+from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 from binnet.nn import BatchNorm
 from binnet.nn.options import CHOICES
-from binnet.storage import CHECKPOINT, PACKED, StorageError
 from binnet.train import TrainingInterruptedError, fit
 from binnet.unpacking import calibrate
 
@@ -208,7 +209,7 @@ def test_options_that_need_a_model_to_begin_with():
 def test_frozen_layers_stay_as_they_are(run, tmp_path):
     config = TrainConfig(epochs=1, batch_size=100, lr=0.01, init=str(run / "best.h5"), freeze_until="conv2")
     fit(config, tmp_path / "run")
-    before, after = (storage.load(file)[1] for file in (run / "best.h5", tmp_path / "run" / "last.h5"))
+    before, after = (container.load(file)[1] for file in (run / "best.h5", tmp_path / "run" / "last.h5"))
     same = {name for name in after if name.startswith("network.") and (before[name] == after[name]).all()}
     frozen = {name for name in after if name.split(".")[1] in ("conv1", "conv1_norm", "conv2_norm", "conv2")}
     assert {name for name in frozen if name.startswith("network.")} == same
@@ -279,7 +280,7 @@ def test_going_on_needs_no_file_and_gives_the_same_bits(run, tmp_path, monkeypat
     file.unlink()
     fit(config, tmp_path / "run", resume=True)
     for name in ("last.h5", "packed.h5"):
-        one, other = (storage.load(tmp_path / folder / name)[1] for folder in ("whole", "run"))
+        one, other = (container.load(tmp_path / folder / name)[1] for folder in ("whole", "run"))
         assert set(one) == set(other)
         for key, array in one.items():
             np.testing.assert_array_equal(other[key], array, err_msg=key)

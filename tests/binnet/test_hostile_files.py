@@ -1,20 +1,22 @@
 """Model files as accidents and strangers leave them: refused in one sentence, or read with the same predictions."""
 
 import functools
+import itertools
 import json
 
 import numpy as np
 import pytest
 
 import binnet
-from binnet import models, optim, storage
+from binnet import models, optim
 from binnet.checkpoint import Progress, State
 from binnet.checkpoint import save as save_checkpoint
 from binnet.config import TrainConfig
 from binnet.evaluate import open_model
 from binnet.health import signs
 from binnet.info import DataInfo
-from binnet.storage import StorageError
+from binnet.modelfile import container
+from binnet.modelfile.container import StorageError
 
 FILES = 1200  # damaged ones of each kind
 FIRST = 4096  # bytes in which half of the damage is: index and structure
@@ -96,7 +98,7 @@ def test_damage_of_every_kind_anywhere_is_refused_in_one_sentence(sound, tmp_pat
             continue
         path.write_bytes(content)
         with pytest.raises(StorageError) as caught:
-            storage.load(path)
+            container.load(path)
         assert str(path) in str(caught.value), seed
         assert "\n" not in str(caught.value), seed
         assert len(str(caught.value)) < 300 + len(str(path)), seed
@@ -111,7 +113,7 @@ def test_truncated_at_every_length_of_the_head_and_many_others(sound, tmp_path):
         with pytest.raises(
             StorageError, match=r"is damaged|is empty|is not a model file|is neither|has format version"
         ):
-            storage.load(path)
+            container.load(path)
 
 
 def test_what_opens_a_file_refuses_it_in_the_same_way(sound, tmp_path):
@@ -130,16 +132,53 @@ def test_what_opens_a_file_refuses_it_in_the_same_way(sound, tmp_path):
 WRONG = [0, -1, 1 << 70, 1.5, True, None, "eight", [], [8], [8, 8, 8], {}, [0, 8], [-8, 8]]
 
 
+@pytest.mark.parametrize("sound", ["packed"], indirect=True)
+@pytest.mark.parametrize("key", ["name", "kind", "inputs", "settings", "arrays"])
+def test_nodes_with_the_right_checksum_and_no_sense(key, sound, tmp_path):
+    path = tmp_path / "m.h5"
+    path.write_bytes(sound)
+    kind, arrays, description = container.load(path)
+    nodes = description["graph"]
+    for number, value in itertools.product(range(len(nodes)), WRONG):
+        if value == nodes[number][key] or (value == "eight" and key == "name"):
+            continue
+        changed = [{**node, key: value} if i == number else node for i, node in enumerate(nodes)]
+        container.save(path, kind, arrays, {**description, "graph": changed})
+        with pytest.raises(StorageError) as caught:
+            open_model(path)
+        assert "\n" not in str(caught.value), json.dumps(changed[number])
+
+
+@pytest.mark.parametrize("sound", ["packed"], indirect=True)
+def test_settings_with_the_right_checksum_and_no_sense(sound, tmp_path):
+    path = tmp_path / "m.h5"
+    path.write_bytes(sound)
+    kind, arrays, description = container.load(path)
+    nodes, messages = description["graph"], []
+    for number, node in enumerate(nodes):
+        for setting, value in itertools.product(node["settings"], WRONG):
+            other = {**node, "settings": {**node["settings"], setting: value}}
+            changed = [other if i == number else each for i, each in enumerate(nodes)]
+            container.save(path, kind, arrays, {**description, "graph": changed})
+            try:
+                open_model(path)  # a few are other networks with the same arrays
+            except StorageError as error:
+                messages.append(str(error))
+    assert not any("\n" in message for message in messages)
+    assert len(messages) > 0.9 * sum(len(node["settings"]) for node in nodes) * len(WRONG)
+
+
+@pytest.mark.parametrize("sound", ["checkpoint"], indirect=True)
 @pytest.mark.parametrize("field", ["name", "binarize", "num_classes", "in_channels", "image_size", "options"])
 def test_descriptions_with_the_right_checksum_and_no_sense(field, sound, tmp_path):
     path = tmp_path / "m.h5"
     path.write_bytes(sound)
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     for value in WRONG:
         model = {**description["model"], field: value}
         if field == "options" and value in ({}, []):
             continue  # the defaults
-        storage.save(path, kind, arrays, {**description, "model": model})
+        container.save(path, kind, arrays, {**description, "model": model})
         with pytest.raises(StorageError) as caught:
             open_model(path)
         assert "\n" not in str(caught.value), json.dumps(value)

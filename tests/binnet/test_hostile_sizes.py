@@ -6,27 +6,25 @@ import numpy as np
 import pytest
 
 import binnet
-from binnet import models, optim, storage
+from binnet import models, optim
 from binnet.checkpoint import Progress, State
 from binnet.checkpoint import save as save_checkpoint
 from binnet.config import TrainConfig
 from binnet.evaluate import open_model
 from binnet.health import signs
 from binnet.info import DataInfo
+from binnet.modelfile import container
+from binnet.modelfile.container import StorageError
 from binnet.nn import init
-from binnet.storage import StorageError
 
 NO_WEIGHTS = "is damaged: it does not hold as many weights as the network has that it describes"
 
 
-@pytest.fixture(params=["packed", "checkpoint"])
-def path(request, tmp_path):
+@pytest.fixture
+def path(tmp_path):
     net = models.build("lenet5", num_classes=4, in_channels=1, image_size=8)
-    if request.param == "packed":
-        binnet.pack(net).save(tmp_path / "m.h5")
-    else:
-        state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)
-        save_checkpoint(tmp_path / "m.h5", state, TrainConfig(), DataInfo())
+    state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)
+    save_checkpoint(tmp_path / "m.h5", state, TrainConfig(), DataInfo())
     return tmp_path / "m.h5"
 
 
@@ -47,8 +45,35 @@ def path(request, tmp_path):
     ],
 )
 def test_networks_larger_than_their_file(path, change, match):
-    kind, arrays, description = storage.load(path)
-    storage.save(path, kind, arrays, {**description, "model": {**description["model"], **change}})
+    kind, arrays, description = container.load(path)
+    container.save(path, kind, arrays, {**description, "model": {**description["model"], **change}})
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match=match):
+            open_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 3 * size + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("node", "change", "match"),
+    [
+        ("input", {"shape": [60_000, 60_000, 1]}, "larger than .* values an image"),
+        ("input", {"shape": [2000, 2000, 1]}, "dense3 expects"),
+        ("conv1", {"shape": [20, 5, 5, 10**9]}, "conv1.weight must be float32"),
+        ("conv1", {"padding": [4000, 4000, 4000, 4000]}, "is damaged"),
+        ("conv2", {"shape": [10**9, 5, 5, 20]}, "conv2.signs must be uint64"),
+        ("conv2", {"shape": [10**30, 5, 5, 20]}, "conv2.shape must be 4 whole numbers"),
+    ],
+)
+def test_graphs_larger_than_their_file(tmp_path, node, change, match):
+    path = tmp_path / "m.h5"
+    binnet.pack(models.build("lenet5", num_classes=4, in_channels=1, image_size=8)).save(path)
+    kind, arrays, description = container.load(path)
+    next(each for each in description["graph"] if each["name"] == node)["settings"].update(change)
+    container.save(path, kind, arrays, description)
     size = path.stat().st_size
     tracemalloc.start()
     try:
@@ -65,16 +90,17 @@ def test_an_outline_has_the_shapes_and_no_memory(name, binarize, scale):
     tracemalloc.start()
     try:
         with init.outline(limit=1 << 30):
-            model = binnet.pack(models.build(name, binarize, scale=scale))
+            network = models.build(name, binarize, scale=scale)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
-    assert sum(array.nbytes for array in model.arrays().values()) > 2 << 20
+    assert sum(parameter.array.nbytes for parameter in network.parameters()) > 2 << 20
 
 
 def test_an_outline_is_like_the_network():
     def build():
-        return binnet.pack(models.build("lenet5", "xnor", in_channels=1, scale="learned", center=True)).arrays()
+        network = models.build("lenet5", "xnor", in_channels=1, scale="learned", center=True)
+        return {name: parameter.array for name, parameter in network.named_parameters()}
 
     with init.outline(limit=430_500):
         outline = build()
@@ -86,8 +112,8 @@ def test_an_outline_is_like_the_network():
 
 
 def test_an_outline_draws_nothing(monkeypatch):
-    monkeypatch.delattr(np.random, "default_rng")  # a model is loaded without importing it, 10 ms
+    monkeypatch.delattr(np.random, "default_rng")
     with init.outline(limit=1 << 30):
-        binnet.pack(models.build("resnet18", "xnor", scale="learned", center=True))
+        models.build("resnet18", "xnor", scale="learned", center=True)
     with pytest.raises(AttributeError):
-        models.build("lenet5")
+        models.build("resnet18", "xnor")

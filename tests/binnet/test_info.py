@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import binnet
-from binnet import models, storage
+from binnet import models
 from binnet.info import DataInfo
-from binnet.storage import StorageError
+from binnet.modelfile import container
+from binnet.modelfile.container import StorageError
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,8 @@ def test_pack_takes_the_shape_of_an_image_and_names_in_an_array():
 def test_keys_of_another_kind_are_damage(tmp_path, keys):
     path = tmp_path / "m.h5"
     binnet.pack(models.build("lenet5", in_channels=1, image_size=8)).save(path)
-    kind, arrays, description = storage.load(path)
-    storage.save(path, kind, {**arrays, "trained_on": keys}, description)
+    kind, arrays, description = container.load(path)
+    container.save(path, kind, {**arrays, "trained_on": keys}, description)
     with pytest.raises(StorageError, match=r"is damaged: trained_on must be uint64 \(n,\), got"):
         binnet.load(path)
 
@@ -47,8 +48,8 @@ def test_keys_of_another_kind_are_damage(tmp_path, keys):
 def test_arrays_that_are_not_finite_are_damage(tmp_path, name):
     path = tmp_path / "m.h5"
     binnet.pack(models.build("lenet5", in_channels=1, image_size=8)).save(path)
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     arrays[name].reshape(-1)[0] = np.inf
-    storage.save(path, kind, arrays, description)
+    container.save(path, kind, arrays, description)
     with pytest.raises(StorageError, match=f"is damaged: {name} has values that are not finite"):
         binnet.load(path)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import binnet_datasets
-from binnet import loop, storage, train
+from binnet import loop, train
 from binnet.config import TrainConfig
 from binnet.console import Console
+from binnet.modelfile import container
 from binnet.origin import Origin
 from binnet.run_folder import RunFolder
 from binnet.train import TrainingError, fit
@@ -48,7 +49,7 @@ def test_a_loss_that_is_not_finite(tmp_path):
         fit(TrainConfig(epochs=1, lr=1e300), tmp_path / "run")
     names = ["config.toml", "health.csv", "last.h5", "log.txt", "metrics.csv"]
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == names
-    assert all(np.isfinite(array).all() for array in storage.load(tmp_path / "run" / "last.h5")[1].values())
+    assert all(np.isfinite(array).all() for array in container.load(tmp_path / "run" / "last.h5")[1].values())
 
 
 def high_from(monkeypatch, batch, loss=1e6):
@@ -67,14 +68,16 @@ def test_a_loss_that_stays_far_too_high(tmp_path, monkeypatch):
     config = replace(CONFIG, batch_size=5, checkpoint_every=1e-9)  # 288 batches an epoch
     with pytest.raises(TrainingError, match=r"the loss has been above \d.* for 100 batches at epoch 1, batch 150 \(lr"):
         fit(config, tmp_path / "run")
-    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["batch"] == 50 + 9  # from 10 on, nothing is saved
+    assert (
+        container.load(tmp_path / "run" / "last.h5")[2]["progress"]["batch"] == 50 + 9
+    )  # from 10 on, nothing is saved
 
 
 def test_a_loss_that_is_far_too_high_at_the_end_of_an_epoch(tmp_path, monkeypatch):
     high_from(monkeypatch, BATCHES + 20)
     with pytest.raises(TrainingError, match=r"far too high in the last 16 batches of epoch 2 \(lr .*try a lower --lr"):
         fit(CONFIG, tmp_path / "run")
-    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] == 1
+    assert container.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] == 1
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 1 + 1
 
 
@@ -94,7 +97,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "training_step", step)
     with pytest.raises(TrainingError, match=r"network.conv1.weight is no longer finite after 1 epochs and 0 batches"):
         fit(replace(CONFIG, batch_size=2000), tmp_path / "run")
-    _, arrays, description = storage.load(tmp_path / "run" / "last.h5")
+    _, arrays, description = container.load(tmp_path / "run" / "last.h5")
     assert description["progress"]["epoch"] == 0
     assert np.isfinite(arrays["network.conv1.weight"]).all()
 

@@ -5,8 +5,8 @@ import pytest
 
 import binnet
 from binnet import Tensor, cross_entropy, models
+from binnet.engine.summary import summarise
 from binnet.models.alexnet import stem_stride
-from binnet.packed import summarise
 
 SMALL = {
     "nin": {"image_size": 8},

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from binnet import Tensor, checkpoint, loop, nn, storage, train
+from binnet import Tensor, checkpoint, loop, nn, train
 from binnet.config import TrainConfig
 from binnet.evaluate import open_model, restore
+from binnet.modelfile import container
 from binnet.models import ModelSpec
 from binnet.own_network import OwnNetworkError, is_own, load, rebuild
 from binnet.train import TrainingError, TrainingInterruptedError, fit
@@ -218,7 +219,7 @@ def test_what_a_training_keeps(file, tmp_path, unpacked):
     fit(config_of(file), run)
     assert (run / "net.py").read_text() == NET
     assert f'model = "{file}:build"' in (run / "config.toml").read_text()
-    _, arrays, description = storage.load(run / "best.h5")
+    _, arrays, description = container.load(run / "best.h5")
     assert description["model"]["source"] == NET
     assert re.fullmatch("[0-9a-f]{64}", description["model"]["sha256"])
     assert {"network.binary.weight", "network.norm.running_mean", "signs.binary"} < set(arrays)
@@ -263,7 +264,7 @@ def test_resuming_gives_the_same_bits(file, tmp_path, unpacked, monkeypatch):
     with pytest.raises(TrainingInterruptedError):
         fit(config, tmp_path / "run")
     fit(config, tmp_path / "run", resume=True)
-    one, other = (storage.load(tmp_path / name / "last.h5")[1] for name in ("whole", "run"))
+    one, other = (container.load(tmp_path / name / "last.h5")[1] for name in ("whole", "run"))
     assert set(one) == set(other)
     for name, array in one.items():
         np.testing.assert_array_equal(other[name], array, err_msg=name)
@@ -323,7 +324,6 @@ def test_a_time_budget(file, tmp_path, unpacked):
     assert "time budget 1s: " in (tmp_path / "run" / "log.txt").read_text()
 
 
-@pytest.mark.xfail(raises=ValueError, reason="until networks of one's own can be packed")
 def test_from_the_command_line_to_a_packed_model(file, tmp_path, say):
     run = tmp_path / "run"
     code, out, err = say("train", "--model", f"{file}:build", "--epochs", 1, "--out", run, "--quiet", "--json")

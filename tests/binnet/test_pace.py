@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import binnet_datasets
-from binnet import loop, pace, storage, train
+from binnet import loop, pace, train
 from binnet.config import TrainConfig
 from binnet.console import Console
+from binnet.modelfile import container
 from binnet.run_folder import RunFolder
 from binnet.train import TrainingInterruptedError, fit
 
@@ -37,7 +38,7 @@ def steps(monkeypatch):
 
 def assert_same_arrays(folder, other):
     for name in ("last.h5", "best.h5"):
-        arrays, expected = (storage.load(f / name)[1] for f in (folder, other))
+        arrays, expected = (container.load(f / name)[1] for f in (folder, other))
         assert set(arrays) == set(expected)
         for key, array in expected.items():
             np.testing.assert_array_equal(arrays[key], array, err_msg=f"{name} {key}")
@@ -63,7 +64,7 @@ def test_the_last_epoch_may_be_cut_short(tmp_path, steps, monkeypatch):
     steps(BATCHES + 10)
     config = replace(CONFIG, time_budget="1s")
     fit(config, tmp_path / "whole")
-    progress = storage.load(tmp_path / "whole" / "last.h5")[2]["progress"]
+    progress = container.load(tmp_path / "whole" / "last.h5")[2]["progress"]
     assert (progress["total_steps"], progress["epoch"]) == (BATCHES + 10, 2)
     assert [row[0] for row in losses(tmp_path / "whole")] == ["1", "2"]
     assert float(losses(tmp_path / "whole")[1][2]) < 0.0002  # cosine has come to its end
@@ -148,7 +149,7 @@ def test_a_pace_that_changes(tmp_path, steps, monkeypatch):
     monkeypatch.setattr(loop.budget, "corrected", corrected)
     fit(replace(CONFIG, time_budget="1m"), tmp_path / "run")
     assert asked == [(9 * BATCHES, BATCHES), (BATCHES + 7, BATCHES + 7)]
-    progress = storage.load(tmp_path / "run" / "last.h5")[2]["progress"]
+    progress = container.load(tmp_path / "run" / "last.h5")[2]["progress"]
     assert (progress["epoch"], progress["total_steps"]) == (2, BATCHES + 7)
     text = (tmp_path / "run" / "log.txt").read_text()
     assert text.count("the pace has changed: 43 steps in all, which is 1.19 epochs") == 1

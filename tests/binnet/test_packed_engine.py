@@ -2,18 +2,20 @@
 
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import binnet
 from binnet import Tensor, models, nn, no_grad
+from binnet.engine import engine
+from binnet.engine.engine import Engine
+from binnet.engine.rewrites import fuse
+from binnet.engine.stages import Stages
+from binnet.engine.summary import summarise
+from binnet.graph import Add, Graph, Input, MaxPool, trace
 from binnet.nn import BinaryOptions, Blocks
-from binnet.packed import engine
-from binnet.packed.convert import to_steps
-from binnet.packed.engine import Engine
-from binnet.packed.fusion import fuse
-from binnet.packed.graph import to_graph
 
 
 def build(name="quick", mode="xnor", size=16, **options):
@@ -24,16 +26,20 @@ def images(n=2, size=16, seed=0):
     return np.random.default_rng(seed).standard_normal((n, size, size, 3), dtype=np.float32)
 
 
-def fused(net):
-    return fuse(to_graph(to_steps(net))).nodes
+def graph_of(net, size=16):
+    return trace(net, (size, size, 3))
 
 
-def writes(node):
-    return ("floats" if node.floats else "") + ("bits" if node.bits_for else "")
+def fused(net, size=16):
+    return fuse(Stages.of(graph_of(net, size))).stages
 
 
-def tail(node):
-    return [type(step).__name__ for step in node.tail]
+def writes(stage):
+    return ("floats" if stage.floats else "") + ("bits" if stage.bits_for else "")
+
+
+def epilogue(stage):
+    return [node.kind for node in stage.epilogue]
 
 
 def unpacked(layers, x):
@@ -46,24 +52,24 @@ def unpacked(layers, x):
 
 
 def test_a_residual_network_is_convolutions_and_little_else():
-    nodes = {node.name: node for node in fused(build("resnet18", size=33))}
-    kinds = [type(node.step).__name__ for node in nodes.values()]
+    nodes = {node.name: node for node in fused(build("resnet18", size=33), 33)}
+    kinds = [stage.node.kind for stage in nodes.values()]
     assert kinds.count("XnorConv") == 16
     assert set(kinds) == {"Input", "Conv", "MaxPool", "XnorConv", "GlobalAverage"}
     assert writes(nodes["conv1_pool"]) == "floatsbits"
-    assert (writes(nodes["stage1_block1.body.conv1"]), tail(nodes["stage1_block1.body.conv1"])) == ("bits", [])
-    assert (writes(nodes["stage1_block1.body.conv2"]), tail(nodes["stage1_block1.body.conv2"])) == (
+    assert (writes(nodes["stage1_block1.body.conv1"]), epilogue(nodes["stage1_block1.body.conv1"])) == ("bits", [])
+    assert (writes(nodes["stage1_block1.body.conv2"]), epilogue(nodes["stage1_block1.body.conv2"])) == (
         "floatsbits",
         ["Add"],
     )
     last = nodes["stage4_block2.body.conv2"]
-    assert (writes(last), tail(last)) == ("floats", ["Add", "BatchNorm", "Relu"])
-    assert tail(nodes["conv1"]) == ["BatchNorm", "Relu"]
+    assert (writes(last), epilogue(last)) == ("floats", ["Add", "BatchNorm", "Relu"])
+    assert epilogue(nodes["conv1"]) == ["BatchNorm", "Relu"]
 
 
 @pytest.mark.parametrize("order", ["bacp", "cbap"])
 def test_between_binary_layers_there_are_bits_only(order):
-    nodes = fused(build("alexnet", size=67, wide=40, order=order))
+    nodes = fused(build("alexnet", size=67, wide=40, order=order), 67)
     names = [node.name for node in nodes]
     for name in ("conv2", "conv2_pool", "conv3", "conv4", "conv5", "conv5_pool", "dense6"):
         assert writes(nodes[names.index(name)]) == "bits", name
@@ -71,7 +77,7 @@ def test_between_binary_layers_there_are_bits_only(order):
 
 
 def test_k_keeps_its_floats():
-    nodes = {node.name: node for node in fused(build("lenet5", use_k=True, size=20))}
+    nodes = {node.name: node for node in fused(build("lenet5", use_k=True, size=20), 20)}
     assert writes(nodes["conv2"]) == "floats"
     assert not any(node.bits_for for node in nodes.values())
 
@@ -113,10 +119,10 @@ def test_pooling_after_steps_that_fall(options, seed):
             layer.running_mean[...] = rng.standard_normal(len(layer.running_mean))
     x = images(3, 8, seed)
     net, expected = unpacked(layers, x)
-    nodes = {node.name: node for node in fused(net)}
+    nodes = {stage.name: stage for stage in fused(net, 8)}
     assert (writes(nodes["b"]), writes(nodes["b_pool"])) == ("bits", "bits")
     assert 0 < nodes["b"].flips.sum() < 40
-    np.testing.assert_array_equal(Engine(to_steps(net))(x), expected)
+    np.testing.assert_array_equal(Engine(graph_of(net, 8))(x), expected)
 
 
 def test_a_sign_that_is_normalised_before_the_next_sign():
@@ -129,15 +135,18 @@ def test_a_sign_that_is_normalised_before_the_next_sign():
     x = rng.standard_normal((2, 6, 6, 33), dtype=np.float32)
     x[0, 2, 3] = np.nan
     net, expected = unpacked([("sign", nn.Sign()), ("norm", norm), ("conv", conv)], x)
-    np.testing.assert_array_equal(Engine(to_steps(net))(x), expected)
+    np.testing.assert_array_equal(Engine(trace(net, (6, 6, 33)))(x), expected)
 
 
 def test_shapes_that_do_not_add_up_are_named():
     rng = np.random.default_rng(0)
     body = nn.Sequential(("conv", nn.Conv2d(3, 3, 3, rng=rng)))
     net = nn.Sequential(("block", nn.Residual(body, None)))
-    with pytest.raises(ValueError, match=r"block.body.conv: the body gives \(6, 6, 3\), the shortcut \(8, 8, 3\)"):
-        Engine(to_steps(net))(images(1, 8))
+    with pytest.raises(ValueError, match=r"block \(Residual\): the body gives \(1, 6, 6, 3\), the shortcut"):
+        graph_of(net, 8)
+    graph = Graph((Input("x", (), (9, 9, 2)), MaxPool("p", ("x",), (2, 2), (1, 1), (0, 1, 0, 1)), Add("a", ("p", "x"))))
+    with pytest.raises(ValueError, match=r"a cannot combine \(N, 8, 8, 2\) and \(N, 9, 9, 2\)"):
+        Graph((graph.nodes[0], replace(graph.nodes[1], padding=(0, 0, 0, 0)), graph.nodes[2]))
 
 
 # ---------------------------------------------------------------------------------------------- memory and threads
@@ -197,7 +206,7 @@ def test_plans_do_not_pile_up():
 def test_a_failed_call_leaves_the_model_usable():
     model, x = binnet.pack(build()), images()
     expected = model(x)
-    with pytest.raises(ValueError, match="smaller than the filter"):
+    with pytest.raises(ValueError, match="smaller than the window"):
         binnet.pack(build("googlenet", size=32))(images(1, 8))
     np.testing.assert_array_equal(model(x), expected)
 
@@ -221,7 +230,7 @@ def test_profile_has_a_row_for_each_fused_step():
     rows = model.profile(images(3))
     assert [row.name for row in rows] == [node.name for node in fused(net)[1:]]
     assert all(row.milliseconds > 0 for row in rows)
-    total = binnet.packed.summarise(model)
+    total = summarise(model)
     assert sum(row.macs for row in rows) == 3 * (total.total("macs_1bit") + total.total("macs_32bit"))
     binary = next(row for row in rows if row.name == "block1.body.conv1")
     assert binary.kind == "XnorConv to bits"

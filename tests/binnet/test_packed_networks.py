@@ -8,12 +8,12 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from binnet import Tensor, models, nn, no_grad
+from binnet.engine import PackedModel
+from binnet.graph import trace
 from binnet.info import DataInfo
 from binnet.nn import BinaryOptions, Blocks
 from binnet.nn.module import LayerError
 from binnet.nn.options import CHOICES
-from binnet.packed import PackedModel
-from binnet.packed.convert import to_steps
 
 CHANNELS = st.sampled_from([1, 3, 5, 31, 32, 33, 40, 64, 65])  # around the words of bits and the lanes of vectors
 POOLS = st.sampled_from([None, nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 2, 1), nn.MaxPool2d(3, 1, 1)])
@@ -94,7 +94,7 @@ def unpacked(net, x):
 
 def pack(net):
     """Of layers that no model builds."""
-    return PackedModel(net.spec, DataInfo(), to_steps(net), net.fixed_size)
+    return PackedModel(trace(net, (*net.spec.image_size, net.spec.in_channels)), DataInfo())
 
 
 def same(net, x):

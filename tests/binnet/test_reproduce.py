@@ -13,8 +13,8 @@ import pytest
 from binnet import cli, reproduce
 from binnet.config import ConfigError, TrainConfig
 from binnet.console import Console
+from binnet.modelfile.container import StorageError
 from binnet.reproduce import Claim, Outcome, costs, report
-from binnet.storage import StorageError
 from binnet.train import Result
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from binnet import storage, train
+from binnet import train
 from binnet.cli import main
 from binnet.config import TrainConfig
+from binnet.modelfile import container
+from binnet.modelfile.container import StorageError
 from binnet.run_folder import RunFolder
-from binnet.storage import StorageError
 from binnet.train import fit
 
 
@@ -52,7 +53,7 @@ def test_a_training_goes_on_from_another_folder(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert main(["train", "../pets", "--val", "../others", "--resume", "../run", "--epochs", "2"]) == 0
-    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] == 2
+    assert container.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] == 2
 
 
 def test_other_validation_images_are_refused_on_resume(tmp_path, capsys):

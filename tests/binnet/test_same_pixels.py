@@ -62,7 +62,7 @@ def test_a_store_shows_the_same_pixels_as_the_files(photos, tmp_path, how):
     data = binnet_datasets.load_evaluation(photos, options=BuildOptions(how.stored_size))
     view = view_of(model.info, data.test)
     (shown, _), *_ = Loader(data.test, 99, mean=0, std=1, image_size=(16, 16), **view).epoch()
-    files = [read_for(model.spec, model.info, photos / name) for name in data.test.images.names]
+    files = [read_for(model, photos / name) for name in data.test.images.names]
     assert len(files) == 10
     assert np.array_equal(shown, np.stack(files) / np.float32(255))
 

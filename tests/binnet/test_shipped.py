@@ -8,7 +8,7 @@ from PIL import Image
 
 import binnet
 from binnet import shipped
-from binnet.storage import StorageError
+from binnet.modelfile.container import StorageError
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def photo(tmp_path):
 def test_each_is_small_and_says_where_it_is_from(name, root):
     assert shipped.path_of(name).stat().st_size <= 2_000_000
     model = binnet.load(name)
-    assert len(model.info.class_names) == model.spec.num_classes
+    assert len(model.info.class_names) == model.num_classes
     assert {"config", "top1", "epoch", "binnet"} <= set(model.info.provenance)
     card = (root / "docs" / "models.md").read_text("utf-8")
     assert f"## {name}\n" in card

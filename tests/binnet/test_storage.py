@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from binnet import index, storage
-from binnet.storage import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile import container
+from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 
 ARRAYS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -23,52 +23,53 @@ ARRAYS = {
     "steps": np.array(7, np.int64),
     "none": np.zeros((0, 4), np.float32),
 }
-FOUND = "is damaged: (.* does not have the checksum it was written with|part of it cannot be read)"
+CHECKSUM = "is damaged: it does not have the checksum it was written with"
+FOUND = f"{CHECKSUM}|is damaged: it has [0-9,]+ bytes, but was written with [0-9,]+$"
 DESCRIPTION = {"model": {"name": "é"}, "data": [1, 2.5, None]}
 
 
 @pytest.fixture
 def path(tmp_path):
     """A sound file with ARRAYS and DESCRIPTION."""
-    storage.save(tmp_path / "m.h5", PACKED, ARRAYS, DESCRIPTION)
+    container.save(tmp_path / "m.h5", PACKED, ARRAYS, DESCRIPTION)
     return tmp_path / "m.h5"
 
 
 def refused(path, match, kind=None):
     """Loading raises StorageError with one sentence that names the file."""
     with pytest.raises(StorageError, match=match) as caught:
-        storage.load(path, kind)
+        container.load(path, kind)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+def seal(path, first, rest):
+    """Write a file whose size and checksum are right, as somebody who means harm would."""
+    end = f" bytes, sha256 {hashlib.sha256(rest).hexdigest()}\n".encode()
+    size = len(first + end + rest)
+    path.write_bytes(first + str(size + len(str(size))).encode() + end + rest)
+
+
 def forge(path, change):
-    """Change the index, a dictionary, and make its checksum right again, as somebody who means harm would."""
-    data = path.read_bytes()
-    head = index.parse_head(data)
-    values = json.loads(data[head.start : head.start + head.length])
+    """Change the index: a dictionary, or the text that the change returns."""
+    first, _, text, image = path.read_bytes().split(b"\n", 3)
+    values = json.loads(text)
     values = change(values) or values
     text = values if isinstance(values, bytes) else json.dumps(values).encode()
-    first = data.splitlines(keepends=True)[0]
-    digest = hashlib.sha256(first + text).hexdigest()
-    new = first + f"index of {len(text)} bytes, sha256 {digest}\n".encode() + text
-    block = max(512, 1 << (len(new) - 1).bit_length())
-    path.write_bytes(new.ljust(block, b"\0") + data[head.block :])
+    seal(path, first + b"\n", text + b"\n" + image)
 
 
 def forge_description(path, text):
-    """Another description, of the same length, with the right checksum."""
-    data = path.read_bytes()
-    head = index.parse_head(data)
-    part = index.parse(data[head.start : head.start + head.length]).parts["description"]
-    assert len(text) == part.nbytes
-    start = head.block + part.offset
-    path.write_bytes(data[:start] + text + data[start + len(text) :])
-    forge(path, lambda values: values["parts"]["description"].__setitem__(3, hashlib.sha256(text).hexdigest()))
+    """Another description, of the same length."""
+    first, _, index, image = path.read_bytes().split(b"\n", 3)
+    _, (length,), offset = json.loads(index)["description"]
+    assert len(text) == length
+    image = image[:offset] + text + image[offset + length :]
+    seal(path, first + b"\n", index + b"\n" + image)
 
 
 def test_round_trip(path):
-    kind, arrays, description = storage.load(path)
+    kind, arrays, description = container.load(path)
     assert (kind, description) == (PACKED, DESCRIPTION)
     assert set(arrays) == set(ARRAYS)
     for name, array in ARRAYS.items():
@@ -78,19 +79,19 @@ def test_round_trip(path):
 
 
 def test_the_same_arguments_give_the_same_bytes(path):
-    assert path.read_bytes() == storage.to_bytes(PACKED, ARRAYS, DESCRIPTION)
-    assert path.read_bytes() != storage.to_bytes(CHECKPOINT, ARRAYS, DESCRIPTION)
+    assert path.read_bytes() == container.to_bytes(PACKED, ARRAYS, DESCRIPTION)
+    assert path.read_bytes() != container.to_bytes(CHECKPOINT, ARRAYS, DESCRIPTION)
 
 
 def test_any_hdf5_tool_reads_it_and_binnet_needs_none(path, monkeypatch):
     with h5py.File(path) as file:
-        assert file.userblock_size == 1024
+        assert file.userblock_size == 512
         assert set(file) == {"description", *ARRAYS}
         for name, array in ARRAYS.items():
             np.testing.assert_array_equal(file[name][()], array, strict=True)
         assert json.loads(file["description"][()].tobytes()) == DESCRIPTION
     monkeypatch.setitem(sys.modules, "h5py", None)  # importing it would be an error
-    assert storage.load(path)[2] == DESCRIPTION
+    assert container.load(path)[2] == DESCRIPTION
 
 
 def test_a_file_is_as_readable_as_any_other(path):
@@ -100,7 +101,7 @@ def test_a_file_is_as_readable_as_any_other(path):
 
 def test_only_four_dtypes_are_written(tmp_path):
     with pytest.raises(TypeError, match="x has dtype float64; a model file holds float32, float16, uint64, int64"):
-        storage.save(tmp_path / "m.h5", PACKED, {"x": np.zeros(2)}, {})
+        container.save(tmp_path / "m.h5", PACKED, {"x": np.zeros(2)}, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -114,7 +115,7 @@ def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, no_space)
             with pytest.raises(StorageError, match=r"cannot write .*m.h5: No space left on device"):
-                storage.save(path, PACKED, {}, {})
+                container.save(path, PACKED, {}, {})
         assert path.read_bytes() == before
         assert [p.name for p in path.parent.iterdir()] == ["m.h5"]
 
@@ -128,21 +129,21 @@ def test_half_a_file_is_never_seen(path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(KeyboardInterrupt):
-        storage.save(path, PACKED, {}, {})
+        container.save(path, PACKED, {}, {})
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["m.h5"]
 
 
 def test_saving_makes_folders_and_refuses_what_is_no_file(tmp_path):
-    storage.save(tmp_path / "a" / "b" / "m.h5", PACKED, ARRAYS, DESCRIPTION)
-    storage.load(tmp_path / "a" / "b" / "m.h5")
+    container.save(tmp_path / "a" / "b" / "m.h5", PACKED, ARRAYS, DESCRIPTION)
+    container.load(tmp_path / "a" / "b" / "m.h5")
     with pytest.raises(StorageError, match=r"cannot write .*a: it is not a file"):
-        storage.save(tmp_path / "a", PACKED, ARRAYS, DESCRIPTION)
+        container.save(tmp_path / "a", PACKED, ARRAYS, DESCRIPTION)
     with pytest.raises(StorageError, match=r"cannot write .*x.h5: "):
-        storage.save(tmp_path / "a" / "b" / "m.h5" / "x.h5", PACKED, ARRAYS, DESCRIPTION)
+        container.save(tmp_path / "a" / "b" / "m.h5" / "x.h5", PACKED, ARRAYS, DESCRIPTION)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(StorageError, match=r"cannot write .*pipe: it is not a file"):
-        storage.save(tmp_path / "pipe", PACKED, ARRAYS, DESCRIPTION)
+        container.save(tmp_path / "pipe", PACKED, ARRAYS, DESCRIPTION)
     assert (tmp_path / "pipe").is_fifo()  # a rename would have replaced it, and /dev/null as well
 
 
@@ -168,15 +169,28 @@ def test_what_is_not_a_model_file(tmp_path):
 
 def test_wrong_kind_and_version(path):
     refused(path, "is a binnet packed model, expected a binnet checkpoint", CHECKPOINT)
-    storage.load(path, PACKED)
+    container.load(path, PACKED)
     data = path.read_bytes()
-    for later in (data.replace(b"version 1", b"version 2", 1), b"binnet packed model, version 2\nall is otherwise\n"):
+    this = b"version %d" % container.VERSION
+    for later in (data.replace(this, b"version 99", 1), b"binnet packed model, version 99\nall is otherwise\n"):
         path.write_bytes(later)
-        refused(path, "has format version 2, this binnet reads version 1")
-    path.write_bytes(data.replace(b"version 1", b"version one", 1))
+        refused(path, rf"has format version 99, this binnet reads version {container.VERSION}$")
+    path.write_bytes(data.replace(this, b"version one", 1))
     refused(path, "is not a model file")
-    path.write_bytes(data.replace(b"packed model", b"checkpoint", 1))  # with the checksum of the other kind
-    refused(path, "is damaged: its index does not have the checksum it was written with")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what_to_do"),
+    [
+        (CHECKPOINT, "; it was written by an earlier binnet, and training cannot go on from it$"),
+        (PACKED, r"; make a new one with: binnet pack CHECKPOINT .*m\.h5$"),
+    ],
+)
+def test_a_file_of_an_earlier_version(tmp_path, monkeypatch, kind, what_to_do):
+    path = tmp_path / "m.h5"
+    path.write_bytes(f"{kind}, version 1\nindex of 7 bytes, sha256 {'0' * 64}\n".encode())
+    monkeypatch.setattr(container, "VERSION", 2)
+    refused(path, "has format version 1, this binnet reads version 2" + what_to_do)
 
 
 def changed_value(file):
@@ -242,20 +256,17 @@ def test_a_change_with_an_hdf5_tool_is_found(path, change):
     refused(path, FOUND)
 
 
-def test_the_part_that_is_damaged_is_named(path):
-    data, (_, _, found) = path.read_bytes(), storage.read_index(path)
-    block = index.parse_head(data).block
-    for name, part in found.parts.items():
-        if part.nbytes:
-            place = block + part.offset + part.nbytes - 1
-            path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
-            refused(path, f"is damaged: {name} does not have the checksum it was written with")
-    path.write_bytes(data[: block + 9] + bytes([data[block + 9] ^ 4]) + data[block + 10 :])
-    refused(path, "is damaged: what HDF5 needs does not have the checksum")
-    path.write_bytes(data + b" ")
-    refused(path, "is damaged: what HDF5 needs does not have the checksum")
-    path.write_bytes(data[: block - 1] + b" " + data[block:])
-    refused(path, "is damaged: there is something between its index and its arrays")
+def test_bytes_everywhere_and_the_size_are_covered(path):
+    data = path.read_bytes()
+    for place in (*range(512), *range(512, len(data), 5)):  # the user block, and a part of HDF5
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        refused(path, r"m\.h5 ")
+    for size, content in ((len(data) + 1, data + b" "), (len(data) - 1, data[:-1]), (140, data[:140])):
+        path.write_bytes(content)
+        refused(path, f"is damaged: it has {size:,} bytes, but was written with {len(data):,}$")
+    for size in (32, 60, 100):
+        path.write_bytes(data[:size])
+        refused(path, "is damaged: its second line does not state size and checksum")
 
 
 def soft_link(file, folder):
@@ -346,27 +357,27 @@ def part(**fields):
 
     def change(values):
         for field, value in fields.items():
-            values["parts"]["a.weight"][("dtype", "shape", "offset", "sha256").index(field)] = value
+            values["a.weight"][("dtype", "shape", "offset").index(field)] = value
 
     return change
 
 
 def with_part(name, like):
-    return lambda values: values["parts"].update({name: values["parts"][like]})
+    return lambda values: values.update({name: values[like]})
 
 
-NOT_ONE = "is damaged: its index is not one of version 1"
-CANNOT = "is damaged: part of it cannot be read: it ends before the end of a.weight"
+NOT_ONE = "is damaged: its index does not have the form that it must have"
+CANNOT = "is damaged: it ends before the end of a.weight"
+TOO_LARGE = "is damaged: its arrays or its description are too large"
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
         (part(shape=[1 << 40, 3]), CANNOT),
-        (part(shape=[1 << 61, 1 << 61, 1 << 61]), CANNOT),
-        (part(shape=[1 << 60, 0]), CANNOT),
-        (part(shape=[1 << 30, 1 << 30, 1 << 30, 0]), CANNOT),
-        (part(shape=[1 << 62]), NOT_ONE),
+        (part(shape=[1 << 61, 1 << 61, 1 << 61]), NOT_ONE),
+        (part(shape=[1 << 60, 0]), NOT_ONE),
+        (part(shape=[1 << 30, 1 << 30, 1 << 30, 0]), NOT_ONE),
         (part(shape=[10**400]), NOT_ONE),
         (part(shape=[-2, -3]), NOT_ONE),
         (part(shape=[2.0, 3]), NOT_ONE),
@@ -375,31 +386,31 @@ CANNOT = "is damaged: part of it cannot be read: it ends before the end of a.wei
         (part(shape=6), NOT_ONE),
         (part(shape={"6": 1}), NOT_ONE),
         (part(offset=-1), NOT_ONE),
-        (part(offset=1 << 61), CANNOT),
+        (part(offset=1 << 70), CANNOT),
         (part(offset=None), NOT_ONE),
         (part(dtype="<f8"), NOT_ONE),
         (part(dtype=">f4"), NOT_ONE),
         (part(dtype="|O"), NOT_ONE),
+        (part(dtype="|u1"), NOT_ONE),
         (part(dtype=["<f4"]), NOT_ONE),
-        (part(dtype="<u8"), CANNOT + "|lies where|checksum"),
-        (part(dtype="|u1"), "does not have the checksum"),
-        (part(sha256="0" * 64), "a.weight does not have the checksum"),
-        (part(sha256=None), NOT_ONE),
-        (with_part("again", "a.weight"), "(again|a.weight) lies where (again|a.weight) does"),
+        (part(dtype="<u8", shape=[1 << 10]), CANNOT),
+        (lambda values: values.update({f"{i}": values["a.weight"] for i in range(200)}), TOO_LARGE),
         (with_part("", "none"), NOT_ONE),
         (with_part("a/b", "none"), NOT_ONE),
-        (lambda values: values["parts"].pop("description") and None, "checksum"),
-        (lambda values: values["parts"].clear(), "checksum"),
-        (lambda values: values.pop("rest") and None, NOT_ONE),
-        (lambda values: {**values, "rest": ["a"]}, NOT_ONE),
-        (lambda values: {**values, "parts": 3}, NOT_ONE),
-        (lambda values: {**values, "parts": {"a": [1]}}, NOT_ONE),
+        (with_part("a\x1b[2J", "none"), NOT_ONE),
+        (with_part("\ud800", "none"), NOT_ONE),
+        (with_part("description", "none"), NOT_ONE),
+        (lambda values: values.pop("description") and None, NOT_ONE),
+        (lambda values: values["a.weight"].append(1), NOT_ONE),
+        (lambda values: {**values, "a": 3}, NOT_ONE),
+        (lambda values: {**values, "a": [1]}, NOT_ONE),
         (lambda values: [values], NOT_ONE),
         (lambda values: b"{", NOT_ONE),
+        (lambda values: b" ", NOT_ONE),
         (lambda values: b"\xff\xfe", NOT_ONE),
         (lambda values: b"[" * 100_000, NOT_ONE),
         (lambda values: b"[" + b"1" * 5000 + b"]", NOT_ONE),
-        (lambda values: b" " * ((1 << 22) + 1), "its index is not there, or not whole"),
+        (lambda values: json.dumps(values).encode() + b" " * (1 << 22), NOT_ONE),
     ],
 )
 def test_a_forged_index_is_refused(path, change, match):
@@ -430,42 +441,37 @@ def test_memory_is_taken_only_for_what_is_in_the_file(path):
 )
 def test_the_description_must_be_a_json_object(tmp_path, text, match):
     length = max(len(text), 64)
-    storage.save(tmp_path / "m.h5", PACKED, ARRAYS, {"text": "a" * (length - len('{"text": ""}'))})
+    container.save(tmp_path / "m.h5", PACKED, ARRAYS, {"text": "a" * (length - len('{"text": ""}'))})
     forge_description(tmp_path / "m.h5", text.ljust(length))
     refused(tmp_path / "m.h5", match)
 
 
-def test_the_description_must_be_a_row_of_bytes_and_nothing_else_is_one(path):
-    def exchange(values):
-        parts = values["parts"]
-        parts["description"], parts["b.signs"] = parts["b.signs"], parts["description"]
+def test_the_description_is_all_that_holds_bytes(path, tmp_path):
+    with pytest.raises(TypeError, match="x has dtype uint8; a model file holds"):
+        container.save(path, PACKED, {"x": np.zeros(3, np.uint8)}, {})
+    container.save(path, PACKED, {}, {"text": "a" * (1 << 22)})
+    refused(path, TOO_LARGE)
 
-    forge(path, exchange)
-    refused(path, "is damaged: description must be a row of at most 4194304 bytes")
-    with pytest.raises(TypeError, match="x has dtype uint8"):
-        storage.save(path, PACKED, {"x": np.zeros(3, np.uint8)}, {})
+
+def test_arrays_can_be_written_to_and_are_aligned(path):
+    for name, array in container.load(path)[1].items():
+        assert array.flags.writeable, name
+        assert array.flags.aligned, name
+        assert array.flags.owndata or array.base.nbytes == array.nbytes, name
 
 
 def test_the_index_is_what_the_documentation_says(path):
     data = path.read_bytes()
     first, second, rest = data.split(b"\n", 2)
-    assert first == b"binnet packed model, version 1"
-    length, digest = re.fullmatch(rb"index of (\d+) bytes, sha256 ([0-9a-f]{64})", second).groups()
-    text = rest[: int(length)]
-    assert digest.decode() == hashlib.sha256(first + b"\n" + text).hexdigest()
-    end = len(first) + len(second) + 2 + int(length)
-    block = 512
-    while block < end:
-        block *= 2
-    assert set(data[end:block]) <= {0}
-    assert data[block : block + 8] == b"\x89HDF\r\n\x1a\n"
-    values, covered = json.loads(text), bytearray(data[block:])
-    for name, (dtype, shape, offset, sha256) in values["parts"].items():
+    assert first == b"binnet packed model, version %d" % container.VERSION
+    size, digest = re.fullmatch(rb"(\d+) bytes, sha256 ([0-9a-f]{64})", second).groups()
+    assert int(size) == len(data)
+    assert digest.decode() == hashlib.sha256(rest).hexdigest()
+    values, block = json.loads(rest.split(b"\n")[0]), data.index(b"\x89HDF\r\n\x1a\n")
+    assert data[block - 1 : block] == b"\n"
+    assert block == 512
+    assert list(values) == ["description", *ARRAYS]
+    for name, (dtype, shape, offset) in values.items():
         array = np.frombuffer(data[block + offset :], dtype, int(np.prod(shape))).reshape(shape)
-        assert sha256 == hashlib.sha256(array.tobytes()).hexdigest()
         if name != "description":
             np.testing.assert_array_equal(array, ARRAYS[name], strict=True)
-    gone = sorted((o, np.dtype(d).itemsize * int(np.prod(s))) for d, s, o, _ in values["parts"].values())
-    for offset, length in reversed(gone):
-        del covered[offset : offset + length]
-    assert values["rest"] == hashlib.sha256(covered).hexdigest()

@@ -8,7 +8,7 @@ import pytest
 
 import binnet
 from binnet import models
-from binnet.packed import summarise
+from binnet.engine.summary import summarise
 
 # LeNet-5 on 28x28x1: 20C5 -> 24x24, pool 12x12; 50C5 -> 8x8, pool 4x4; 500; 10
 CONV1, CONV2, DENSE3, DENSE4 = 20 * 5 * 5 * 1, 50 * 5 * 5 * 20, 500 * 4 * 4 * 50, 10 * 500

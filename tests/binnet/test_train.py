@@ -19,10 +19,12 @@ import pytest
 import binnet
 import binnet_datasets
 import binnet_kernels as bk
-from binnet import loop, storage, train
+from binnet import loop, train
 from binnet.cli import main
 from binnet.config import TrainConfig
-from binnet.storage import StorageError
+from binnet.engine import PackedModel
+from binnet.modelfile import container
+from binnet.modelfile.container import StorageError
 from binnet.train import TrainingError, TrainingInterruptedError, fit
 
 EPOCHS = 3
@@ -61,7 +63,7 @@ def metrics(folder):
 def assert_same_numbers(folder, other):
     """Equal bits in all arrays and in all figures but times."""
     for name in ("last.h5", "best.h5", "packed.h5"):
-        arrays, other_arrays = (storage.load(f / name)[1] for f in (folder, other))
+        arrays, other_arrays = (container.load(f / name)[1] for f in (folder, other))
         assert set(arrays) == set(other_arrays)
         for key, array in arrays.items():
             np.testing.assert_array_equal(array, other_arrays[key], err_msg=f"{name} {key}", strict=True)
@@ -78,7 +80,7 @@ def assert_same_training(folder, other):
     """Equal bits in every file, but for times."""
     assert_same_numbers(folder, other)
     for name in ("last.h5", "best.h5", "packed.h5"):
-        description, other_description = (storage.load(f / name)[2] for f in (folder, other))
+        description, other_description = (container.load(f / name)[2] for f in (folder, other))
         for d in (description, other_description):
             d.get("progress", {}).pop("seconds", None)
         assert description == other_description
@@ -120,17 +122,17 @@ def test_files_and_result(uninterrupted):
     assert result.float32_bytes == 4 * (20 * 25 + 50 * 25 * 20 + 500 * 200 + 5000 + 3 * 90 + 550 + 10)
     assert result.factor == result.float32_bytes / result.packed_bytes
     assert result.out == str(folder)
-    assert 0 < result.seconds == storage.load(folder / "last.h5")[2]["progress"]["seconds"]
+    assert 0 < result.seconds == container.load(folder / "last.h5")[2]["progress"]["seconds"]
 
 
 def test_the_best_epoch_is_kept(uninterrupted):
     folder, result = uninterrupted
     rows = metrics(folder)
     ranks = [(float(r["val_top1"]), -float(r["val_loss"])) for r in rows]
-    best = storage.load(folder / "best.h5")[2]
+    best = container.load(folder / "best.h5")[2]
     assert best["progress"]["epoch"] == 1 + ranks.index(max(ranks))
     assert best["data"]["provenance"]["top1"] == result.top1 == best["progress"]["best_top1"]
-    assert storage.load(folder / "last.h5")[2]["progress"]["epoch"] == EPOCHS
+    assert container.load(folder / "last.h5")[2]["progress"]["epoch"] == EPOCHS
 
 
 def test_what_the_files_know(uninterrupted):
@@ -181,7 +183,7 @@ def test_killed_ten_times_at_random(tmp_path):
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        progress = storage.load(folder / "last.h5")[2]["progress"]
+        progress = container.load(folder / "last.h5")[2]["progress"]
         assert (progress["epoch"], progress["batch"]) >= reached
         assert finished_epochs(folder) >= progress["epoch"]
         reached = progress["epoch"], progress["batch"]
@@ -234,7 +236,7 @@ def test_interrupted_at_every_place_of_an_epoch(uninterrupted, tmp_path, interru
     with pytest.raises(TrainingInterruptedError):
         fit(CONFIG, tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is handler
-    progress = storage.load(tmp_path / "run" / "last.h5")[2]["progress"]
+    progress = container.load(tmp_path / "run" / "last.h5")[2]["progress"]
     assert (progress["epoch"], progress["batch"]) == divmod(number + 1, BATCHES)
     fit(CONFIG, tmp_path / "run", resume=True)
     assert_same_training(tmp_path / "run", uninterrupted[0])
@@ -315,7 +317,7 @@ def test_resuming_what_is_finished_changes_nothing(uninterrupted, tmp_path):
 
 def test_another_seed_gives_another_network(uninterrupted, tmp_path):
     fit(replace(CONFIG, seed=4, epochs=1, warmup_epochs=0), tmp_path / "run")
-    ours, theirs = (storage.load(f / "last.h5")[1] for f in (tmp_path / "run", uninterrupted[0]))
+    ours, theirs = (container.load(f / "last.h5")[1] for f in (tmp_path / "run", uninterrupted[0]))
     assert (ours["network.conv2.weight"] != theirs["network.conv2.weight"]).any()
 
 
@@ -341,9 +343,13 @@ def test_options_that_do_not_fit_the_images_leave_no_training_behind(tmp_path):
 def test_a_packed_model_that_predicts_otherwise_is_not_written(uninterrupted, tmp_path, monkeypatch):
     original = train.open_model
 
+    class Wrong(PackedModel):
+        def __call__(self, x):
+            return -super().__call__(x)
+
     def wrong(path, own):
         model = original(path)
-        return replace(model, packed=lambda x: -model.logits(x))
+        return replace(model, packed=Wrong(model.packed.graph, model.info))
 
     monkeypatch.setattr(train, "open_model", wrong)
     config = TrainConfig(epochs=1, batch_size=300)

@@ -14,16 +14,17 @@ from PIL import Image
 
 import binnet
 import binnet_datasets
-from binnet import Tensor, checkpoint, storage, train
+from binnet import Tensor, checkpoint, train
 from binnet.build import balanced, few_images
 from binnet.cli import main
 from binnet.config import ConfigError, TrainConfig
 from binnet.console import Console
 from binnet.info import Preprocessing
+from binnet.modelfile import container
+from binnet.modelfile.container import StorageError, replacing
 from binnet.run_folder import RunFolder, new_folder
 from binnet.signals import TerminatedError
 from binnet.step import training_step
-from binnet.storage import StorageError, replacing
 from binnet.train import fit
 
 CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
@@ -139,7 +140,7 @@ def test_more_epochs_go_on(tmp_path, capsys):
     fit(replace(CONFIG, epochs=3), tmp_path / "whole")
     fit(CONFIG, tmp_path / "run")
     assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "3", "--quiet"]) == 0
-    progress = storage.load(tmp_path / "run" / "last.h5")[2]["progress"]
+    progress = container.load(tmp_path / "run" / "last.h5")[2]["progress"]
     assert (progress["epoch"], progress["total_steps"]) == (3, 15)
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 4
     assert "epochs = 3" in (tmp_path / "run" / "config.toml").read_text()
@@ -152,7 +153,7 @@ def test_more_epochs_of_a_constant_rate_are_the_longer_training(tmp_path):
     fit(replace(config, epochs=2), tmp_path / "whole")
     fit(config, tmp_path / "run")
     fit(replace(config, epochs=2), tmp_path / "run", resume=True)
-    arrays, expected = (storage.load(tmp_path / name / "last.h5")[1] for name in ("run", "whole"))
+    arrays, expected = (container.load(tmp_path / name / "last.h5")[1] for name in ("run", "whole"))
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
@@ -226,7 +227,7 @@ def test_a_model_knows_its_images(tmp_path):
     info = binnet.load(tmp_path / "run" / "packed.h5").info
     assert info.trained_on.tolist() == sorted(dataset.train.images.keys.tolist())
     assert info.preprocessing == Preprocessing(20, 18)  # 16 · 256 / 224, rounded
-    arrays = storage.load(tmp_path / "run" / "best.h5")[1]
+    arrays = container.load(tmp_path / "run" / "best.h5")[1]
     assert arrays["validated_on"].tolist() == sorted(dataset.test.images.keys.tolist())
 
 
@@ -286,7 +287,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(mix, class_weights):
 
 def test_an_update_sees_all_accumulated_batches(tmp_path):
     fit(replace(CONFIG, batch_size=100, accumulate=3), tmp_path / "run")
-    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["total_steps"] == 5
+    assert container.load(tmp_path / "run" / "last.h5")[2]["progress"]["total_steps"] == 5
 
 
 @pytest.mark.parametrize(
@@ -329,7 +330,7 @@ def test_sigterm_saves_like_ctrl_c(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.startswith("binnet: stopped, everything is saved; go on with: binnet train --resume")
-    assert storage.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] >= 1
+    assert container.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] >= 1
 
 
 def test_output_that_is_closed_or_narrow(tmp_path):

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 import binnet_kernels as bk
-from binnet import loop, storage, train
+from binnet import loop, train
 from binnet.cli import main
 from binnet.config import TrainConfig
+from binnet.modelfile import container
 from binnet.train import fit
 
 SIZES = [(40, 50), (52, 40), (44, 44), (64, 47)]
@@ -62,7 +63,7 @@ RANGE = {"scale_min": 34, "scale_max": 48}
 
 def assert_same_arrays(folder, other):
     for name in ("last.h5", "best.h5", "packed.h5"):
-        arrays, expected = (storage.load(f / name)[1] for f in (folder, other))
+        arrays, expected = (container.load(f / name)[1] for f in (folder, other))
         for key, array in expected.items():
             np.testing.assert_array_equal(arrays[key], array, err_msg=f"{name} {key}")
 
@@ -90,7 +91,7 @@ def test_threads_workers_and_interruptions_do_not_change_a_bit(pictures, tmp_pat
         patch.setattr(loop, "training_step", step)
         with pytest.raises(StoppedError):
             fit(replace(config, workers=3, checkpoint_every=1e-9), tmp_path / "run")
-    progress = storage.load(tmp_path / "run" / "last.h5")[2]["progress"]
+    progress = container.load(tmp_path / "run" / "last.h5")[2]["progress"]
     assert progress["epoch"] * progress["total_steps"] // 2 + progress["batch"] == 7
     fit(replace(config, workers=3), tmp_path / "run", resume=True)
     assert_same_arrays(tmp_path / "run", tmp_path / "whole")

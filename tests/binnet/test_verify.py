@@ -13,10 +13,10 @@ from binnet.agreement import compare
 from binnet.checkpoint import Progress, State
 from binnet.checkpoint import save as save_checkpoint
 from binnet.config import TrainConfig
+from binnet.engine import PackedModel
 from binnet.evaluate import Model, open_model
 from binnet.health import signs
 from binnet.info import DataInfo
-from binnet.packed import PackedModel
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,8 @@ def test_files_that_cannot_be_compared(first, second, message, files, say):
 def test_differences_of_logits_alone_are_said(files, say, monkeypatch):
     init = Model.__init__
 
-    def slightly_other(self, kind, spec, info, logits, *rest):
-        init(self, kind, spec, info, logits if kind.endswith("checkpoint") else lambda x: logits(x) * 1.0001, *rest)
+    def slightly_other(self, kind, info, logits, *rest):
+        init(self, kind, info, logits if kind.endswith("checkpoint") else lambda x: logits(x) * 1.0001, *rest)
 
     monkeypatch.setattr(Model, "__init__", slightly_other)
     code, out, _ = say("verify", files / "best.h5", files / "packed.h5")

@@ -204,6 +204,38 @@ def image_and_weight(x_specials=(), weight_specials=ZEROS, **more):
     return arguments
 
 
+def grouped_sizes(rng, g, few):
+    """Groups, and the shapes of images and filters: two wide groups, or many of few channels and filters."""
+    groups, c, o = (2, g.c, g.o) if few else (min(g.c, 70), int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    return groups, (g.n, g.h, g.w, groups * c), (groups * o, *naive.pair(g.kernel_size), c)
+
+
+def grouped_image_and_weight(few):
+    def arguments(rng, g):
+        groups, x_shape, weight_shape = grouped_sizes(rng, g, few)
+        return (values(rng, x_shape, ZEROS), values(rng, weight_shape)), {"groups": groups, **window(g)}
+
+    return arguments
+
+
+def grouped_grad_and_weight(few):
+    def arguments(rng, g):
+        groups, x_shape, weight_shape = grouped_sizes(rng, g, few)
+        arrays = values(rng, (g.n, *g.output_size, weight_shape[0])), values(rng, weight_shape)
+        return arrays, {"x_shape": x_shape, "groups": groups, **window(g)}
+
+    return arguments
+
+
+def grouped_image_and_grad(few):
+    def arguments(rng, g):
+        groups, x_shape, weight_shape = grouped_sizes(rng, g, few)
+        arrays = values(rng, x_shape), values(rng, (g.n, *g.output_size, weight_shape[0]))
+        return arrays, {"weight_shape": weight_shape, "groups": groups, **window(g)}
+
+    return arguments
+
+
 def image_weight_alpha(rng, g):
     (x, weight), options = image_and_weight(ZEROS)(rng, g)
     return (x, weight, values(rng, g.o)), options
@@ -599,6 +631,27 @@ CASES = [
         "conv2d_grad_weight",
         lambda rng, g: ((values(rng, g.x_shape), output_grad(rng, g)), {"weight_shape": g.weight_shape, **window(g)}),
         linear(naive.naive_conv2d_grad_weight, lambda x, grad: grad[..., :1].size),
+    ),
+    *(
+        Case(prefix + name, arguments(few), linear(oracle, terms), call)
+        for prefix, few in (("", False), ("few ", True))
+        for name, arguments, oracle, terms, call in (
+            (
+                "grouped_conv2d",
+                *(grouped_image_and_weight, naive.naive_grouped_conv2d, taps),
+                lambda backend, *a, **o: backend.grouped_conv2d(*a, **o),
+            ),
+            (
+                "grouped_conv2d_grad_input",
+                *(grouped_grad_and_weight, naive.naive_grouped_conv2d_grad_input, lambda g, w: w[..., :1].size),
+                lambda backend, *a, **o: backend.grouped_conv2d_grad_input(*a, **o),
+            ),
+            (
+                "grouped_conv2d_grad_weight",
+                *(grouped_image_and_grad, naive.naive_grouped_conv2d_grad_weight, lambda x, g: g[..., :1].size),
+                lambda backend, *a, **o: backend.grouped_conv2d_grad_weight(*a, **o),
+            ),
+        )
     ),
     *(
         Case(f"sign_grad_weight, pad_value={pad_value}", map_and_grad(pad_value), expect_sign_grad_weight, call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import binnet_kernels
 from binnet_kernels import reference
-from naive import output_size, pair
+from naive import output_size, pair, sides
 
 BACKENDS = {"reference": reference, "fast": binnet_kernels}
 each_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
@@ -26,6 +27,7 @@ OUT_CHANNELS = [1, 2, 7, 8, 9, 15, 16, 17, 33]
 KERNEL_SIZES = [1, 2, 3, (1, 3), (3, 1), (2, 4), 5]
 STRIDES = [1, 2, 3, (2, 1), (1, 2), (3, 2)]
 PADDINGS = [0, 1, 2, 3, (1, 0), (0, 2), (3, 1)]
+BORDERS = [*PADDINGS, *product(range(4), repeat=4)]  # also different on each side
 
 # Sign is defined for all of them: +1 for NaN and both zeros.
 SIGN_SPECIALS = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45]
@@ -33,7 +35,7 @@ SIGN_SPECIALS = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45]
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes of one convolution or pooling; window arguments as a caller writes them, int or pair."""
+    """The sizes of one convolution or pooling; window arguments as a caller writes them."""
 
     n: int
     h: int
@@ -42,7 +44,7 @@ class Geometry:
     o: int
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] | None
-    padding: int | tuple[int, int]
+    padding: int | tuple[int, ...]
 
     @property
     def x_shape(self):
@@ -70,7 +72,8 @@ def geometries(draw, depths=DEPTHS, strides=STRIDES, paddings=PADDINGS, fits=lam
     padding = draw(st.sampled_from([p for p in paddings if fits(kernel_size, p)]))
     c, o = draw(st.sampled_from(depths)), draw(st.sampled_from(OUT_CHANNELS))
     n = draw(st.sampled_from([1, 2, 3, 0]))
-    least = [max(1, k - 2 * p) for k, p in zip(pair(kernel_size), pair(padding), strict=True)]
+    top, bottom, left, right = sides(padding)
+    least = [max(1, k - p) for k, p in zip(pair(kernel_size), (top + bottom, left + right), strict=True)]
     h, w = (draw(st.integers(size, 7)) for size in least)
     geometry = Geometry(n, h, w, c, o, kernel_size, stride, padding)
     if geometry.cost > BUDGET:
@@ -78,13 +81,14 @@ def geometries(draw, depths=DEPTHS, strides=STRIDES, paddings=PADDINGS, fits=lam
     return geometry
 
 
-def pool_geometries():
+def pool_geometries(paddings=PADDINGS):
     """Poolings: a padding smaller than the window, and often the default stride."""
 
     def fits(size, padding):
-        return all(p < k for k, p in zip(pair(size), pair(padding), strict=True))
+        (kh, kw), (top, bottom, left, right) = pair(size), sides(padding)
+        return max(top, bottom) < kh and max(left, right) < kw
 
-    return geometries(depths=OUT_CHANNELS, strides=[None, *STRIDES], fits=fits)
+    return geometries(depths=OUT_CHANNELS, strides=[None, *STRIDES], paddings=paddings, fits=fits)
 
 
 seeds = st.integers(0, 2**32 - 1)

@@ -12,6 +12,7 @@ from .strategies import PURE_PYTHON, geometries, seeds, values
 
 # All cases whose first array holds images or rows, one result for each, and nothing that is summed over the batch.
 NAMES = ("conv2d", "Conv2d", "Xnor", "Bwn", "Kbit", "max_pool2d", "avg_pool2d", "batch_norm_inference", "scale_map")
+NAMES += ("grouped_conv2d", "few grouped_conv2d")
 OTHERS = ("_grad", "_input", "_weight", "_winners")
 EACH_ALONE = [case for case in CASES if case.name.startswith(NAMES) and not case.name.endswith(OTHERS)]
 MOST = 5 if PURE_PYTHON else 23  # images: past the widest tile of pixels

@@ -21,6 +21,9 @@ NAMES = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "Conv2d",
+    "grouped_conv2d",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
     "XnorConv2d",
     "XnorLinear",
     "quantise_input",
@@ -93,6 +96,21 @@ GOOD = {
     "conv2d_grad_input": {**OUTPUT, **FILTERS, "x_shape": (2, 5, 5, 3), **STEPS},
     "conv2d_grad_weight": {**IMAGE, **OUTPUT, "weight_shape": (7, 3, 3, 3), **STEPS},
     "Conv2d": {**IMAGE, **FILTERS, **STEPS},
+    "grouped_conv2d": {**IMAGE, "weight": ones(6, 3, 3, 1), "groups": 3, **STEPS},
+    "grouped_conv2d_grad_input": {
+        "grad": ones(2, 3, 3, 6),
+        "weight": ones(6, 3, 3, 1),
+        "x_shape": (2, 5, 5, 3),
+        "groups": 3,
+        **STEPS,
+    },
+    "grouped_conv2d_grad_weight": {
+        **IMAGE,
+        "grad": ones(2, 3, 3, 6),
+        "weight_shape": (6, 3, 3, 1),
+        "groups": 3,
+        **STEPS,
+    },
     "XnorConv2d": {**IMAGE, **FILTERS, **STEPS, "pad_value": 0, "alpha": ones(7)},
     "XnorLinear": {**ROWS, "alpha": ones(7)},
     "quantise_input": {"x": ones(4, 65), "bits": 3},
@@ -286,7 +304,8 @@ LEAST = {"kernel_size": 1, "stride": 1, "padding": 0}
 @pytest.mark.parametrize("value", [-1, (1, -1), (1, 2, 3), (1,), (), (1, 1.5), (True, 1), True, "ab", (None, 1), 1.5])
 def test_window_arguments(backend, name, key, value):
     """Always this one sentence. 1.5 and None too, which are no sequences."""
-    message = rf"^{key} must be an int or a pair of ints, each at least {LEAST[key]}, got {re.escape(repr(value))}"
+    forms = rf"an int or a pair of ints, each at least {LEAST[key]}(, or four of them \(top, bottom, left, right\))?"
+    message = rf"^{key} must be {forms}, got {re.escape(repr(value))}"
     refused(backend, name, (ValueError, TypeError), message, **{key: value})
 
 

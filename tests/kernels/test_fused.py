@@ -16,6 +16,7 @@ from naive import pair
 
 from .strategies import (
     BACKENDS,
+    BORDERS,
     SIGN_SPECIALS,
     assert_close,
     each_backend,
@@ -26,13 +27,15 @@ from .strategies import (
     values,
 )
 
-STEPS = st.lists(st.sampled_from(["norm", "relu", "sign", "add"]), max_size=4).filter(lambda s: s.count("add") < 2)
-BORDERS = st.sampled_from([((0, 0), 0), ((1, 1), 0), ((2, 0), 1), ((0, 3), -1), ((1, 2), -1)])
-SMALL = geometries(depths=[1, 3, 31, 32, 33, 64, 65])
+WORDS = ["norm", "relu", "prelu", "sign", "add"]
+STEPS = st.lists(st.sampled_from(WORDS), max_size=4).filter(lambda s: s.count("add") < 2)
+AROUND = st.sampled_from([(0, 0), (1, 0), ((2, 0), 1), ((0, 3), -1), ((0, 1, 0, 1), -1), ((3, 0, 1, 2), -1)])
+SMALL = geometries(depths=[1, 3, 31, 32, 33, 64, 65], paddings=BORDERS)
+POOLS = pool_geometries(BORDERS)
 
 
 def window(g):
-    return Window.of(g.kernel_size, g.kernel_size if g.stride is None else g.stride, g.padding)
+    return Window.with_border(g.kernel_size, g.kernel_size if g.stride is None else g.stride, g.padding)
 
 
 def whole(rng, shape):
@@ -41,7 +44,10 @@ def whole(rng, shape):
 
 def draw_steps(rng, words, c):
     """Steps with random vectors: factors of both signs and 0."""
-    vectors = {"norm": lambda: (values(rng, c), values(rng, c, [0.0, -1.0]), values(rng, c, [0.0]))}
+    vectors = {
+        "norm": lambda: (values(rng, c), values(rng, c, [0.0, -1.0]), values(rng, c, [0.0])),
+        "prelu": lambda: (values(rng, c, [0.0, 1.0, -1.0]),),
+    }
     return [(word, *vectors.get(word, tuple)()) for word in words]
 
 
@@ -59,7 +65,7 @@ class Targets:
         self.steps, self.limits = draw_steps(rng, words, shape[3]), draw_limits(rng, shape[3])
         self.residual = values(rng, shape) if "add" in words else None
         self.out = np.full(shape, 7, np.float32) if with_floats else None
-        self.bits = bk.bits_map(shape, *border)
+        self.bits = bk.BitMap(shape, *border)
         self.finish = bk.Finish(self.steps, self.limits)
 
     def arrays(self):
@@ -71,16 +77,18 @@ class Targets:
             np.testing.assert_array_equal(self.out, y)
         truth = naive_packed.naive_between(y, *self.limits)
         expected = naive_packed.naive_bits(truth, self.border[0], self.border[1] == -1)
-        np.testing.assert_array_equal(self.bits, expected)
+        np.testing.assert_array_equal(self.bits.words, expected)
 
 
 def packed(x, padding, pad_value):
-    """A map of bits of the signs of images."""
-    return naive_packed.naive_bits(x < 0, padding, pad_value == -1)
+    """The signs of images."""
+    bits = bk.BitMap(x.shape, padding, pad_value)
+    bits.words[...] = naive_packed.naive_bits(x < 0, padding, pad_value == -1)
+    return bits
 
 
 @each_backend
-@given(SMALL, seeds, STEPS, BORDERS, st.booleans(), st.sampled_from([0, 1, -1]), st.booleans())
+@given(SMALL, seeds, STEPS, AROUND, st.booleans(), st.sampled_from([0, 1, -1]), st.booleans())
 def test_binary_convolution(backend, g, seed, words, border, with_floats, pad_value, use_k):
     rng = np.random.default_rng(seed)
     x, weight, alpha = values(rng, g.x_shape), values(rng, g.weight_shape, [0.0]), values(rng, g.o, [0.0])
@@ -89,7 +97,7 @@ def test_binary_convolution(backend, g, seed, words, border, with_floats, pad_va
         naive.naive_pack_signs(weight.ravel()), weight.shape, g.stride, g.padding, pad_value, alpha
     )
     K = np.abs(values(rng, (*targets.shape[:3], 1))) if use_k else None
-    run = layer.bind(packed(x, pair(g.padding), pad_value), x.shape, targets.finish, K=K, **targets.arrays())
+    run = layer.bind(packed(x, g.padding, pad_value), targets.finish, K=K, **targets.arrays())
     dots = naive.naive_xnor_conv2d(x, weight, g.stride, g.padding, pad_value, alpha=False).astype(np.float32)
     for _ in range(2):  # it can run again
         run()
@@ -97,7 +105,7 @@ def test_binary_convolution(backend, g, seed, words, border, with_floats, pad_va
 
 
 @each_backend
-@given(SMALL, seeds, BORDERS, st.sampled_from([0, 1, -1]))
+@given(SMALL, seeds, AROUND, st.sampled_from([0, 1, -1]))
 def test_binary_convolution_to_bits(backend, g, seed, border, pad_value):
     rng = np.random.default_rng(seed)
     x, weight = values(rng, g.x_shape), values(rng, g.weight_shape, [0.0])
@@ -107,14 +115,14 @@ def test_binary_convolution_to_bits(backend, g, seed, border, pad_value):
     dots = naive.naive_xnor_conv2d(x, weight, g.stride, g.padding, pad_value, alpha=False)
     n = weight[0].size
     most, flips = rng.choice([-n - 1, -n, -1, 0, 1, 2, n], g.o), rng.random(g.o) < 0.5
-    bits = bk.bits_map(dots.shape, *border)
-    layer.bind_bits(packed(x, pair(g.padding), pad_value), x.shape, most, flips, bits)()
+    bits = bk.BitMap(dots.shape, *border)
+    layer.bind_bits(packed(x, g.padding, pad_value), most, flips, bits)()
     expected = naive_packed.naive_bits((dots <= most) ^ flips, border[0], border[1] == -1)
-    np.testing.assert_array_equal(bits, expected)
+    np.testing.assert_array_equal(bits.words, expected)
 
 
 @each_backend
-@given(SMALL, seeds, STEPS, BORDERS, st.booleans(), st.booleans())
+@given(SMALL, seeds, STEPS, AROUND, st.booleans(), st.booleans())
 def test_real_convolution(backend, g, seed, words, border, with_floats, one_bit):
     rng = np.random.default_rng(seed)
     x, weight = whole(rng, g.x_shape), whole(rng, g.weight_shape)
@@ -144,7 +152,7 @@ def test_weights_come_back_as_they_were_given(backend, g, seed):
 
 
 @each_backend
-@given(pool_geometries(), seeds, STEPS, BORDERS, st.booleans())
+@given(POOLS, seeds, STEPS, AROUND, st.booleans())
 def test_pass_over_a_map(backend, g, seed, words, border, with_floats):
     rng = np.random.default_rng(seed)
     x = values(rng, g.x_shape, [np.nan, 0.0, -0.0, -np.inf])
@@ -155,33 +163,43 @@ def test_pass_over_a_map(backend, g, seed, words, border, with_floats):
 
 
 @each_backend
-@given(pool_geometries(), seeds, BORDERS)
+@given(POOLS, seeds, AROUND)
 def test_pooling_of_bits(backend, g, seed, border):
     rng = np.random.default_rng(seed)
     truth, flips = rng.random(g.x_shape) < 0.8, rng.random(g.c) < 0.5
-    out = bk.bits_map((g.n, *g.output_size, g.c), *border)
-    backend.bind_pool_bits(naive_packed.naive_bits(truth), flips, out, truth.shape, window(g))()
-    joined = naive_packed.naive_all(truth, window(g).size, window(g).stride, window(g).padding)
-    np.testing.assert_array_equal(out, naive_packed.naive_bits(joined ^ flips, border[0], border[1] == -1))
+    out = bk.BitMap((g.n, *g.output_size, g.c), *border)
+    backend.bind_pool_bits(packed(-1.0 * truth, 0, 0), flips, out, window(g))()
+    joined = naive_packed.naive_all(truth, window(g).size, window(g).stride, g.padding)
+    np.testing.assert_array_equal(out.words, naive_packed.naive_bits(joined ^ flips, border[0], border[1] == -1))
 
 
 @each_backend
 @given(SMALL, seeds, st.sampled_from([0, 1, -1]))
 def test_packing_with_k(backend, g, seed, pad_value):
     x = values(np.random.default_rng(seed), g.x_shape, [0.0, -0.0])
-    bits, K = bk.bits_map(x.shape, pair(g.padding), pad_value), np.empty((g.n, *g.output_size, 1), np.float32)
+    bits, K = bk.BitMap(x.shape, g.padding, pad_value), np.empty((g.n, *g.output_size, 1), np.float32)
     backend.bind_pack_with_k(x, bits, K, window(g))()
-    np.testing.assert_array_equal(bits, packed(x, pair(g.padding), pad_value))
+    np.testing.assert_array_equal(bits.words, packed(x, g.padding, pad_value).words)
     exact = naive.naive_scale_map(x, g.kernel_size, g.stride, g.padding)
-    assert_close(K, exact, rounding(g.c + np.prod(pair(g.kernel_size)) + 2) * exact)
+    for written in (K, backend.scale_map(x, g.kernel_size, g.stride, g.padding)):
+        assert_close(written, exact, rounding(g.c + np.prod(pair(g.kernel_size)) + 2) * exact)
 
 
 @each_backend
 def test_nan_is_in_no_interval_and_infinity_can_be(backend):
     x = np.array(SIGN_SPECIALS, np.float32).reshape(1, 1, -1, 1)
-    bits = bk.bits_map(x.shape)
+    bits = bk.BitMap(x.shape)
     backend.bind_map(x, bk.Finish([], (np.float32([-np.inf]), np.float32([0]))), bits=bits)()
-    assert bits.ravel().tolist() == [1, 1, 0, 0, 0, 1, 0, 1]
+    assert bits.words.ravel().tolist() == [1, 1, 0, 0, 0, 1, 0, 1]
+
+
+@each_backend
+def test_prelu_keeps_nan_and_the_sign_of_zero(backend):
+    x = np.array([np.nan, 0.0, -0.0, np.inf, -np.inf, -2.0], np.float32).reshape(1, 1, 1, -1)
+    out = np.empty_like(x)
+    backend.bind_map(x, bk.Finish([("prelu", np.float32([0.5] * 4 + [0.25, -1]))]), out=out)()
+    np.testing.assert_array_equal(out.ravel(), [np.nan, 0, 0, np.inf, -np.inf, 2])
+    assert np.signbit(out.ravel()[1:3]).tolist() == [False, True]
 
 
 @pytest.mark.compiled
@@ -196,7 +214,7 @@ def test_same_bits_for_any_number_of_threads():
         layer = bk.FusedConv2d(weight, weight.shape, 1, 1)
         layer.bind(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), targets.finish, **targets.arrays())()
         bk.set_num_threads(before)
-        results.append((targets.out, targets.bits))
+        results.append((targets.out, targets.bits.words))
     for one, two in zip(*results, strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -213,6 +231,7 @@ def finish(**more):
     [
         ([("tanh",)], r"a step must be \(norm, mean, factor, shift\)"),
         ([("norm", 1, 2)], "a step must be"),
+        ([("prelu",)], r"a step must be .*\(prelu, slope\)"),
         ([("add",), ("relu",), ("add",)], "a residual can be added once"),
     ],
 )
@@ -221,21 +240,26 @@ def test_steps_that_are_none(steps, match):
         bk.Finish(steps)
 
 
+X = bk.BitMap((1, 4, 4, 5), 1)
+WANTED = r"^x must be a BitMap \(N, H, W, 5\) with the border \(1, 1, 1, 1\), got "
+
+
 @pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
 @pytest.mark.parametrize(
-    ("shape", "arrays", "match"),
+    ("x", "arrays", "match"),
     [
-        ((1, 6, 6, 5), {}, "x must be a map of bits"),
-        ((1, 4, 4, 33), {}, "x must be a map of bits"),
-        ((1, 4, 4, 5), {"out": np.zeros((1, 4, 4, 2), np.float32)}, "out must be a writeable"),
-        ((1, 4, 4, 5), {"bits": np.zeros((1, 4, 4, 1), np.uint32)}, "exactly where there are limits"),
-        ((1, 4, 4, 5), {"residual": np.zeros((1, 4, 4, 3), np.float32)}, "a residual is needed exactly where"),
+        (np.zeros((1, 6, 6, 1), np.uint32), {}, WANTED + r"uint32 \(1, 6, 6, 1\)$"),
+        (bk.BitMap((1, 4, 4, 33), 1), {}, WANTED + r"BitMap \(1, 4, 4, 33\) with the border \(1, 1, 1, 1\)$"),
+        (bk.BitMap((1, 4, 4, 5), (0, 2, 1, 1)), {}, WANTED),
+        (X, {"out": np.zeros((1, 4, 4, 2), np.float32)}, "out must be a writeable"),
+        (X, {"bits": bk.BitMap((1, 4, 4, 3))}, "exactly where there are limits"),
+        (X, {"residual": np.zeros((1, 4, 4, 3), np.float32)}, "a residual is needed exactly where"),
     ],
 )
-def test_arrays_that_do_not_fit(backend, shape, arrays, match):
+def test_arrays_that_do_not_fit(backend, x, arrays, match):
     layer = backend.FusedXnorConv2d(np.zeros(3, np.uint64), (3, 3, 3, 5), padding=1)
     with pytest.raises(ValueError, match=match):
-        layer.bind(bk.bits_map((1, 4, 4, 5), (1, 1)), shape, finish(), **arrays)
+        layer.bind(x, finish(), **arrays)
 
 
 @each_backend
@@ -243,11 +267,30 @@ def test_other_arrays_that_do_not_fit(backend):
     x, limits = np.zeros((1, 4, 4, 3), np.float32), (np.zeros(3), np.ones(3))
     with pytest.raises(ValueError, match=r"x must be a writeable, C-contiguous float32 map .*, got float64"):
         backend.bind_map(x.astype(np.float64), finish(), out=x)
-    with pytest.raises(ValueError, match="bits must be a map of bits of an image"):
-        backend.bind_map(x, finish(limits=limits), bits=np.zeros((1, 5, 4, 1), np.uint32))
-    with pytest.raises(ValueError, match="x must have no border"):
-        backend.bind_pool_bits(
-            bk.bits_map(x.shape, (1, 1)), np.zeros(3, bool), bk.bits_map(x.shape), x.shape, Window.of(1, 1, 0)
-        )
-    with pytest.raises(ValueError, match="bits must have the border"):
-        backend.bind_pack_with_k(x, bk.bits_map(x.shape), np.zeros((1, 4, 4, 1), np.float32), Window.of(3, 1, 1))
+    with pytest.raises(ValueError, match=r"bits must be a BitMap \(1, 4, 4, 3\), got BitMap \(1, 5, 4, 3\) with"):
+        backend.bind_map(x, finish(limits=limits), bits=bk.BitMap((1, 5, 4, 3)))
+    with pytest.raises(ValueError, match=r"x must be a BitMap \(N, H, W, C\) with the border \(0, 0, 0, 0\)"):
+        backend.bind_pool_bits(bk.BitMap(x.shape, 1), np.zeros(3, bool), bk.BitMap(x.shape), Window.of(1, 1, 0))
+    with pytest.raises(ValueError, match=r"bits must be a BitMap \(1, 4, 4, 3\) with the border \(1, 1, 1, 1\)"):
+        backend.bind_pack_with_k(x, bk.BitMap(x.shape), np.zeros((1, 4, 4, 1), np.float32), Window.of(3, 1, 1))
+
+
+@each_backend
+@pytest.mark.parametrize("padding", [-1, (0, -1), (1, 2, 3), (0, 0, 0, -1), 1.0, True, (0, 0, 0, 1.5)])
+def test_padding_that_is_none(backend, padding):
+    signs, weight = np.zeros(2, np.uint64), np.zeros((2, 3, 3, 5), np.float32)
+    for build in (
+        lambda: backend.FusedXnorConv2d(signs, weight.shape, padding=padding),
+        lambda: backend.FusedConv2d(weight, weight.shape, padding=padding),
+        lambda: backend.FusedKbitConv2d(signs[None], weight.shape, 2, padding=padding),
+        lambda: backend.BitMap(weight.shape, padding),
+        lambda: backend.scale_map(weight, 3, padding=padding),
+    ):
+        with pytest.raises(ValueError, match=r"^padding must be .*, or four of them \(top, bottom, left, right\), got"):
+            build()
+
+
+@each_backend
+def test_layers_that_are_trained_have_no_other_padding_than_a_pair(backend):
+    with pytest.raises(ValueError, match=r"^padding must be an int or a pair of ints, each at least 0, got"):
+        backend.XnorConv2d(np.ones((2, 3, 3, 5), np.float32), padding=(0, 1, 0, 1))

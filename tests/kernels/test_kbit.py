@@ -12,6 +12,7 @@ import naive_kbit
 
 from .strategies import (
     BACKENDS,
+    BORDERS,
     SIGN_SPECIALS,
     Geometry,
     assert_close,
@@ -192,25 +193,42 @@ def test_fused_layers_finish_alike(g, seed, k, m, pad_value, use_k):
     """Bound to arrays, with everything that may follow: steps on the sums of the plan, written as floats and bits."""
     x, weight = draw(g, seed, [0.0])
     rng, oh_ow = np.random.default_rng(seed), g.output_size
-    shape, vectors = (g.n, *oh_ow, g.o), [values(rng, g.o) for _ in range(5)]
+    shape, vectors = (g.n, *oh_ow, g.o), [values(rng, g.o) for _ in range(6)]
     window, alpha = (g.stride, g.padding, pad_value), np.abs(vectors[0])
-    finish = bk.Finish([("norm", *vectors[1:4]), ("relu",), ("add",)], (vectors[4], vectors[4] + 1))
+    steps = [("norm", *vectors[1:4]), ("prelu", vectors[5]), ("add",)]
+    finish = bk.Finish(steps, (vectors[4], vectors[4] + 1))
     residual, results = values(rng, shape), []
     for backend in BACKENDS.values():
         planes = backend.pack_planes(backend.quantise_weight(weight, k).ravel(), k)
         layer = backend.FusedKbitConv2d(planes, weight.shape, m, *window, alpha, use_k)
-        out, packed = np.empty(shape, np.float32), bk.bits_map(shape, (1, 2), -1)
+        out, packed = np.empty(shape, np.float32), bk.BitMap(shape, (1, 0, 2, 1), -1)
         run = layer.bind(x, finish, residual=residual, out=out, bits=packed)
         run()
         results.append((out, packed))
         y = backend.KbitConv2d(weight, k, m, *window, alpha, use_k)(x)
         sums = (y - vectors[1]) * vectors[2] + vectors[3]
-        np.testing.assert_array_equal(out, np.maximum(sums, 0) + residual)
+        np.testing.assert_array_equal(out, np.where(sums < 0, sums * vectors[5], sums) + residual)
         between = (out >= vectors[4]) & (out <= vectors[4] + 1)
-        written = np.unpackbits(packed[:, 1:-1, 2:-2].copy().view(np.uint8), axis=-1, bitorder="little")
+        written = np.unpackbits(packed.inside.copy().view(np.uint8), axis=-1, bitorder="little")
         np.testing.assert_array_equal(written[..., : g.o], between)
     if not use_k:
-        np.testing.assert_array_equal(results[0][1], results[1][1])
+        np.testing.assert_array_equal(results[0][1].words, results[1][1].words)
+
+
+@each_backend
+@given(geometries(depths=[1, 31, 33, 64], paddings=BORDERS), seeds, bits, bits, pad_values, st.booleans())
+def test_fused_layers_with_any_border(backend, g, seed, k, m, pad_value, use_k):
+    """With the scale L L the sums come out themselves, whole numbers."""
+    x, weight = draw(g, seed, [0.0])
+    levels = naive_kbit.naive_levels(x, m), naive_kbit.naive_levels(weight, k)
+    sums = naive_kbit.naive_conv2d(*levels, g.stride, g.padding, pad_value * (2**m - 1)).astype(np.float32)
+    alpha = np.full(g.o, (2**k - 1) * (2**m - 1))
+    planes = bk.pack_planes(weight.ravel(), k)
+    layer = backend.FusedKbitConv2d(planes, weight.shape, m, g.stride, g.padding, pad_value, alpha, use_k)
+    out = np.empty(sums.shape, np.float32)
+    layer.bind(x, bk.Finish(), out=out)()
+    K = backend.scale_map(x, g.kernel_size, g.stride, g.padding) if use_k else np.float32(1)
+    np.testing.assert_array_equal(out, sums * K)
 
 
 @each_backend

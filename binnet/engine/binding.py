@@ -1,0 +1,232 @@
+"""The stages of a graph on the arrays of a plan: which kernel runs what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+import binnet_kernels as bk
+from binnet_kernels.window import Window
+
+from ..graph import (
+    Add,
+    AvgPool,
+    BatchNorm,
+    BwnConv,
+    Concatenate,
+    Constant,
+    Conv,
+    Filters,
+    GlobalAverage,
+    KbitConv,
+    MaxPool,
+    Node,
+    PRelu,
+    Quantise,
+    Relu,
+    Scale,
+    Shift,
+    Sign,
+    XnorConv,
+)
+from ..graph.nodes import Float, Four, Shape
+from .rewrites import is_grouped
+from .stages import Identity, Stage
+
+Run = Callable[[], Any]
+ONE = Window.of(1, 1, 0)
+
+
+class Arrays(Protocol):
+    """What a stage finds in a plan; maps are float32 (N, H, W, C), with H = W = 1 for rows (N, C)."""
+
+    def map(self, stage: Stage) -> Float:
+        """The map that a stage writes, or has written."""
+
+    def result(self, stage: Stage) -> Float:
+        """The same in the shape that its node says, which may be (N, C)."""
+
+    def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
+        """The map of a stage with a border of zeros, and what brings it there."""
+
+    def bits(self, stage: Stage) -> Any:
+        """The map of bits that a stage writes, or has written."""
+
+    def shape(self, stage: Stage) -> Shape:
+        """The shape of its map, whether or not it is written as floats."""
+
+
+def filters(stage: Stage, shape: Shape) -> Shape | None:
+    """The shape of the filters that a stage needs for a map (N, H, W, C); None where it has none.
+
+    A binary dense layer that reads a map as if it were flattened is a convolution with filters of H x W.
+    """
+    if not isinstance(stage.node, Filters) or is_grouped(stage):
+        return None
+    return (stage.node.shape[0], *shape[1:]) if stage.flat else stage.node.filters
+
+
+def prepare(node: Filters, shape: Shape) -> Any:
+    """The weights of a node, as filters of this shape, in the order in which their kernel reads them."""
+    if isinstance(node, Conv):  # its border is in the map that it reads
+        return bk.FusedConv2d(node.weight.reshape(shape), shape, node.stride, bias=node.bias)
+    if isinstance(node, BwnConv):
+        return bk.FusedConv2d(node.signs, shape, node.stride, alpha=node.alpha)
+    if isinstance(node, KbitConv):
+        window = (node.stride, node.padding, node.pad_value)
+        return bk.FusedKbitConv2d(node.planes, shape, node.act_bits, *window, node.alpha, node.use_k)
+    assert isinstance(node, XnorConv)
+    return bk.FusedXnorConv2d(node.signs, shape, node.stride, node.padding, node.pad_value, node.alpha)
+
+
+def bind(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    """What a stage does, as functions without arguments, in order; nothing where it is another view of a map."""
+    if stage.is_view or isinstance(stage.node, Constant):
+        return []
+    binder = _in_numpy if is_grouped(stage) else _BINDERS.get(type(stage.node), _in_numpy)
+    return binder(stage, layer, arrays)
+
+
+def _finish(stage: Stage, channels: int) -> Any:
+    return bk.Finish([step for node in stage.epilogue for step in _in_words(node, channels)], stage.limits)
+
+
+def _in_words(node: Node, channels: int) -> list[tuple[Any, ...]]:
+    """An element-wise node in the words of an epilogue, with a number for each channel."""
+
+    def each(vector: Any) -> Float:
+        return np.broadcast_to(np.float32(vector), (channels,))
+
+    if isinstance(node, BatchNorm):
+        return [("norm", node.mean, node.factor, node.shift)]
+    if isinstance(node, Scale):  # x - 0 and x + -0.0 are x, to the sign of zero
+        return [("norm", each(0), each(node.factor), each(-0.0))]
+    if isinstance(node, Shift):
+        return [("norm", each(0), each(1), each(node.shift))]
+    if isinstance(node, PRelu):
+        return [("prelu", each(node.slope))]
+    if isinstance(node, Sign):  # x - t is below 0 exactly where x is below t
+        return [*([] if node.threshold is None else [("norm", each(node.threshold), each(1), each(0))]), ("sign",)]
+    assert isinstance(node, Add | Relu)
+    return [("add",) if isinstance(node, Add) else ("relu",)]
+
+
+def _results(stage: Stage, arrays: Arrays) -> dict[str, Any]:
+    """The arrays that a stage writes, and the one that its epilogue adds."""
+    return {
+        "residual": None if stage.residual is None else arrays.map(stage.residual),
+        "out": arrays.map(stage) if stage.floats else None,
+        "bits": None if stage.limits is None else arrays.bits(stage),
+    }
+
+
+def _real(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    assert isinstance(stage.node, Filters)
+    x, runs = arrays.bordered(stage.inputs[0], stage.node.padding)
+    return [*runs, layer.bind(x, _finish(stage, stage.node.shape[0]), **_results(stage, arrays))]
+
+
+def _binary(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    source, node = stage.inputs[0], stage.node
+    assert isinstance(node, XnorConv)
+    if node.use_k:
+        return _binary_with_k(stage, layer, arrays)
+    if stage.most is not None:
+        return [layer.bind_bits(arrays.bits(source), stage.most, stage.flips, arrays.bits(stage))]
+    return [layer.bind(arrays.bits(source), _finish(stage, node.shape[0]), **_results(stage, arrays))]
+
+
+def _binary_with_k(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    x, window = arrays.map(stage.inputs[0]), layer.window
+    bits = bk.BitMap(x.shape, window.border, layer.pad_value)
+    K = np.empty((len(x), *window.output_size(*x.shape[1:3]), 1), np.float32)
+    convolve = layer.bind(bits, _finish(stage, layer.shape[0]), K=K, **_results(stage, arrays))
+    return [bk.bind_pack_with_k(x, bits, K, window), convolve]
+
+
+def _levels(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    return [layer.bind(arrays.map(stage.inputs[0]), _finish(stage, layer.shape[0]), **_results(stage, arrays))]
+
+
+def _quantise(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    node, x, out = stage.node, arrays.map(stage.inputs[0]), arrays.map(stage)
+    assert isinstance(node, Quantise)
+    return [lambda: np.copyto(out, bk.quantise_input(x, node.bits))]
+
+
+def _largest(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    source, node = stage.inputs[0], stage.node
+    window = ONE
+    if isinstance(node, MaxPool):
+        window = Window.with_border(node.kernel_size, node.stride, node.padding)
+    if stage.flips is not None:
+        return [bk.bind_pool_bits(arrays.bits(source), stage.flips, arrays.bits(stage), window)]
+    finish = _finish(stage, arrays.shape(source)[-1])
+    return [bk.bind_map(arrays.map(source), finish, window=window, **_results(stage, arrays))]
+
+
+def _average_pool(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    node, x, out = stage.node, arrays.map(stage.inputs[0]), arrays.map(stage)
+    assert isinstance(node, AvgPool)
+    top, bottom, left, right = node.padding
+    if (top, left) != (bottom, right):
+        return _in_numpy(stage, layer, arrays)
+    return [lambda: np.copyto(out, bk.avg_pool2d(x, node.kernel_size, node.stride, (top, left)))]
+
+
+def _average(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    x, out = arrays.map(stage.inputs[0]), arrays.map(stage)
+    pixels = x.shape[1] * x.shape[2]
+
+    def run() -> None:
+        out[:, 0, 0] = x.sum(axis=(1, 2), dtype=np.float64) / pixels
+
+    return [run]
+
+
+def _grouped(stage: Stage, arrays: Arrays) -> list[Run]:
+    node, out = stage.node, arrays.map(stage)
+    assert isinstance(node, Conv)
+    x, runs = arrays.bordered(stage.inputs[0], node.padding)
+
+    def run() -> None:
+        bk.grouped_conv2d(x, node.weight, node.groups, node.stride, out=out)
+        if node.bias is not None:
+            np.add(out, node.bias, out=out)
+
+    return [*runs, run]
+
+
+def _joined(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    node, inputs, out = stage.node, [arrays.result(each) for each in stage.inputs], arrays.result(stage)
+    assert isinstance(node, Concatenate)
+    return [lambda: np.concatenate(inputs, axis=node.axis, out=out)]
+
+
+def _in_numpy(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    """What has no kernel of its own runs as its node says."""
+    if isinstance(stage.node, Conv):
+        return _grouped(stage, arrays)
+    node, inputs, out = stage.node, [arrays.result(each) for each in stage.inputs], arrays.result(stage)
+
+    def run() -> None:
+        with np.errstate(all="ignore"):
+            np.copyto(out, node.compute(*inputs))
+
+    return [run]
+
+
+_BINDERS: dict[type[Node], Callable[[Stage, Any, Arrays], list[Run]]] = {
+    Conv: _real,
+    BwnConv: _real,
+    XnorConv: _binary,
+    KbitConv: _levels,
+    Quantise: _quantise,
+    MaxPool: _largest,
+    Identity: _largest,
+    AvgPool: _average_pool,
+    GlobalAverage: _average,
+    Concatenate: _joined,
+}

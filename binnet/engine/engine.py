@@ -1,0 +1,164 @@
+"""Runs a graph: fuses its nodes once, makes plans for the shapes of images that come, and keeps them."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..graph import Filters, Graph
+from ..graph.nodes import Array, Float, Shape
+from .binding import Run, filters, prepare
+from .plan import Plan
+from .rewrites import fuse
+from .stages import Stage, Stages
+
+IDLE = 8  # plans that are kept while nobody uses them
+CACHED = 1 << 21  # floats of the largest map of images that run together, so that maps stay in the cache
+MOST = 256  # images that run together
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one stage took.
+
+    Attributes
+    ----------
+    name : str
+        Of the layer that computes.
+    kind : str
+        Of the layer, and what it writes: floats, bits or both.
+    seconds : float
+    macs : int
+        Multiply-adds for all images.
+    """
+
+    name: str
+    kind: str
+    seconds: float
+    macs: int
+
+    @property
+    def milliseconds(self) -> float:
+        """The time in milliseconds."""
+        return 1e3 * self.seconds
+
+    @property
+    def gmacs(self) -> float:
+        """Billions of multiply-adds a second."""
+        return self.macs / self.seconds / 1e9
+
+
+class Engine:
+    """A graph ready to run; any number of Python threads may call it.
+
+    Each call takes a plan, arrays and all, that nobody else is using, and gives it back; when there is none for its
+    shape it makes one. So threads never share arrays, and a second call of a shape allocates nothing but its result.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._stages = fuse(Stages.of(graph))
+        self._lock = threading.Lock()
+        self._idle: list[tuple[Shape, Plan]] = []  # the one that was used last is last
+        self._layers: dict[tuple[Stage, Shape], Any] = {}
+        self._together: dict[Shape, int] = {}  # how many images of the last size run together
+
+    def __call__(self, x: Float) -> Float:
+        """float32 images (N, H, W, C), at least one, to the result; large batches go in parts."""
+        results = []
+        for part in self._parts(x):
+            with self._plan(part.shape) as plan:
+                results.append(plan(part))
+        return results[0] if len(results) == 1 else np.concatenate(results)
+
+    def profile(self, x: Float) -> list[Timing]:
+        """The time of each stage on these images, in order."""
+        profiles = []
+        for part in self._parts(x):
+            with self._plan(part.shape) as plan:
+                plan.take(part)
+                profiles.append([self._timed(plan, stage, runs, len(part)) for stage, runs in plan.runs])
+        return [
+            Timing(t[0].name, t[0].kind, sum(each.seconds for each in t), sum(each.macs for each in t))
+            for t in zip(*profiles, strict=True)
+        ]
+
+    @staticmethod
+    def _timed(plan: Plan, stage: Stage, runs: list[Run], n: int) -> Timing:
+        start = time.perf_counter()
+        for run in runs:
+            run()
+        seconds = time.perf_counter() - start
+        return Timing(stage.name, _kind(stage), seconds, n * stage.node.macs(plan.shape(stage)[1:]))
+
+    def _parts(self, x: Float) -> list[Float]:
+        """The images in batches that run together."""
+        if len(x) == 1:
+            return [x]
+        together = self._together.get(x.shape[1:])
+        if together is None:
+            largest = max(math.prod(shape) for shape in self._stages.shapes_for(x.shape[1:]).values())
+            self._together = {x.shape[1:]: (together := min(max(CACHED // largest, 1), MOST))}
+        return [x[i : i + together] for i in range(0, len(x), together)]
+
+    @contextmanager
+    def _plan(self, shape: Shape) -> Iterator[Plan]:
+        plan = self._idle_plan(shape) or Plan(self._stages, self._layer, shape)
+        yield plan
+        with self._lock:
+            self._idle.append((shape, plan))
+            del self._idle[:-IDLE]
+
+    def _idle_plan(self, shape: Shape) -> Plan | None:
+        with self._lock:
+            for number in reversed(range(len(self._idle))):
+                if self._idle[number][0] == shape:
+                    return self._idle.pop(number)[1]
+        return None
+
+    def _layer(self, stage: Stage, shape: Shape) -> Any:
+        """The prepared weights of a stage, made when first needed and shared by all plans; they are kept only so."""
+        wanted = filters(stage, shape)
+        if wanted is None:
+            return None
+        with self._lock:
+            if (stage, wanted) not in self._layers:
+                assert isinstance(stage.node, Filters)
+                node = with_weights(stage.node, self._stored(stage, stage.node))
+                self._layers[stage, wanted] = prepare(node, wanted)
+                stage.node = without_weights(node)
+            return self._layers[stage, wanted]
+
+    def _stored(self, stage: Stage, node: Filters) -> Array:
+        """The weights of a stage as the file holds them."""
+        layer = next((layer for (each, _), layer in self._layers.items() if each is stage), None)
+        return node.held if layer is None else layer.stored().reshape(node.held.shape)
+
+    def weights(self) -> dict[str, Array]:
+        """The weights of all filters as the file holds them, by the name of their node."""
+        with self._lock:
+            nodes = [(stage, stage.node) for stage in self._stages.stages if isinstance(stage.node, Filters)]
+            return {node.name: self._stored(stage, node) for stage, node in nodes}
+
+
+def with_weights(node: Filters, weights: Array) -> Filters:
+    """The node with other weights."""
+    changed: dict[str, Any] = {node.weights: weights}
+    return replace(node, **changed)
+
+
+def without_weights(node: Filters) -> Filters:
+    """The node with one 0, repeated, in the place of its weights."""
+    return with_weights(node, np.broadcast_to(node.held.dtype.type(0), node.held.shape))
+
+
+def _kind(stage: Stage) -> str:
+    """Kind of node and what it writes."""
+    words = {"floats": stage.floats, "bits": stage.bits_for is not None}
+    return f"{stage.node.kind} to {' and '.join(word for word, written in words.items() if written)}"

@@ -1,0 +1,85 @@
+"""A packed model as plain files, for people who write their own engine: ``.npy`` arrays and a graph in JSON.
+
+What they mean is in ``docs/embedding.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..graph.nodes import Shape
+from ..modelfile import StorageError, graphs
+from .model import PackedModel
+
+VERSION = 2
+
+
+def export(model: PackedModel, folder: str | Path) -> list[Path]:
+    """Write ``graph.json`` and an ``.npy`` file for each array, all or none.
+
+    Parameters
+    ----------
+    model
+        Its graph as it is in the file: nothing is fused, thresholds are left as normalisation and sign.
+    folder
+        A new or an empty one.
+
+    Returns
+    -------
+    list of Path
+        The files, by name.
+
+    Raises
+    ------
+    StorageError
+        When the folder holds something already, or cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise StorageError(f"{folder} holds something already; export to a new or an empty folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+        try:
+            _write(model, temporary)
+            temporary.chmod(folder.parent.stat().st_mode & 0o777)
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
+    return sorted(folder.iterdir())
+
+
+def _write(model: PackedModel, folder: Path) -> None:
+    for name, array in model.arrays().items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    text = json.dumps(describe(model), indent=1, ensure_ascii=False)
+    (folder / "graph.json").write_text(text + "\n", encoding="utf-8")
+
+
+def describe(model: PackedModel) -> dict[str, Any]:
+    """The contents of ``graph.json``."""
+    graph, data = model.graph, model.info.to_dict()
+    nodes, _ = graphs.to_parts(graph)
+    return {
+        "format": "binnet numpy export",
+        "version": VERSION,
+        "built": model.built,
+        "data": {name: data[name] for name in ("dataset", "class_names", "mean", "std")},
+        "nodes": [_describe(node, graph.shapes[node["name"]]) for node in nodes],
+        "result": graph.nodes[-1].name,
+    }
+
+
+def _describe(node: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """A node as a model file describes it, with the shape of its result and the files of its arrays."""
+    files = {field: f"{name}.npy" for field, name in node["arrays"].items()}
+    return {**node, "output": list(shape), "arrays": files}

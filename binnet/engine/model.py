@@ -1,0 +1,323 @@
+"""A packed model: the graph of a trained network, run without training code, and its file."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Conv, Filters, Graph
+from ..graph.nodes import Array, Float
+from ..info import DataInfo
+from ..modelfile import PACKED, StorageError, container, graphs
+
+if TYPE_CHECKING:
+    from .engine import Engine, Timing
+
+
+class PackedModel:
+    """A trained network at one bit a binary weight.
+
+    Any number of Python threads may call one model. The first call on images of a shape makes a plan with all arrays
+    for it; later ones allocate nothing but their result. Changing the arrays of ``graph`` afterwards has no effect.
+
+    Attributes
+    ----------
+    graph : binnet.graph.Graph
+    info : DataInfo
+        Normalisation, class names, provenance.
+    real : str
+        ``"float32"`` or ``"float16"``: how the file holds the weights of real layers, see :func:`binnet.pack`.
+    built : dict or None
+        What :func:`binnet.models.build` was asked for, where the network is one of the paper's; only provenance.
+    """
+
+    def __init__(
+        self, graph: Graph, info: DataInfo, real: str = "float32", built: dict[str, Any] | None = None
+    ) -> None:
+        self._graph, self.info, self.real, self.built = graph, info, real, built
+        info.check(self.in_channels, self.num_classes)
+        self._lock = threading.Lock()
+        self._made: Engine | None = None
+
+    def __call__(self, x: Any) -> Float:
+        """Images (N, H, W, C) to the network's result, logits float32 (N, num_classes) for a classifier.
+
+        Parameters
+        ----------
+        x
+            Normalised images of real numbers, or uint8 pixels 0..255, which are normalised with ``info.mean`` and
+            ``info.std`` first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When the images have the wrong type or shape, are not finite, or are pixels of unknown normalisation.
+        """
+        images = self._images(x)
+        if len(images):
+            return self._engine(images)
+        return np.zeros((0, *self._graph.result), np.float32)
+
+    def predict(self, images: Any, top: int = 5) -> Any:
+        """The most probable classes of an image, or of several.
+
+        Parameters
+        ----------
+        images
+            An image file, or an array (H, W, C) as the model takes it; or a list of either, or an array (N, H, W, C).
+            Files of any size are prepared as the images that the model was trained on.
+        top
+            How many classes to name, at least 1.
+
+        Returns
+        -------
+        list of (class name, probability)
+            Best first; a list of such lists for several images. A class without a name has its number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As when the model is called, and when the normalisation is unknown or the result is no row of classes.
+        binnet_datasets.DataError
+            When a file cannot be read.
+        """
+        from .predict import predict
+
+        return predict(self, images, top)
+
+    def preprocess(self, images: Any) -> Float:
+        """Images as the network takes them: resized, cut to the model's size, and normalised.
+
+        Parameters
+        ----------
+        images
+            As for :meth:`predict`, where arrays are uint8 pixels 0..255 of the model's size.
+
+        Returns
+        -------
+        float32 (N, H, W, C)
+            N is 1 for a single image.
+
+        Raises
+        ------
+        TypeError, ValueError, binnet_datasets.DataError
+            As :meth:`predict`.
+        """
+        from .predict import preprocess
+
+        return preprocess(self, images)
+
+    def profile(self, x: Any) -> list[Timing]:
+        """The time and GMAC/s of each stage on normalised images (N, H, W, C), N at least 1, run once.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As when the model is called.
+        """
+        images = self._images(x)
+        if not len(images):
+            raise ValueError("a profile needs at least one image")
+        return self._engine.profile(images)
+
+    # ---- what it is
+
+    @property
+    def graph(self) -> Graph:
+        """See the class. A model that has run holds its weights in the kernels' order alone: they are put back."""
+        with self._lock:
+            if self._made is None:
+                return self._graph
+            weights = self._made.weights()
+            return Graph(tuple(_with(node, weights.get(node.name)) for node in self._graph.nodes))
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of an image."""
+        return self._graph.input.shape
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return self.input_shape[:2]
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of an image."""
+        return self.input_shape[2]
+
+    @property
+    def num_classes(self) -> int:
+        """The last axis of the result."""
+        return self._graph.result[-1]
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether only images of its own size fit."""
+        return not self._graph.input.any_size
+
+    @property
+    def name(self) -> str:
+        """That of the network it was built as, or ``"network"`` for one of one's own."""
+        return str((self.built or {}).get("name", "network"))
+
+    @property
+    def title(self) -> str:
+        """Its name and how it is binarised, as far as known."""
+        return ", ".join(str(self.built[key]) for key in ("name", "binarize")) if self.built else self.name
+
+    # ---- the file
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by ``node.field``, with the dtypes that they have in the file."""
+        return self._parts()[1]
+
+    def with_real(self, real: str) -> PackedModel:
+        """The same model with its real weights as ``"float32"`` or ``"float16"``, see :func:`binnet.pack`."""
+        return PackedModel(rounded(self.graph, real), self.info, real, self.built)
+
+    def to_bytes(self) -> bytes:
+        """The contents of the model's file."""
+        return container.to_bytes(PACKED, *self._stored())
+
+    def save(self, path: str | Path) -> None:
+        """Write the model's file, whole or not at all; StorageError when that fails."""
+        container.save(path, PACKED, *self._stored())
+
+    def _parts(self) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+        nodes, arrays = graphs.to_parts(self.graph)
+        if self.real == "float16":
+            for node in self._graph.nodes:
+                if isinstance(node, Conv):
+                    name = f"{node.name}.weight"
+                    arrays |= {name: arrays[name].astype(np.float16)} if name in arrays else {}
+        return nodes, arrays
+
+    def _stored(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        nodes, arrays = self._parts()
+        keys = {"trained_on": self.info.trained_on} if self.info.trained_on.size else {}
+        return {**arrays, **keys}, {"graph": nodes, "data": self.info.to_dict(), "built": self.built}
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What pickling and copying take: all but the lock and the plans, which are made anew."""
+        return self.graph, self.info, self.real, self.built
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    # ---- running
+
+    @property
+    def _engine(self) -> Engine:
+        """Fused when first needed: a model that is only saved or listed compiles nothing."""
+        from .engine import Engine, without_weights
+
+        with self._lock:
+            if self._made is None:
+                self._made = Engine(self._graph)
+                kept = (without_weights(node) if isinstance(node, Filters) else node for node in self._graph.nodes)
+                self._graph = Graph(tuple(kept))
+            return self._made
+
+    def _images(self, x: Any) -> Float:
+        x = np.asarray(x)
+        if x.dtype.kind in "iub":
+            x = self._normalised(x)
+        if x.dtype.kind != "f":
+            raise TypeError(f"images must be real numbers, got {x.dtype}")
+        h, w, c = self.input_shape
+        if x.ndim != 4 or x.shape[3] != c or (self.fixed_size and x.shape[1:3] != (h, w)):
+            rows = f"{h}, {w}" if self.fixed_size else "H, W"
+            raise ValueError(f"images must be (N, {rows}, {c}), got {x.shape}")
+        images = np.ascontiguousarray(x, np.float32)
+        if not _is_finite(images):
+            raise ValueError("images must be finite, got NaN or infinity")  # a sign would hide it
+        return images
+
+    def _normalised(self, pixels: Array) -> Float:
+        """uint8 pixels as the network was trained on them."""
+        import binnet_datasets
+
+        if pixels.dtype != np.uint8:
+            raise TypeError(f"images must be normalised real numbers, or pixels as uint8, got {pixels.dtype}")
+        if pixels.ndim != 4:
+            raise ValueError(f"images must have 4 dimensions, got shape {pixels.shape}")
+        return binnet_datasets.normalise(pixels, *self.info.normalisation())
+
+
+REAL = ("float32", "float16")
+
+
+def rounded(graph: Graph, real: str) -> Graph:
+    """The graph with real weights that ``real`` holds exactly: rounded to nearest, ties to even.
+
+    Raises
+    ------
+    ValueError
+        For another word than those in ``REAL``, and where a weight is too large for float16.
+    """
+    if real not in REAL:
+        raise ValueError(f"unknown real {real!r}; there are: {', '.join(REAL)}")
+    return graph if real == "float32" else Graph(tuple(map(_in_float16, graph.nodes)))
+
+
+def _in_float16(node: Any) -> Any:
+    if not isinstance(node, Conv):
+        return node
+    with np.errstate(over="ignore"):
+        half = node.weight.astype(np.float16)
+    if np.isinf(half).any():
+        raise ValueError(f"{node.name}.weight does not fit into float16, which ends at 65504")
+    return replace(node, weight=half.astype(np.float32))
+
+
+def _with(node: Any, weights: Array | None) -> Any:
+    if weights is None:
+        return node
+    changed: dict[str, Any] = {node.weights: weights}
+    return replace(node, **changed)
+
+
+def _is_finite(images: Float) -> bool:
+    """Whether all values are finite. The sum tells in most cases, at less than the cost of looking at each value."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(images.sum())) or bool(np.isfinite(images).all())
+
+
+def load(path: str | Path) -> PackedModel:
+    """Read a packed model: a file, or one that comes with binnet by its name, such as ``"quick-tiny20"``.
+
+    Raises
+    ------
+    StorageError
+        In one sentence, when the file is missing, damaged or something else.
+    """
+    if not Path(path).is_file():
+        from .. import shipped
+
+        path = shipped.find(path)
+    _, arrays, description = container.load(path, PACKED)
+    return from_parts(path, arrays, description)
+
+
+def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str, Any]) -> PackedModel:
+    """A packed model from what its file holds; StorageError that names ``path`` when it does not fit together."""
+    try:
+        if set(description) != {"graph", "data", "built"}:
+            raise ValueError("its description does not have the right fields")
+        keys, built = arrays.pop("trained_on", None), description["built"]
+        if built is not None and not isinstance(built, dict):
+            raise ValueError("built must be an object, or null")
+        graph, real = graphs.from_parts(description["graph"], arrays)
+        info = DataInfo.from_dict(description["data"], keys)
+        return PackedModel(graph, info, real, built)
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise StorageError(f"{path} is damaged: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,147 @@
+"""A plan: everything that running a graph on images of one shape needs, made once. A call only runs kernels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import binnet_kernels as bk
+
+from ..graph import BwnConv, Constant, Conv, XnorConv
+from ..graph.nodes import Float, Four, Shape
+from .binding import Run, bind
+from .stages import Stage, Stages
+
+
+class Plan:
+    """Arrays for images of one shape, and the kernels bound to them; for one thread at a time.
+
+    Parameters
+    ----------
+    stages
+        After fusion.
+    layer
+        Gives the prepared weights of a stage for a map (N, H, W, C), or None.
+    shape : (N, H, W, C)
+
+    Attributes
+    ----------
+    runs : list of (stage, functions)
+        In order.
+    """
+
+    def __init__(self, stages: Stages, layer: Callable[[Stage, Shape], Any], shape: Shape) -> None:
+        self._stages, self._shapes = stages, stages.shapes_for(shape[1:])
+        self._memory: dict[Stage, Float] = {}  # of maps, flat
+        self._bits: dict[Stage, Any] = {}
+        self._free: list[Float] = []  # memory of maps that nothing reads any more, for the next ones
+        self._n, last_reads = shape[0], _last_reads(stages)
+        self._wide, self._input = self._images(shape)
+        self.runs: list[tuple[Stage, list[Run]]] = []
+        for stage in stages.stages[1:]:
+            source = self.shape(stage.inputs[0]) if stage.inputs else ()
+            self.runs.append((stage, bind(stage, layer(stage, source), self)))
+            for read in last_reads.get(stage, ()):
+                if read in self._memory:  # else it has written bits
+                    self._free.append(self._memory[read])
+        self._all = [run for _, runs in self.runs for run in runs]
+
+    def __call__(self, x: Float) -> Float:
+        """Images to the result, a new array."""
+        self.take(x)
+        for run in self._all:
+            run()
+        return self.result(self._stages.stages[-1]).copy()
+
+    def take(self, x: Float) -> None:
+        """Bring the images to where the first layer reads them."""
+        self._input[...] = x
+
+    def _images(self, shape: Shape) -> tuple[Float | None, Float]:
+        """Where the images go: inside the border of a real convolution when nothing else reads them."""
+        stage, (n, h, w, c) = self._stages.stages[0], shape
+        readers = self._stages.users(stage)
+        node = readers[0].node if readers and self._stages.only_user(stage, readers[0]) else None
+        if isinstance(node, Conv | BwnConv) and not node.is_dense:
+            top, bottom, left, right = node.padding
+            wide = np.zeros((n, h + top + bottom, w + left + right, c), np.float32)
+            return wide, wide[:, top : top + h, left : left + w]
+        return None, self.map(stage)
+
+    # ---- what stages ask for
+
+    def shape(self, stage: Stage) -> Shape:
+        """(N, H, W, C), with H = W = 1 for rows."""
+        shape = self._shapes[stage]
+        return (self._n, *(shape if len(shape) == 3 else (1, 1, *shape)))
+
+    def map(self, stage: Stage) -> Float:
+        """The map of a stage; a new one when it is first asked for, which is by the stage itself."""
+        if stage.is_view:
+            return self.map(stage.inputs[0]).reshape(self.shape(stage))
+        shape = self.shape(stage)
+        if isinstance(stage.node, Constant) and stage not in self._memory:
+            self._memory[stage] = np.tile(stage.node.array.ravel(), self._n)
+        if stage not in self._memory:
+            self._memory[stage] = self._take(math.prod(shape))
+        return self._memory[stage][: math.prod(shape)].reshape(shape)
+
+    def result(self, stage: Stage) -> Float:
+        """The map of a stage in its own shape."""
+        return self.map(stage).reshape(self._n, *self._shapes[stage])
+
+    def _take(self, size: int) -> Float:
+        """The smallest free memory that is large enough, or new memory; anything may be in it."""
+        fitting = [buffer for buffer in self._free if buffer.size >= size]
+        if not fitting:
+            return _aligned(size)
+        smallest = min(fitting, key=len)
+        self._free = [buffer for buffer in self._free if buffer is not smallest]
+        return smallest
+
+    def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
+        """The map of a stage with a border of zeros, and what brings it there."""
+        (top, bottom, left, right), (n, h, w, c) = padding, self.shape(stage)
+        if stage is self._stages.stages[0] and self._wide is not None:
+            return self._wide, []
+        if not any(padding):
+            return self.map(stage), []
+        wide = np.zeros((n, h + top + bottom, w + left + right, c), np.float32)
+        inside, x = wide[:, top : top + h, left : left + w], self.map(stage)
+        return wide, [lambda: np.copyto(inside, x)]
+
+    def bits(self, stage: Stage) -> Any:
+        """The map of bits of a stage, with the border of the layer that reads it; it is only written inside."""
+        if stage not in self._bits:
+            reader = stage.bits_for.node if stage.bits_for else None
+            border = (reader.padding, reader.pad_value) if isinstance(reader, XnorConv) else ()
+            self._bits[stage] = bk.BitMap(self.shape(stage), *border)
+        return self._bits[stage]
+
+
+def _aligned(size: int) -> Float:
+    """New memory that begins where a vector does: 5 % of a first convolution."""
+    from binnet_kernels.geometry import aligned  # brings Numba, which only running needs
+
+    return aligned(size)
+
+
+def _last_reads(stages: Stages) -> dict[Stage, list[Stage]]:
+    """For each stage the maps that nothing reads after it; images, constants and the result stay where they are."""
+    last: dict[Stage, Stage] = {}
+    for stage in stages.stages:
+        for read in stage.reads:
+            while read.is_view:
+                read = read.inputs[0]
+            last[read] = stage
+    kept = stages.stages[-1]
+    while kept.is_view:
+        kept = kept.inputs[0]
+    by_reader: dict[Stage, list[Stage]] = {}
+    for read, reader in last.items():
+        if read not in (stages.stages[0], kept) and not isinstance(read.node, Constant):
+            by_reader.setdefault(reader, []).append(read)
+    return by_reader

@@ -1,0 +1,76 @@
+"""From image files or arrays to the names of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import binnet_datasets
+
+from ..graph.nodes import Float
+from ..images import read_for
+
+if TYPE_CHECKING:
+    from .model import PackedModel
+
+Ranking = list[tuple[str, float]]
+
+
+def predict(model: PackedModel, images: Any, top: int) -> Ranking | list[Ranking]:
+    """See :meth:`binnet.PackedModel.predict`."""
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise ValueError(f"top must be a whole number of at least 1, got {top!r}")
+    prepared = [model(part) for part in _prepared(model, images)]  # files one by one, an array at once
+    rankings = [_ranking(model, row, top) for logits in prepared for row in logits]
+    return rankings[0] if _is_single(images) else rankings
+
+
+def preprocess(model: PackedModel, images: Any) -> Float:
+    """See :meth:`binnet.PackedModel.preprocess`."""
+    parts = [_normalised(model, part) for part in _prepared(model, images)]
+    return np.concatenate(parts) if parts else np.zeros((0, *model.input_shape), np.float32)
+
+
+def _is_single(images: Any) -> bool:
+    return isinstance(images, str | Path) or (isinstance(images, np.ndarray) and images.ndim == 3)
+
+
+def _prepared(model: PackedModel, images: Any) -> list[Any]:
+    """Batches of normalised images or pixels, as the model takes them."""
+    if isinstance(images, str | Path):
+        pixels = read_for(model, images)
+        return [binnet_datasets.normalise(pixels[None], *model.info.normalisation())]
+    if isinstance(images, Sequence):
+        found = [batch for image in images for batch in _prepared(model, image)]
+        if any(len(batch) != 1 for batch in found):
+            raise ValueError("a list of images holds files and arrays (H, W, C), got an array (N, H, W, C)")
+        return found
+    array = np.asarray(images)
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            "expected image files, or an array (H, W, C) or (N, H, W, C), "
+            f"got {type(images).__name__} of shape {array.shape}"
+        )
+    return [array[None] if array.ndim == 3 else array]
+
+
+def _normalised(model: PackedModel, images: Any) -> Float:
+    if images.dtype == np.uint8:
+        return binnet_datasets.normalise(images, *model.info.normalisation())
+    if images.dtype.kind != "f":
+        raise TypeError(f"images must be normalised real numbers, or pixels as uint8, got {images.dtype}")
+    floats: Float = images.astype(np.float32, copy=False)
+    return floats
+
+
+def _ranking(model: PackedModel, logits: Float, top: int) -> Ranking:
+    """The classes with the highest scores (C,), and their probabilities."""
+    if logits.ndim != 1:
+        raise ValueError(f"the model's result is no row of classes, but {logits.shape} for an image")
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities = powers / powers.sum()
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return [(model.info.class_name(int(i)), float(probabilities[i])) for i in order]

@@ -1,0 +1,216 @@
+"""Rewrites that join the stages of a graph, so that fewer maps are written. None of them changes a bit of the result.
+
+Each rewrite is a function of the stages with a picture of what it does; :func:`fuse` applies them in an order in which
+each finds what it looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..graph import Add, BwnConv, Conv, ElementWise, Flatten, KbitConv, MaxPool, Pad, Sign, XnorConv
+from ..graph.nodes import MOST_PADDING, Four
+from .stages import Identity, Stage, Stages
+from .thresholds import Apply, cut, is_rising, limits
+
+EXACT = 1 << 24  # whole numbers below are exact in float32
+
+
+def fuse(stages: Stages) -> Stages:
+    """Apply all rewrites."""
+    for rewrite in REWRITES:
+        rewrite(stages)
+    return stages
+
+
+def absorb_padding(stages: Stages) -> None:
+    """A real convolution takes over a border of zeros in front of it.
+
+    ::
+
+        Pad(0) → Conv(padding p)   ⇒   Conv(padding p + border)
+    """
+    for stage in list(stages.stages):
+        node = stage.node
+        if not isinstance(node, Conv | BwnConv) or node.is_dense:
+            continue
+        source = stage.inputs[0]
+        if stages.only_user(source, stage) and isinstance(source.node, Pad) and source.node.value == 0:
+            top, bottom, left, right = (a + b for a, b in zip(node.padding, source.node.padding, strict=True))
+            padding: Four = (top, bottom, left, right)
+            if max(padding) <= MOST_PADDING:
+                stage.node = replace(node, padding=padding)
+                stages.replace(source, source.inputs[0])
+
+
+def look_back(stages: Stages) -> None:
+    """A binary convolution takes in the element-wise nodes before its sign, and the flattening before a dense layer.
+
+    ::
+
+        map → BatchNorm → [ReLU] → XnorConv   ⇒   map → XnorConv(before_sign = BatchNorm, ReLU)
+        map → Flatten → XnorConv (dense)      ⇒   map → XnorConv(flat)
+    """
+    shapes = stages.shapes_for(_own_size(stages))
+    for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
+        source = stage.inputs[0]
+        while stages.only_user(source, stage) and isinstance(source.node, (ElementWise, Flatten)):
+            node = source.node
+            if isinstance(node, Flatten):
+                if stage.flat or stage.before_sign or not _is_dense(stage) or len(shapes[source.inputs[0]]) != 3:
+                    break
+                stage.flat = True
+            elif not node.monotone or (isinstance(node, Sign) and stage.before_sign):
+                break  # a sign makes +1 of NaN, which may come out negative, but NaN lies in no interval
+            else:
+                stage.before_sign.insert(0, node)
+            stages.replace(source, source.inputs[0])
+            source = stage.inputs[0]
+
+
+def compare_dots(stages: Stages) -> None:
+    """Between two binary convolutions whole numbers are compared and bits are written: no scale, no float, no map.
+
+    ::
+
+        XnorConv → α → BatchNorm → ReLU → sign → XnorConv   ⇒   XnorConv(bit = d <= most) → XnorConv
+        XnorConv → α → MaxPool → BatchNorm → sign → XnorConv   ⇒   XnorConv(bit) → AND over windows → XnorConv
+
+    Normalisation, ReLU, sign and scale are monotone in the dot product d, so all of them together, and the next sign,
+    are one comparison with a threshold. A max-pooling between them becomes AND over bits ``d <= most``, which says it
+    of the largest d of a window; where the nodes before the pooling fall, it is the smallest d that counts, and the
+    bits are inverted before and after.
+    """
+    for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
+        pool, before, source = _chain_before(stages, stage)
+        if source is None or not isinstance(source.node, XnorConv):
+            continue
+        o, n = source.node.shape[0], int(np.prod(source.node.shape[1:]))
+        first = [_scale(source.node), *_apply(before)]
+        threshold = cut([*first, *_apply(stage.before_sign)], n, o) if n < EXACT and _fits(stage, o) else None
+        if threshold is None:
+            continue
+        falling = np.zeros(o, bool) if pool is None else ~is_rising(first, n, o)
+        source.most, after = threshold.most, ~threshold.below ^ falling
+        source.flips = after if pool is None else falling
+        source.bits_for, source.floats = (stage, False) if pool is None else (pool, False)
+        if pool is not None:
+            pool.flips, pool.bits_for, pool.floats = after, stage, False
+        _drop(stages, stage.inputs[0] if pool is None else pool.inputs[0], source)
+        stage.before_sign = []
+
+
+def grow_epilogues(stages: Stages) -> None:
+    """Element-wise nodes and residual sums go into the epilogue of the stage before, or into a pass of their own.
+
+    ::
+
+        Conv → BatchNorm → ReLU   ⇒   Conv(epilogue = BatchNorm, ReLU)
+        Conv ──→ Add              ⇒   Conv(epilogue = Add, residual = map)
+        map ──↗
+        Concatenate → BatchNorm   ⇒   Concatenate → Identity(epilogue = BatchNorm)
+    """
+    shapes = stages.shapes_for(_own_size(stages))
+    for stage in list(stages.stages):
+        adds = isinstance(stage.node, Add)
+        if not (adds or isinstance(stage.node, ElementWise)) or len({shapes[each] for each in stage.inputs}) > 1:
+            continue  # a sum that repeats an axis is computed by itself
+        *others, source = sorted(stage.inputs, key=stages.stages.index)  # the one that comes last hosts the sum
+        ready = not adds or (source.residual is None and others[0] is not source)
+        if not (_has_epilogue(source) and stages.only_user(source, stage) and ready):
+            host = Stage(Identity(stage.name, (source.name,)), [source])
+            shapes[host] = shapes[source]
+            stages.insert_before(stage, host)
+            source = host
+        source.epilogue.append(stage.node)
+        if adds:
+            source.residual = others[0]
+        stages.replace(stage, source)
+
+
+def write_bits(stages: Stages) -> None:
+    """A stage whose map a binary convolution reads packs the signs of its map in the same pass.
+
+    ::
+
+        Conv → map → sign → XnorConv           ⇒   Conv(bits) → XnorConv
+        Concatenate → map → sign → XnorConv    ⇒   Concatenate → Identity(bits) → XnorConv
+    """
+    for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
+        source = stage.inputs[0]
+        if source.bits_for is stage:
+            continue
+        if not _has_epilogue(source) or source.bits_for is not None:
+            source = Stage(Identity(f"{stage.name} (packing)", (source.name,)), [source])
+            stages.insert_before(stage, source)
+            stage.inputs = [source]
+        c = stages.shapes_for(_own_size(stages))[source][-1]
+        source.bits_for, source.limits = stage, limits(_apply(stage.before_sign), c)
+        source.floats = not stages.only_user(source, stage)
+        stage.before_sign = []
+
+
+REWRITES: tuple[Callable[[Stages], None], ...] = (absorb_padding, look_back, compare_dots, grow_epilogues, write_bits)
+
+
+# ---------------------------------------------------------------------------------------------- what stages are
+
+
+def _takes_bits(stage: Stage) -> bool:
+    """Whether signs are all that it needs of its input: K would need the values."""
+    return isinstance(stage.node, XnorConv) and not stage.node.use_k
+
+
+def _has_epilogue(stage: Stage) -> bool:
+    kinds = (Conv, BwnConv, XnorConv, KbitConv, MaxPool, Identity)
+    return isinstance(stage.node, kinds) and stage.bits_for is None and not is_grouped(stage)
+
+
+def is_grouped(stage: Stage) -> bool:
+    """Whether a convolution has no fused kernel, because of its groups."""
+    return isinstance(stage.node, Conv) and stage.node.groups > 1
+
+
+def _is_dense(stage: Stage) -> bool:
+    return isinstance(stage.node, XnorConv) and stage.node.is_dense
+
+
+def _chain_before(stages: Stages, stage: Stage) -> tuple[Stage | None, list[ElementWise], Stage | None]:
+    """The pooling, the nodes before it and the binary convolution that a binary convolution alone reads from."""
+    pool, before, source = None, list[ElementWise](), stage.inputs[0]
+    user = stage
+    if isinstance(source.node, MaxPool) and stages.only_user(source, stage):
+        pool, user, source = source, source, source.inputs[0]
+        while isinstance(source.node, ElementWise) and source.node.monotone and stages.only_user(source, user):
+            before.insert(0, source.node)
+            user, source = source, source.inputs[0]
+    found = _takes_bits(source) and stages.only_user(source, user)
+    return pool, before, source if found else None
+
+
+def _drop(stages: Stages, last: Stage, source: Stage) -> None:
+    """Take out the stages from ``last`` back to ``source``."""
+    while last is not source:
+        stages.replace(last, last.inputs[0])
+        last = last.inputs[0]
+
+
+def _fits(stage: Stage, c: int) -> bool:
+    return all(node.channels in (None, c) for node in stage.before_sign)
+
+
+def _apply(nodes: Sequence[ElementWise]) -> list[Apply]:
+    return [node.compute for node in nodes]
+
+
+def _scale(node: XnorConv) -> Apply:
+    alpha = node.alpha
+    return (lambda d: d) if alpha is None else (lambda d: d * alpha)
+
+
+def _own_size(stages: Stages) -> tuple[int, ...]:
+    """The size of the images that the network was made for."""
+    return stages.stages[0].node.output()

@@ -1,0 +1,317 @@
+"""Which nodes the calls of :mod:`binnet.ops` become: one function for each op."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import binnet_kernels as bk
+
+from ..autograd import Call
+from ..ops.arithmetic import _Divide, _Matmul, _Subtract
+from ..ops.binarize import NotFiniteError
+from ..ops.bwn_conv import _BwnConv2d
+from ..ops.concatenate import _Concatenate
+from ..ops.conv import _Conv2d
+from ..ops.conv_norm import _ConvNormRelu
+from ..ops.elementwise import _Add, _Mul, _Relu, _Reshape, _Sign
+from ..ops.kbit import _Quantise
+from ..ops.norm import _BatchNorm
+from ..ops.pad import _Pad
+from ..ops.pool import _AvgPool2d, _MaxPool2d
+from ..ops.prelu import _PRelu
+from ..ops.reduce import _Sum
+from ..ops.softmax import _Softmax
+from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
+from . import filters, maps, nodes
+from .nodes import Four
+from .tracer import Tracer, converts
+
+
+@converts(_Conv2d)
+def _conv(t: Tracer, call: Call) -> None:
+    x, weight, bias = call.inputs
+    _real(t, call, x, weight, bias, **call.options)
+
+
+def _real(
+    t: Tracer,
+    call: Call,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    *,
+    stride: Any,
+    padding: Any,
+    groups: int = 1,
+    last: bool = True,
+) -> str:
+    array = t.copied(t.constant(weight))
+    fields: dict[str, Any] = {"bias": None if bias is None else t.copied(t.constant(bias)), "groups": groups}
+    window = _window(stride, padding)
+    rows = t.rows(x) if array.shape[1:3] == (1, 1) and groups == 1 and window == _window(1, 0) else None
+    if rows is not None:
+        array = array.reshape(len(array), -1)
+
+    def make(name: str, inputs: tuple[str, ...]) -> filters.Conv:
+        return filters.Conv(name, inputs, array.shape, **window, weight=array, **fields)
+
+    source = t.node(x) if rows is None else rows
+    return t.add(call, make, source) if last else t.between(make, source, suffix="conv2d")
+
+
+@converts(_BwnConv2d)
+def _bwn(t: Tracer, call: Call) -> None:
+    x, weight, alpha = call.inputs
+    rule, window = call.options["rule"], _window(call.options["stride"], call.options["padding"])
+    signs, scales = _one_bit(t, rule, weight, alpha)
+    shape = weight.shape
+    rows = t.rows(x) if shape[1:3] == (1, 1) and window == _window(1, 0) else None
+    if rows is not None:
+        shape = (shape[0], shape[3])
+
+    def make(name: str, inputs: tuple[str, ...]) -> filters.BwnConv:
+        return filters.BwnConv(name, inputs, shape, **window, signs=signs, alpha=scales)
+
+    t.add(call, make, t.node(x) if rows is None else rows)
+
+
+@converts(_XnorConv2d)
+def _xnor(t: Tracer, call: Call) -> None:
+    x, weight, alpha = call.inputs
+    dense = weight.ndim == 2
+    source = t.flat(x) if dense else t.node(x)
+    _product(t, call, source, weight, alpha, call.options["options"], call.options["use_k"])
+
+
+def _product(
+    t: Tracer, call: Call, source: str, weight: Any, alpha: Any, options: Any, use_k: bool, last: bool = True
+) -> str:
+    """The node of signs by signs, or levels by levels."""
+    rule = options.rule
+    window = _window(options.stride, options.padding)
+    settings = {"pad_value": options.pad_value, "use_k": use_k}
+    if (rule.bits, options.act_bits) == (1, 1):
+        signs, scales = _one_bit(t, rule, weight, alpha)
+
+        def make(name: str, inputs: tuple[str, ...]) -> nodes.Node:
+            return filters.XnorConv(name, inputs, weight.shape, **window, signs=signs, alpha=scales, **settings)
+    else:
+        latent, scales = _binarised(t, rule, weight, alpha)
+        planes = t.derived(
+            ("planes", rule),
+            weight.array,
+            lambda: bk.pack_planes(bk.quantise_weight(latent, rule.bits).ravel(), rule.bits),
+        )
+
+        def make(name: str, inputs: tuple[str, ...]) -> nodes.Node:
+            fields = {"planes": planes, "alpha": scales, "act_bits": options.act_bits, **settings}
+            return filters.KbitConv(name, inputs, weight.shape, **window, **fields)
+
+    return t.add(call, make, source) if last else t.between(make, source, suffix="xnor_conv2d")
+
+
+def _one_bit(t: Tracer, rule: Any, weight: Any, alpha: Any) -> tuple[Any, Any]:
+    """The packed signs and the scales of a weight."""
+    latent, scales = _binarised(t, rule, weight, alpha)
+    return t.derived(("signs", rule), weight.array, lambda: bk.pack_signs(latent.ravel())), scales
+
+
+def _binarised(t: Tracer, rule: Any, weight: Any, alpha: Any) -> tuple[Any, Any]:
+    """What is binarised, and the scales (O,), or None when they are 1."""
+    learned = None if alpha is None else t.constant(alpha)
+    try:
+        latent, scales = rule.binary_weight(t.constant(weight), learned)
+    except NotFiniteError:
+        t.refuse("its weights are not finite")
+    return latent, None if rule.scale == "none" else np.array(scales, np.float32)
+
+
+@converts(_BatchNorm)
+def _batch_norm(t: Tracer, call: Call) -> None:
+    x, gamma, beta = call.inputs
+    make = _affine(t, gamma, beta, call.options["statistics"])
+    if call.options["relu"]:
+        t.add(call, nodes.Relu, t.between(make, t.node(x), suffix="batch_norm"), suffix="relu")
+    else:
+        t.add(call, make, t.node(x))
+
+
+def _affine(t: Tracer, gamma: Any, beta: Any, statistics: Any) -> Any:
+    if statistics.training:
+        t.refuse("a batch normalisation uses the statistics of the batch; it must be in evaluation mode")
+    factor = t.constant(gamma) / np.sqrt(statistics.running_var + np.float32(statistics.eps))
+    mean, shift = statistics.running_mean.copy(), t.copied(t.constant(beta))
+    return lambda name, inputs: nodes.BatchNorm(name, inputs, mean, factor, shift)
+
+
+@converts(_ConvNormRelu)
+def _conv_norm_relu(t: Tracer, call: Call) -> None:
+    x, weight, gamma, beta = call.inputs
+    options = {name: call.options[name] for name in ("stride", "padding")}
+    source = _real(t, call, x, weight, None, **options, last=False)
+    source = t.between(_affine(t, gamma, beta, call.options["statistics"]), source, suffix="batch_norm")
+    t.add(call, nodes.Relu, source, suffix="relu")
+
+
+@converts(_NormXnorConv2d)
+def _norm_xnor(t: Tracer, call: Call) -> None:
+    x, gamma, beta, weight, alpha = call.inputs
+    source = t.between(_affine(t, gamma, beta, call.options["statistics"]), t.node(x), suffix="batch_norm")
+    if weight.ndim == 2:
+        source = t.between(maps.Flatten, source, suffix="flatten")
+    relu = call.options["relu"]
+    source = _product(t, call, source, weight, alpha, call.options["options"], False, last=not relu)
+    if relu:
+        t.add(call, nodes.Relu, source, suffix="relu")
+
+
+@converts(_Relu)
+def _relu(t: Tracer, call: Call) -> None:
+    t.add(call, nodes.Relu, t.node(call.inputs[0]))
+
+
+@converts(_Sign)
+def _sign(t: Tracer, call: Call) -> None:
+    t.add(call, nodes.Sign, t.node(call.inputs[0]))
+
+
+@converts(_Quantise)
+def _quantise(t: Tracer, call: Call) -> None:
+    t.add(call, lambda name, inputs: nodes.Quantise(name, inputs, call.options["bits"]), t.node(call.inputs[0]))
+
+
+@converts(_Reshape)
+def _reshape(t: Tracer, call: Call) -> None:
+    t.view(call, call.inputs[0])
+
+
+@converts(_Add)
+def _add(t: Tracer, call: Call) -> None:
+    x, y = call.inputs
+    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
+    if vector is None:
+        t.add(call, maps.Add, *t.operands(call))
+    else:
+        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
+
+
+@converts(_Mul)
+def _mul(t: Tracer, call: Call) -> None:
+    x, y = call.inputs
+    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
+    if vector is None:
+        t.add(call, maps.Multiply, *t.operands(call))
+    else:
+        t.add(call, lambda name, inputs: nodes.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
+
+
+@converts(_Subtract)
+def _subtract(t: Tracer, call: Call) -> None:
+    """``x - y`` as ``x + (-y)``, which has the same bits."""
+    x, y = call.inputs
+    vector = _vector(t, x, y) if t.depends(x) else _vector(t, y, x)
+    if vector is not None and t.depends(x):
+        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, -vector), t.node(x))
+        return
+    first, second = t.operands(call)
+    minus = np.full(1, -1, np.float32)
+    negative = t.between(lambda name, inputs: nodes.Scale(name, inputs, minus), second, suffix="neg")
+    if vector is not None:
+        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), negative)
+    else:
+        t.add(call, maps.Add, first, negative)
+
+
+@converts(_Divide)
+def _divide(t: Tracer, call: Call) -> None:
+    t.add(call, maps.Divide, *t.operands(call))
+
+
+@converts(_Matmul)
+def _matmul(t: Tracer, call: Call) -> None:
+    x, y = call.inputs
+    if not t.depends(x):
+        t.refuse("its matrix product has the images on the right; put the weights there")
+    weight = np.ascontiguousarray(t.constant(y).T)
+    window = _window(1, 0)
+    t.add(call, lambda name, inputs: filters.Conv(name, inputs, weight.shape, **window, weight=weight), t.flat(x))
+
+
+def _vector(t: Tracer, x: Any, y: Any) -> Any:
+    """An operand ``y`` of ``x`` as one number (1,), or one for each channel (C,); None where it is neither."""
+    if t.depends(y):
+        return None
+    array, shape = t.constant(y), t.shape(x)
+    if array.ndim > len(shape) + 1 or array.size not in (1, shape[-1]) or array.shape[-1:] not in ((), (array.size,)):
+        return None
+    return np.array(array, np.float32).reshape(array.size)
+
+
+@converts(_PRelu)
+def _prelu(t: Tracer, call: Call) -> None:
+    x, slope = call.inputs
+    vector = t.copied(t.constant(slope))
+    t.add(call, lambda name, inputs: nodes.PRelu(name, inputs, vector), t.node(x))
+
+
+@converts(_Softmax)
+def _softmax(t: Tracer, call: Call) -> None:
+    t.add(call, maps.Softmax, t.node(call.inputs[0]))
+
+
+@converts(_Pad)
+def _pad(t: Tracer, call: Call) -> None:
+    padding, value = call.options["padding"], call.options["value"]
+    t.add(call, lambda name, inputs: maps.Pad(name, inputs, padding, value), t.node(call.inputs[0]))
+
+
+@converts(_Concatenate)
+def _concatenate(t: Tracer, call: Call) -> None:
+    axis = call.options["axis"] - call.result.ndim
+    t.add(call, lambda name, inputs: maps.Concatenate(name, inputs, axis), *t.operands(call))
+
+
+@converts(_MaxPool2d)
+def _max_pool(t: Tracer, call: Call) -> None:
+    _pooled(t, call, maps.MaxPool)
+
+
+@converts(_AvgPool2d)
+def _avg_pool(t: Tracer, call: Call) -> None:
+    _pooled(t, call, maps.AvgPool)
+
+
+def _pooled(t: Tracer, call: Call, kind: Any) -> None:
+    size = _pair(call.options["kernel_size"])
+    stride = size if call.options["stride"] is None else _pair(call.options["stride"])
+    padding = _four(call.options["padding"])
+    t.add(call, lambda name, inputs: kind(name, inputs, size, stride, padding), t.node(call.inputs[0]))
+
+
+@converts(_Sum)
+def _mean(t: Tracer, call: Call) -> None:
+    x, axis = call.inputs[0], call.options["axis"]
+    axes = {a % x.ndim for a in (range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis)}
+    if not call.options["average"] or x.ndim != 4 or axes != {1, 2}:
+        t.refuse("of sums and means only the mean over rows and columns of a map, axis=(1, 2), has a node")
+    t.add(call, maps.GlobalAverage, t.node(x), suffix="mean")  # keepdims only gives it another shape
+
+
+def _window(stride: Any, padding: Any) -> dict[str, Any]:
+    return {"stride": _pair(stride), "padding": _four(padding)}
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    a, b = (value, value) if isinstance(value, int | np.integer) else value
+    return int(a), int(b)
+
+
+def _four(padding: Any) -> Four:
+    """(top, bottom, left, right) of a padding that is one number, two, or those four."""
+    if not isinstance(padding, int | np.integer) and len(padding) == 4:
+        top, bottom, left, right = map(int, padding)
+        return top, bottom, left, right
+    rows, columns = _pair(padding)
+    return rows, rows, columns, columns

@@ -1,0 +1,249 @@
+"""From the recorded calls of one run of a module to nodes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Call, Function
+from ..nn import Module
+from ..tensor import Tensor
+from .graph import Graph
+from .maps import Constant, Flatten, Reshape
+from .nodes import Array, Float, Input, Node, Shape, text
+
+Make = Callable[..., Node]
+Convert = Callable[["Tracer", Call], None]
+Known = dict[Any, tuple[Array, Array]]
+CONVERTERS: dict[type[Function], Convert] = {}
+
+
+def converts(*functions: type[Function]) -> Callable[[Convert], Convert]:
+    """Decorator of a function that adds the nodes of a recorded call to a :class:`Tracer`."""
+
+    def register(convert: Convert) -> Convert:
+        CONVERTERS.update(dict.fromkeys(functions, convert))
+        return convert
+
+    return register
+
+
+def register(function: type[Function], node: Make) -> None:
+    """Say which node a :class:`binnet.Function` of one's own becomes, so that networks with it can be packed.
+
+    Parameters
+    ----------
+    function
+        The function class.
+    node
+        Called as ``node(name, inputs, *constants, **options)``, with the arrays of inputs that do not depend on the
+        images (parameters) and the options that the function was applied with. A kind of node whose fields have these
+        names is enough; see :func:`binnet.graph.kind`.
+    """
+
+    def convert(tracer: Tracer, call: Call) -> None:
+        inputs = [tracer.node(value) for value in call.inputs if tracer.depends(value)]
+        constants = [np.array(tracer.constant(v)) for v in call.inputs if v is not None and not tracer.depends(v)]
+        tracer.add(call, lambda name, read: node(name, read, *constants, **call.options), *inputs)
+
+    CONVERTERS[function] = convert
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A tensor that depends on the images: the node that gives it, its own shape for one image, which may be another
+    view, and the name that a node for this view would have."""
+
+    node: str
+    shape: Shape
+    name: str = ""
+
+
+class Tracer:
+    """The nodes of one run of a module, and which tensor each of them gives.
+
+    Parameters
+    ----------
+    images
+        The tensor that the module was called with.
+    known
+        Arrays that were made from parameters, to be shared between runs.
+    """
+
+    def __init__(self, images: Tensor, known: Known) -> None:
+        self._n, shape = len(images), images.shape[1:]
+        h, w, c = shape
+        self._nodes: list[Node] = [Input("input", (), (h, w, c))]
+        self._shapes: dict[str, Shape] = {"input": shape}
+        self._values: dict[int, _Value] = {id(images.array): _Value("input", shape)}
+        self._kept = [images.array]  # so that no other array gets its id
+        self._known = known
+        self._views: dict[tuple[str, Shape], str] = {}
+        self._label = ""
+
+    # ---- what converters ask for
+
+    def depends(self, value: Any) -> bool:
+        """Whether an input of a call depends on the images."""
+        return isinstance(value, Tensor) and id(value.array) in self._values
+
+    def shape(self, value: Tensor) -> Shape:
+        """The shape of a tensor that depends on the images, for one image."""
+        return self._values[id(value.array)].shape
+
+    def node(self, value: Tensor) -> str:
+        """The node that gives a tensor which depends on the images, in the shape that it has."""
+        return self._in_shape(self._values[id(value.array)])
+
+    def rows(self, value: Tensor) -> str | None:
+        """The node that gives rows (N, C) of which a tensor (N, 1, 1, C) is another view; None for anything else."""
+        found = self._values[id(value.array)]
+        is_view = len(found.shape) == 3 and found.shape[:2] == (1, 1) and self._shapes[found.node] != found.shape
+        return self.flat(value) if is_view else None
+
+    def flat(self, value: Tensor) -> str:
+        """The node that gives a tensor as rows (N, C)."""
+        found = self._values[id(value.array)]
+        return self._in_shape(replace(found, shape=(math.prod(found.shape),)))
+
+    def operands(self, call: Call) -> list[str]:
+        """The nodes that give the inputs of a call: those of tensors that depend on the images, else constants."""
+        axes = max(len(self.shape(value)) for value in call.inputs if self.depends(value))
+        return [self.node(value) if self.depends(value) else self._constant(value, axes) for value in call.inputs]
+
+    def _constant(self, value: Any, axes: int) -> str:
+        """A new node of an array that is the same for all images; NumPy's broadcasting lets it have fewer axes."""
+        array = self.constant(value)
+        shape = array.shape[1:] if array.ndim == axes + 1 and len(array) == 1 else array.shape
+        if len(shape) > axes or axes not in (1, 3):
+            self.refuse(
+                f"it uses an array {array.shape} that is not the same for each image of a batch, "
+                "or that was computed from the images outside of binnet.ops"
+            )
+        kept = np.array(array, np.float32).reshape((1,) * (axes - len(shape)) + shape)
+        return self._append(Constant(self._name("constant"), (), kept))
+
+    def constant(self, value: Any) -> Float:
+        """The array of an input that does not depend on the images; ValueError when it does."""
+        if self.depends(value):
+            self.refuse("its weights depend on the images")
+        return np.asarray(value.array if isinstance(value, Tensor) else value, np.float32)
+
+    def derived(self, key: Any, array: Any, make: Callable[[], Array]) -> Array:
+        """What ``make`` returns, computed once for the memory of ``array`` and ``key``."""
+        place = (key, array.__array_interface__["data"][0], array.shape)
+        if place not in self._known:
+            self._known[place] = (array, make())  # with the array itself, so that no other one gets its memory
+        return self._known[place][1]
+
+    def copied(self, array: Any) -> Float:
+        """A copy of a parameter's array."""
+        return self.derived("copy", array, lambda: np.array(array, np.float32, order="C"))
+
+    def add(self, call: Call, make: Make, *inputs: str, suffix: str = "") -> str:
+        """Add ``make(name, inputs)``, whose result is that of the call, and return its name."""
+        name = self._append(make(self._name(suffix or _word(call.function)), inputs))
+        self.gives(call, name)
+        return name
+
+    def between(self, make: Make, *inputs: str, suffix: str) -> str:
+        """Add a node whose result is not that of a call; its name ends in ``suffix``."""
+        return self._append(make(self._name(suffix), inputs))
+
+    def gives(self, call: Call, node: str) -> None:
+        """Let the result of the call be that of a node, perhaps in another shape."""
+        self._remember(call.result.array, _Value(node, call.result.shape[1:]))
+
+    def view(self, call: Call, value: Tensor) -> None:
+        """Let the result of the call be a tensor in another shape."""
+        found = self._values[id(value.array)]
+        name = found.name or self._base("flatten" if call.result.ndim == 2 else "reshape")
+        self._remember(call.result.array, _Value(found.node, call.result.shape[1:], name))
+
+    def refuse(self, why: str) -> Any:
+        """Raise the ValueError that names the layer of the call."""
+        raise ValueError(f"{self._label} cannot be packed: {why}")
+
+    # ---- one run
+
+    def convert(self, call: Call) -> None:
+        """Add the nodes of a recorded call; nothing when it does not depend on the images."""
+        self._module, op = call.module, _word(call.function)
+        self._label = call.module.label if call.module else f"the op {op}"
+        if not any(self.depends(value) for value in call.inputs):
+            return
+        if call.result.shape[:1] != (self._n,):
+            self.refuse(f"the op {op} gives {call.result.shape}, whose first axis is not that of the batch")
+        convert = next((CONVERTERS[cls] for cls in call.function.__mro__ if cls in CONVERTERS), None)
+        if convert is None:
+            self.refuse(
+                f"there is no node for the op {call.function.__name__}; use ops that have one, or say which node it "
+                "becomes with binnet.graph.register"
+            )
+        assert convert is not None
+        convert(self, call)
+
+    def graph(self, module: Module, result: Any) -> Graph:
+        """The graph of all nodes that the result needs."""
+        self._label, self._module = module.label, None
+        if not self.depends(result):
+            self.refuse("its result was not computed from the images by layers and binnet.ops")
+        last = self.node(result)
+        needed = {last}
+        for node in reversed(self._nodes):
+            needed.update(node.inputs if node.name in needed else ())
+        return Graph(tuple(node for node in self._nodes if node.name in needed))
+
+    def _in_shape(self, value: _Value) -> str:
+        """The node of a value, or a new one that gives its result in the value's shape."""
+        key = value.node, value.shape
+        if self._shapes[value.node] == value.shape:
+            return value.node
+        if key not in self._views:
+            name = self._unique(value.name or f"{value.node}.flatten")
+            if len(value.shape) == 1:
+                self._views[key] = self._append(Flatten(name, (value.node,)))
+            elif len(value.shape) == 3:
+                self._views[key] = self._append(Reshape(name, (value.node,), value.shape))
+            else:
+                self.refuse(f"maps are (N, H, W, C) and rows (N, C), got {text(value.shape)}")
+        return self._views[key]
+
+    def _append(self, node: Node) -> str:
+        try:
+            self._shapes[node.name] = node.output(*(self._shapes[name] for name in node.inputs))
+        except ValueError as error:
+            self.refuse(str(error))
+        self._nodes.append(node)
+        return node.name
+
+    def _remember(self, array: Any, value: _Value) -> None:
+        self._values[id(array)] = value
+        self._kept.append(array)
+
+    def _name(self, suffix: str) -> str:
+        return self._unique(self._base(suffix))
+
+    def _base(self, suffix: str) -> str:
+        """Of a layer its path, of an op in a forward of one's own its path and the op."""
+        module = self._module
+        path = module.path if module is not None else ""
+        is_layer = module is not None and path and not any(True for _ in module.children())
+        return path if is_layer else f"{path}.{suffix}" if path else suffix
+
+    def _unique(self, base: str) -> str:
+        name, number = base, 1
+        while name in self._shapes:
+            number += 1
+            name = f"{base}_{number}"
+        return name
+
+
+def _word(function: type[Function]) -> str:
+    """The name of an op: ``max_pool2d`` for ``_MaxPool2d``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", function.__name__.strip("_")).lower()

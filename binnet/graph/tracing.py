@@ -1,0 +1,109 @@
+"""From a module to its graph: the module runs in evaluation mode, and the recorded calls of ops are the graph.
+
+With ``tracer.py`` and ``converters.py`` this is the only part of ``binnet.graph`` that knows ops and modules; it looks
+at them from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..autograd import no_grad, recording
+from ..nn import Module
+from ..tensor import Tensor
+from . import converters  # noqa: F401 # fills the table of the tracer
+from .graph import Graph
+from .nodes import Array, Float, Input, Shape
+from .tracer import Known, Tracer
+
+
+def trace(module: Module, input_shape: Shape) -> Graph:
+    """The graph of a network in evaluation mode.
+
+    The module runs on images drawn at random, twice, with other images in a batch of another size; both runs must give
+    the same graph. If it also runs on images of another size with the same graph, the graph takes any size. The module
+    is left as it was.
+
+    Parameters
+    ----------
+    module
+        Its ``forward`` takes images (N, H, W, C) and is made of layers and :mod:`binnet.ops`.
+    input_shape : (H, W, C)
+
+    Raises
+    ------
+    ValueError
+        Naming the layer and the op when there is no node for it, and when the calls depend on the images' values or the
+        size of the batch.
+    """
+    shape = _checked_shape(input_shape)
+    rng, known = np.random.default_rng(0), Known()
+    with _evaluating(module):
+        first = _trace_once(module, 1 + rng.standard_normal((1, *shape), np.float32), known)
+        second = _trace_once(module, 2 * rng.standard_normal((2, *shape), np.float32) - 2, known)
+        difference = _difference(first, second)
+        if difference:
+            raise ValueError(
+                f"{module.label} cannot be packed: what it computes depends on the values of the images or on the size "
+                f"of the batch ({difference}); a packed network does the same for all images"
+            )
+        any_size = _takes_any_size(module, first, known)
+    return Graph((Input(first.input.name, (), shape, any_size), *first.nodes[1:]))
+
+
+def _checked_shape(input_shape: Any) -> tuple[int, int, int]:
+    fits = isinstance(input_shape, tuple | list) and len(input_shape) == 3
+    if not fits or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in input_shape):
+        raise ValueError(f"input_shape must be (rows, columns, channels) of an image, got {input_shape!r}")
+    h, w, c = input_shape
+    return h, w, c
+
+
+@contextmanager
+def _evaluating(module: Module) -> Iterator[None]:
+    """Within this block the module is in evaluation mode and no gradient is recorded."""
+    modes = [(each, each.training) for _, each in module.named_modules()]
+    module.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for each, training in modes:
+            each.training = training
+
+
+def _trace_once(module: Module, images: Float, known: Known) -> Graph:
+    x = Tensor(images)
+    with recording() as calls:
+        result = module(x)
+    tracer = Tracer(x, known)
+    for call in calls:
+        tracer.convert(call)
+    return tracer.graph(module, result)
+
+
+def _takes_any_size(module: Module, graph: Graph, known: Known) -> bool:
+    h, w, c = graph.input.shape
+    try:
+        other = _trace_once(module, np.ones((1, 2 * h, 2 * w, c), np.float32), known)
+    except (ValueError, TypeError, IndexError, RuntimeError, AssertionError):
+        return False
+    return not _difference(graph, other)
+
+
+def _difference(one: Graph, other: Graph) -> str:
+    """Where two graphs differ, apart from the size of the images; empty for nowhere."""
+    difference = one.difference(other)
+    for a, b in [] if difference else zip(one.nodes[1:], other.nodes[1:], strict=True):
+        arrays, others = a.arrays(), b.arrays()
+        if arrays.keys() != others.keys() or not all(_same(arrays[name], others[name]) for name in arrays):
+            return f"{a.name} has other constants"
+    return difference
+
+
+def _same(one: Array, other: Array) -> bool:
+    return one is other or (one.shape == other.shape and np.array_equal(one, other, equal_nan=True))

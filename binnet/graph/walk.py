@@ -1,0 +1,37 @@
+"""What a graph computes, in NumPy: the executable specification that the engine is tested against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph
+from .nodes import Float
+
+
+def walk(graph: Graph, x: Any) -> Float:
+    """The result of a graph for normalised images, one node after the other.
+
+    Sums of real convolutions are rounded once, from float64; the engine adds in float32 in the order of the window, so
+    that its sums may differ by (number of terms) · 2⁻²⁴ of the sum of magnitudes. Everything else has the same bits,
+    except for means (average pooling, the map K), which may differ in the last one.
+
+    Parameters
+    ----------
+    x : float32 (N, H, W, C)
+
+    Returns
+    -------
+    float32 (N, ...)
+    """
+    return values(graph, x)[graph.nodes[-1].name]
+
+
+def values(graph: Graph, x: Any) -> dict[str, Float]:
+    """The results of all nodes by name, for images as in :func:`walk`."""
+    found: dict[str, Float] = {graph.input.name: np.asarray(x, np.float32)}
+    with np.errstate(all="ignore"):
+        for node in graph.nodes[1:]:
+            found[node.name] = node.compute(*(found[name] for name in node.inputs))
+    return found

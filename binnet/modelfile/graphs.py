@@ -1,0 +1,127 @@
+"""A graph as named arrays and a description in JSON, and back (``docs/format.md``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import numpy as np
+
+from ..graph import KINDS, Conv, Filters, Graph, Node
+from ..graph.nodes import Array, described
+
+Arrays = dict[str, Array]
+
+
+def to_parts(graph: Graph) -> tuple[list[dict[str, Any]], Arrays]:
+    """The description of each node, ready for JSON, and all arrays by ``node.field``.
+
+    Weights that several nodes share are there once, under the name of the first.
+    """
+    arrays, descriptions, shared = Arrays(), [], dict[Any, list[str]]()
+    for node in graph.nodes:
+        names = {field: f"{node.name}.{field}" for field in node.arrays()}
+        if isinstance(node, Filters):
+            names[node.weights] = _shared(node, names[node.weights], arrays, shared)
+        for field, name in names.items():
+            arrays.setdefault(name, node.arrays()[field])
+        descriptions.append(
+            {
+                "name": node.name,
+                "kind": node.kind,
+                "inputs": list(node.inputs),
+                "settings": {name: _plain(value) for name, value in node.settings().items() if value is not None},
+                "arrays": names,
+            }
+        )
+    return descriptions, arrays
+
+
+def _shared(node: Filters, own: str, arrays: Arrays, shared: dict[Any, list[str]]) -> str:
+    """The name of weights: that of equal ones if there are any."""
+    held = node.held
+    names = shared.setdefault((held.dtype, held.shape, held.reshape(-1)[:64].tobytes()), [])
+    same = next((name for name in names if arrays[name] is held or np.array_equal(arrays[name], held)), None)
+    if same is None:
+        names.append(own)
+    return same or own
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def from_parts(descriptions: Any, arrays: Mapping[str, Array]) -> tuple[Graph, str]:
+    """The graph of :func:`to_parts`, and the dtype in which its real weights are stored; every array must be used.
+
+    Raises
+    ------
+    ValueError
+        When a description is not one, a kind of node is unknown, or an array is missing or does not fit.
+    """
+    if not isinstance(descriptions, list) or not descriptions:
+        raise ValueError("the nodes of its graph must be a list")
+    reader = _Reader(arrays)
+    graph = Graph(tuple(map(reader.node, descriptions)))
+    unknown = set(arrays) - reader.used
+    if unknown:
+        raise ValueError(f"unknown array {min(unknown)}")
+    graph.check_finite()
+    return graph, reader.real
+
+
+class _Reader:
+    """Makes nodes of descriptions and arrays."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._arrays, self.used = arrays, set[str]()
+        self.real = "float16" if any(array.dtype == np.float16 for array in arrays.values()) else "float32"
+
+    def node(self, description: Any) -> Node:
+        """The node of a description; ValueError when it is none."""
+        if not isinstance(description, dict) or set(description) != {"name", "kind", "inputs", "settings", "arrays"}:
+            raise ValueError("a node is described by name, kind, inputs, settings and arrays")
+        name, settings, named = description["name"], description["settings"], description["arrays"]
+        if not isinstance(settings, dict) or not isinstance(named, dict) or not isinstance(description["inputs"], list):
+            raise ValueError(f"settings and arrays of node {name} must be objects, and inputs a list")
+        kind = _kind(name, description["kind"])
+        own = {field.name: field for field in fields(kind) if field.name not in ("name", "inputs")}
+        extra = ((set(settings) | set(named)) - set(own)) | (set(settings) & set(named))
+        if extra:
+            raise ValueError(f"node {name} has the unknown field {min(extra)}")
+        values = {field: _tuples(value) for field, value in settings.items()}
+        for field, stored in named.items():
+            values[field] = self._array(kind, name, field, stored)
+        for field, definition in own.items():
+            if field not in values and definition.default is MISSING and "None" not in str(definition.type):
+                raise ValueError(f"{name}.{field} is missing")
+            values.setdefault(field, None if definition.default is MISSING else definition.default)
+        return kind(name, tuple(description["inputs"]), **values)
+
+    def _array(self, kind: type[Node], name: str, field: str, stored: Any) -> Array:
+        """As a node holds it: float16 as float32."""
+        if not isinstance(stored, str) or stored not in self._arrays:
+            raise ValueError(f"{name}.{field} is missing")
+        self.used.add(stored)
+        array = self._arrays[stored]
+        expected = (self.real,) if kind is Conv and field == "weight" else ("float32", "uint64")
+        if array.dtype.name not in expected:
+            raise ValueError(f"{name}.{field} must be {' or '.join(expected)}, got {described(array)}")
+        return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _kind(name: Any, kind: Any) -> type[Node]:
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(
+            f"node {name} has the unknown kind {kind!r}; "
+            "if it is one of your own, import the module that defines it first"
+        )
+    return KINDS[kind]
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples; objects are no settings."""
+    if isinstance(value, dict):
+        raise ValueError(f"a setting must be a number, a word or a list, got {value!r}")
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,71 @@
+"""Layers with one number a channel, as networks after XNOR-Net put them around signs.
+
+ReActNet (arXiv:2003.03488) takes signs against learned thresholds, ``Sequential(Shift(c), Sign())``, and activates by
+``Sequential(Shift(c), PReLU(c), Shift(c))``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+from .. import ops
+from ..tensor import Tensor
+from .module import Module, Parameter
+
+
+class PReLU(Module):
+    """``x`` where x >= 0, else ``slope · x`` (arXiv:1502.01852), for (N, C) and (N, H, W, C).
+
+    Parameters
+    ----------
+    channels
+        How many slopes: one for each channel, or 1 for all of them together.
+    slope
+        Initial value. The slopes are learned, without weight decay.
+    """
+
+    def __init__(self, channels: int = 1, slope: float = 0.25) -> None:
+        super().__init__()
+        self.slope = Parameter(_one_each(channels, slope), decay=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self.slope) > 1:
+            _expect_channels(self, x, len(self.slope))
+        return ops.prelu(x, self.slope)
+
+
+class Scale(Module):
+    """``factor · x``, for (N, C) and (N, H, W, C); one learned factor for each channel, 1 at first, no weight decay."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.factor = Parameter(_one_each(channels, 1.0), decay=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _expect_channels(self, x, len(self.factor))
+        return ops.mul(x, self.factor)
+
+
+class Shift(Module):
+    """``x + shift``, for (N, C) and (N, H, W, C); one learned shift for each channel, 0 at first, no weight decay."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.shift = Parameter(_one_each(channels, 0.0), decay=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _expect_channels(self, x, len(self.shift))
+        return ops.add(x, self.shift)
+
+
+def _one_each(channels: int, value: float) -> Float:
+    if not isinstance(channels, int | np.integer) or isinstance(channels, bool) or channels < 1:
+        raise ValueError(f"channels must be a whole number of at least 1, got {channels!r}")
+    return np.full(channels, value, np.float32)
+
+
+def _expect_channels(module: Module, x: Tensor, channels: int) -> None:
+    axes: tuple[str, ...] = ("N", "H", "W") if x.ndim == 4 else ("N",)
+    module.expect(x.shape, *axes, channels)

@@ -1,0 +1,84 @@
+"""Difference, quotient, negative and the product of matrices; sum and product are in elementwise.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+from ..autograd import Context, Function, Grads
+from ..backend import kernels
+from ..tensor import Operand, Tensor
+from .elementwise import mul, operand, unbroadcast
+
+
+def subtract(x: Operand, y: Operand) -> Tensor:
+    """``x − y`` element by element, as :func:`add`."""
+    return _Subtract.apply(operand(x), operand(y))
+
+
+def divide(x: Operand, y: Operand) -> Tensor:
+    """``x / y`` element by element, as :func:`add`; division by zero gives what NumPy gives, and its warning."""
+    return _Divide.apply(operand(x), operand(y))
+
+
+def neg(x: Operand) -> Tensor:
+    """``−x``, which is the product with −1."""
+    return mul(x, -1.0)
+
+
+def matmul(x: Operand, y: Operand) -> Tensor:
+    """The product of two matrices, (N, I) and (I, O) to (N, O), by the kernels of :func:`linear`.
+
+    So a row of the result has the same bits whatever the other rows are. ValueError for other shapes.
+    """
+    return _Matmul.apply(operand(x), operand(y))
+
+
+class _Subtract(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, y: Float) -> Float:
+        ctx.save(x.shape, y.shape)
+        return np.subtract(x, y)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x_shape, y_shape = ctx.saved
+        grad_x = unbroadcast(grad, x_shape) if ctx.needs_grad[0] else None
+        grad_y = unbroadcast(-grad, y_shape) if ctx.needs_grad[1] else None
+        return grad_x, grad_y
+
+
+class _Divide(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, y: Float) -> Float:
+        ctx.save(x, y)
+        return np.divide(x, y)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x, y = ctx.saved
+        grad_x = unbroadcast(grad / y, x.shape) if ctx.needs_grad[0] else None
+        grad_y = unbroadcast(-grad * x / (y * y), y.shape) if ctx.needs_grad[1] else None
+        return grad_x, grad_y
+
+
+class _Matmul(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, y: Float) -> Float:
+        if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
+            raise ValueError(f"matmul takes matrices (N, I) and (I, O), got shapes {x.shape} and {y.shape}")
+        pixels, filters = x[:, None, None], y.T[:, None, None]  # a product of matrices is a 1×1 convolution
+        ctx.save(pixels, filters)
+        product: Float = kernels().conv2d(pixels, filters)
+        return product[:, 0, 0]
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        (pixels, filters), grad = ctx.saved, grad[:, None, None]
+        grad_x = grad_y = None
+        if ctx.needs_grad[0]:
+            grad_x = kernels().conv2d_grad_input(grad, filters, pixels.shape)[:, 0, 0]
+        if ctx.needs_grad[1]:
+            grad_y = kernels().conv2d_grad_weight(pixels, grad, filters.shape)[:, 0, 0].T
+        return grad_x, grad_y
