@@ -31,7 +31,7 @@ from ..graph import (
     Sign,
     XnorConv,
 )
-from ..graph.nodes import Float, Four, Shape
+from ..graph.graph import Float, Four, Shape
 from .rewrites import is_grouped
 from .stages import Identity, Stage
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Filters, Graph
-from ..graph.nodes import Array, Float, Shape
+from ..graph.graph import Array, Float, Shape
 from .binding import Run, filters, prepare
 from .plan import Plan
 from .rewrites import fuse

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.nodes import Shape
+from ..graph.graph import Shape
 from ..modelfile import StorageError, graphs
 from .model import PackedModel
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..graph import Conv, Filters, Graph
-from ..graph.nodes import Array, Float
+from ..graph.graph import Array, Float
 from ..info import DataInfo
 from ..modelfile import PACKED, StorageError, container, graphs
 

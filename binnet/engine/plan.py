@@ -11,7 +11,7 @@ import numpy as np
 import binnet_kernels as bk
 
 from ..graph import BwnConv, Constant, Conv, XnorConv
-from ..graph.nodes import Float, Four, Shape
+from ..graph.graph import Float, Four, Shape
 from .binding import Run, bind
 from .stages import Stage, Stages
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..graph import Add, BwnConv, Conv, ElementWise, Flatten, KbitConv, MaxPool, Pad, Sign, XnorConv
-from ..graph.nodes import MOST_PADDING, Four
+from ..graph.graph import MOST_PADDING, Four
 from .stages import Identity, Stage, Stages
 from .thresholds import Apply, cut, is_rising, limits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..graph import Add, ElementWise, Flatten, Graph, Node, Reshape
-from ..graph.nodes import Float, Shape
+from ..graph.graph import Float, Shape
 from .thresholds import Ints, Truth
 
 

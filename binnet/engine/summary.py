@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Conv, Filters, Node
-from ..graph.nodes import Shape
+from ..graph.graph import Shape
 from .model import PackedModel
 
 

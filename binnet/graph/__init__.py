@@ -9,37 +9,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .filters import BwnConv, Conv, Filters, KbitConv, XnorConv
-from .graph import Graph
+from .graph import KINDS, Graph, Input, Node, kind
 from .maps import (
     Add,
-    AvgPool,
+    BatchNorm,
     Concatenate,
     Constant,
     Divide,
+    ElementWise,
     Flatten,
     GlobalAverage,
-    MaxPool,
     Multiply,
     Pad,
-    Reshape,
-    Softmax,
-)
-from .nodes import (
-    KINDS,
-    BatchNorm,
-    ElementWise,
-    Input,
-    Node,
     PRelu,
     Quantise,
     Relu,
+    Reshape,
     Scale,
     Shift,
     Sign,
-    kind,
+    Softmax,
 )
 from .walk import walk
+from .windows import AvgPool, BwnConv, Conv, Filters, KbitConv, MaxPool, XnorConv
 
 if TYPE_CHECKING:
     from .tracer import register

@@ -24,8 +24,8 @@ from ..ops.prelu import _PRelu
 from ..ops.reduce import _Sum
 from ..ops.softmax import _Softmax
 from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
-from . import filters, maps, nodes
-from .nodes import Four
+from . import maps, windows
+from .graph import Four, Node
 from .tracer import Tracer, converts
 
 
@@ -54,8 +54,8 @@ def _real(
     if rows is not None:
         array = array.reshape(len(array), -1)
 
-    def make(name: str, inputs: tuple[str, ...]) -> filters.Conv:
-        return filters.Conv(name, inputs, array.shape, **window, weight=array, **fields)
+    def make(name: str, inputs: tuple[str, ...]) -> windows.Conv:
+        return windows.Conv(name, inputs, array.shape, **window, weight=array, **fields)
 
     source = t.node(x) if rows is None else rows
     return t.add(call, make, source) if last else t.between(make, source, suffix="conv2d")
@@ -71,8 +71,8 @@ def _bwn(t: Tracer, call: Call) -> None:
     if rows is not None:
         shape = (shape[0], shape[3])
 
-    def make(name: str, inputs: tuple[str, ...]) -> filters.BwnConv:
-        return filters.BwnConv(name, inputs, shape, **window, signs=signs, alpha=scales)
+    def make(name: str, inputs: tuple[str, ...]) -> windows.BwnConv:
+        return windows.BwnConv(name, inputs, shape, **window, signs=signs, alpha=scales)
 
     t.add(call, make, t.node(x) if rows is None else rows)
 
@@ -95,8 +95,8 @@ def _product(
     if (rule.bits, options.act_bits) == (1, 1):
         signs, scales = _one_bit(t, rule, weight, alpha)
 
-        def make(name: str, inputs: tuple[str, ...]) -> nodes.Node:
-            return filters.XnorConv(name, inputs, weight.shape, **window, signs=signs, alpha=scales, **settings)
+        def make(name: str, inputs: tuple[str, ...]) -> Node:
+            return windows.XnorConv(name, inputs, weight.shape, **window, signs=signs, alpha=scales, **settings)
     else:
         latent, scales = _binarised(t, rule, weight, alpha)
         planes = t.derived(
@@ -105,9 +105,9 @@ def _product(
             lambda: bk.pack_planes(bk.quantise_weight(latent, rule.bits).ravel(), rule.bits),
         )
 
-        def make(name: str, inputs: tuple[str, ...]) -> nodes.Node:
+        def make(name: str, inputs: tuple[str, ...]) -> Node:
             fields = {"planes": planes, "alpha": scales, "act_bits": options.act_bits, **settings}
-            return filters.KbitConv(name, inputs, weight.shape, **window, **fields)
+            return windows.KbitConv(name, inputs, weight.shape, **window, **fields)
 
     return t.add(call, make, source) if last else t.between(make, source, suffix="xnor_conv2d")
 
@@ -133,7 +133,7 @@ def _batch_norm(t: Tracer, call: Call) -> None:
     x, gamma, beta = call.inputs
     make = _affine(t, gamma, beta, call.options["statistics"])
     if call.options["relu"]:
-        t.add(call, nodes.Relu, t.between(make, t.node(x), suffix="batch_norm"), suffix="relu")
+        t.add(call, maps.Relu, t.between(make, t.node(x), suffix="batch_norm"), suffix="relu")
     else:
         t.add(call, make, t.node(x))
 
@@ -143,7 +143,7 @@ def _affine(t: Tracer, gamma: Any, beta: Any, statistics: Any) -> Any:
         t.refuse("a batch normalisation uses the statistics of the batch; it must be in evaluation mode")
     factor = t.constant(gamma) / np.sqrt(statistics.running_var + np.float32(statistics.eps))
     mean, shift = statistics.running_mean.copy(), t.copied(t.constant(beta))
-    return lambda name, inputs: nodes.BatchNorm(name, inputs, mean, factor, shift)
+    return lambda name, inputs: maps.BatchNorm(name, inputs, mean, factor, shift)
 
 
 @converts(_ConvNormRelu)
@@ -152,7 +152,7 @@ def _conv_norm_relu(t: Tracer, call: Call) -> None:
     options = {name: call.options[name] for name in ("stride", "padding")}
     source = _real(t, call, x, weight, None, **options, last=False)
     source = t.between(_affine(t, gamma, beta, call.options["statistics"]), source, suffix="batch_norm")
-    t.add(call, nodes.Relu, source, suffix="relu")
+    t.add(call, maps.Relu, source, suffix="relu")
 
 
 @converts(_NormXnorConv2d)
@@ -164,22 +164,22 @@ def _norm_xnor(t: Tracer, call: Call) -> None:
     relu = call.options["relu"]
     source = _product(t, call, source, weight, alpha, call.options["options"], False, last=not relu)
     if relu:
-        t.add(call, nodes.Relu, source, suffix="relu")
+        t.add(call, maps.Relu, source, suffix="relu")
 
 
 @converts(_Relu)
 def _relu(t: Tracer, call: Call) -> None:
-    t.add(call, nodes.Relu, t.node(call.inputs[0]))
+    t.add(call, maps.Relu, t.node(call.inputs[0]))
 
 
 @converts(_Sign)
 def _sign(t: Tracer, call: Call) -> None:
-    t.add(call, nodes.Sign, t.node(call.inputs[0]))
+    t.add(call, maps.Sign, t.node(call.inputs[0]))
 
 
 @converts(_Quantise)
 def _quantise(t: Tracer, call: Call) -> None:
-    t.add(call, lambda name, inputs: nodes.Quantise(name, inputs, call.options["bits"]), t.node(call.inputs[0]))
+    t.add(call, lambda name, inputs: maps.Quantise(name, inputs, call.options["bits"]), t.node(call.inputs[0]))
 
 
 @converts(_Reshape)
@@ -194,7 +194,7 @@ def _add(t: Tracer, call: Call) -> None:
     if vector is None:
         t.add(call, maps.Add, *t.operands(call))
     else:
-        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
+        t.add(call, lambda name, inputs: maps.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
 
 
 @converts(_Mul)
@@ -204,7 +204,7 @@ def _mul(t: Tracer, call: Call) -> None:
     if vector is None:
         t.add(call, maps.Multiply, *t.operands(call))
     else:
-        t.add(call, lambda name, inputs: nodes.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
+        t.add(call, lambda name, inputs: maps.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
 
 
 @converts(_Subtract)
@@ -213,13 +213,13 @@ def _subtract(t: Tracer, call: Call) -> None:
     x, y = call.inputs
     vector = _vector(t, x, y) if t.depends(x) else _vector(t, y, x)
     if vector is not None and t.depends(x):
-        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, -vector), t.node(x))
+        t.add(call, lambda name, inputs: maps.Shift(name, inputs, -vector), t.node(x))
         return
     first, second = t.operands(call)
     minus = np.full(1, -1, np.float32)
-    negative = t.between(lambda name, inputs: nodes.Scale(name, inputs, minus), second, suffix="neg")
+    negative = t.between(lambda name, inputs: maps.Scale(name, inputs, minus), second, suffix="neg")
     if vector is not None:
-        t.add(call, lambda name, inputs: nodes.Shift(name, inputs, vector), negative)
+        t.add(call, lambda name, inputs: maps.Shift(name, inputs, vector), negative)
     else:
         t.add(call, maps.Add, first, negative)
 
@@ -236,7 +236,7 @@ def _matmul(t: Tracer, call: Call) -> None:
         t.refuse("its matrix product has the images on the right; put the weights there")
     weight = np.ascontiguousarray(t.constant(y).T)
     window = _window(1, 0)
-    t.add(call, lambda name, inputs: filters.Conv(name, inputs, weight.shape, **window, weight=weight), t.flat(x))
+    t.add(call, lambda name, inputs: windows.Conv(name, inputs, weight.shape, **window, weight=weight), t.flat(x))
 
 
 def _vector(t: Tracer, x: Any, y: Any) -> Any:
@@ -253,7 +253,7 @@ def _vector(t: Tracer, x: Any, y: Any) -> Any:
 def _prelu(t: Tracer, call: Call) -> None:
     x, slope = call.inputs
     vector = t.copied(t.constant(slope))
-    t.add(call, lambda name, inputs: nodes.PRelu(name, inputs, vector), t.node(x))
+    t.add(call, lambda name, inputs: maps.PRelu(name, inputs, vector), t.node(x))
 
 
 @converts(_Softmax)
@@ -275,12 +275,12 @@ def _concatenate(t: Tracer, call: Call) -> None:
 
 @converts(_MaxPool2d)
 def _max_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, maps.MaxPool)
+    _pooled(t, call, windows.MaxPool)
 
 
 @converts(_AvgPool2d)
 def _avg_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, maps.AvgPool)
+    _pooled(t, call, windows.AvgPool)
 
 
 def _pooled(t: Tracer, call: Call, kind: Any) -> None:

@@ -1,14 +1,184 @@
-"""A network as a graph: its nodes in an order in which they can run."""
+"""A network as a graph: what all nodes have in common, the input, and the graph itself.
+
+A node is a frozen dataclass. Its array fields are stored as arrays, its other fields as JSON. Shapes are those of one
+image, without the batch: (H, W, C) for a map, (C,) for a row of features. ``compute`` says in NumPy what a node means
+for a batch; the engine gives the same result faster. The kinds of nodes are in ``windows.py`` and ``maps.py``.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from .nodes import LARGEST_MAP, Input, Node, Shape, text
+Array = npt.NDArray[Any]
+Float = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+Four = tuple[int, int, int, int]
+LARGEST_MAP = 1 << 30  # values of one image's map, 4 GB
+MOST_PADDING = 1 << 12  # rows or columns
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation of a network.
+
+    Attributes
+    ----------
+    name
+        Unique in its graph; printable, without slashes.
+    inputs
+        Names of the nodes whose results it reads, in order.
+
+    Raises
+    ------
+    ValueError
+        On construction, when a field does not fit.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+
+    arity: ClassVar[int | None] = 1  # number of inputs; None for one or more
+    binary: ClassVar[bool] = False  # whether its multiply-adds are on weights of a few bits
+
+    def __post_init__(self) -> None:
+        name = self.name
+        if not isinstance(name, str) or not name or not name.isprintable() or "/" in name or name == ".":
+            raise ValueError(f"the name of a node must be a printable word without slashes, got {name!r}")
+        if not isinstance(self.inputs, tuple) or not all(isinstance(each, str) for each in self.inputs):
+            raise ValueError(f"{name}: inputs must be the names of nodes, got {self.inputs!r}")
+        if len(self.inputs) != self.arity and (self.arity is not None or not self.inputs):
+            expected = "one or more" if self.arity is None else self.arity
+            raise ValueError(f"{name}: a {self.kind} has {expected} inputs, got {len(self.inputs)}")
+        self.check()
+
+    def check(self) -> None:
+        """ValueError unless the fields fit; called on construction."""
+
+    def output(self, *shapes: Shape) -> Shape:
+        """The shape of the result for inputs of these shapes; ValueError when they do not fit."""
+        return shapes[0]
+
+    def compute(self, *inputs: Any) -> Float:
+        """The result for a batch: float32 arrays (N, ...) to a new one; to be overridden."""
+        raise NotImplementedError(f"{self.kind} does not say how it is computed")
+
+    def macs(self, output: Shape) -> int:
+        """Multiply-adds for one image, given the shape of the result."""
+        return 0
+
+    @property
+    def kind(self) -> str:
+        """The name of its class, as a file has it."""
+        return type(self).__name__
+
+    def arrays(self) -> dict[str, Array]:
+        """The array fields by name."""
+        return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)}
+
+    def settings(self) -> dict[str, Any]:
+        """All other fields but ``name`` and ``inputs``, ready for JSON; None stands for an array that is not there."""
+        left_out = {"name", "inputs", *self.arrays()}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+
+    def vector(self, name: str, optional: bool = False) -> None:
+        """ValueError unless a field is float32 (C,)."""
+        array = getattr(self, name)
+        if array is None and optional:
+            return
+        if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 1:
+            raise ValueError(f"{self.name}.{name} must be float32 (channels,), got {described(array)}")
+
+    def whole(self, name: str, count: int, least: int, most: int = 1 << 16) -> None:
+        """ValueError unless a field is a tuple of so many whole numbers."""
+        value = getattr(self, name)
+        fits = isinstance(value, tuple) and len(value) == count
+        if not fits or not all(type(n) is int and least <= n <= most for n in value):
+            raise ValueError(f"{self.name}.{name} must be {count} whole numbers from {least} to {most}, got {value!r}")
+
+    def expect_channels(self, shape: Shape, channels: int) -> Shape:
+        """``shape`` itself; ValueError unless its last axis has so many channels."""
+        if shape[-1:] != (channels,):
+            raise ValueError(f"{self.name} expects {channels} channels, got {text(shape)}")
+        return shape
+
+    def expect_map(self, shape: Shape) -> Shape:
+        """``shape`` itself; ValueError unless it is (H, W, C)."""
+        if len(shape) != 3:
+            raise ValueError(f"{self.name} expects maps (N, H, W, C), got {text(shape)}")
+        return shape
+
+
+KINDS: dict[str, type[Node]] = {}
+Kind = TypeVar("Kind", bound=type[Node])
+
+
+def kind(cls: Kind) -> Kind:
+    """Class decorator that makes a kind of node known, so that files with it can be loaded; ValueError if it is taken.
+
+    A kind of one's own needs ``compute``, and ``output`` when it changes the shape. Where such a file is loaded, the
+    module that defines the kind must have been imported.
+    """
+    known = KINDS.setdefault(cls.__name__, cls)
+    if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ValueError(f"there is a kind of node {cls.__name__} already, in {known.__module__}")
+    KINDS[cls.__name__] = cls
+    return cls
+
+
+def text(shape: Shape) -> str:
+    """A shape with the batch in front, for messages."""
+    return f"({', '.join(map(str, ('N', *shape)))})"
+
+
+def described(array: Any) -> str:
+    """Dtype and shape of an array, or the class of anything else, for messages."""
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+
+
+def window_output(
+    name: str, size: Sequence[int], stride: Sequence[int], padding: Four, shape: Shape
+) -> tuple[int, int]:
+    """Rows and columns of the result of a sliding window; ValueError when the padded map is smaller than it."""
+    h, w = shape[0] + padding[0] + padding[1], shape[1] + padding[2] + padding[3]
+    if h < size[0] or w < size[1]:
+        raise ValueError(
+            f"{name}: a map of {shape[0]}x{shape[1]} with padding {padding} is smaller than the window "
+            f"of {size[0]}x{size[1]}"
+        )
+    return (h - size[0]) // stride[0] + 1, (w - size[1]) // stride[1] + 1
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Input(Node):
+    """The images, normalised, float32 (N, H, W, C).
+
+    Attributes
+    ----------
+    shape : (H, W, C)
+        Of the images that the network was made for.
+    any_size
+        Whether images of other sizes fit too.
+    """
+
+    shape: tuple[int, int, int]
+    any_size: bool = False
+
+    arity: ClassVar[int | None] = 0
+
+    def check(self) -> None:
+        self.whole("shape", 3, 1)
+        if type(self.any_size) is not bool:
+            raise ValueError(f"{self.name}.any_size must be true or false, got {self.any_size!r}")
+
+    def output(self, *shapes: Shape) -> Shape:
+        return self.shape
 
 
 @dataclass(frozen=True, eq=False)

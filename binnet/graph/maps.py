@@ -1,4 +1,4 @@
-"""Nodes that look at whole maps or several: pooling, other shapes, borders, sums, constants."""
+"""Nodes without a window: functions of each value, other shapes, borders, several inputs."""
 
 from __future__ import annotations
 
@@ -8,49 +8,146 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .nodes import MOST_PADDING, Float, Four, Node, Shape, described, kind, text, window_output
-from .windows import bordered, patches
-
-# ------------------------------------------------------------------------------------------- pooling
+from .graph import MOST_PADDING, Float, Four, Node, Shape, described, kind, text
+from .windows import bordered, levels
 
 
 @dataclass(frozen=True, eq=False)
-class _Pool(Node):
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
-    padding: Four  # (top, bottom, left, right)
+class ElementWise(Node):
+    """Base of the functions of each value alone, with parameters of a channel."""
 
-    def check(self) -> None:
-        self.whole("kernel_size", 2, 1)
-        self.whole("stride", 2, 1)
-        self.whole("padding", 4, 0, MOST_PADDING)
-        (kh, kw), (top, bottom, left, right) = self.kernel_size, self.padding
-        if max(top, bottom) >= kh or max(left, right) >= kw:
-            raise ValueError(f"{self.name}: padding must be smaller than the window {kh, kw}, got {self.padding}")
+    @property
+    def channels(self) -> int | None:
+        """The number of channels its parameters are for; None where any number fits."""
+        vectors = [array for array in self.arrays().values() if array.size > 1]
+        return len(vectors[0]) if vectors else None
+
+    @property
+    def monotone(self) -> bool:
+        """Whether the result only rises, or only falls, with the value of a channel."""
+        return True
 
     def output(self, *shapes: Shape) -> Shape:
-        shape = self.expect_map(shapes[0])
-        return (*window_output(self.name, self.kernel_size, self.stride, self.padding, shape), shape[2])
+        return shapes[0] if self.channels is None else self.expect_channels(shapes[0], self.channels)
 
 
 @kind
 @dataclass(frozen=True, eq=False)
-class MaxPool(_Pool):
-    """Largest value of each window; the border never wins, NaN always does."""
+class BatchNorm(ElementWise):
+    """``(x - mean) * factor + shift`` for each channel, three vectors (C,).
+
+    ``factor`` is γ / √(σ² + ε) and ``shift`` is β of the trained layer, ``mean`` the running mean.
+    """
+
+    mean: Float
+    factor: Float
+    shift: Float
+
+    def check(self) -> None:
+        for field in ("mean", "factor", "shift"):
+            self.vector(field)
+        if not len(self.mean) == len(self.factor) == len(self.shift):
+            sizes = len(self.mean), len(self.factor), len(self.shift)
+            raise ValueError(f"{self.name}: mean, factor and shift must have the same length, got {sizes}")
+
+    @property
+    def channels(self) -> int | None:
+        return len(self.mean)
 
     def compute(self, *inputs: Any) -> Float:
-        x = bordered(inputs[0], self.padding, -np.inf)
-        return np.ascontiguousarray(patches(x, self.kernel_size, self.stride).max(axis=(4, 5)))
+        y: Float = (inputs[0] - self.mean) * self.factor + self.shift
+        return y
 
 
 @kind
 @dataclass(frozen=True, eq=False)
-class AvgPool(_Pool):
-    """Mean of each window; the border counts as zeros."""
+class Scale(ElementWise):
+    """``x * factor``, for each channel (C,), or one factor (1,) for all."""
+
+    factor: Float
+
+    def check(self) -> None:
+        self.vector("factor")
 
     def compute(self, *inputs: Any) -> Float:
-        x = bordered(inputs[0], self.padding)
-        return np.ascontiguousarray(patches(x, self.kernel_size, self.stride).mean(axis=(4, 5)))
+        y: Float = np.multiply(inputs[0], self.factor, dtype=np.float32)
+        return y
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Shift(ElementWise):
+    """``x + shift``, for each channel (C,), or one number (1,) for all."""
+
+    shift: Float
+
+    def check(self) -> None:
+        self.vector("shift")
+
+    def compute(self, *inputs: Any) -> Float:
+        y: Float = np.add(inputs[0], self.shift, dtype=np.float32)
+        return y
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Relu(ElementWise):
+    """``max(x, 0)``; NaN stays NaN."""
+
+    def compute(self, *inputs: Any) -> Float:
+        return np.where(inputs[0] < 0, np.float32(0), inputs[0])
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class PRelu(ElementWise):
+    """``x`` where x >= 0, else ``slope * x``; a slope for each channel (C,), or one (1,) for all (arXiv:1502.01852)."""
+
+    slope: Float
+
+    def check(self) -> None:
+        self.vector("slope")
+
+    @property
+    def monotone(self) -> bool:
+        return bool((self.slope >= 0).all())
+
+    def compute(self, *inputs: Any) -> Float:
+        y: Float = np.where(inputs[0] < 0, self.slope * inputs[0], inputs[0])
+        return y
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Sign(ElementWise):
+    """+1 where ``x >= threshold``, also for NaN, else −1; a threshold for each channel (C,), or None for 0."""
+
+    threshold: Float | None = None
+
+    def check(self) -> None:
+        self.vector("threshold", optional=True)
+
+    def compute(self, *inputs: Any) -> Float:
+        below = inputs[0] < (np.float32(0) if self.threshold is None else self.threshold)
+        return np.where(below, np.float32(-1), np.float32(1))
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Quantise(Node):
+    """The nearest of the levels of ``bits`` bits between −1 and +1 (arXiv:1603.05279, section 3.2), 1 to 8 bits."""
+
+    bits: int
+
+    def check(self) -> None:
+        if type(self.bits) is not int or not 1 <= self.bits <= 8:
+            raise ValueError(f"{self.name}.bits must be a whole number from 1 to 8, got {self.bits!r}")
+
+    def compute(self, *inputs: Any) -> Float:
+        return levels(inputs[0], self.bits)
+
+
+# ------------------------------------------------------------------------------------------- shapes, several inputs
 
 
 @kind
@@ -64,9 +161,6 @@ class GlobalAverage(Node):
     def compute(self, *inputs: Any) -> Float:
         _, h, w, _ = inputs[0].shape
         return np.asarray(inputs[0].sum(axis=(1, 2), dtype=np.float64) / (h * w), np.float32)
-
-
-# ------------------------------------------------------------------------------------------- shapes, several inputs
 
 
 @kind

@@ -13,9 +13,8 @@ import numpy as np
 from ..autograd import Call, Function
 from ..nn import Module
 from ..tensor import Tensor
-from .graph import Graph
+from .graph import Array, Float, Graph, Input, Node, Shape, text
 from .maps import Constant, Flatten, Reshape
-from .nodes import Array, Float, Input, Node, Shape, text
 
 Make = Callable[..., Node]
 Convert = Callable[["Tracer", Call], None]

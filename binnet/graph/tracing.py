@@ -16,8 +16,7 @@ from ..autograd import no_grad, recording
 from ..nn import Module
 from ..tensor import Tensor
 from . import converters  # noqa: F401 # fills the table of the tracer
-from .graph import Graph
-from .nodes import Array, Float, Input, Shape
+from .graph import Array, Float, Graph, Input, Shape
 from .tracer import Known, Tracer
 
 

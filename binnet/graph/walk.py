@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph
-from .nodes import Float
+from .graph import Float, Graph
 
 
 def walk(graph: Graph, x: Any) -> Float:

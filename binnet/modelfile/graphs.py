@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import KINDS, Conv, Filters, Graph, Node
-from ..graph.nodes import Array, described
+from ..graph.graph import Array, described
 
 Arrays = dict[str, Array]
 

@@ -1,0 +1,108 @@
+"""The page "Bring your own network", as a reader follows it: trained, packed, run without training code."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import binnet
+import binnet_datasets
+from binnet import Tensor, no_grad
+from binnet.cli import main
+
+PAGE = Path(__file__).parents[3] / "docs" / "own-network.md"
+TRAINING = ("autograd", "tensor", "ops", "nn", "optim", "models", "train", "loop", "packing")
+FRESH = """
+import sys, numpy as np, binnet
+model = binnet.load({path!r})
+np.save({out!r}, model(np.load({images!r})))
+loaded = [name for name in sys.modules if name.startswith("binnet.") and name.split(".")[1] in {training!r}]
+print(loaded)
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The folder with what the first script leaves, its names, and the second script."""
+    text = PAGE.read_text(encoding="utf-8")
+    scripts = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "net.py").write_text(scripts[0], encoding="utf-8")
+    done = subprocess.run([sys.executable, "net.py"], cwd=folder, capture_output=True, text=True, check=True)
+    names = {"__name__": "net"}
+    exec(compile(scripts[0], "net.py", "exec"), names)
+    return folder, done.stdout, names, scripts[1]
+
+
+def test_the_script_learns(page):
+    _, said, _, _ = page
+    word, accuracy = said.split()
+    assert word == "accuracy"
+    assert float(accuracy) > 0.9
+
+
+def test_the_same_bits_in_a_process_without_training_code(page, tmp_path):
+    folder, _, names, _ = page
+    digits = binnet_datasets.load("digits")
+    images = binnet_datasets.normalise(digits.test.images, *digits.mean_std())
+    net = names["Net"](seed=3)
+    binnet.cross_entropy(net(Tensor(images[:64])), digits.test.labels[:64]).backward()  # moves the running statistics
+    with no_grad():
+        expected = net.eval()(Tensor(images)).numpy()
+    files = {name: str(tmp_path / f"{name}.npy") for name in ("images", "out")}
+    np.save(files["images"], images)
+    binnet.pack(net, input_shape=(8, 8, 1)).save(tmp_path / "net.h5")
+    code = FRESH.format(path=str(tmp_path / "net.h5"), training=TRAINING, **files)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    assert done.stdout == "[]\n"
+    np.testing.assert_array_equal(np.load(files["out"]), expected)
+
+
+def test_commands_take_its_file(page, capsys):
+    folder = page[0]
+    path, digit = str(folder / "net.h5"), folder / "digit.png"
+    Image.fromarray(binnet_datasets.load("digits").test.images[0, :, :, 0]).save(digit)
+    for line in (
+        ["summary", path],
+        ["inspect", path],
+        ["inspect", path, "--layer", "block1.conv"],
+        ["trace", path, str(digit), "--layer", "block2.conv"],
+        ["bench", "network", path, "--seconds", "0.01"],
+    ):
+        assert main(line) == 0, line
+    said = capsys.readouterr().out
+    assert "depthwise" in said
+    assert "7 of 7 comparisons" in said or "6 of 6 comparisons" in said
+    assert main(["predict", path, str(digit), "--json"]) == 0
+    predicted = json.loads(capsys.readouterr().out)[0]["classes"][0]["class"]
+    assert predicted == binnet.load(path).predict(str(digit))[0][0]
+    assert main(["evaluate", path, "--dataset", "digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] > 0.9
+
+
+def test_the_table_names_every_kind():
+    text = PAGE.read_text(encoding="utf-8")
+    kinds = {name for name, kind in binnet.graph.KINDS.items() if kind.__module__.startswith("binnet.")}
+    assert set(re.findall(r"`(\w+)`", text)) >= kinds - {"Input"}
+
+
+def test_a_function_of_one_s_own(page):
+    names = {}
+    exec(compile(page[3], "own-network.md", "exec"), names)
+    from binnet import nn
+    from binnet.graph.tracer import CONVERTERS
+
+    class Own(nn.Module):
+        def forward(self, x):
+            return names["HardTanh"].apply(x)
+
+    x = np.linspace(-2, 2, 12, dtype=np.float32).reshape(1, 2, 3, 2)
+    try:
+        np.testing.assert_array_equal(binnet.pack(Own(), input_shape=(2, 3, 2))(x), x.clip(-1, 1))
+    finally:
+        del CONVERTERS[names["HardTanh"]], binnet.graph.KINDS["HardTanhNode"]
