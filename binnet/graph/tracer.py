@@ -134,8 +134,8 @@ class Tracer:
         return np.asarray(value.array if isinstance(value, Tensor) else value, np.float32)
 
     def derived(self, key: Any, array: Any, make: Callable[[], Array]) -> Array:
-        """What ``make`` returns, computed once for the memory of ``array`` and ``key``."""
-        place = (key, array.__array_interface__["data"][0], array.shape)
+        """What ``make`` returns, computed once for the memory of ``array``, in its order, and ``key``."""
+        place = (key, *place_of(array))
         if place not in self._known:
             self._known[place] = (array, make())  # with the array itself, so that no other one gets its memory
         return self._known[place][1]
@@ -241,6 +241,11 @@ class Tracer:
             number += 1
             name = f"{base}_{number}"
         return name
+
+
+def place_of(array: Any) -> tuple[Any, ...]:
+    """Where an array lies, and in which order: a matrix and its transpose have the same memory."""
+    return array.__array_interface__["data"][0], array.shape, array.strides
 
 
 def _word(function: type[Function]) -> str:

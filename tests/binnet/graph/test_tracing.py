@@ -287,3 +287,36 @@ def test_a_result_that_is_the_images_themselves():
     np.testing.assert_array_equal(model(x), x)
     with pytest.raises(ValueError, match=r"the model's result is no row of classes, but \(3, 3, 1\) for an image"):
         model.predict(x)
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (3, 1, 2, 0), (0, 2, 1, 3)])
+@pytest.mark.parametrize("op", [ops.conv2d, lambda x, w, padding: ops.xnor_conv2d(x, w, None, padding=padding)])
+def test_weights_that_are_another_view_of_the_same_memory_are_others(rng, op, axes):
+    """A transposed square weight has the address and the shape of the weight itself."""
+    net = own(
+        lambda self, x: op(op(x, self.conv.weight, padding=1), Tensor(self.conv.weight.data.transpose(axes)), padding=1),
+        conv=nn.Conv2d(3, 3, 3, rng=rng),
+    )
+    same(net, (5, 5, 3))
+
+
+def test_an_autoencoder_with_tied_weights(rng):
+    net = own(
+        lambda self, x: ops.linear(self.dense(ops.flatten(x)), Tensor(self.dense.weight.data.T)),
+        dense=nn.Linear(8, 8, bias=False, rng=rng),
+    )
+    same(net, (2, 2, 2))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_training_goes_on_without_changing_the_packed_model(rng, transposed):
+    weight = nn.Parameter(rng.standard_normal((1, 3) if transposed else (3, 1)))
+    net = own(lambda self, x: x.mean(axis=(1, 2)) @ (Tensor(weight.data.T) if transposed else weight))
+    model = binnet.pack(net, input_shape=(2, 2, 3))
+    x = rng.standard_normal((2, 2, 2, 3), np.float32)
+    before = logits(net, x)
+    weight.data[...] = 7
+    np.testing.assert_array_equal(model(x), before)
