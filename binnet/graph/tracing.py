@@ -77,9 +77,9 @@ def _evaluating(module: Module) -> Iterator[None]:
 
 def _trace_once(module: Module, images: Float, known: Known) -> Graph:
     x = Tensor(images)
+    tracer = Tracer(x, known)
     with recording() as calls:
         result = module(x)
-    tracer = Tracer(x, known)
     for call in calls:
         tracer.convert(call)
     return tracer.graph(module, result)

@@ -293,11 +293,13 @@ def test_a_result_that_is_the_images_themselves():
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2, 3), (3, 1, 2, 0), (0, 2, 1, 3)])
-@pytest.mark.parametrize("op", [ops.conv2d, lambda x, w, padding: ops.xnor_conv2d(x, w, None, padding=padding)])
+@pytest.mark.parametrize("op", [ops.conv2d, lambda x, w, padding=0: ops.xnor_conv2d(x, w, None, padding=padding)])
 def test_weights_that_are_another_view_of_the_same_memory_are_others(rng, op, axes):
     """A transposed square weight has the address and the shape of the weight itself."""
     net = own(
-        lambda self, x: op(op(x, self.conv.weight, padding=1), Tensor(self.conv.weight.data.transpose(axes)), padding=1),
+        lambda self, x: op(
+            op(x, self.conv.weight, padding=1), Tensor(self.conv.weight.data.transpose(axes)), padding=1
+        ),
         conv=nn.Conv2d(3, 3, 3, rng=rng),
     )
     same(net, (5, 5, 3))
@@ -320,3 +322,60 @@ def test_training_goes_on_without_changing_the_packed_model(rng, transposed):
     before = logits(net, x)
     weight.data[...] = 7
     np.testing.assert_array_equal(model(x), before)
+
+
+# ---------------------------------------------------------------------------------------------- changes in place
+
+
+def rectified(self, x):
+    y = self.conv(x)
+    np.maximum(y.data, 0, out=y.data)
+    return self.conv(y)
+
+
+def cropped(self, x):
+    y = self.conv(x)
+    y.numpy()[:, 0] = 0
+    return y
+
+
+def clipped(self, x):
+    x.data.clip(-1, 1, out=x.data)
+    return self.conv(x)
+
+
+def moved(self, x):
+    self.conv.bias.data[...] = x.data.mean(axis=(0, 1, 2))
+    return self.conv(x)
+
+
+def shrunk(self, x):
+    y = self.conv(x)
+    self.conv.weight.data *= 0.5
+    y = self.conv(y)
+    self.conv.weight.data *= 2
+    return y
+
+
+def forgotten(self, x):
+    y = self.conv(x)
+    self.conv.weight.data += 1
+    return y
+
+
+@pytest.mark.parametrize("forward", [rectified, cropped, clipped, moved, shrunk, forgotten])
+def test_what_is_changed_in_place_is_refused(rng, forward):
+    """The calls of ops do not say that an array became another one between them: the graph would be a wrong one."""
+    net = own(forward, conv=nn.Conv2d(3, 3, 3, 1, 1, bias=True, rng=rng))
+    with pytest.raises(ValueError, match=r"cannot be packed: an array that it reads was changed in place"):
+        trace(net, (5, 5, 3))
+
+
+def test_a_buffer_that_is_filled_with_the_same_values_in_each_call_is_a_weight(rng):
+    buffer = np.zeros((3, 3, 3, 3), np.float32)
+
+    def forward(self, x):
+        buffer[...] = self.conv.weight.data / 2
+        return ops.conv2d(x, Tensor(buffer))
+
+    same(own(forward, conv=nn.Conv2d(3, 3, 3, rng=rng)), (5, 5, 3))
