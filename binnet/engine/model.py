@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Conv, Filters, Graph
+from ..graph import Conv, Filters, Flatten, Graph, Reshape, Softmax
 from ..graph.graph import Array, Float
 from ..info import DataInfo
 from ..modelfile import PACKED, StorageError, container, graphs
@@ -154,6 +154,14 @@ class PackedModel:
     def num_classes(self) -> int:
         """The last axis of the result."""
         return self._graph.result[-1]
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the network ends in a softmax, so that its result are probabilities and no logits."""
+        node = self._graph.nodes[-1]
+        while isinstance(node, Flatten | Reshape):
+            node = self._graph[node.inputs[0]]
+        return isinstance(node, Softmax)
 
     @property
     def fixed_size(self) -> bool:

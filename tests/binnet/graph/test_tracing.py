@@ -379,3 +379,45 @@ def test_a_buffer_that_is_filled_with_the_same_values_in_each_call_is_a_weight(r
         return ops.conv2d(x, Tensor(buffer))
 
     same(own(forward, conv=nn.Conv2d(3, 3, 3, rng=rng)), (5, 5, 3))
+
+
+# ---------------------------------------------------------------------------------------------- sizes
+
+
+def evened(self, x):
+    return ops.max_pool2d(ops.pad(self.conv(x), (0, x.shape[1] % 2, 0, x.shape[2] % 2), 7.0), 2)
+
+
+def oblong(self, x):
+    return self.conv(x) + (100.0 if x.shape[1] != x.shape[2] else 0.0)
+
+
+def pooled(self, x):
+    return ops.max_pool2d(self.conv(x), 2) if x.shape[1] >= 4 else self.conv(x)
+
+
+@pytest.mark.parametrize("forward", [evened, oblong, pooled])
+def test_what_depends_on_the_size_otherwise_than_by_twice_takes_its_own_size_alone(rng, forward):
+    net = own(forward, conv=nn.Conv2d(3, 3, 3, 1, 1, rng=rng))
+    assert same(net, (4, 4, 3)).fixed_size
+
+
+def averaged(self, x):
+    y = self.conv(x)
+    return self.binary(y + y.mean(axis=(1, 2), keepdims=True))
+
+
+def thinned(self, x):
+    y = self.conv(x)
+    return self.binary(ops.max_pool2d(y, 1, (50, 1)) + y)
+
+
+@pytest.mark.parametrize("forward", [averaged, thinned])
+@pytest.mark.parametrize("size", [(1, 1), (4, 4), (2, 5)])
+def test_a_sum_that_repeats_no_axis_at_its_own_size_may_at_another(rng, forward, size):
+    layers = {"conv": nn.Conv2d(3, 4, 3, 1, 1, rng=rng), "binary": nn.BinConv2d(4, 5, 3, 1, 1, rng=rng)}
+    net = own(forward, **layers)
+    model = same(net, (1, 1, 3))
+    assert not model.fixed_size
+    x = rng.standard_normal((2, *size, 3), np.float32)
+    np.testing.assert_array_equal(model(x), logits(net, x))
