@@ -7,6 +7,7 @@ import pytest
 
 import binnet
 from binnet import Function, Tensor, graph, nn, no_grad, ops
+from binnet.evaluate import open_model
 from binnet.graph import register, trace
 
 
@@ -421,3 +422,24 @@ def test_a_sum_that_repeats_no_axis_at_its_own_size_may_at_another(rng, forward,
     assert not model.fixed_size
     x = rng.standard_normal((2, *size, 3), np.float32)
     np.testing.assert_array_equal(model(x), logits(net, x))
+
+
+def test_a_network_that_ends_in_a_softmax_gives_its_own_probabilities(tmp_path, rng):
+    """They went through a softmax a second time: 0.16 in place of 0.56."""
+    plain = own(lambda self, x: self.dense(ops.flatten(x)) * 3.0, dense=nn.Linear(12, 4, rng=rng))
+    net = own(lambda self, x: ops.softmax(self.inner(x)), inner=plain)
+    how = {"input_shape": (2, 2, 3), "mean": [0.5], "std": [0.25]}
+    model, scores = binnet.pack(net, **how), binnet.pack(plain, **how)
+    assert model.gives_probabilities
+    assert not scores.gives_probabilities
+    image = rng.standard_normal((2, 2, 3), np.float32)
+    ours, theirs = model.predict(image), scores.predict(image)
+    assert [name for name, _ in ours] == [name for name, _ in theirs]
+    np.testing.assert_allclose([p for _, p in ours], [p for _, p in theirs], rtol=1e-5)
+    for name, each in {"model": model, "scores": scores}.items():
+        each.save(tmp_path / f"{name}.h5")
+    x = rng.standard_normal((5, 2, 2, 3), np.float32)
+    labels = np.arange(5) % 4
+    one, other = (open_model(tmp_path / f"{name}.h5").logits(x) for name in ("model", "scores"))
+    losses = [float(binnet.cross_entropy(Tensor(logits), labels).item()) for logits in (one, other)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
