@@ -258,6 +258,7 @@ class PackedModel:
 
 
 REAL = ("float32", "float16")
+MOST_LETTERS = 200  # of a sentence about a damaged file
 
 
 def rounded(graph: Graph, real: str) -> Graph:
@@ -318,8 +319,7 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         if set(description) != {"graph", "data", "built"}:
             raise ValueError("its description does not have the right fields")
         keys, built = arrays.pop("trained_on", None), description["built"]
-        if built is not None and not isinstance(built, dict):
-            raise ValueError("built must be an object, or null")
+        _check_built(built)
         graph, real = graphs.from_parts(description["graph"], arrays)
         info = DataInfo.from_dict(description["data"], keys)
         return PackedModel(graph, info, real, built)
@@ -327,5 +327,15 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
 
 
+def _check_built(built: Any) -> None:
+    """ValueError unless it is null, or an object with what :attr:`PackedModel.title` shows."""
+    words = [built.get(name) for name in ("name", "binarize")] if isinstance(built, dict) else [None]
+    if built is not None and not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise ValueError("built must be null, or an object with name and binarize")
+
+
 def _reason(error: BaseException) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    """What is wrong, on one line and not too long: it may repeat what the file says."""
+    text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    line = "".join(c if c.isprintable() else " " for c in text[:MOST_LETTERS])
+    return line if len(text) <= MOST_LETTERS else f"{line} …"
