@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Conv, Filters, Graph
+from ..graph import Conv, Filters, Flatten, Graph, Reshape, Softmax
 from ..graph.graph import Array, Float
 from ..info import DataInfo
 from ..modelfile import PACKED, StorageError, container, graphs
@@ -158,6 +158,14 @@ class PackedModel:
         return self._graph.result[-1]
 
     @property
+    def gives_probabilities(self) -> bool:
+        """Whether the network ends in a softmax, so that its result are probabilities and no logits."""
+        node = self._graph.nodes[-1]
+        while isinstance(node, Flatten | Reshape):
+            node = self._graph[node.inputs[0]]
+        return isinstance(node, Softmax)
+
+    @property
     def fixed_size(self) -> bool:
         """Whether only images of its own size fit."""
         return not self._graph.input.any_size
@@ -252,6 +260,7 @@ class PackedModel:
 
 
 REAL = ("float32", "float16")
+MOST_LETTERS = 200  # of a sentence about a damaged file
 
 
 def rounded(graph: Graph, real: str) -> Graph:
@@ -305,8 +314,7 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         if set(description) != {"graph", "data", "built"}:
             raise ValueError("its description does not have the right fields")
         keys, built = arrays.pop("trained_on", None), description["built"]
-        if built is not None and not isinstance(built, dict):
-            raise ValueError("built must be an object, or null")
+        _check_built(built)
         graph, real = graphs.from_parts(description["graph"], arrays)
         info = DataInfo.from_dict(description["data"], keys)
         return PackedModel(graph, info, real, built)
@@ -314,5 +322,15 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
 
 
+def _check_built(built: Any) -> None:
+    """ValueError unless it is null, or an object with what :attr:`PackedModel.title` shows."""
+    words = [built.get(name) for name in ("name", "binarize")] if isinstance(built, dict) else [None]
+    if built is not None and not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise ValueError("built must be null, or an object with name and binarize")
+
+
 def _reason(error: BaseException) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    """What is wrong, on one line and not too long: it may repeat what the file says."""
+    text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    line = "".join(c if c.isprintable() else " " for c in text[:MOST_LETTERS])
+    return line if len(text) <= MOST_LETTERS else f"{line} …"

@@ -69,7 +69,9 @@ def _ranking(model: PackedModel, logits: Float, top: int) -> Ranking:
     """The classes with the highest scores (C,), and their probabilities."""
     if logits.ndim != 1:
         raise ValueError(f"the model's result is no row of classes, but {logits.shape} for an image")
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities = powers / powers.sum()
+    probabilities = logits
+    if not model.gives_probabilities:
+        powers = np.exp(logits.astype(np.float64) - logits.max())
+        probabilities = powers / powers.sum()
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(model.info.class_name(int(i)), float(probabilities[i])) for i in order]
