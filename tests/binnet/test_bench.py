@@ -15,8 +15,7 @@ import binnet_kernels as bk
 from binnet import memory, models, reproduce
 from binnet.bench import cold, figure4, layers, machine, plot, report, shapes, sizes, timing, training, workload
 from binnet.bench.tables import TABLES
-from binnet.cli import main
-from binnet.commands import bench
+from binnet.cli import bench, main
 from binnet.config import TrainConfig
 
 TINY = "20,6,16,3,1,1"

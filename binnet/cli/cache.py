@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from ..cached_files import CachedFile, cached_files, delete, kinds
 from ..console import Console
 from . import options
+from .cached_files import CachedFile, cached_files, delete, kinds
 
 HELP = "list or clear what binnet keeps in the cache"
 _KINDS = ("kernels", "stores", "archives", "downloads")

@@ -1,4 +1,7 @@
-"""The command line: ``binnet COMMAND``."""
+"""The command line: ``binnet COMMAND``.
+
+One file a command: ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns the exit code.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from . import __version__
-from .commands import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
-from .console import printable
-from .signals import TerminatedError, terminable
+from .. import __version__
+from ..console import printable
+from ..signals import TerminatedError, terminable
+from . import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 
 COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, cache, reproduce)
 
@@ -85,7 +88,3 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'cannot write the output'}: {error.strerror}"
     return " ".join(str(error).split())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
