@@ -21,9 +21,9 @@ from .images import view_of
 from .info import DataInfo
 from .modelfile import CHECKPOINT, StorageError, container
 from .models import ModelSpec, Network, check_images
+from .models.own_network import OwnNetwork, OwnNetworkError, rebuild
 from .nn import Module, init
 from .ops import cross_entropy
-from .own_network import OwnNetwork, OwnNetworkError, rebuild
 from .packing import pack
 from .tensor import Tensor
 
@@ -73,8 +73,8 @@ class Model:
 def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     """Open a checkpoint or a packed model, that of a run folder, or one that comes with binnet by its name.
 
-    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.own_network.rebuild`. StorageError, or
-    OwnNetworkError, in one sentence, when that is not possible.
+    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.models.own_network.rebuild`. StorageError,
+    or OwnNetworkError, in one sentence, when that is not possible.
     """
     path = model_file(path)
     kind, arrays, description = container.load(path)

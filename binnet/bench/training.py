@@ -14,11 +14,11 @@ import numpy as np
 import binnet_kernels as bk
 
 from .. import memory
-from ..build import build_optimizer
-from ..config import TrainConfig
 from ..models import ModelSpec, Network
 from ..optim import Optimizer
-from ..step import training_step
+from ..train.builders import build_optimizer
+from ..train.config import TrainConfig
+from ..train.step import training_step
 from .layers import Row, Tick
 from .timing import check, runs
 

@@ -168,7 +168,7 @@ def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[
 
 def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
     from ..bench import training
-    from ..config import TrainConfig
+    from ..train.config import TrainConfig
 
     a = arguments
     given = zip((a.batch, a.image_size, a.in_channels, a.num_classes), training.DEFAULTS[a.target], strict=True)

@@ -12,8 +12,8 @@ import binnet_kernels as bk
 from binnet_datasets.choice import SPLITS
 from binnet_datasets.splits import LAYOUTS
 
-from ..config import TrainConfig, numbers, type_of
 from ..loading import Source
+from ..train.config import TrainConfig, numbers, type_of
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

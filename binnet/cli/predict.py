@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict; images that cannot be read are reported and passed over, and make the exit code 1."""
     from ..evaluate import open_model
-    from ..own_network import is_own
+    from ..models.own_network import is_own
 
     if arguments.top < 1:
         raise ValueError(f"--top must be at least 1, got {arguments.top}")

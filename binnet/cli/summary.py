@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from .. import models
-from ..config import ConfigError
 from ..console import Console
 from ..info import DataInfo
+from ..train.config import ConfigError
 from . import options
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Summarise."""
     from ..engine.summary import summarise
     from ..evaluate import open_model
-    from ..own_network import is_own
+    from ..models.own_network import is_own
 
     own = arguments.model if is_own(arguments.model) else None
     if arguments.file is not None and (own or arguments.model is None):
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
     """A network with fresh weights, by its name or from a file of one's own."""
     from ..evaluate import pack_network
-    from ..own_network import load
+    from ..models.own_network import load
 
     a = arguments
     if own is None:

@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .. import models, shipped
-from ..config import ConfigError
 from ..console import Console, printable
+from ..train.config import ConfigError
 
 if TYPE_CHECKING:
     from ..trace import Picture, Source
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    from ..own_network import is_own
+    from ..models.own_network import is_own
     from ..trace import named_source, open_source
 
     if arguments.file is not None and is_own(arguments.model):

@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import checkpoint
-from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
-from ..own_network import is_own
+from ..models.own_network import is_own
 from ..profiler import Profile
-from ..run_folder import new_folder
 from ..signals import TerminatedError
+from ..train.config import ConfigError, TrainConfig, read_toml
+from ..train.output import checkpoint
+from ..train.output.run_folder import new_folder
 from . import options
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 def _of_init(values: dict[str, Any]) -> dict[str, Any]:
     """The options that a model to begin from sets where no other word is given."""
-    from ..finetune import read
+    from ..train.finetune import read
 
     file = values.get("init")
     own_images = values.get("data") is not None and values.get("dataset") is None

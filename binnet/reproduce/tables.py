@@ -19,7 +19,7 @@ class Row:
     label : str
         What it is called in the table.
     options : mapping
-        What sets it apart: options of :class:`binnet.config.TrainConfig`, the model among them.
+        What sets it apart: options of :class:`binnet.train.config.TrainConfig`, the model among them.
     paper : (top-1, top-5) in per cent, or None
         On the whole of ImageNet; None where the paper has no figure.
     """

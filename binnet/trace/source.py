@@ -76,7 +76,7 @@ def _because(node: Node) -> str:
 def open_source(file: str, own: str | None = None) -> Source:
     """A checkpoint or packed model; StorageError, in one sentence, when that is not possible.
 
-    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.own_network.rebuild`.
+    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.models.own_network.rebuild`.
     """
     model = open_model(file, own)
     return Source(Path(file).name, model.packed, model.network)

@@ -16,7 +16,7 @@ from binnet import memory, models, reproduce
 from binnet.bench import cold, figure4, layers, machine, plot, report, shapes, sizes, timing, training, workload
 from binnet.bench.tables import TABLES
 from binnet.cli import bench, main
-from binnet.config import TrainConfig
+from binnet.train.config import TrainConfig
 
 TINY = "20,6,16,3,1,1"
 PEAK = machine.Peak(popcount=1e12, fma=1e11)

@@ -7,7 +7,7 @@ import pytest
 
 from binnet import models
 from binnet.cli import main, options, parser
-from binnet.config import ConfigError, TrainConfig, read_toml, type_of
+from binnet.train.config import ConfigError, TrainConfig, read_toml, type_of
 
 # another value than the default for every option
 OTHERS = {

@@ -11,15 +11,15 @@ import numpy.typing as npt
 from binnet_datasets import Dataset
 from binnet_datasets.splits import same_name
 
-from . import engine
+from .. import engine
+from ..evaluate import model_file
+from ..info import DataInfo
+from ..modelfile import CHECKPOINT, PACKED, StorageError, container
+from ..models import ModelSpec
+from ..models.own_network import is_own
+from ..nn import Module, Parameter
+from ..nn.options import CHOICES
 from .config import ConfigError
-from .evaluate import model_file
-from .info import DataInfo
-from .modelfile import CHECKPOINT, PACKED, StorageError, container
-from .models import ModelSpec
-from .nn import Module, Parameter
-from .nn.options import CHOICES
-from .own_network import is_own
 from .unpacking import stored, unpacked
 
 Array = npt.NDArray[Any]

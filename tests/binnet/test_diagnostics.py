@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from binnet import Tensor, health, models, nn
+from binnet import Tensor, models, nn
 from binnet.evaluate import run
-from binnet.health import Health, Inputs
+from binnet.train import diagnostics
+from binnet.train.diagnostics import Health, Inputs
 
 
 def build(binarize="xnor", **options):
@@ -28,10 +29,10 @@ def inputs_of(net, images):
 
 
 def measured(net, images, before=None, batch=20):
-    with health.watch(net, len(images)) as seen:
+    with diagnostics.watch(net, len(images)) as seen:
         for start in range(0, len(images), batch):
             run(net)(images[start : start + batch])
-    return health.measure(net, seen, health.signs(net) if before is None else before)
+    return diagnostics.measure(net, seen, diagnostics.signs(net) if before is None else before)
 
 
 @pytest.mark.parametrize("batch", [20, 7])
@@ -73,7 +74,7 @@ def test_real_inputs_are_dead_when_they_never_change(images):
 @pytest.mark.parametrize("center", [False, True])
 def test_flipped_and_clipped(images, center):
     net = build(center=center)
-    before = health.signs(net)
+    before = diagnostics.signs(net)
     assert measured(net, images, before)[0].flipped == 0
     flat = net.conv2.weight.data.reshape(-1)
     flat *= np.float32(-1)  # every sign but that of 0, and centred weights turn as well
@@ -90,7 +91,7 @@ def test_flipped_and_clipped(images, center):
 
 
 def test_signs_are_a_bit_each():
-    signs = health.signs(build())
+    signs = diagnostics.signs(build())
     assert {path: (words.dtype, words.shape) for path, words in signs.items()} == {
         "conv2": (np.uint64, (-(-25_000 // 64),)),
         "dense3": (np.uint64, (-(-100_000 // 64),)),
@@ -105,9 +106,9 @@ def test_a_network_without_binary_layers(images):
 def test_watching_leaves_the_network_as_it_was(images):
     net = build()
     state, before = net.state_dict(), run(net)(images)
-    with health.watch(net, len(images)):
+    with diagnostics.watch(net, len(images)):
         np.testing.assert_array_equal(run(net)(images), before)
-    with pytest.raises(ValueError, match="expected input"), health.watch(net, len(images)):
+    with pytest.raises(ValueError, match="expected input"), diagnostics.watch(net, len(images)):
         run(net)(images[:, :4])
     assert "forward" not in vars(net.conv2)
     assert net.conv2.forward.__func__ is nn.BinConv2d.forward
@@ -118,7 +119,7 @@ def test_watching_leaves_the_network_as_it_was(images):
 
 def test_of_many_images_a_sample_is_enough(images):
     net = build()
-    with health.watch(net, 1000) as seen:  # every fourth image
+    with diagnostics.watch(net, 1000) as seen:  # every fourth image
         run(net)(images[:10])
     assert seen["dense3"].n == 3
 
@@ -126,8 +127,8 @@ def test_of_many_images_a_sample_is_enough(images):
 def test_layers_of_residual_blocks_are_found(rng):
     net = models.build("resnet18", num_classes=3, image_size=32).eval()
     x = rng.standard_normal((2, 32, 32, 3)).astype(np.float32)
-    with health.watch(net, 2) as seen:
+    with diagnostics.watch(net, 2) as seen:
         run(net)(x)
-    layers = health.measure(net, seen, health.signs(net))[1]
+    layers = diagnostics.measure(net, seen, diagnostics.signs(net))[1]
     assert len(layers) == 16
     assert all(h.balance is not None and h.dead is not None for h in layers.values())

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from .config import TrainConfig
-from .finetune import Start
-from .health import Signs
+from ...info import DataInfo
+from ...modelfile import CHECKPOINT, StorageError, container
+from ...models import ModelSpec
+from ...nn import Module
+from ...ops import NotFiniteError
+from ...optim import Optimizer
+from ..config import TrainConfig
+from ..diagnostics import Signs
+from ..finetune import Start
 from .image_record import TRAINED_ON, ImageRecord
-from .info import DataInfo
-from .modelfile import CHECKPOINT, StorageError, container
-from .models import ModelSpec
-from .nn import Module
-from .ops import NotFiniteError
-from .optim import Optimizer
 
 
 @dataclass
@@ -69,7 +69,7 @@ class State:
     ----------
     network, optimizer, progress
     signs
-        Of the binary weights at the end of the epoch before: see :func:`binnet.health.signs`.
+        Of the binary weights at the end of the epoch before: see :func:`binnet.train.diagnostics.signs`.
     spec : ModelSpec
     start : Start or None
         What a fine-tuned network began with.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from .config import ConfigError
-from .health import Health
+from ..config import ConfigError
+from ..diagnostics import Health
 from .run_folder import EpochFigures
 
 

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
 
-from .config import TrainConfig
-from .health import Health
+from ...modelfile import StorageError, replacing
+from ...models.own_network import OwnNetwork
+from ..config import TrainConfig
+from ..diagnostics import Health
 from .locking import lock
-from .modelfile import StorageError, replacing
-from .own_network import OwnNetwork
 
 Row = dict[str, str]
 LAST = "last.h5"
@@ -25,7 +25,7 @@ class EpochFigures:
     """One row of ``metrics.csv``. Losses in nats, accuracies as shares, times in seconds; None is an empty cell.
 
     ``wait`` is the share of the training time in which the next batch was not ready; the last four columns are those of
-    :class:`binnet.health.Health` over all binary layers.
+    :class:`binnet.train.diagnostics.Health` over all binary layers.
     """
 
     epoch: int

@@ -12,8 +12,8 @@ import numpy as np
 from binnet_datasets import Loader
 from binnet_kernels.checks import Float
 
+from ..evaluate import run
 from . import budget
-from .evaluate import run
 from .loop import Training
 from .step import Ints, training_step
 
@@ -29,7 +29,7 @@ def fit_budget(training: Training, spent: float) -> None:
     the same as one of that length without a budget. What comes after is counted in: validation and checkpoints at the
     end of each epoch, and checking the packed model twice on the validation images. The length is stored with every
     checkpoint. It is corrected at the end of an epoch only when the training would miss the budget by more than a
-    twentieth (:func:`binnet.budget.corrected`).
+    twentieth (:func:`binnet.train.budget.corrected`).
 
     Parameters
     ----------

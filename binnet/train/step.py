@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from binnet_kernels.checks import Float
 
-from . import ops
+from .. import ops
+from ..models import check_images
+from ..nn import Module
+from ..optim import Optimizer, clip_gradients
+from ..profiler import phase
+from ..tensor import Tensor
 from .config import TrainConfig
-from .models import check_images
-from .nn import Module
-from .optim import Optimizer, clip_gradients
-from .profiler import phase
-from .tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import no_grad
-from .models import ModelSpec
-from .nn import Module
-from .tensor import Tensor
+from ..autograd import no_grad
+from ..nn import Module
+from ..tensor import Tensor
+from . import ModelSpec
 
 GIVEN = ("num_classes", "in_channels", "image_size", "binarize", "seed")  # beside the options of the binary layers
 _NAME = re.compile(r"(.+\.py):([^\W\d]\w*)")

@@ -16,22 +16,23 @@ import numpy as np
 from binnet_datasets import DataError, Dataset
 from binnet_kernels.checks import Float
 
-from . import budget, checkpoint, finetune, health
-from .build import balanced, build_info, build_loader, build_network, build_optimizer
-from .checkpoint import Progress, State
+from ..console import Advance, Console
+from ..evaluate import Scores, evaluate, run
+from ..modelfile import PACKED
+from ..nn import LayerError
+from ..ops import NotFiniteError
+from ..profiler import Profile
+from ..schedules import learning_rate, weight_decay
+from ..signals import Stop, stop_signal
+from . import budget, diagnostics, finetune
+from .builders import balanced, build_info, build_loader, build_network, build_optimizer
 from .config import TrainConfig
-from .console import Advance, Console
-from .evaluate import Scores, evaluate, run
-from .health import Health
-from .image_record import ImageRecord
-from .modelfile import PACKED
-from .nn import LayerError
-from .ops import NotFiniteError
+from .diagnostics import Health
 from .origin import Origin
-from .profiler import Profile
-from .run_folder import EpochFigures, RunFolder
-from .schedules import learning_rate, weight_decay
-from .signals import Stop, stop_signal
+from .output import checkpoint
+from .output.checkpoint import Progress, State
+from .output.image_record import ImageRecord
+from .output.run_folder import EpochFigures, RunFolder
 from .step import Ints, Mix, training_step
 from .unpacking import calibrate
 
@@ -105,7 +106,7 @@ class Training:
             calibrate(network, start.taken, self.loader)
         self.steps_per_epoch = len(self.loader)
         progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)
-        self.state = State(network, optimizer, progress, health.signs(network), spec, start)
+        self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
         self.profile: Profile | None = None
@@ -221,10 +222,10 @@ class Training:
                 f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
             )
         start = time.perf_counter()
-        with self._finite(lr), health.watch(network.eval(), len(self.dataset.test)) as seen:
+        with self._finite(lr), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
             scores = evaluate(run(network), self.dataset.test, self.info, image_size=self.state.spec.image_size)
-        together, layers = health.measure(network, seen, self.state.signs)
-        self.state.signs = health.signs(network)
+        together, layers = diagnostics.measure(network, seen, self.state.signs)
+        self.state.signs = diagnostics.signs(network)
         better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)
         validation = time.perf_counter() - start
         self._next_epoch(scores, better)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .health import Health
-from .modelfile import StorageError, replacing
+from ...modelfile import StorageError, replacing
+from ..diagnostics import Health
 from .run_folder import EpochFigures, Row, RunFolder
 
 _SHARE = 0.02  # of the time between two drawings that a drawing may take

@@ -12,10 +12,11 @@ from typing import Any, get_args, get_origin, get_type_hints
 import binnet_datasets
 from binnet_datasets.splits import LAYOUTS
 
-from . import budget, models, recipes
-from .nn.options import CHOICES
-from .own_network import is_own
-from .schedules import SCHEDULES, check_milestones
+from .. import models
+from ..models.own_network import is_own
+from ..nn.options import CHOICES
+from ..schedules import SCHEDULES, check_milestones
+from . import budget, recipes
 
 OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")

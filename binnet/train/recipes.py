@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .nn.options import MODES
+from ..nn.options import MODES
 
 Values = dict[str, Any]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import checkpoint, finetune, own_network
-from .checkpoint import Begun
+from ..models import own_network
+from ..models.own_network import OwnNetwork, is_own
+from . import finetune
 from .config import TrainConfig
 from .finetune import Pretrained
-from .own_network import OwnNetwork, is_own
+from .output import checkpoint
+from .output.checkpoint import Begun
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import binnet_datasets
-from binnet import loop, pace, train
-from binnet.config import TrainConfig
 from binnet.console import Console
 from binnet.modelfile import container
-from binnet.run_folder import RunFolder
-from binnet.train import TrainingInterruptedError, fit
+from binnet.train import TrainingInterruptedError, fit, loop, throughput, trainer
+from binnet.train.config import TrainConfig
+from binnet.train.output.run_folder import RunFolder
 
 CONFIG = TrainConfig(epochs=2, batch_size=40, lr=0.01, crop_pad=1, flip=True)
 BATCHES = -(-1437 // 40)
@@ -22,7 +21,7 @@ BATCHES = -(-1437 // 40)
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """They take their time."""
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def steps(monkeypatch):
     """Let a time budget come to this many steps."""
 
     def come_to(number):
-        monkeypatch.setattr(pace.budget, "steps_within", lambda *args: number)
+        monkeypatch.setattr(throughput.budget, "steps_within", lambda *args: number)
         monkeypatch.setattr(loop.budget, "corrected", lambda total, *args: total)
 
     return come_to
@@ -107,9 +106,9 @@ def clock(monkeypatch):
             self.now += 0.25
 
     made = Clock()
-    monkeypatch.setattr(pace, "time", made)
-    monkeypatch.setattr(pace, "training_step", made.step)
-    monkeypatch.setattr(pace, "run", lambda network: made.validate)
+    monkeypatch.setattr(throughput, "time", made)
+    monkeypatch.setattr(throughput, "training_step", made.step)
+    monkeypatch.setattr(throughput, "run", lambda network: made.validate)
     monkeypatch.setattr(loop.Training, "save", made.save)
     return made
 
@@ -121,7 +120,7 @@ def begin(tmp_path, time_budget, **options):
 
 def test_the_length_by_hand(tmp_path, clock):
     training = begin(tmp_path, "61s")
-    pace.fit_budget(training, spent=2.0)
+    throughput.fit_budget(training, spent=2.0)
     assert clock.steps == 2 + 13  # a fiftieth of the budget, and the step that exceeds it
     validation = 0.5 * 360 / 256
     left = 61 - 2 - 2 * 5 - 13 * 0.1 - 2 * 0.5 - 0.25 - 2 * validation
@@ -157,13 +156,13 @@ def test_a_pace_that_changes(tmp_path, steps, monkeypatch):
 
 def test_less_than_an_epoch_is_not_possible(tmp_path, clock):
     training = begin(tmp_path, "3s")
-    pace.fit_budget(training, spent=0.0)
+    throughput.fit_budget(training, spent=0.0)
     assert training.state.progress.total_steps == BATCHES
     assert "one epoch takes longer than the time budget" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_fewer_batches_than_there_are_steps_to_measure(tmp_path, clock):
     training = begin(tmp_path, "1m", batch_size=2000)
-    pace.fit_budget(training, spent=0.0)
+    throughput.fit_budget(training, spent=0.0)
     assert clock.steps > 10
     assert "steps of 0.1 s" in (tmp_path / "run" / "log.txt").read_text()

@@ -1,4 +1,4 @@
-"""Training: Algorithm 1 of the paper over epochs, into a run folder. ``python -m binnet.train`` is ``binnet train``."""
+"""One training from beginning to end: data, run folder, training loop and packed model."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 
 import binnet_datasets
 
-from . import checkpoint, loading, tensorboard
-from .build import few_images
-from .checkpoint import Begun
+from .. import loading
+from ..console import Console
+from ..engine.summary import summarise
+from ..evaluate import evaluate, open_model
+from ..profiler import Profile
+from .builders import few_images
 from .config import ConfigError, TrainConfig
-from .console import Console
-from .curves import Curves
-from .engine.summary import summarise
-from .evaluate import evaluate, open_model
-from .loop import Training, TrainingError, TrainingInterruptedError
+from .loop import Training, TrainingError
 from .origin import Origin
-from .pace import fit_budget
-from .profiler import Profile
-from .run_folder import LAST, RunFolder
-from .tensorboard import Board
+from .output import checkpoint, tensorboard
+from .output.checkpoint import Begun
+from .output.curves import Curves
+from .output.run_folder import LAST, RunFolder
+from .output.tensorboard import Board
+from .throughput import fit_budget
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return ",".join(f"{v:.4g}" for v in value) if isinstance(value, list) else str(value)
-
-
-__all__ = ["Result", "TrainingError", "TrainingInterruptedError", "fit"]
-
-if __name__ == "__main__":
-    import sys
-
-    from .cli import main
-
-    sys.exit(main(["train", *sys.argv[1:]]))

@@ -9,15 +9,15 @@ import numpy as np
 from binnet_datasets import Augment, Dataset, Loader
 from binnet_kernels.checks import Float
 
-from . import __version__, models, optim
+from .. import __version__, models, optim
+from ..images import preprocessing_of
+from ..info import DataInfo, Keys
+from ..models import ModelSpec
+from ..models.own_network import OwnNetwork
+from ..nn import Module
+from ..optim import Optimizer
 from .config import TrainConfig
 from .finetune import Start
-from .images import preprocessing_of
-from .info import DataInfo, Keys
-from .models import ModelSpec
-from .nn import Module
-from .optim import Optimizer
-from .own_network import OwnNetwork
 
 _FEW = 5  # images of a class below which a figure about it means little
 
