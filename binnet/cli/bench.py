@@ -12,7 +12,7 @@ from ..nn.options import CHOICES
 from . import options
 
 if TYPE_CHECKING:
-    from ..bench.layers import Row
+    from ..lab.bench.layers import Row
 
 HELP = "measure how fast binnet is on this machine"
 _NOT_SETTINGS = ("run", "measure", "what", "json", "plot")
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure."""
     from numba import config
 
-    from ..bench import machine, plot, report
+    from ..lab.bench import machine, plot, report
 
     if config.DISABLE_JIT:
         raise ValueError("bench measures compiled code, but NUMBA_DISABLE_JIT switches compilation off")
@@ -129,7 +129,7 @@ def _add_cold(parser: argparse.ArgumentParser) -> None:
 
 
 def _layers(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
-    from ..bench import layers, machine, shapes
+    from ..lab.bench import layers, machine, shapes
 
     todo = shapes.parse(arguments.shapes)
     peak = machine.measure_peak(arguments.seconds)
@@ -140,7 +140,7 @@ def _layers(arguments: argparse.Namespace, console: Console) -> dict[str, list[R
 
 
 def _figure4(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
-    from ..bench import figure4
+    from ..lab.bench import figure4
 
     by_channels, by_filter = figure4.points(arguments.quick)
     with console.progress(len(by_channels) + len(by_filter), "points") as advance:
@@ -151,7 +151,7 @@ def _figure4(arguments: argparse.Namespace, console: Console) -> dict[str, list[
 
 
 def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
-    from ..bench import network
+    from ..lab.bench import network
 
     a = arguments
     model = network.open_network(a.target, a.binarize, a.num_classes, a.in_channels, a.image_size, a.classifier)
@@ -167,7 +167,7 @@ def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[
 
 
 def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
-    from ..bench import training
+    from ..lab.bench import training
     from ..train.config import TrainConfig
 
     a = arguments
@@ -187,7 +187,7 @@ def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list
 
 def _variants(model: str) -> dict[str, dict[str, Any]]:
     """Options of all networks to compare, by label: those that ``binnet reproduce`` compares, and BWN."""
-    from .. import reproduce
+    from ..lab import reproduce
 
     gradients, bits = (reproduce.table(name).with_model(model).rows for name in ("gradients", "bits"))
     modes = {"full precision": "float", "BWN": "bwn"}
@@ -198,7 +198,7 @@ def _variants(model: str) -> dict[str, dict[str, Any]]:
 
 
 def _cold(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
-    from ..bench import cold
+    from ..lab.bench import cold
 
     with console.progress(cold.STEPS, "measurements") as advance:
         return {"cold": cold.measure(arguments.repeats, arguments.threads, _one(advance))}

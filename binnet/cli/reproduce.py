@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what is missing and write the report."""
-    from .. import reproduce
+    from ..lab import reproduce
     from ..train import TrainingInterruptedError
 
     options.set_threads(arguments)

@@ -10,7 +10,7 @@ from ..console import Console, printable
 from ..train.config import ConfigError
 
 if TYPE_CHECKING:
-    from ..trace import Picture, Source
+    from ..lab.trace import Picture, Source
 
 HELP = "show what a binary layer does with an image, equation by equation"
 
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace; the exit code is 1 when the steps do not agree with other code."""
-    from ..trace import trace_image
-    from ..trace.terminal import show
+    from ..lab.trace import trace_image
+    from ..lab.trace.terminal import show
 
     console = Console()
     picture = trace_image(_source(arguments), arguments.image, arguments.layer, arguments.image_size)
@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
+    from ..lab.trace import named_source, open_source
     from ..models.own_network import is_own
-    from ..trace import named_source, open_source
 
     if arguments.file is not None and is_own(arguments.model):
         return open_source(arguments.file, arguments.model)
@@ -63,7 +63,7 @@ def _source(arguments: argparse.Namespace) -> Source:
 
 
 def _write(picture: Picture, path: str, console: Console) -> None:
-    from ..trace import write_page
+    from ..lab.trace import write_page
 
     size = write_page(picture, path)
     console.say(f"{printable(path)}: {size / 1e6:.1f} MB, to be opened in a browser")

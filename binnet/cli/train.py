@@ -154,8 +154,8 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 def _report(profile: Profile, folder: Path, console: Console) -> None:
     """Print the profile beside the limits of this machine, and write it into the run folder."""
-    from ..bench import machine, steps
-    from ..bench.report import header
+    from ..lab.bench import machine, steps
+    from ..lab.bench.report import header
 
     rows, total = steps.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
     console.say(f"where the time of {profile.steps} steps went:")

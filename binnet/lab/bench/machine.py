@@ -20,7 +20,7 @@ import binnet_kernels as bk
 from binnet_kernels import baseline
 from binnet_kernels.simd import VECTOR_BITS
 
-from .. import __version__
+from ... import __version__
 from .timing import medians
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Window
 
-from ..graph import XnorConv
-from ..nn import Module
-from ..nn.binary import BinaryLayer
+from ...graph import XnorConv
+from ...nn import Module
+from ...nn.binary import BinaryLayer
 
 
 @dataclass(frozen=True, eq=False)

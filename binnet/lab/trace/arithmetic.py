@@ -1,6 +1,6 @@
 """Every step of one binary layer on one image, as arrays (arXiv:1603.05279, sections 3.1 and 3.2).
 
-The values come from the functions that networks run on; :mod:`binnet.trace.checks` holds them against others.
+The values come from the functions that networks run on; :mod:`binnet.lab.trace.checks` holds them against others.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from typing import Any
 
 from binnet_datasets.transforms import resize_to
 
-from .. import __version__
-from ..modelfile import replacing
+from ... import __version__
+from ...modelfile import replacing
 from .checks import Check
 from .data import BUDGET, Part, arrays, part_of
 from .focus import strongest
@@ -32,7 +32,7 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
     Parameters
     ----------
     picture
-        From :func:`binnet.trace.trace_image`.
+        From :func:`binnet.lab.trace.trace_image`.
     budget
         Bytes of all arrays, in base64 a third more. Where they do not fit, the page carries the first filters and
         channels only, and says so; its summary is of all.

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from binnet_kernels.checks import Float, Words
 
-from ..console import Console, printable
+from ...console import Console, printable
 from .arithmetic import Trace, windows_of
 from .focus import Focus, strongest
 from .page import facts

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..console import Console
-from ..modelfile import replacing
+from ...console import Console
+from ...modelfile import replacing
 from .layers import Row
 from .tables import TABLES
 
@@ -29,11 +29,11 @@ class Report:
     command : str
         The command that measures the same again.
     machine : dict
-        The fields of :class:`binnet.bench.machine.Machine`.
+        The fields of :class:`binnet.lab.bench.machine.Machine`.
     settings : dict
         The options of the command.
     tables : dict of lists of rows
-        By the names of :data:`binnet.bench.tables.TABLES`; times in seconds.
+        By the names of :data:`binnet.lab.bench.tables.TABLES`; times in seconds.
     """
 
     what: str

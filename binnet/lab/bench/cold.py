@@ -15,8 +15,8 @@ from typing import Any
 import binnet_datasets
 import binnet_kernels
 
-from .. import models
-from ..packing import pack
+from ... import models
+from ...packing import pack
 from .layers import Row, Tick
 
 _IMPORT = """

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...console import Console
+from ...evaluate import open_model
+from ...modelfile import StorageError, replacing
+from ...models import ModelSpec
+from ...train import Result, fit
+from ...train.config import ConfigError, TrainConfig, read_toml
+from ...train.output import checkpoint
+from ...train.output.run_folder import Row as Figures
+from ...train.output.run_folder import read_figures
 from ..bench.training import Step
-from ..console import Console
-from ..evaluate import open_model
-from ..modelfile import StorageError, replacing
-from ..models import ModelSpec
-from ..train import Result, fit
-from ..train.config import ConfigError, TrainConfig, read_toml
-from ..train.output import checkpoint
-from ..train.output.run_folder import Row as Figures
-from ..train.output.run_folder import read_figures
 from . import costs
 from .costs import Costs
 from .tables import Row, Table

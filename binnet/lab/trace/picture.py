@@ -11,8 +11,8 @@ import numpy.typing as npt
 import binnet_datasets
 from binnet_kernels.checks import Float
 
-from ..engine.engine import Engine
-from ..images import read_for
+from ...engine.engine import Engine
+from ...images import read_for
 from .arithmetic import Trace, trace_layer
 from .checks import Check, against_network, checks
 from .layer import Layer, layer_of
@@ -54,7 +54,7 @@ def trace_image(source: Source, image: str | Path, layer: str | None = None, sid
     Parameters
     ----------
     source
-        From :func:`binnet.trace.open_source` or :func:`binnet.trace.fresh_source`.
+        From :func:`binnet.lab.trace.open_source` or :func:`binnet.lab.trace.fresh_source`.
     image
         An image file.
     layer
@@ -92,7 +92,7 @@ def trace_filters(x: Float, layer: Layer, pixels: npt.NDArray[np.uint8], image: 
     x : float32 (H, W, C)
         What the filters read, for example a photograph less the mean of each channel.
     layer
-        From :meth:`binnet.trace.Layer.of_weight`.
+        From :meth:`binnet.lab.trace.Layer.of_weight`.
     pixels : uint8 (H, W, 1 or 3)
         The image to show.
     image
@@ -101,7 +101,7 @@ def trace_filters(x: Float, layer: Layer, pixels: npt.NDArray[np.uint8], image: 
     Raises
     ------
     TypeError, ValueError
-        As :func:`binnet.trace.trace_layer`.
+        As :func:`binnet.lab.trace.trace_layer`.
     """
     trace = trace_layer(x, layer)
     return Picture("filters without a network", image, pixels, (), trace, tuple(checks(trace)), ())

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..modelfile import StorageError, replacing
+from ... import __version__
+from ...modelfile import StorageError, replacing
 from .runs import Outcome
 from .tables import Table
 

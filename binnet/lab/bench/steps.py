@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..profiler import MULTIPLYING, PHASES, Profile, Spent
+from ...profiler import MULTIPLYING, PHASES, Profile, Spent
 from .machine import Peak
 
 HEADS = ("phase, work", "ms a step", "share", "speed", "limit", "reached")

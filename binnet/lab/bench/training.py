@@ -13,12 +13,12 @@ import numpy as np
 
 import binnet_kernels as bk
 
-from .. import memory
-from ..models import ModelSpec, Network
-from ..optim import Optimizer
-from ..train.builders import build_optimizer
-from ..train.config import TrainConfig
-from ..train.step import training_step
+from ... import memory
+from ...models import ModelSpec, Network
+from ...optim import Optimizer
+from ...train.builders import build_optimizer
+from ...train.config import TrainConfig
+from ...train.step import training_step
 from .layers import Row, Tick
 from .timing import check, runs
 
