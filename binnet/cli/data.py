@@ -16,7 +16,7 @@ from binnet_datasets.splits import LAYOUTS
 from binnet_datasets.twins import about_twins
 
 from ..console import Console
-from ..loading import images_done
+from ..evaluation.loading import images_done
 from . import options
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..console import Console
-from ..info import DataInfo
-from ..loading import load_for
-from ..matching import match
+from ..evaluation.loading import load_for
+from ..evaluation.matching import match
+from ..modelfile.info import DataInfo
 from . import options
 
 if TYPE_CHECKING:
-    from ..evaluate import Ints, Scores
+    from ..evaluation.evaluate import Ints, Scores
 
 HELP = "measure the accuracy of a checkpoint or packed model on the test images of a data set"
 _WHOLE, _PAIRS = 20, 10  # classes up to which all confusions are shown, and how many otherwise
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate."""
-    from ..evaluate import evaluate, open_model
+    from ..evaluation.evaluate import evaluate, open_model
 
     options.set_threads(arguments)
     model = open_model(arguments.file, arguments.model)

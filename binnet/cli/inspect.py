@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Inspect; a damaged file is an error."""
-    from ..evaluate import model_file
+    from ..evaluation.evaluate import model_file
 
     console = Console(to_stderr=arguments.json)
     arguments.file = str(model_file(arguments.file))
@@ -129,7 +129,7 @@ def _say_arrays(arrays: dict[str, container.Array], console: Console) -> None:
 
 def _layer(path: str, name: str, own: str | None) -> dict[str, Any]:
     """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
-    from ..evaluate import open_model
+    from ..evaluation.evaluate import open_model
 
     nodes = {node.name: node for node in open_model(path, own).packed.graph if node.arrays()}
     if name not in nodes:

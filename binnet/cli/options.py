@@ -12,7 +12,7 @@ import binnet_kernels as bk
 from binnet_datasets.choice import SPLITS
 from binnet_datasets.splits import LAYOUTS
 
-from ..loading import Source
+from ..evaluation.loading import Source
 from ..train.config import TrainConfig, numbers, type_of
 
 

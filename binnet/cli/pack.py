@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Pack."""
     from ..engine.export import export
     from ..engine.summary import summarise
-    from ..evaluate import model_file, open_model
+    from ..evaluation.evaluate import model_file, open_model
 
     options.set_threads(arguments)
     console = Console(to_stderr=arguments.json)

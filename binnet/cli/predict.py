@@ -17,11 +17,11 @@ from binnet_datasets import DataError
 
 from .. import shipped
 from ..console import Console, printable
-from ..picked_images import Image, Picker
+from ..evaluation.picked_images import Image, Picker
 from . import options
 
 if TYPE_CHECKING:
-    from ..evaluate import Model
+    from ..evaluation.evaluate import Model
 
 HELP = "name the class of images"
 _COLUMNS = ("image", "rank", "label", "class", "probability")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict; images that cannot be read are reported and passed over, and make the exit code 1."""
-    from ..evaluate import open_model
+    from ..evaluation.evaluate import open_model
     from ..models.own_network import is_own
 
     if arguments.top < 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import models
 from ..console import Console
-from ..info import DataInfo
+from ..modelfile.info import DataInfo
 from ..train.config import ConfigError
 from . import options
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Summarise."""
     from ..engine.summary import summarise
-    from ..evaluate import open_model
+    from ..evaluation.evaluate import open_model
     from ..models.own_network import is_own
 
     own = arguments.model if is_own(arguments.model) else None
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
     """A network with fresh weights, by its name or from a file of one's own."""
-    from ..evaluate import pack_network
+    from ..evaluation.evaluate import pack_network
     from ..models.own_network import load
 
     a = arguments

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..console import Console
-from ..loading import load_for
+from ..evaluation.loading import load_for
 from ..modelfile import CHECKPOINT, PACKED, StorageError
 from . import options
 
 if TYPE_CHECKING:
-    from ..agreement import Agreement, Logits
     from ..engine import PackedModel
-    from ..evaluate import Model
+    from ..evaluation.agreement import Agreement, Logits
+    from ..evaluation.evaluate import Model
 
 HELP = "check that a packed model predicts the same as the checkpoint it was made from"
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify; models that differ make the exit code 1."""
-    from ..evaluate import model_file, open_model
+    from ..evaluation.evaluate import model_file, open_model
 
     if arguments.packed is None:
         folder = Path(arguments.checkpoint)
@@ -72,7 +72,7 @@ def _same_weights(first: PackedModel, second: PackedModel) -> bool:
 
 def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console: Console) -> tuple[str, Agreement]:
     """A checkpoint and a packed model on the data that a command names; the data's name, and how they agree."""
-    from ..agreement import compare as compare_models
+    from ..evaluation.agreement import compare as compare_models
 
     model.info.normalisation(arguments.checkpoint)
     dataset = load_for(model, arguments.checkpoint, options.source_of(arguments), console)

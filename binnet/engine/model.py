@@ -11,8 +11,8 @@ import numpy as np
 
 from ..graph import Conv, Filters, Graph
 from ..graph.graph import Array, Float
-from ..info import DataInfo
 from ..modelfile import PACKED, StorageError, container, graphs
+from ..modelfile.info import DataInfo
 
 if TYPE_CHECKING:
     from .engine import Engine, Timing

@@ -10,8 +10,8 @@ from binnet_datasets import Augment, Dataset, Loader
 from binnet_kernels.checks import Float
 
 from .. import __version__, models, optim
-from ..images import preprocessing_of
-from ..info import DataInfo, Keys
+from ..engine.preprocessing import preprocessing_of
+from ..modelfile.info import DataInfo, Keys
 from ..models import ModelSpec
 from ..models.own_network import OwnNetwork
 from ..nn import Module

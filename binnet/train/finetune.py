@@ -12,9 +12,9 @@ from binnet_datasets import Dataset
 from binnet_datasets.splits import same_name
 
 from .. import engine
-from ..evaluate import model_file
-from ..info import DataInfo
+from ..evaluation.evaluate import model_file
 from ..modelfile import CHECKPOINT, PACKED, StorageError, container
+from ..modelfile.info import DataInfo
 from ..models import ModelSpec
 from ..models.own_network import is_own
 from ..nn import Module, Parameter

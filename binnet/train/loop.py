@@ -17,7 +17,7 @@ from binnet_datasets import DataError, Dataset
 from binnet_kernels.checks import Float
 
 from ..console import Advance, Console
-from ..evaluate import Scores, evaluate, run
+from ..evaluation.evaluate import Scores, evaluate, run
 from ..modelfile import PACKED
 from ..nn import LayerError
 from ..ops import NotFiniteError

@@ -12,7 +12,7 @@ import numpy as np
 from binnet_datasets import Loader
 from binnet_kernels.checks import Float
 
-from ..evaluate import run
+from ..evaluation.evaluate import run
 from . import budget
 from .loop import Training
 from .step import Ints, training_step

@@ -9,10 +9,10 @@ from typing import Any
 
 import binnet_datasets
 
-from .. import loading
 from ..console import Console
 from ..engine.summary import summarise
-from ..evaluate import evaluate, open_model
+from ..evaluation import loading
+from ..evaluation.evaluate import evaluate, open_model
 from ..profiler import Profile
 from .builders import few_images
 from .config import ConfigError, TrainConfig

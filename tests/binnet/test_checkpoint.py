@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from binnet import Tensor, cross_entropy, models, optim
-from binnet.info import DataInfo
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
 from binnet.train.config import TrainConfig
 from binnet.train.output import checkpoint

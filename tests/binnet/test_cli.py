@@ -20,8 +20,8 @@ import binnet_kernels as bk
 from binnet import cli, models, optim
 from binnet.cli import main
 from binnet.console import Console
-from binnet.info import DataInfo
 from binnet.modelfile import container
+from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
 from binnet.train.config import TrainConfig, read_toml
 from binnet.train.output import checkpoint
@@ -320,7 +320,7 @@ def test_ctrl_c_anywhere_else(say, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("binnet.evaluate.open_model", stop)
+    monkeypatch.setattr("binnet.evaluation.evaluate.open_model", stop)
     assert say("summary", "x") == (130, "", "binnet: stopped\n")
 
 
@@ -345,7 +345,7 @@ def test_errors_are_one_line(say, monkeypatch, error, sentence):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr("binnet.evaluate.open_model", fail)
+    monkeypatch.setattr("binnet.evaluation.evaluate.open_model", fail)
     assert say("summary", "x") == (1, "", f"binnet: error: {sentence}\n")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from binnet import Tensor, models, nn
-from binnet.evaluate import run
+from binnet.evaluation.evaluate import run
 from binnet.train import diagnostics
 from binnet.train.diagnostics import Health, Inputs
 

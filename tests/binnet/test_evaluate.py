@@ -9,10 +9,10 @@ import pytest
 import binnet
 import binnet_datasets
 from binnet import models, optim
-from binnet.evaluate import Scores, evaluate, in_top, open_model
-from binnet.info import DataInfo
+from binnet.evaluation.evaluate import Scores, evaluate, in_top, open_model
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
 from binnet.train.config import TrainConfig
 from binnet.train.output import checkpoint

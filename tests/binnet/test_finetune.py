@@ -11,9 +11,9 @@ from PIL import Image
 import binnet
 import binnet_datasets
 from binnet import models
-from binnet.info import DataInfo
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.nn import BatchNorm
 from binnet.nn.options import CHOICES
 from binnet.train import TrainingInterruptedError, builders, finetune, fit, loop, trainer

@@ -9,10 +9,10 @@ import pytest
 
 import binnet
 from binnet import models, optim
-from binnet.evaluate import open_model
-from binnet.info import DataInfo
+from binnet.evaluation.evaluate import open_model
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
 from binnet.train.output.checkpoint import Progress, State

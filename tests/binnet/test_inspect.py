@@ -10,8 +10,8 @@ import pytest
 import binnet
 from binnet import models, optim
 from binnet.cli import main
-from binnet.info import DataInfo
 from binnet.modelfile import container
+from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
 from binnet.train.output.checkpoint import Progress, State

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from binnet import Tensor, nn
-from binnet.evaluate import open_model, restore
+from binnet.evaluation.evaluate import open_model, restore
 from binnet.modelfile import container
 from binnet.models import ModelSpec
 from binnet.models.own_network import OwnNetworkError, is_own, load, rebuild

@@ -11,9 +11,9 @@ import binnet_datasets
 from binnet import models, nn, no_grad, optim
 from binnet.engine import export
 from binnet.engine.summary import summarise
-from binnet.info import DataInfo
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
 from binnet.train.output.checkpoint import Progress, State

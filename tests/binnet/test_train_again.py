@@ -17,9 +17,9 @@ import binnet_datasets
 from binnet import Tensor
 from binnet.cli import main
 from binnet.console import Console
-from binnet.info import Preprocessing
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError, replacing
+from binnet.modelfile.info import Preprocessing
 from binnet.signals import TerminatedError
 from binnet.train import fit, trainer
 from binnet.train.builders import balanced, few_images

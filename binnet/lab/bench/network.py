@@ -14,7 +14,7 @@ from binnet_kernels.checks import Float
 from ... import models, shipped
 from ...engine import PackedModel
 from ...engine.summary import summarise
-from ...evaluate import open_model
+from ...evaluation.evaluate import open_model
 from ...packing import pack
 from .layers import Row
 from .timing import medians

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...console import Console
-from ...evaluate import open_model
+from ...evaluation.evaluate import open_model
 from ...modelfile import StorageError, replacing
 from ...models import ModelSpec
 from ...train import Result, fit

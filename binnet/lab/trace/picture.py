@@ -12,7 +12,7 @@ import binnet_datasets
 from binnet_kernels.checks import Float
 
 from ...engine.engine import Engine
-from ...images import read_for
+from ...engine.preprocessing import read_for
 from .arithmetic import Trace, trace_layer
 from .checks import Check, against_network, checks
 from .layer import Layer, layer_of

@@ -12,9 +12,9 @@ from binnet_kernels.checks import Float
 from ... import models, shipped
 from ...autograd import no_grad
 from ...engine import PackedModel
-from ...evaluate import open_model
+from ...evaluation.evaluate import open_model
 from ...graph import BwnConv, KbitConv, Node, XnorConv
-from ...info import DataInfo, Preprocessing
+from ...modelfile.info import DataInfo, Preprocessing
 from ...nn import BatchNorm, Module
 from ...nn.options import check_word
 from ...packing import pack

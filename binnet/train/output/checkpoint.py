@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...info import DataInfo
 from ...modelfile import CHECKPOINT, StorageError, container
+from ...modelfile.info import DataInfo
 from ...models import ModelSpec
 from ...nn import Module
 from ...ops import NotFiniteError

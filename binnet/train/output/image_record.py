@@ -12,8 +12,8 @@ import numpy as np
 from binnet_datasets import Dataset, Split
 from binnet_datasets.subset import names_of
 
-from ...info import Keys
 from ...modelfile import StorageError
+from ...modelfile.info import Keys
 
 TRAINED_ON, VALIDATED_ON = "trained_on", "validated_on"  # arrays of a checkpoint
 

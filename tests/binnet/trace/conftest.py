@@ -6,8 +6,8 @@ from PIL import Image
 
 import binnet
 from binnet import models, optim
-from binnet.info import DataInfo
 from binnet.lab.trace import open_source, trace_image
+from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
 from binnet.train.output.checkpoint import Progress, State, save

@@ -10,8 +10,8 @@ import numpy as np
 from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
-from .images import view_of
-from .info import DataInfo
+from ..engine.preprocessing import view_of
+from ..modelfile.info import DataInfo
 
 Logits = Callable[[Float], Float]
 BATCH = 32

@@ -15,7 +15,7 @@ import numpy as np
 import binnet_datasets
 from binnet_datasets import BuildOptions, DataError, Dataset
 
-from .console import Advance, Console
+from ..console import Advance, Console
 from .label_table import labelled_members
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import binnet_datasets
 from binnet_datasets import Dataset, Split
 from binnet_datasets.windows import resized_to
 
-from .info import DataInfo, Preprocessing
+from ..modelfile.info import DataInfo, Preprocessing
 
 
 class Prepared(Protocol):

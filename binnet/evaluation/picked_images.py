@@ -23,7 +23,7 @@ from binnet_datasets.plan import make_evaluation_plan
 from binnet_datasets.subset import names_of
 from binnet_datasets.system_names import is_system_name
 
-from .images import Prepared, read_for, view_of
+from ..engine.preprocessing import Prepared, read_for, view_of
 
 Image = NDArray[np.float32]  # (1, H, W, C), normalised
 

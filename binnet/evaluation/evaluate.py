@@ -14,18 +14,18 @@ import numpy.typing as npt
 from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
-from . import engine, shipped
-from .autograd import no_grad
-from .engine import PackedModel
-from .images import view_of
-from .info import DataInfo
-from .modelfile import CHECKPOINT, StorageError, container
-from .models import ModelSpec, Network, check_images
-from .models.own_network import OwnNetwork, OwnNetworkError, rebuild
-from .nn import Module, init
-from .ops import cross_entropy
-from .packing import pack
-from .tensor import Tensor
+from .. import engine, shipped
+from ..autograd import no_grad
+from ..engine import PackedModel
+from ..engine.preprocessing import view_of
+from ..modelfile import CHECKPOINT, StorageError, container
+from ..modelfile.info import DataInfo
+from ..models import ModelSpec, Network, check_images
+from ..models.own_network import OwnNetwork, OwnNetworkError, rebuild
+from ..nn import Module, init
+from ..ops import cross_entropy
+from ..packing import pack
+from ..tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
 Tick = Callable[[int], None]
@@ -212,8 +212,8 @@ def evaluate(
     tick
         Called with the number of images after each batch.
     image_size
-        Rows and columns the model takes: a part of larger images, see :func:`binnet.images.view_of`. None for the
-        images' own.
+        Rows and columns the model takes: a part of larger images, see :func:`binnet.engine.preprocessing.view_of`. None
+        for the images' own.
 
     Raises
     ------

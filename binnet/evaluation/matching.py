@@ -13,7 +13,7 @@ from binnet_datasets import DataError, Dataset, Split
 from binnet_datasets.splits import same_name
 from binnet_datasets.subset import choose, keys_of
 
-from .info import DataInfo
+from ..modelfile.info import DataInfo
 
 Ints = npt.NDArray[np.int64]
 _SHOWN = 5  # names in a sentence
