@@ -8,7 +8,7 @@ from typing import Any
 from .engine import PackedModel
 from .engine.model import rounded
 from .graph.tracing import trace
-from .info import DataInfo
+from .modelfile.info import DataInfo
 from .nn import Module
 
 

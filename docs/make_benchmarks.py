@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from binnet.bench.report import Report, load
+from binnet.lab.bench.report import Report, load
 
 DOCS = Path(__file__).resolve().parent
 TITLES = {

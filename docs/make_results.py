@@ -18,7 +18,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from binnet import reproduce
+from binnet.lab import reproduce
 
 DOCS = Path(__file__).resolve().parent
 RECORDS = DOCS / "results"

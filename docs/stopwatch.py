@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Any
 
 import binnet_kernels as bk
-from binnet.bench.machine import Peak
-from binnet.bench.shapes import Layer
-from binnet.bench.workload import Workload
+from binnet.lab.bench.machine import Peak
+from binnet.lab.bench.shapes import Layer
+from binnet.lab.bench.workload import Workload
 from binnet_kernels import baseline
 
 

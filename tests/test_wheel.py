@@ -83,7 +83,7 @@ def test_wheel_holds_type_markers_data_and_licence(wheel: Path, root: Path) -> N
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert [name for name in names if name.startswith("binnet_datasets/") and name.endswith("/digits.h5")]
-    viewer = {path.relative_to(root).as_posix() for path in (root / "binnet" / "trace" / "viewer").iterdir()}
+    viewer = {path.relative_to(root).as_posix() for path in (root / "binnet" / "lab" / "trace" / "viewer").iterdir()}
     assert viewer
     assert viewer <= set(names)
     assert "binnet/shipped/quick-tiny20.h5" in names

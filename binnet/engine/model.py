@@ -11,8 +11,8 @@ import numpy as np
 
 from ..graph import Conv, Filters, Flatten, Graph, Reshape, Softmax
 from ..graph.graph import Array, Float
-from ..info import DataInfo
 from ..modelfile import PACKED, StorageError, container, graphs
+from ..modelfile.info import DataInfo
 from .weights import with_weights, without_weights
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import binnet_datasets
 
 from ..graph.graph import Float
-from ..images import read_for
+from .preprocessing import read_for
 
 if TYPE_CHECKING:
     from .model import PackedModel

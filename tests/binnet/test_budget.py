@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binnet import budget
+from binnet.train import budget
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from binnet import Tensor, checkpoint, cross_entropy, health, models, optim
-from binnet.checkpoint import Progress, State
-from binnet.config import TrainConfig
-from binnet.info import DataInfo
+from binnet import Tensor, cross_entropy, models, optim
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
+from binnet.train import diagnostics
+from binnet.train.config import TrainConfig
+from binnet.train.output import checkpoint
+from binnet.train.output.checkpoint import Progress, State
 
 CONFIG = TrainConfig(epochs=3, optimizer="sgd", seed=5)
 INFO = DataInfo("digits", tuple("abcd"), (0.5,), (0.25,), {"epoch": 2})
@@ -20,7 +22,7 @@ def network(seed=0, **options):
 
 
 def state(net, optimizer, progress=PROGRESS):
-    return State(net, optimizer, progress, health.signs(net), net.spec)
+    return State(net, optimizer, progress, diagnostics.signs(net), net.spec)
 
 
 def step(net, optimizer):
@@ -69,7 +71,7 @@ def test_training_goes_on_with_the_same_bits(tmp_path, make_optimizer):
     assert after.progress == PROGRESS
     for name, words in before.signs.items():  # those of the epoch before, not those of the weights
         np.testing.assert_array_equal(after.signs[name], words)
-    assert (health.signs(other)["conv2"] != after.signs["conv2"]).any()
+    assert (diagnostics.signs(other)["conv2"] != after.signs["conv2"]).any()
     for _ in range(2):
         step(net, optimizer)
         step(other, other_optimizer)

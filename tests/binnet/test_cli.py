@@ -17,13 +17,15 @@ from PIL import Image
 import binnet
 import binnet_datasets
 import binnet_kernels as bk
-from binnet import checkpoint, cli, health, models, optim
-from binnet.checkpoint import Progress, State
+from binnet import cli, models, optim
 from binnet.cli import main
-from binnet.config import TrainConfig, read_toml
 from binnet.console import Console
-from binnet.info import DataInfo
 from binnet.modelfile import container
+from binnet.modelfile.info import DataInfo
+from binnet.train import diagnostics
+from binnet.train.config import TrainConfig, read_toml
+from binnet.train.output import checkpoint
+from binnet.train.output.checkpoint import Progress, State
 
 CURVES = ["curves.png"] if importlib.util.find_spec("matplotlib") else []
 NAMES = ["best.h5", "config.toml", *CURVES, "health.csv", "last.h5", "log.txt", "metrics.csv", "packed.h5"]
@@ -287,7 +289,7 @@ def test_resume_takes_data_that_has_moved(tmp_path, say, monkeypatch):
     folder, seen = tmp_path / "run", []
     net = models.build("lenet5", in_channels=1)
     config = TrainConfig(dataset="mnist", data="old/place")
-    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net), net.spec)
+    state = State(net, optim.Adam(net.parameters()), Progress(), diagnostics.signs(net), net.spec)
     checkpoint.save(folder / "last.h5", state, config, DataInfo())
 
     def fit(config, folder, resume, **_):
@@ -318,7 +320,7 @@ def test_ctrl_c_anywhere_else(say, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("binnet.evaluate.open_model", stop)
+    monkeypatch.setattr("binnet.evaluation.evaluate.open_model", stop)
     assert say("summary", "x") == (130, "", "binnet: stopped\n")
 
 
@@ -343,7 +345,7 @@ def test_errors_are_one_line(say, monkeypatch, error, sentence):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr("binnet.evaluate.open_model", fail)
+    monkeypatch.setattr("binnet.evaluation.evaluate.open_model", fail)
     assert say("summary", "x") == (1, "", f"binnet: error: {sentence}\n")
 
 

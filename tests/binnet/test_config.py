@@ -6,9 +6,8 @@ from dataclasses import fields
 import pytest
 
 from binnet import models
-from binnet.cli import main, parser
-from binnet.commands import options
-from binnet.config import ConfigError, TrainConfig, read_toml, type_of
+from binnet.cli import main, options, parser
+from binnet.train.config import ConfigError, TrainConfig, read_toml, type_of
 
 # another value than the default for every option
 OTHERS = {

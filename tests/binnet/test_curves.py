@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from binnet import curves
-from binnet.config import TrainConfig
 from binnet.console import Console
-from binnet.curves import Curves
 from binnet.modelfile.container import StorageError
-from binnet.run_folder import EpochFigures, RunFolder
 from binnet.train import fit
+from binnet.train.config import TrainConfig
+from binnet.train.output import curves
+from binnet.train.output.curves import Curves
+from binnet.train.output.run_folder import EpochFigures, RunFolder
 
 FIGURES = EpochFigures(1, 0.01, 0.5, 0.5, 2.0, 0.25, 1.0, 1000.0, 3.0, 0.0, 0.1, 0.0, 0.0, 0.5)
 

@@ -8,13 +8,15 @@ import pytest
 
 import binnet
 import binnet_datasets
-from binnet import checkpoint, health, models, optim
-from binnet.checkpoint import Progress, State
-from binnet.config import TrainConfig
-from binnet.evaluate import Scores, evaluate, in_top, open_model
-from binnet.info import DataInfo
+from binnet import models, optim
+from binnet.evaluation.evaluate import Scores, evaluate, in_top, open_model
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
+from binnet.train import diagnostics
+from binnet.train.config import TrainConfig
+from binnet.train.output import checkpoint
+from binnet.train.output.checkpoint import Progress, State
 
 PLAIN = DataInfo(mean=(0.0,), std=(1.0,))
 INFO = DataInfo("digits", tuple("0123456789"), (0.25,), (0.5,), {"epoch": 1})
@@ -28,7 +30,7 @@ def net():
 @pytest.fixture
 def files(net, tmp_path):
     """A checkpoint and a packed model of one network."""
-    state = State(net, optim.Adam(net.parameters()), Progress(), health.signs(net), net.spec)
+    state = State(net, optim.Adam(net.parameters()), Progress(), diagnostics.signs(net), net.spec)
     checkpoint.save(tmp_path / "last.h5", state, TrainConfig(), INFO)
     binnet.pack(net, INFO).save(tmp_path / "packed.h5")
     return tmp_path / "last.h5", tmp_path / "packed.h5"

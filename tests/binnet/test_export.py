@@ -11,8 +11,8 @@ import binnet
 from binnet import Tensor, cross_entropy, models, optim
 from binnet.cli import main
 from binnet.engine.export import export
-from binnet.info import DataInfo
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
 
 INFO = DataInfo("", ("ä", "b", "c"), (0.5,) * 3, (0.25,) * 3)
 

@@ -10,16 +10,17 @@ from PIL import Image
 
 import binnet
 import binnet_datasets
-from binnet import build, checkpoint, finetune, loop, models, train
-from binnet.config import ConfigError, TrainConfig
-from binnet.finetune import Start
-from binnet.info import DataInfo
+from binnet import models
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.nn import BatchNorm
 from binnet.nn.options import CHOICES
-from binnet.train import TrainingInterruptedError, fit
-from binnet.unpacking import calibrate
+from binnet.train import TrainingInterruptedError, builders, finetune, fit, loop, trainer
+from binnet.train.config import ConfigError, TrainConfig
+from binnet.train.finetune import Start
+from binnet.train.output import checkpoint
+from binnet.train.unpacking import calibrate
 
 NAMES = tuple("0123456789")
 DIGITS = SimpleNamespace(class_names=NAMES, channels=1)
@@ -27,7 +28,7 @@ DIGITS = SimpleNamespace(class_names=NAMES, channels=1)
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 def network(mode="xnor", seed=0, **options):
@@ -111,7 +112,7 @@ def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
     net = network()
     start = finetune.begin(net, finetune.read(saved(tmp_path, trained())), DIGITS)
     before, data = binnet.pack(net).arrays(), binnet_datasets.load("digits")
-    loader = build.build_loader(TrainConfig(batch_size=100), data, (8, 8))
+    loader = builders.build_loader(TrainConfig(batch_size=100), data, (8, 8))
     assert net.conv1_norm.running_var[0] == np.float32(1 - net.conv1_norm.eps)
     calibrate(net, start.taken, loader)
     for name, array in binnet.pack(net).arrays().items():
@@ -257,13 +258,13 @@ def test_the_learning_rate_of_what_was_taken():
     net = network()
     start = Start("x.h5", PACKED, ("conv1.weight", "conv2.weight"), ("dense4.weight",), None, None)
     config = TrainConfig(init="x.h5", body_lr=0.25, lr=0.5)
-    optimizer = build.build_optimizer(config, net, start)
+    optimizer = builders.build_optimizer(config, net, start)
     assert [(len(group.params), group.lr_factor) for group in optimizer.groups] == [(2, 0.25), (9, 1.0)]
     assert {id(p) for p in optimizer.groups[0].params} == {id(net.conv1.weight), id(net.conv2.weight)}
     net.conv1.weight.requires_grad = False
-    optimizer = build.build_optimizer(config, net, start)
+    optimizer = builders.build_optimizer(config, net, start)
     assert [(len(group.params), group.lr_factor) for group in optimizer.groups] == [(1, 0.25), (9, 1.0)]
-    assert len(build.build_optimizer(replace(config, body_lr=1.0), net, start).groups) == 1
+    assert len(builders.build_optimizer(replace(config, body_lr=1.0), net, start).groups) == 1
 
 
 def test_going_on_needs_no_file_and_gives_the_same_bits(run, tmp_path, monkeypatch):

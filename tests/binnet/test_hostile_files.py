@@ -9,14 +9,14 @@ import pytest
 
 import binnet
 from binnet import models, optim
-from binnet.checkpoint import Progress, State
-from binnet.checkpoint import save as save_checkpoint
-from binnet.config import TrainConfig
-from binnet.evaluate import open_model
-from binnet.health import signs
-from binnet.info import DataInfo
+from binnet.evaluation.evaluate import open_model
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
+from binnet.train.config import TrainConfig
+from binnet.train.diagnostics import signs
+from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.checkpoint import save as save_checkpoint
 
 FILES = 1200  # damaged ones of each kind
 FIRST = 4096  # bytes in which half of the damage is: index and structure

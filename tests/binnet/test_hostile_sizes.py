@@ -7,15 +7,15 @@ import pytest
 
 import binnet
 from binnet import models, optim
-from binnet.checkpoint import Progress, State
-from binnet.checkpoint import save as save_checkpoint
-from binnet.config import TrainConfig
-from binnet.evaluate import open_model
-from binnet.health import signs
-from binnet.info import DataInfo
+from binnet.evaluation.evaluate import open_model
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.nn import init
+from binnet.train.config import TrainConfig
+from binnet.train.diagnostics import signs
+from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.checkpoint import save as save_checkpoint
 
 NO_WEIGHTS = "is damaged: it does not hold as many weights as the network has that it describes"
 

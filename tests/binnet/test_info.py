@@ -5,9 +5,9 @@ import pytest
 
 import binnet
 from binnet import models
-from binnet.info import DataInfo
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 
 import binnet
 from binnet import models, optim
-from binnet.checkpoint import Progress, State
-from binnet.checkpoint import save as save_checkpoint
 from binnet.cli import main
-from binnet.config import TrainConfig
-from binnet.health import signs
-from binnet.info import DataInfo
 from binnet.modelfile import container
+from binnet.modelfile.info import DataInfo
+from binnet.train.config import TrainConfig
+from binnet.train.diagnostics import signs
+from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.checkpoint import save as save_checkpoint
 
 INFO = DataInfo("photos", ("cat", "owl\x1b[2J"), (0.5,), (0.25,), {"epoch": 3, "top1": 0.75, "config": {"seed": 4}})
 

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 import binnet_datasets
-from binnet import loop, train
-from binnet.config import TrainConfig
 from binnet.console import Console
 from binnet.modelfile import container
-from binnet.origin import Origin
-from binnet.run_folder import RunFolder
-from binnet.train import TrainingError, fit
+from binnet.train import TrainingError, fit, loop, trainer
+from binnet.train.config import TrainConfig
+from binnet.train.origin import Origin
+from binnet.train.output.run_folder import RunFolder
 
 CONFIG = TrainConfig(epochs=3, batch_size=40, lr=0.01)
 BATCHES = -(-1437 // 40)
@@ -20,7 +19,7 @@ BATCHES = -(-1437 // 40)
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):

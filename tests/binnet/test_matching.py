@@ -6,8 +6,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from binnet.info import DataInfo
-from binnet.matching import match
+from binnet.evaluation.matching import match
+from binnet.modelfile.info import DataInfo
 from binnet_datasets import DataError, Dataset, Split
 
 

@@ -13,9 +13,10 @@ from PIL import Image
 import binnet
 import binnet_datasets
 import binnet_kernels as bk
-from binnet import loading, models
+from binnet import models
 from binnet.console import Console
-from binnet.info import DataInfo, Preprocessing
+from binnet.evaluation import loading
+from binnet.modelfile.info import DataInfo, Preprocessing
 
 CLASSES = ("cat", "dog", "owl")
 

@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from binnet import Tensor, checkpoint, loop, nn, train
-from binnet.config import TrainConfig
-from binnet.evaluate import open_model, restore
+from binnet import Tensor, nn
+from binnet.evaluation.evaluate import open_model, restore
 from binnet.modelfile import container
 from binnet.models import ModelSpec
-from binnet.own_network import OwnNetworkError, is_own, load, rebuild
-from binnet.train import TrainingError, TrainingInterruptedError, fit
+from binnet.models.own_network import OwnNetworkError, is_own, load, rebuild
+from binnet.train import TrainingError, TrainingInterruptedError, fit, loop, trainer
+from binnet.train.config import TrainConfig
+from binnet.train.output import checkpoint
 
 NET = '''
 """A binary convolution with a shortcut around it."""
@@ -41,7 +42,7 @@ ASKED = {"num_classes": 3, "in_channels": 2, "image_size": (6, 5), "binarize": "
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def file(tmp_path):
 @pytest.fixture
 def unpacked(monkeypatch):
     """Training without its last part, the packing."""
-    monkeypatch.setattr(train, "_pack_best", lambda training: train.Result("run", 0.5, 0.75, 360, 8, 4, 1.0))
+    monkeypatch.setattr(trainer, "_pack_best", lambda training: trainer.Result("run", 0.5, 0.75, 360, 8, 4, 1.0))
 
 
 def built(path, text, function="build", **asked):

@@ -17,9 +17,9 @@ from binnet.engine import PackedModel
 from binnet.engine.engine import Engine
 from binnet.engine.summary import summarise
 from binnet.graph import KINDS, MaxPool, trace
-from binnet.info import DataInfo
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet.modelfile.info import DataInfo
 from binnet.models import REGISTRY, Entry
 from binnet.nn import BinaryOptions
 

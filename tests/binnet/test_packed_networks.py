@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from binnet import Tensor, models, nn, no_grad
 from binnet.engine import PackedModel
 from binnet.graph import trace
-from binnet.info import DataInfo
+from binnet.modelfile.info import DataInfo
 from binnet.nn import BinaryOptions, Blocks
 from binnet.nn.module import LayerError
 from binnet.nn.options import CHOICES

@@ -9,15 +9,15 @@ import pytest
 import binnet
 import binnet_datasets
 from binnet import models, nn, no_grad, optim
-from binnet.checkpoint import Progress, State
-from binnet.checkpoint import save as save_checkpoint
-from binnet.config import TrainConfig
 from binnet.engine import export
 from binnet.engine.summary import summarise
-from binnet.health import signs
-from binnet.info import DataInfo
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
+from binnet.modelfile.info import DataInfo
+from binnet.train.config import TrainConfig
+from binnet.train.diagnostics import signs
+from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.checkpoint import save as save_checkpoint
 
 
 def build(seed=1):

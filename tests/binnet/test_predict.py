@@ -6,7 +6,7 @@ from PIL import Image
 
 import binnet
 from binnet import models
-from binnet.info import DataInfo, Preprocessing
+from binnet.modelfile.info import DataInfo, Preprocessing
 from binnet_datasets import DataError
 
 
@@ -32,7 +32,7 @@ def test_files_and_arrays(model, files):
     assert [p for _, p in one] == sorted((p for _, p in one), reverse=True)
     assert sum(p for _, p in one) == pytest.approx(1, abs=1e-6)
     assert model.predict(files[0], top=1) == one[:1]
-    pixels = binnet.images.read_for(model, files[0])
+    pixels = binnet.engine.preprocessing.read_for(model, files[0])
     assert model.predict(pixels) == one
     assert model.predict(pixels[None]) == [one]
     assert model.predict([]) == []
@@ -65,7 +65,7 @@ def test_preprocess_gives_what_the_network_takes(model, files):
 
 
 def test_probabilities_by_hand(model, files):
-    logits = model(binnet.images.read_for(model, files[0])[None])[0].astype(np.float64)
+    logits = model(binnet.engine.preprocessing.read_for(model, files[0])[None])[0].astype(np.float64)
     p = np.exp(logits) / np.exp(logits).sum()
     for name, probability in model.predict(files[0]):
         assert probability == pytest.approx(p[("cat", "dog", "owl").index(name)], rel=1e-5)

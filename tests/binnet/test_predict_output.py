@@ -12,7 +12,7 @@ from PIL import Image
 import binnet
 from binnet import models
 from binnet.cli import main
-from binnet.info import DataInfo
+from binnet.modelfile.info import DataInfo
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 import binnet
 from binnet import Tensor, profiler
-from binnet.bench import steps
-from binnet.bench.machine import Peak
+from binnet.lab.bench import steps
+from binnet.lab.bench.machine import Peak
 from binnet.profiler import Profile, phase
 
 

@@ -4,10 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-from binnet import models, recipes
+from binnet import models
 from binnet.cli import main
-from binnet.config import ConfigError, TrainConfig
 from binnet.schedules import learning_rate, weight_decay
+from binnet.train import recipes
+from binnet.train.config import ConfigError, TrainConfig
 
 IMAGES = {"data": "some/where"}
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from binnet import cli, reproduce
-from binnet.config import ConfigError, TrainConfig
+from binnet import cli
 from binnet.console import Console
+from binnet.lab import reproduce
+from binnet.lab.reproduce import Claim, Outcome, costs, report
 from binnet.modelfile.container import StorageError
-from binnet.reproduce import Claim, Outcome, costs, report
 from binnet.train import Result
+from binnet.train.config import ConfigError, TrainConfig
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"dataset": "digits", "epochs": 1, "batch_size": 256}

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from binnet import train
 from binnet.cli import main
-from binnet.config import TrainConfig
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
-from binnet.run_folder import RunFolder
-from binnet.train import fit
+from binnet.train import fit, trainer
+from binnet.train.config import TrainConfig
+from binnet.train.output.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("BINNET_DATA", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 def photos(folder, seed=0, count=8):

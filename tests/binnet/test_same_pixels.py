@@ -14,9 +14,9 @@ from PIL import Image
 import binnet
 import binnet_datasets
 from binnet import models
-from binnet.evaluate import open_model
-from binnet.images import preprocessing_of, read_for, view_of
-from binnet.info import DataInfo, Preprocessing
+from binnet.engine.preprocessing import preprocessing_of, read_for, view_of
+from binnet.evaluation.evaluate import open_model
+from binnet.modelfile.info import DataInfo, Preprocessing
 from binnet_datasets import BuildOptions, Loader
 
 SIZES = ((40, 90), (61, 33), (24, 24), (300, 250), (12, 20))

@@ -5,8 +5,8 @@ import pytest
 
 import binnet
 from binnet import Tensor, models, optim
-from binnet.config import TrainConfig
-from binnet.step import Mix, training_step
+from binnet.train.config import TrainConfig
+from binnet.train.step import Mix, training_step
 
 LABELS = np.arange(6)
 

@@ -5,12 +5,12 @@ import types
 
 import pytest
 
-from binnet import tensorboard
 from binnet.cli import main
-from binnet.config import ConfigError
-from binnet.health import Health
-from binnet.run_folder import EpochFigures
-from binnet.tensorboard import Board
+from binnet.train.config import ConfigError
+from binnet.train.diagnostics import Health
+from binnet.train.output import tensorboard
+from binnet.train.output.run_folder import EpochFigures
+from binnet.train.output.tensorboard import Board
 
 FIGURES = EpochFigures(3, 0.01, 0.5, 0.75, 2.0, 0.25, 1.0, 1000.0, 3.0, 0.0, 0.125, 0.0, None, 0.5)
 LAYERS = {"conv2": Health(0.25, 0.0, 0.5, None)}

@@ -19,13 +19,12 @@ import pytest
 import binnet
 import binnet_datasets
 import binnet_kernels as bk
-from binnet import loop, train
 from binnet.cli import main
-from binnet.config import TrainConfig
 from binnet.engine import PackedModel
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError
-from binnet.train import TrainingError, TrainingInterruptedError, fit
+from binnet.train import TrainingError, TrainingInterruptedError, fit, loop, trainer
+from binnet.train.config import TrainConfig
 
 EPOCHS = 3
 FLAGS = ["--epochs", str(EPOCHS), "--seed", "3", "--crop-pad", "1", "--flip", "--batch-size", "40", "--lr", "0.01"]
@@ -37,7 +36,7 @@ TIMES = ("images_per_s", "seconds", "wait")  # what may differ between two runs
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     """One thread, unless a test asks for more, and the old number afterwards; no pictures, which take their time."""
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
     before = bk.get_num_threads()
     bk.set_num_threads(1)
     yield
@@ -341,7 +340,7 @@ def test_options_that_do_not_fit_the_images_leave_no_training_behind(tmp_path):
 
 
 def test_a_packed_model_that_predicts_otherwise_is_not_written(uninterrupted, tmp_path, monkeypatch):
-    original = train.open_model
+    original = trainer.open_model
 
     class Wrong(PackedModel):
         def __call__(self, x):
@@ -351,7 +350,7 @@ def test_a_packed_model_that_predicts_otherwise_is_not_written(uninterrupted, tm
         model = original(path)
         return replace(model, packed=Wrong(model.packed.graph, model.info))
 
-    monkeypatch.setattr(train, "open_model", wrong)
+    monkeypatch.setattr(trainer, "open_model", wrong)
     config = TrainConfig(epochs=1, batch_size=300)
     with pytest.raises(TrainingError, match=r"predicts .* of 360 images differently; it was not written"):
         fit(config, tmp_path / "run")

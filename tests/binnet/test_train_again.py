@@ -14,18 +14,19 @@ from PIL import Image
 
 import binnet
 import binnet_datasets
-from binnet import Tensor, checkpoint, train
-from binnet.build import balanced, few_images
+from binnet import Tensor
 from binnet.cli import main
-from binnet.config import ConfigError, TrainConfig
 from binnet.console import Console
-from binnet.info import Preprocessing
 from binnet.modelfile import container
 from binnet.modelfile.container import StorageError, replacing
-from binnet.run_folder import RunFolder, new_folder
+from binnet.modelfile.info import Preprocessing
 from binnet.signals import TerminatedError
-from binnet.step import training_step
-from binnet.train import fit
+from binnet.train import fit, trainer
+from binnet.train.builders import balanced, few_images
+from binnet.train.config import ConfigError, TrainConfig
+from binnet.train.output import checkpoint
+from binnet.train.output.run_folder import RunFolder, new_folder
+from binnet.train.step import training_step
 
 CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
 
@@ -33,7 +34,7 @@ CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("BINNET_DATA", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 def photos(folder, classes=("cat", "dog"), count=8, seed=0):
@@ -82,7 +83,7 @@ def test_errors_while_a_folder_is_held_are_not_those_of_the_log(tmp_path):
 
 def test_a_killed_process_loses_its_folder(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from binnet.run_folder import RunFolder\n"
+        "import sys, time; from pathlib import Path; from binnet.train.output.run_folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
@@ -111,11 +112,11 @@ def test_a_training_stopped_while_its_budget_is_measured_goes_on(tmp_path, monke
 
     config = replace(CONFIG, time_budget="1s")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "fit_budget", stop)
+        patch.setattr(trainer, "fit_budget", stop)
         with pytest.raises(KeyboardInterrupt):
             fit(config, tmp_path / "run")
     measured = []
-    monkeypatch.setattr(train, "fit_budget", lambda training, spent: measured.append(training) or lasts_one(training))
+    monkeypatch.setattr(trainer, "fit_budget", lambda training, spent: measured.append(training) or lasts_one(training))
     fit(config, tmp_path / "run", resume=True)
     assert len(measured) == 1
     fit(config, tmp_path / "run", resume=True)
@@ -268,7 +269,7 @@ def test_balanced_weights_and_few_images():
 def test_accumulated_gradients_are_those_of_the_whole_batch(mix, class_weights):
     from binnet.nn import Flatten, Linear, Sequential
     from binnet.optim import SGD
-    from binnet.step import Mix
+    from binnet.train.step import Mix
 
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((9, 4, 4, 1)).astype(np.float32), rng.integers(0, 3, 9)
@@ -348,7 +349,7 @@ def test_stopped_before_the_first_step(tmp_path, monkeypatch, capsys, stop, code
     def interrupt(training, spent):
         raise stop
 
-    monkeypatch.setattr(train, "fit_budget", interrupt)
+    monkeypatch.setattr(trainer, "fit_budget", interrupt)
     before = signal.getsignal(signal.SIGTERM)
     assert main(["train", "--time-budget", "9s", "--out", str(tmp_path / "run")]) == code
     assert capsys.readouterr().err == f"binnet: stopped; go on with: binnet train --resume {tmp_path / 'run'}\n"
@@ -369,7 +370,7 @@ def test_sigterm_leaves_no_temporary_file(tmp_path, monkeypatch, capsys):
 
 def test_compiling_is_said_before_it_begins(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "kernels"))
-    assert train.compiled_code_is_missing()
-    monkeypatch.setattr(train, "Training", lambda *_: pytest.fail(capsys.readouterr().out))
+    assert trainer.compiled_code_is_missing()
+    monkeypatch.setattr(trainer, "Training", lambda *_: pytest.fail(capsys.readouterr().out))
     with pytest.raises(pytest.fail.Exception, match=r"compiling kernels \(once\)"):
         fit(CONFIG, tmp_path / "run", console=Console())

@@ -9,11 +9,10 @@ import pytest
 from PIL import Image
 
 import binnet_kernels as bk
-from binnet import loop, train
 from binnet.cli import main
-from binnet.config import TrainConfig
 from binnet.modelfile import container
-from binnet.train import fit
+from binnet.train import fit, loop, trainer
+from binnet.train.config import TrainConfig
 
 SIZES = [(40, 50), (52, 40), (44, 44), (64, 47)]
 
@@ -35,7 +34,7 @@ def pictures(tmp_path_factory):
 def surroundings(monkeypatch, tmp_path_factory):
     """A cache of the test's own, no pictures, and the old number of threads afterwards."""
     monkeypatch.setenv("BINNET_DATA", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(train.Curves, "available", lambda: False)
+    monkeypatch.setattr(trainer.Curves, "available", lambda: False)
     before = bk.get_num_threads()
     yield
     bk.set_num_threads(before)

@@ -9,14 +9,14 @@ import pytest
 import binnet
 import binnet_datasets
 from binnet import models, optim
-from binnet.agreement import compare
-from binnet.checkpoint import Progress, State
-from binnet.checkpoint import save as save_checkpoint
-from binnet.config import TrainConfig
 from binnet.engine import PackedModel
-from binnet.evaluate import Model, open_model
-from binnet.health import signs
-from binnet.info import DataInfo
+from binnet.evaluation.agreement import compare
+from binnet.evaluation.evaluate import Model, open_model
+from binnet.modelfile.info import DataInfo
+from binnet.train.config import TrainConfig
+from binnet.train.diagnostics import signs
+from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.checkpoint import save as save_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from binnet import graph as g
 from binnet.engine import PackedModel
 from binnet.engine.engine import Engine
 from binnet.graph import Graph, Input, walk
-from binnet.info import DataInfo
+from binnet.modelfile.info import DataInfo
 
 SIDES = st.integers(0, 2)
 FOUR = st.tuples(SIDES, SIDES, SIDES, SIDES)

@@ -16,7 +16,7 @@ from binnet import Tensor, no_grad
 from binnet.cli import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-network.md"
-TRAINING = ("autograd", "tensor", "ops", "nn", "optim", "models", "train", "loop", "packing")
+TRAINING = ("autograd", "tensor", "ops", "nn", "optim", "models", "train", "packing")
 FRESH = """
 import sys, numpy as np, binnet
 model = binnet.load({path!r})

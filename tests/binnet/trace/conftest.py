@@ -6,11 +6,11 @@ from PIL import Image
 
 import binnet
 from binnet import models, optim
-from binnet.checkpoint import Progress, State, save
-from binnet.config import TrainConfig
-from binnet.health import signs
-from binnet.info import DataInfo
-from binnet.trace import open_source, trace_image
+from binnet.lab.trace import open_source, trace_image
+from binnet.modelfile.info import DataInfo
+from binnet.train.config import TrainConfig
+from binnet.train.diagnostics import signs
+from binnet.train.output.checkpoint import Progress, State, save
 
 INFO = DataInfo("photos", ("cat", "owl"), (0.4,), (0.25,))
 

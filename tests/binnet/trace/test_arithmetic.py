@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from binnet.trace import Layer, checks, trace_layer
+from binnet.lab.trace import Layer, checks, trace_layer
 from naive import naive_conv2d, naive_pack_signs, naive_scale_map, naive_sign, naive_weight_alpha
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from binnet.trace import embedded, write_page
+from binnet.lab.trace import embedded, write_page
 
 MISSING = "playwright is not installed; it comes with the browser extra"
 pytest.importorskip("playwright.sync_api", reason=MISSING)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from binnet.trace import Layer, checks, trace_layer
-from binnet.trace.checks import against_network
+from binnet.lab.trace import Layer, checks, trace_layer
+from binnet.lab.trace.checks import against_network
 
 
 @pytest.fixture

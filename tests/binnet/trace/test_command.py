@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console as RichConsole
 
-import binnet.trace
+import binnet.lab.trace
 from binnet.console import Console
-from binnet.trace.terminal import show
+from binnet.lab.trace.terminal import show
 
 
 def test_a_checkpoint(folder, image_file, picture, say):
@@ -87,8 +87,8 @@ def test_bad_input_is_one_sentence(words, message, folder, image_file, say):
 
 
 def test_steps_that_disagree_make_the_exit_code_1(folder, image_file, say, monkeypatch):
-    wrong = binnet.trace.Check("nothing is so", 0.25, 0)
-    monkeypatch.setattr("binnet.trace.picture.against_network", lambda t, y: wrong)
+    wrong = binnet.lab.trace.Check("nothing is so", 0.25, 0)
+    monkeypatch.setattr("binnet.lab.trace.picture.against_network", lambda t, y: wrong)
     code, out, _ = say("trace", folder / "best.h5", image_file)
     assert code == 1
     assert "not so: nothing is so (difference 0.25)" in out
@@ -108,7 +108,7 @@ def test_pictures_in_colour(picture):
 
 
 def test_maps_of_one_value_and_of_nan(picture):
-    from binnet.trace.terminal import _drawn
+    from binnet.lab.trace.terminal import _drawn
 
     for value in (0.0, -1.0, np.nan):
         assert {len(line) for line in _drawn(np.full((3, 5), value, np.float32), True)} == {22}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from binnet.trace import fit
+from binnet.lab.trace import fit
 
 
 def test_against_numpy(rng):

@@ -9,9 +9,9 @@ import re
 import numpy as np
 import pytest
 
-from binnet.trace import Layer, embedded, fit, page, trace_filters, write_page
-from binnet.trace.data import Part, arrays, part_of
-from binnet.trace.steps import WORDS, number, steps
+from binnet.lab.trace import Layer, embedded, fit, page, trace_filters, write_page
+from binnet.lab.trace.data import Part, arrays, part_of
+from binnet.lab.trace.steps import WORDS, number, steps
 
 
 def data_of(text):

@@ -5,8 +5,8 @@ import pytest
 
 import binnet
 from binnet import Tensor, models, no_grad
-from binnet.images import read_for
-from binnet.trace import Layer, Source, fresh_source, named_source, open_source, trace_filters, trace_image
+from binnet.engine.preprocessing import read_for
+from binnet.lab.trace import Layer, Source, fresh_source, named_source, open_source, trace_filters, trace_image
 from binnet_datasets import DataError, normalise
 
 

@@ -1,0 +1,209 @@
+"""``binnet bench``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import models
+from ..console import Console
+from ..nn.options import CHOICES
+from . import options
+
+if TYPE_CHECKING:
+    from ..lab.bench.layers import Row
+
+HELP = "measure how fast binnet is on this machine"
+_NOT_SETTINGS = ("run", "measure", "what", "json", "plot")
+_AGAINST = {"float": "full precision", "exact": "exact gradient"}  # what steps of training are compared with
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A command for each thing to measure."""
+    kinds = parser.add_subparsers(title="what to measure", metavar="WHAT", dest="what", required=True)
+    for name, text, add, measure in (
+        ("layers", "binary layers: parts of their time, share of the CPU's limit, against float", _add_layers, _layers),
+        ("figure4", "the paper's figure 4: memory and speed-up, measured beside theory", _add_figure4, _figure4),
+        ("network", "a whole packed network, and its kinds of steps", _add_network, _network),
+        ("training", "a step of training in every mode: time and memory", _add_training, _training),
+        ("cold", "import, first call and first prediction of a new process", _add_cold, _cold),
+    ):
+        sub = kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add(sub)
+        sub.add_argument("--json", type=Path, metavar="FILE", help="write header and figures to this file")
+        sub.set_defaults(measure=measure)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure."""
+    from numba import config
+
+    from ..lab.bench import machine, plot, report
+
+    if config.DISABLE_JIT:
+        raise ValueError("bench measures compiled code, but NUMBA_DISABLE_JIT switches compilation off")
+    options.set_threads(arguments)
+    if arguments.json:
+        report.check_writable(arguments.json)
+    if getattr(arguments, "plot", None):
+        plot.check(arguments.plot)
+        report.check_writable(arguments.plot)
+    console, settings = Console(), {k: v for k, v in vars(arguments).items() if k not in _NOT_SETTINGS}
+    if "target" in settings:
+        settings["target"] = Path(settings["target"]).name
+    where = machine.this_machine().to_dict()
+    tables = arguments.measure(arguments, console)
+    result = report.Report(arguments.what, report.command(arguments.what, settings), where, settings, tables)
+    result.show(console)
+    if arguments.json:
+        result.save(arguments.json)
+    if getattr(arguments, "plot", None):
+        plot.draw(tables, f"{where['cpu']}, {where['instructions']}, threads: {where['threads']}", arguments.plot)
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------- flags
+
+
+def _add_one_thread(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the kernels (default: 1)")
+
+
+def _add_seconds(parser: argparse.ArgumentParser, default: float) -> None:
+    text = f"time for each figure that is measured (default: {default:g})"
+    parser.add_argument("--seconds", type=float, default=default, metavar="X", help=text)
+
+
+def _add_layers(parser: argparse.ArgumentParser) -> None:
+    shapes = "networks (resnet18, alexnet, nin, lenet5, all) or C,H,O,k,s,p, with ; between them (default: all)"
+    parser.add_argument("--shapes", default="all", metavar="SHAPES", help=shapes)
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at a time (default: 1)")
+    parser.add_argument("--use-k", action="store_true", help="with the map K")
+    _add_one_thread(parser)
+    _add_seconds(parser, 0.3)
+
+
+def _add_figure4(parser: argparse.ArgumentParser) -> None:
+    _add_one_thread(parser)
+    _add_seconds(parser, 0.3)
+    parser.add_argument("--quick", action="store_true", help="only a few points")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figure (.png, .svg or .pdf)")
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    text = f"packed model, checkpoint, or a network by name with random weights: {', '.join(models.names())}"
+    parser.add_argument("target", metavar="FILE|NAME", help=text)
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="images at a time, besides 1 (default: 64)")
+    parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="with a NAME (default: xnor)")
+    words = CHOICES["classifier"]
+    parser.add_argument("--classifier", choices=words, default="real", help="with a NAME (default: real)")
+    parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help="with a NAME (default: 1000)")
+    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="with a NAME (default: 3)")
+    parser.add_argument("--image-size", type=int, metavar="N", help="with a NAME (default: the network's own)")
+    options.add_threads(parser)
+    _add_seconds(parser, 2)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="NAME", choices=models.names(), help=f"network: {', '.join(models.names())}")
+    words = {
+        "batch": "images in a step",
+        "image-size": "side of the images in pixels",
+        "in-channels": "channels of the images",
+        "num-classes": "classes to tell apart",
+    }
+    for name, text in words.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: as usual for the network)")
+    options.add_threads(parser)
+    _add_seconds(parser, 4)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns that share that time (default: 5)")
+
+
+def _add_cold(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="new processes for each (default: 3)")
+    options.add_threads(parser)
+
+
+# ---------------------------------------------------------------------------------------------- measurements
+
+
+def _layers(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+    from ..lab.bench import layers, machine, shapes
+
+    todo = shapes.parse(arguments.shapes)
+    peak = machine.measure_peak(arguments.seconds)
+    with console.progress(len(todo), "layers") as advance:
+        a, tick = arguments, _one(advance)
+        rows = layers.measure(todo, a.batch, a.use_k, a.seconds, peak, tick)
+    return {"peak": [{"popcount": peak.popcount, "fma": peak.fma}], "layers": rows}
+
+
+def _figure4(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+    from ..lab.bench import figure4
+
+    by_channels, by_filter = figure4.points(arguments.quick)
+    with console.progress(len(by_channels) + len(by_filter), "points") as advance:
+        channels, filters = (
+            figure4.speed(layers, arguments.seconds, _one(advance)) for layers in (by_channels, by_filter)
+        )
+    return {"memory": figure4.memory(), "channels": channels, "filters": filters}
+
+
+def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+    from ..lab.bench import network
+
+    a = arguments
+    model = network.open_network(a.target, a.binarize, a.num_classes, a.in_channels, a.image_size, a.classifier)
+    tables: dict[str, list[Row]] = {"sizes": network.sizes(model), "network": [], "kinds": []}
+    batches = sorted({1, a.batch})
+    with console.progress(len(batches), "batches") as advance:
+        for batch in batches:
+            whole, kinds = network.measure(model, batch, a.seconds)
+            tables["network"] += whole
+            tables["kinds"] += kinds
+            advance(1, f"batch {batch}")
+    return tables
+
+
+def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+    from ..lab.bench import training
+    from ..train.config import TrainConfig
+
+    a = arguments
+    given = zip((a.batch, a.image_size, a.in_channels, a.num_classes), training.DEFAULTS[a.target], strict=True)
+    batch, size, channels, classes = (usual if own is None else own for own, usual in given)
+    if batch < 1:
+        raise ValueError(f"--batch must be at least 1, got {batch}")
+    steps = {
+        name: training.Step.of(TrainConfig.from_dict({**row, "batch_size": batch}), classes, channels, (size, size))
+        for name, row in _variants(a.target).items()
+    }
+    step = {"batch": batch, "rows": size, "columns": size, "channels": channels, "classes": classes}
+    with console.progress(len(steps) * (a.rounds + 1), "measurements") as advance:
+        rows = training.measure(steps, _AGAINST, a.seconds, a.rounds, _one(advance))
+    return {"step": [step], "training": rows}
+
+
+def _variants(model: str) -> dict[str, dict[str, Any]]:
+    """Options of all networks to compare, by label: those that ``binnet reproduce`` compares, and BWN."""
+    from ..lab import reproduce
+
+    gradients, bits = (reproduce.table(name).with_model(model).rows for name in ("gradients", "bits"))
+    modes = {"full precision": "float", "BWN": "bwn"}
+    found: dict[str, dict[str, Any]] = {label: {"model": model, "binarize": mode} for label, mode in modes.items()}
+    found |= {row.label: dict(row.options) for row in gradients}
+    more = [row for row in bits if dict(row.options) not in found.values()]
+    return found | {f"weights, inputs: {row.label}": dict(row.options) for row in more}
+
+
+def _cold(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+    from ..lab.bench import cold
+
+    with console.progress(cold.STEPS, "measurements") as advance:
+        return {"cold": cold.measure(arguments.repeats, arguments.threads, _one(advance))}
+
+
+def _one(advance: Any) -> Any:
+    """Advance the progress by one with a label."""
+    return lambda label: advance(1, label)

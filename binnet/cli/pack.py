@@ -1,0 +1,69 @@
+"""``binnet pack``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+import binnet_datasets
+
+from ..console import Console
+from ..engine.model import REAL
+from ..modelfile import CHECKPOINT, StorageError
+from . import options
+from .verify import compare, in_words, require_agreement
+
+HELP = "turn a checkpoint into a packed model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
+    parser.add_argument("out", metavar="OUT", help="file to write")
+    text = "write plain .npy arrays and graph.json into this new folder as well (docs/embedding.md)"
+    parser.add_argument("--export-numpy", metavar="DIR", help=text)
+    text = "compare on the test images of this data set first: nothing is written that gives one of them another class"
+    parser.add_argument("--dataset", choices=binnet_datasets.names(), help=text)
+    parser.add_argument("--data", metavar="PATH", help="the same on a store, or folder or archive of images")
+    options.add_split(parser)
+    text = "how to store the weights of real layers; float16 is smaller, and may change a prediction (default: float32)"
+    parser.add_argument("--real", choices=REAL, default="float32", help=text)
+    options.add_threads(parser)
+    options.add_own(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Pack."""
+    from ..engine.export import export
+    from ..engine.summary import summarise
+    from ..evaluation.evaluate import model_file, open_model
+
+    options.set_threads(arguments)
+    console = Console(to_stderr=arguments.json)
+    arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
+    model = open_model(arguments.checkpoint, arguments.model)
+    if model.kind != CHECKPOINT:
+        raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
+    if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
+        raise StorageError(f"{arguments.out} is the checkpoint itself; choose another name for the packed model")
+    packed = model.packed.with_real(arguments.real)
+    if arguments.dataset or arguments.data:
+        name, found = compare(model, packed, arguments, console)
+        if packed.real == "float32":
+            require_agreement(found, "the packed model")
+        console.say(in_words(found, name, packed.real))
+    files = export(packed, arguments.export_numpy) if arguments.export_numpy else []
+    packed.save(arguments.out)
+    s = summarise(packed)
+    if arguments.json:
+        exported: dict[str, Any] = {"exported": [*map(str, files)]} if files else {}
+        sizes = {"float32_bytes": s.float32_bytes, "packed_bytes": s.file_bytes}
+        print(json.dumps({"out": arguments.out, **sizes, "factor": s.compression, **exported}))
+        return 0
+    console.say(f"{arguments.out}: {s.file_bytes:,} bytes, {s.compression:.1f} times smaller than float32")
+    if files:
+        console.say(f"{arguments.export_numpy}: graph.json and {len(files) - 1} arrays")
+    return 0

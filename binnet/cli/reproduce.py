@@ -1,0 +1,61 @@
+"""``binnet reproduce``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from ..console import Console
+from . import options
+
+HELP = "run the comparisons of the paper's tables on your images, and write them beside the paper's figures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("table", metavar="TABLE", help="table1, table2 or table3; gradients, bits")
+    parser.add_argument(
+        "--rows", metavar="NAME,NAME", help="only these rows, by the names of their folders, such as alexnet-xnor"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder of runs and report (default: runs/reproduce-<data>); runs in it are used, or go on",
+    )
+    options.add_config(parser)
+    options.add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train what is missing and write the report."""
+    from ..lab import reproduce
+    from ..train import TrainingInterruptedError
+
+    options.set_threads(arguments)
+    given, console = options.given_config(arguments), Console()
+    if given.get("data") and not given.get("dataset"):
+        given.setdefault("recipe", "imagenet-64")
+    rows = None if arguments.rows is None else arguments.rows.split(",")
+    table = reproduce.table(arguments.table).with_model(given.pop("model", None)).only(rows)
+    data = given.get("dataset") or (Path(given["data"]).resolve().stem if given.get("data") else "digits")
+    out = Path(arguments.out or f"runs/reproduce-{data}")
+    command = _command_line(arguments)
+    try:
+        outcomes = reproduce.run(table, given, out, console)
+    except TrainingInterruptedError:
+        print("binnet: stopped, everything is saved; the same command goes on", file=sys.stderr)
+        return 130
+    path = reproduce.write(table, outcomes, out, command)
+    console.say(f"\n{path.read_text(encoding='utf-8')}\n{path}")
+    return 0
+
+
+def _command_line(arguments: argparse.Namespace) -> str:
+    """How this command was called, to stand in the report."""
+    words = ["binnet", "reproduce", arguments.table]
+    for name in ("rows", "out", "threads"):
+        if getattr(arguments, name) is not None:
+            words += [f"--{name}", str(getattr(arguments, name))]
+    return shlex.join(words + options.flags(options.given_config(arguments)))

@@ -1,0 +1,174 @@
+"""``binnet train``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..console import Console
+from ..models.own_network import is_own
+from ..profiler import Profile
+from ..signals import TerminatedError
+from ..train.config import ConfigError, TrainConfig, read_toml
+from ..train.output import checkpoint
+from ..train.output.run_folder import new_folder
+from . import options
+
+if TYPE_CHECKING:
+    from ..train import Result
+
+_OF_IMAGES = ("data", "val", "classes", "layout", "max_corrupt")  # a resumed training compares the images themselves
+_FREE = (*_OF_IMAGES, "epochs", "workers", "checkpoint_every", "tensorboard")  # the options --resume takes
+HELP = "train a network, keep the best epoch and pack it to one bit a weight"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument(
+        "images", metavar="DATA", nargs="?", help="the same as --data: image store, or folder or archive of images"
+    )
+    options.add_config(parser)
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these options; flags come after it")
+    parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/<dataset>-<model>-<binarize>-<time>)")
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with this run folder, bit for bit; more --epochs make it longer. The file of a network of your own "
+        "is run again, and must have the text that it began with; --model says where it is now",
+    )
+    options.add_threads(parser)
+    parser.add_argument(
+        "--profile", action="store_true", help="say where the time of a step goes, and write profile.txt"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train."""
+    from ..train import TrainingInterruptedError, fit
+
+    options.set_threads(arguments)
+    if arguments.images is not None:
+        if hasattr(arguments, "data"):
+            raise ConfigError(f"the data is named twice: {arguments.images} and --data {arguments.data}")
+        arguments.data = arguments.images
+    config, folder = _fresh(arguments) if arguments.resume is None else _resumed(arguments)
+    console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
+    profile = Profile(done=lambda seen: _report(seen, folder, console)) if arguments.profile else None
+    try:
+        with (
+            contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
+        ):  # own code may print
+            result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
+    except TrainingInterruptedError as interrupted:
+        _say_stopped(folder, ", everything is saved")
+        return 128 + interrupted.signal
+    except (KeyboardInterrupt, TerminatedError) as stop:  # while nothing is trained, or twice
+        if not (folder / "config.toml").exists():
+            raise
+        _say_stopped(folder, "")
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+    finally:
+        if arguments.out is None:
+            with contextlib.suppress(OSError):  # made above, and still empty because the data could not be read
+                folder.rmdir()
+    if arguments.json:
+        print(json.dumps({**asdict(result), "factor": result.factor}))
+    if profile is not None and not profile.total:
+        console.say(f"no profile: it takes {profile.skip + profile.steps} steps")
+    console.say("")
+    console.table(("accuracy", "size in float32", "size packed", "factor", "time"), [_row(result)])
+    console.say(f"\npacked model: {folder / 'packed.h5'}")
+    return 0
+
+
+def _standard_output_kept(keep: bool) -> contextlib.AbstractContextManager[object]:
+    """Send what anything prints in this block, such as a network of one's own, to standard error; if ``keep``."""
+    return contextlib.redirect_stdout(sys.stderr) if keep else contextlib.nullcontext()
+
+
+def _say_stopped(folder: Path, saved: str) -> None:
+    command = f"binnet train --resume {shlex.quote(str(folder))}"
+    print(f"binnet: stopped{saved}; go on with: {command}", file=sys.stderr)
+
+
+def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """Configuration and folder of a new run; ConfigError when the folder holds one already."""
+    values = {} if arguments.config is None else read_toml(arguments.config)
+    values |= options.given_config(arguments)
+    config = TrainConfig.from_dict(values, _of_init(values))
+    if arguments.out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        data = config.dataset or Path(config.data or "").resolve().stem
+        model = Path(str(config.model).rpartition(":")[0]).stem if is_own(config.model) else config.model
+        name = "-".join(part for part in (data, model, config.binarize, stamp) if part)
+        return config, new_folder(Path("runs") / name)
+    folder = Path(arguments.out)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out must be a folder, but {folder} is a file")
+    if any((folder / name).exists() for name in ("last.h5", "config.toml")):
+        raise ConfigError(f"{folder} holds a training already; go on with --resume {folder}, or choose another --out")
+    return config, folder
+
+
+def _of_init(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that a model to begin from sets where no other word is given."""
+    from ..train.finetune import read
+
+    file = values.get("init")
+    own_images = values.get("data") is not None and values.get("dataset") is None
+    return read(file).options(values, own_images) if isinstance(file, str) else {}
+
+
+def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """Configuration and folder of the run to go on with; what does not change its steps may be told anew."""
+    folder, given = Path(arguments.resume), options.given_config(arguments)
+    free = {name: given.pop(name) for name in _FREE if name in given}
+    model = given.pop("model", None)
+    fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name) is not None]
+    if fixed:
+        flag = "--" + fixed[0].replace("_", "-")
+        raise ConfigError(f"{flag} cannot be given with --resume: a resumed training keeps its configuration")
+    last, written = folder / "last.h5", folder / "config.toml"
+    if not last.is_file() and not written.is_file():
+        raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
+    values = checkpoint.read_config(last).to_dict() if last.is_file() else read_toml(written)
+    if model is not None:
+        if not is_own(model) or not is_own(values.get("model")):
+            raise ConfigError(
+                f"--model cannot be given with --resume: this training has the model {values.get('model')}"
+            )
+        free["model"] = model
+    if "epochs" in free and values.get("time_budget") is not None:
+        raise ConfigError("--epochs cannot be given with --resume: this training has a time budget instead")
+    return TrainConfig.from_dict({**values, **free}), folder
+
+
+def _report(profile: Profile, folder: Path, console: Console) -> None:
+    """Print the profile beside the limits of this machine, and write it into the run folder."""
+    from ..lab.bench import machine, steps
+    from ..lab.bench.report import header
+
+    rows, total = steps.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
+    console.say(f"where the time of {profile.steps} steps went:")
+    console.table(steps.HEADS, rows, total)
+    text = "\n".join([*header(machine.this_machine().to_dict()), "", *steps.lines(rows, total), ""])
+    (folder / "profile.txt").write_text(text, "utf-8")
+
+
+def _row(r: Result) -> tuple[str, ...]:
+    return (
+        f"{r.top1:.2%}",
+        f"{r.float32_bytes / 1e3:,.1f} kB",
+        f"{r.packed_bytes / 1e3:,.1f} kB",
+        f"{r.factor:.1f}",
+        f"{r.seconds:.1f} s",
+    )

@@ -1,0 +1,111 @@
+"""``binnet verify``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..console import Console
+from ..evaluation.loading import load_for
+from ..modelfile import CHECKPOINT, PACKED, StorageError
+from . import options
+
+if TYPE_CHECKING:
+    from ..engine import PackedModel
+    from ..evaluation.agreement import Agreement, Logits
+    from ..evaluation.evaluate import Model
+
+HELP = "check that a packed model predicts the same as the checkpoint it was made from"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of this command."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
+    text = "the packed model; only a run folder goes without, where it is packed.h5 and belongs to best.h5"
+    parser.add_argument("packed", metavar="PACKED", nargs="?", help=text)
+    options.add_data(parser)
+    options.add_threads(parser)
+    options.add_own(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify; models that differ make the exit code 1."""
+    from ..evaluation.evaluate import model_file, open_model
+
+    if arguments.packed is None:
+        folder = Path(arguments.checkpoint)
+        if not folder.is_dir():
+            raise ValueError("the following arguments are required: PACKED, or a run folder instead of CHECKPOINT")
+        arguments.packed = str(model_file(folder))
+    arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
+    options.set_threads(arguments)
+    checkpoint, packed = open_model(arguments.checkpoint, arguments.model), open_model(arguments.packed)
+    for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
+        if model.kind != kind:
+            raise StorageError(f"{path} is a {model.kind}, expected a {kind}")
+    difference = checkpoint.packed.graph.difference(packed.packed.graph)
+    if difference:
+        raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}: {difference}")
+    if (checkpoint.info.mean, checkpoint.info.std) != (packed.info.mean, packed.info.std):
+        raise ValueError(f"{arguments.packed} normalises images otherwise than {arguments.checkpoint}")
+    console = Console(to_stderr=arguments.json)
+    name, found = compare(checkpoint, packed.logits, arguments, console)
+    if arguments.json:
+        print(json.dumps({"dataset": name, **asdict(found)}))
+    if packed.packed.real == "float32":
+        require_agreement(found, arguments.packed)
+    elif not _same_weights(checkpoint.packed.with_real(packed.packed.real), packed.packed):
+        raise ValueError(f"{arguments.packed} does not hold the weights of {arguments.checkpoint} rounded to float16")
+    console.say(in_words(found, name, packed.packed.real))
+    return 0
+
+
+def _same_weights(first: PackedModel, second: PackedModel) -> bool:
+    """Whether all arrays are the same, bit by bit: then nothing but the rounding can make a difference."""
+    ours, theirs = first.arrays(), second.arrays()
+    return all(array.tobytes() == theirs[name].tobytes() for name, array in ours.items())
+
+
+def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console: Console) -> tuple[str, Agreement]:
+    """A checkpoint and a packed model on the data that a command names; the data's name, and how they agree."""
+    from ..evaluation.agreement import compare as compare_models
+
+    model.info.normalisation(arguments.checkpoint)
+    dataset = load_for(model, arguments.checkpoint, options.source_of(arguments), console)
+    with console.progress(len(dataset.test)) as advance:
+        found = compare_models(
+            model.logits,
+            packed,
+            dataset.test,
+            model.info,
+            model.image_size,
+            lambda count: advance(count, dataset.name),
+        )
+    return dataset.name, found
+
+
+def require_agreement(found: Agreement, path: str) -> None:
+    """ValueError unless all classes are the same."""
+    if found.differing:
+        raise ValueError(f"{path} gives {found.differing:,} of {found.n:,} images another class; {_differences(found)}")
+
+
+def in_words(found: Agreement, name: str, real: str) -> str:
+    """What a comparison on the test images of a data set has found; only a rounding of real weights changes classes."""
+    images = f"{found.n:,} test images of {name}"
+    if found.differing:
+        return (
+            f"with weights rounded to {real} {found.differing:,} of {images} get another class; {_differences(found)}"
+        )
+    return f"the same class for all {images}; {_differences(found)}"
+
+
+def _differences(found: Agreement) -> str:
+    """The largest difference in words."""
+    if not found.largest:
+        return "no logit differs by a bit"
+    return f"the largest difference of logits is {found.largest:.3g}, {found.relative:.2g} of the largest logit"

@@ -1,1 +1,0 @@
-"""One file a command: ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns the exit code."""

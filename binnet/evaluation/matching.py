@@ -1,0 +1,188 @@
+"""Which class of a model each class of a data set is: by name, whatever the order and number of the classes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from binnet_datasets import DataError, Dataset, Split
+from binnet_datasets.splits import same_name
+from binnet_datasets.subset import choose, keys_of
+
+from ..modelfile.info import DataInfo
+
+Ints = npt.NDArray[np.int64]
+_SHOWN = 5  # names in a sentence
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The images of a data set that a model can be evaluated on.
+
+    Attributes
+    ----------
+    split : Split
+        The images of classes that the model knows, with the model's labels.
+    by : str
+        "name" or "number": how the classes were matched.
+    unknown : dict of str to int
+        Classes that the model does not know, and how many images of them were left out.
+    trained_on : int
+        How many images were left out because the model was trained on them.
+    missing : tuple of str
+        Classes of the model without any image.
+    """
+
+    split: Split
+    by: str
+    unknown: dict[str, int] = field(default_factory=dict)
+    trained_on: int = 0
+    missing: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """What was left out, ready for JSON."""
+        left_out = {"unknown_class": self.unknown, "trained_on": self.trained_on}
+        return {"classes_matched_by": self.by, "left_out": left_out, "classes_missing": list(self.missing)}
+
+    def sentences(self) -> list[str]:
+        """What a person should know about it."""
+        said = []
+        if self.by == "number":
+            said.append("note: the model does not say what its classes are called; they are matched by their number")
+        if self.unknown:
+            named = _some(f"{name} ({count:,})" for name, count in self.unknown.items())
+            said.append(
+                f"left out {_images(sum(self.unknown.values()))} of classes that the model does not know: {named}"
+            )
+        if self.trained_on:
+            said.append(
+                f"left out {_images(self.trained_on)} that the model was trained on (--include-trained uses them)"
+            )
+        if self.missing:
+            said.append(
+                f"note: there are no images of {_classes(len(self.missing))} of the model: {_some(self.missing)}"
+            )
+        return said
+
+
+def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: bool = False) -> Matched:
+    """Give the test images of a data set the labels of a model.
+
+    Names are compared without regard to case and Unicode form; a class whose name is unknown is looked up by its
+    identifier, such as that of WordNet. A model that does not name its classes is matched by number.
+
+    Parameters
+    ----------
+    info
+        Of the model: its class names, and the keys of the images that it was trained on.
+    num_classes
+        Of the model.
+    dataset
+        What to evaluate on.
+    include_trained
+        Whether to keep images that the model was trained on.
+
+    Raises
+    ------
+    DataError
+        When no class fits, when a model without names has another number of classes, or when no image is left.
+    """
+    target, by = _targets(info, num_classes, dataset)
+    test = dataset.test
+    known = target[test.labels] >= 0
+    counts = np.bincount(test.labels[~known], minlength=dataset.num_classes)
+    unknown = {dataset.class_names[i]: int(counts[i]) for i in np.flatnonzero(counts)}
+    trained = np.zeros(len(test), bool) if include_trained else _trained_on(info, test)
+    kept = np.flatnonzero(known & ~trained)
+    labels = target[test.labels[kept]]
+    _check_left(dataset, labels, known)
+    missing = sorted(set(range(num_classes)) - set(labels.tolist()))
+    names = tuple(map(info.class_name, missing))
+    split = Split(test.images, labels) if len(kept) == len(test) else choose(test, kept, labels)
+    return Matched(split, by, unknown, int((known & trained).sum()), names)
+
+
+def _targets(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, str]:
+    """The model's label of each class of the data set, -1 for an unknown one, and how they were found."""
+    if not info.class_names:
+        if dataset.num_classes != num_classes:
+            raise DataError(
+                f"the model has {num_classes} classes without names, so that it can only be evaluated on as many, "
+                f"but {dataset.name} has {dataset.num_classes}"
+            )
+        return np.arange(num_classes), "number"
+    ids = info.provenance.get("class_ids")
+    tables = [_Names(info.class_names)]
+    if isinstance(ids, list | tuple) and len(ids) == num_classes and all(isinstance(i, str) for i in ids):
+        tables.append(_Names(ids))
+    others = [names for names in (dataset.class_names, dataset.class_ids) if names]
+    found = [
+        next((label for names in others for table in tables if (label := table.find(names[i])) is not None), -1)
+        for i in range(dataset.num_classes)
+    ]
+    if max(found, default=-1) < 0:
+        raise DataError(
+            f"no class of {dataset.name} ({_some(dataset.class_names)}) is one of the model's "
+            f"({_some(info.class_names)})"
+        )
+    return np.array(found, np.int64), "name"
+
+
+class _Names:
+    """Labels by name; names that differ in case only are told apart by it."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[str, int] = {}
+        self._plain: dict[str, list[int]] = {}
+        for label, name in enumerate(names):
+            self._exact.setdefault(_composed(name), label)
+            self._plain.setdefault(same_name(name), []).append(label)
+
+    def find(self, name: str) -> int | None:
+        """The label of a name; None when there is none, or several and none of them exact."""
+        exact = self._exact.get(_composed(name))
+        if exact is not None:
+            return exact
+        labels = self._plain.get(same_name(name), [])
+        return labels[0] if len(labels) == 1 else None
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _trained_on(info: DataInfo, test: Split) -> npt.NDArray[np.bool_]:
+    """Which test images the model was trained on."""
+    keys = keys_of(test.images)
+    return np.isin(keys, info.trained_on) if len(keys) == len(test) else np.zeros(len(test), bool)
+
+
+def _check_left(dataset: Dataset, labels: Ints, known: npt.NDArray[np.bool_]) -> None:
+    """DataError when there is nothing to evaluate on."""
+    if len(labels):
+        return
+    if known.any():
+        raise DataError(
+            f"the model was trained on all {_images(int(known.sum()))} of {dataset.name} whose classes it knows; "
+            "give others, or use them with --include-trained"
+        )
+    raise DataError(f"there are no images to evaluate on in {dataset.name}")
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"
+
+
+def _classes(count: int) -> str:
+    return f"{count:,} class{'es' * (count != 1)}"
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names of a list."""
+    listed = list(names)
+    more = f" and {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more

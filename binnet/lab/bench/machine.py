@@ -1,0 +1,134 @@
+"""What a figure was measured on: the header of every report."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from llvmlite import binding as llvm
+from numba import config
+
+import binnet_kernels as bk
+from binnet_kernels import baseline
+from binnet_kernels.simd import VECTOR_BITS
+
+from ... import __version__
+from .timing import medians
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine, as binnet uses it.
+
+    Attributes
+    ----------
+    cpu, cores : str, int
+        Model, and how many logical processors the system shows.
+    instructions : str
+        What the kernels are compiled to.
+    threads, threading_layer : int, str
+    versions : dict of str
+        Of Python and of the packages that decide the speed.
+    system, date : str
+        Date in UTC.
+    load : float or None
+        Average number of running processes in the minute before, where the system tells: 0 is a quiet machine.
+    """
+
+    cpu: str
+    cores: int
+    instructions: str
+    threads: int
+    threading_layer: str
+    versions: dict[str, str]
+    system: str
+    date: str
+    load: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most that registers alone allow on all threads in use, multiply-adds a second."""
+
+    popcount: float
+    fma: float
+
+
+def this_machine() -> Machine:
+    """The machine that runs this."""
+    threads = bk.get_num_threads()
+    versions = {
+        "binnet": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+    }
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    system = f"{platform.system()} {platform.release()}"
+    layer = _threading_layer(threads)
+    return Machine(_cpu(), os.cpu_count() or 1, instructions(), threads, layer, versions, system, date, load)
+
+
+def instructions() -> str:
+    """The instruction set that the kernels use, and how it counts bits."""
+    if config.DISABLE_JIT:
+        return "none: compilation is switched off"
+    host = llvm.get_host_cpu_name()
+    if config.CPU_NAME and config.CPU_NAME != host:
+        return f"{VECTOR_BITS}-bit vectors, compiled for {config.CPU_NAME}"
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return "NEON (cnt)"
+    features = llvm.get_host_cpu_features()
+    if VECTOR_BITS == 512:
+        counts = "VPOPCNTDQ" if features.get("avx512vpopcntdq") else "popcount by table (vpshufb)"
+        return f"AVX-512, {counts}"
+    return "AVX2, popcount by table (vpshufb)" if VECTOR_BITS == 256 else "128-bit vectors"
+
+
+def measure_peak(seconds: float, steps: int = 200_000) -> Peak:
+    """Time the register loops of :mod:`binnet_kernels.baseline`."""
+    times = medians(
+        {"popcount": lambda: baseline.popcount_peak(steps), "fma": lambda: baseline.fma_peak(steps)}, seconds
+    )
+    return Peak(baseline.popcount_peak(1) * steps / times["popcount"], baseline.fma_peak(1) * steps / times["fma"])
+
+
+def measure_bandwidth(seconds: float, size: int = 1 << 24) -> float:
+    """Bytes a second that kernels read and write, in arrays of ``size`` float32, which no cache holds."""
+    x, y = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    times = medians({"copy": lambda: bk.relu(x, out=y)}, seconds)
+    return (x.nbytes + y.nbytes) / times["copy"]
+
+
+def _threading_layer(threads: int) -> str:
+    if threads == 1 or config.DISABLE_JIT:
+        return "none, one thread uses the serial kernels"
+    bk.sign(np.zeros(1, np.float32))  # any parallel kernel starts the pool
+    return str(numba.threading_layer())
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or platform.machine()
+    return platform.processor() or platform.machine()

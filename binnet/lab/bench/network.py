@@ -1,0 +1,88 @@
+"""``binnet bench network``: a whole packed model, and the share of each kind of step."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+from ... import models, shipped
+from ...engine import PackedModel
+from ...engine.summary import summarise
+from ...evaluation.evaluate import open_model
+from ...packing import pack
+from .layers import Row
+from .timing import medians
+
+
+def open_network(
+    target: str, binarize: str, num_classes: int, in_channels: int, image_size: int | None, classifier: str = "real"
+) -> PackedModel:
+    """A packed model from a file, or a network by name with random weights.
+
+    Raises
+    ------
+    ValueError
+        When ``target`` is neither, or the network cannot be built like this.
+    """
+    if target in models.names():
+        return pack(models.build(target, binarize, num_classes, in_channels, image_size, classifier=classifier))
+    if not Path(target).exists() and target not in shipped.names():
+        raise ValueError(f"{target} is neither a file nor a network; the networks are {', '.join(models.names())}")
+    return open_model(target).packed
+
+
+def sizes(model: PackedModel) -> list[Row]:
+    """What the bytes of the model's file are for, in one row."""
+    arrays = model.arrays()
+    ends = ((".signs", ".planes"), ".alpha")
+    signs, alpha = (sum(a.nbytes for name, a in arrays.items() if name.endswith(end)) for end in ends)
+    real, file = sum(a.nbytes for a in arrays.values()) - signs - alpha, len(model.to_bytes())
+    float32 = summarise(model).float32_bytes
+    return [{"signs": signs, "alpha": alpha, "real": real, "file": file, "float32": float32}]
+
+
+def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], list[Row]]:
+    """Times of the whole model on ``batch`` images, and of its steps by kind.
+
+    Returns
+    -------
+    whole, kinds
+        Rows ready for JSON, times in seconds. The steps, as the engine has fused them, are timed one by one, hence with
+        a little more than what they take in the whole.
+    """
+    if batch < 1:
+        raise ValueError(f"--batch must be at least 1, got {batch}")
+    x = _images(model, batch)
+    whole = medians({"whole": lambda: model(x)}, seconds)["whole"]
+    row = {"batch": batch, "whole_s": whole, "images_per_s": batch / whole}
+    return [row], [{"batch": batch, **kind} for kind in _kinds(model, x, seconds)]
+
+
+def _images(model: PackedModel, batch: int) -> Float:
+    shape = (batch, *model.input_shape)
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
+def _kinds(model: PackedModel, x: Float, seconds: float) -> list[Row]:
+    """Sum over the steps of each kind of the median time of each step."""
+    profiles = [model.profile(x)]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        profiles.append(model.profile(x))
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    macs: dict[str, int] = defaultdict(int)
+    for timings in zip(*profiles, strict=True):
+        by_kind[timings[0].kind].append(statistics.median(timing.seconds for timing in timings))
+        macs[timings[0].kind] += timings[0].macs
+    total = sum(map(sum, by_kind.values()))
+    rows = [
+        {"kind": k, "steps": len(t), "seconds": sum(t), "share": sum(t) / total, "gmacs": macs[k] / sum(t) / 1e9}
+        for k, t in by_kind.items()
+    ]
+    return sorted(rows, key=lambda row: -row["seconds"])

@@ -1,0 +1,51 @@
+"""The table of ``binnet train --profile``: where the time of a step went, beside what this machine could do."""
+
+from __future__ import annotations
+
+from ...profiler import MULTIPLYING, PHASES, Profile, Spent
+from .machine import Peak
+
+HEADS = ("phase, work", "ms a step", "share", "speed", "limit", "reached")
+Row = tuple[str, ...]
+
+
+def table(profile: Profile, peak: Peak, bandwidth: float) -> tuple[list[Row], Row]:
+    """Rows under ``HEADS``, and their sum.
+
+    Parameters
+    ----------
+    peak
+        Multiply-adds a second that registers allow.
+    bandwidth
+        Bytes a second that memory allows. Maps that fit into the caches can go beyond it.
+    """
+    rows: list[Row] = []
+    for phase, kind, spent in profile.rows():
+        limit = (peak.popcount if kind == MULTIPLYING[0] else peak.fma) if kind in MULTIPLYING else bandwidth
+        unit = "GMAC/s" if kind in MULTIPLYING else "GB/s"
+        rows.append((f"{phase}, {kind}", *_time(profile, spent), *_speed(spent, limit, unit)))
+    waiting = profile.total - sum(profile.phases[phase] for phase in PHASES)
+    rows.append(("waiting for data, and between steps", *_time(profile, Spent(waiting)), "", "", ""))
+    return rows, ("a step", *_time(profile, Spent(profile.total)), "", "", "")
+
+
+def lines(rows: list[Row], total: Row) -> list[str]:
+    """The table as plain text."""
+    widths = [max(len(row[i]) for row in (HEADS, *rows, total)) for i in range(len(HEADS))]
+    return [
+        "  ".join(
+            f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (HEADS, *rows, total)
+    ]
+
+
+def _time(profile: Profile, spent: Spent) -> tuple[str, str]:
+    return f"{spent.seconds / profile.steps * 1e3:.2f}", f"{spent.seconds / profile.total:.1%}"
+
+
+def _speed(spent: Spent, limit: float, unit: str) -> tuple[str, str, str]:
+    if not spent.work or not spent.seconds:
+        return "", "", ""
+    speed = spent.work / spent.seconds
+    return f"{speed / 1e9:,.1f} {unit}", f"{limit / 1e9:,.0f}", f"{speed / limit:.0%}"

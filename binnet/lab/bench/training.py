@@ -1,0 +1,168 @@
+"""``binnet bench training``: what a step of training costs, in time and in memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import binnet_kernels as bk
+
+from ... import memory
+from ...models import ModelSpec, Network
+from ...optim import Optimizer
+from ...train.builders import build_optimizer
+from ...train.config import TrainConfig
+from ...train.step import training_step
+from .layers import Row, Tick
+from .timing import check, runs
+
+ROUNDS = 5
+_STEPS = 6  # whose peak is taken: it grows a little after the first, because freed memory has holes
+# What is measured unless told otherwise: batch, side of the images, channels, classes.
+DEFAULTS = {
+    "lenet5": (64, 28, 1, 10),
+    "nin": (64, 32, 3, 10),
+    "cifar_vgg": (64, 32, 3, 10),
+    "alexnet": (8, 224, 3, 1000),
+    "resnet18": (32, 64, 3, 200),
+    "googlenet": (32, 64, 3, 200),
+    "quick": (64, 64, 3, 20),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of training to measure: forward, backward and update on random images.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        Batch size, loss and optimiser.
+    spec : ModelSpec
+        The network, with the images it is for.
+    """
+
+    config: TrainConfig
+    spec: ModelSpec
+
+    @classmethod
+    def of(cls, config: TrainConfig, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> Step:
+        """With the network that the configuration asks for."""
+        options = config.binary_options()
+        return cls(config, ModelSpec(str(config.model), config.binarize, num_classes, in_channels, image_size, options))
+
+    def build(self) -> tuple[Network, Optimizer]:
+        """A fresh network and its optimiser; ValueError when it cannot be built."""
+        network = self.spec.build(self.config.seed)
+        return network.train(), build_optimizer(self.config, network)
+
+    def prepare(self) -> Callable[[], object]:
+        """Everything that a step needs; the call makes one.
+
+        With a learning rate of 0 all arithmetic is done and the weights stay as they are, so that all steps are alike.
+        """
+        (network, optimizer), spec, n = self.build(), self.spec, self.config.batch_size
+        rng = np.random.default_rng(0)
+        images = rng.standard_normal((n, *spec.image_size, spec.in_channels), dtype=np.float32)
+        labels = rng.integers(0, spec.num_classes, n)
+        return lambda: training_step(network, optimizer, images, labels, self.config, lr=0.0)
+
+    def state_bytes(self) -> int:
+        """Of weights and the moments of the optimiser."""
+        _, optimizer = self.build()
+        moments = (array for state in optimizer.state for array in state.values())
+        return sum(p.data.nbytes for p in optimizer.params) + sum(array.nbytes for array in moments)
+
+    def small(self) -> Step:
+        """A small step of the same kind, which loads the same kernels."""
+        return Step(replace(self.config, batch_size=2), replace(self.spec, name="quick", image_size=(16, 16)))
+
+
+def times(steps: Mapping[str, Step], seconds: float, rounds: int, tick: Tick) -> dict[str, float]:
+    """The median time of each step, in seconds.
+
+    The steps take turns, ``rounds`` times, so that what else the machine does meets all of them alike. Each turn builds
+    its network, makes one step that is not counted, and then steps for ``seconds / rounds``, at least one; the median
+    of a turn's steps counts, and of these the median over the turns. So only one network is in memory at a time.
+
+    Parameters
+    ----------
+    steps
+        By name.
+    seconds
+        For each, without what is not counted; more than 0.
+    rounds
+        At least 1.
+    tick
+        Called with a name after each turn.
+    """
+    check(seconds)
+    if rounds < 1:
+        raise ValueError(f"--rounds must be at least 1, got {rounds}")
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            call = step.prepare()
+            call()
+            found[name].append(statistics.median(runs(call, seconds / rounds)))
+            tick(name)
+    return {name: statistics.median(each) for name, each in found.items()}
+
+
+def measure(
+    steps: Mapping[str, Step], against: Mapping[str, str], seconds: float, rounds: int, tick: Tick
+) -> list[Row]:
+    """One row for each step, from :func:`times` and :func:`peak`.
+
+    Parameters
+    ----------
+    against
+        What to compare times with: the key, and the name of the step. ``{"float": "full precision"}`` gives each row a
+        ``float_ratio``, its time as a multiple of that of ``full precision``.
+
+    Returns
+    -------
+    list of rows ready for JSON
+        Times in seconds, memory in bytes.
+    """
+    found = times(steps, seconds, rounds, tick)  # before memory: new processes then find everything compiled
+    rows = []
+    for name, step in steps.items():
+        ratios = {f"{key}_ratio": found[name] / found[other] for key, other in against.items()}
+        rate = step.config.batch_size / found[name]
+        rows.append({"variant": name, "step_s": found[name], "images_per_s": rate, **ratios})
+        rows[-1] |= {"peak": peak(step), "state": step.state_bytes()}
+        tick(name)
+    return rows
+
+
+def peak(step: Step) -> int | None:
+    """The memory that a step needs at its peak in bytes, measured in a new process; None where no system tells.
+
+    It is what the process has had at most, less what it had after its imports and a small step of the same kind:
+    weights, moments, gradients, the batch, and what is kept for the backward pass.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=spawn) as process:
+            found: int | None = process.submit(_peak, step, bk.get_num_threads()).result()
+    except BrokenProcessPool as error:
+        raise ValueError("a new process failed; there may be too little memory for it") from error
+    return found
+
+
+def _peak(step: Step, threads: int) -> int | None:
+    bk.set_num_threads(threads)
+    step.small().prepare()()
+    before = memory.start_peak()
+    call = step.prepare()
+    for _ in range(_STEPS):
+        call()
+    after = memory.peak()
+    return None if before is None or after is None else after - before

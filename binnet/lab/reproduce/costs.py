@@ -1,0 +1,63 @@
+"""What a training step of each row costs: measured once, and kept beside the runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ...console import Console
+from ...modelfile import StorageError, replacing
+from ..bench.machine import this_machine
+from ..bench.training import Step, times
+
+_SECONDS, _ROUNDS = 2.0, 5  # for each row
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The time of a step, of rows that were measured in turn.
+
+    Attributes
+    ----------
+    seconds : mapping
+        By the name of a row.
+    machine : str
+        Where they were measured.
+    """
+
+    seconds: Mapping[str, float]
+    machine: str
+
+
+def file_of(table: str, out: Path) -> Path:
+    """Where the costs of a table are kept."""
+    return out / f"{table}-steps.json"
+
+
+def recorded(path: Path, names: Sequence[str]) -> Costs | None:
+    """What a file says, None when it is not there or lacks one of the rows; StorageError when it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        costs = Costs(**json.loads(path.read_text(encoding="utf-8")))
+        seconds = {name: float(value) for name, value in costs.seconds.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StorageError(f"{path} is damaged: delete it, and the steps are measured again ({error})") from error
+    return Costs(seconds, str(costs.machine)) if seconds.keys() >= set(names) else None
+
+
+def measured(steps: Mapping[str, Step], path: Path, console: Console) -> Costs:
+    """Measure all steps in turn, by the names of their rows, and keep that in a file."""
+    console.say(f"\nmeasuring a step of each of the {len(steps)} networks")
+    machine = this_machine()
+    where = f"{machine.cpu}, {machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    with console.progress(len(steps) * _ROUNDS, "turns") as advance:
+        costs = Costs(times(steps, _SECONDS, _ROUNDS, lambda name: advance(1, name)), where)
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(asdict(costs), indent=1), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    return costs

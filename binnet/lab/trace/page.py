@@ -1,0 +1,166 @@
+"""A trace as one HTML page that needs nothing else: no network, no file beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from binnet_datasets.transforms import resize_to
+
+from ... import __version__
+from ...modelfile import replacing
+from .checks import Check
+from .data import BUDGET, Part, arrays, part_of
+from .focus import strongest
+from .picture import Picture
+from .steps import Step, steps
+
+_LARGEST_PICTURE = 256  # pixels of the longer side; a larger image would take the place of arrays
+_SCRIPTS = ("data.js", "colour.js", "maps.js", "bits.js", "details.js", "views.js", "app.js")
+
+
+def page(picture: Picture, budget: int = BUDGET) -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    picture
+        From :func:`binnet.lab.trace.trace_image`.
+    budget
+        Bytes of all arrays, in base64 a third more. Where they do not fit, the page carries the first filters and
+        channels only, and says so; its summary is of all.
+    """
+    t, part, told = picture.trace, part_of(picture.trace, budget), steps(picture)
+    values = {
+        "title": escape(f"{t.layer.name} · binnet trace"),
+        "style": _text("style.css"),
+        "theme": _text("theme.js"),
+        "picture": _png(picture),
+        "image": escape(picture.image),
+        "model": escape(picture.model),
+        "layer": escape(t.layer.name),
+        "facts": escape(facts(picture)),
+        "notes": "".join(f"<p>{escape(note)}</p>" for note in (*picture.notes, *_left_out(picture, part))),
+        "rows": "\n".join(map(_row, told)),
+        "checks": "\n".join(map(_check, picture.checks)),
+        "version": escape(__version__),
+        "data": _json({**_meta(picture, told, part), "arrays": arrays(t, part)}),
+        "script": "\n".join(map(_text, _SCRIPTS)),
+    }
+    return Template(_text("page.html")).substitute(values)
+
+
+def write_page(picture: Picture, path: str | Path) -> int:
+    """Write the page, whole or not at all; returns its size in bytes, raises OSError when it cannot be written."""
+    text = page(picture).encode()
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(text)
+    return len(text)
+
+
+def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET) -> str:
+    """The page inside another one, as HTML: ``IPython.display.HTML(embedded(picture))`` in a notebook or a docs page.
+
+    It is an ``<iframe srcdoc>``, so styles and keys of the two pages do not meet, and the outer page stays one file. It
+    is light or dark as furo's button says, else as the reader's system has it. To link a file instead, see
+    :func:`write_page`.
+
+    Parameters
+    ----------
+    picture, budget
+        See :func:`page`.
+    height
+        Of the frame, as CSS.
+    """
+    title = escape(f"binnet trace of {picture.trace.layer.name}")
+    style = f"width: 100%; height: {height}; border: 1px solid #8884; border-radius: 0.5rem"
+    return f'<iframe title="{title}" style="{style}" loading="lazy" srcdoc="{escape(page(picture, budget))}"></iframe>'
+
+
+def facts(picture: Picture) -> str:
+    """The layer in one line."""
+    t = picture.trace
+    (kh, kw), (sh, sw), (ph, pw) = t.layer.window.size, t.layer.window.stride, t.layer.window.padding
+    sizes = [" × ".join(map(str, shape)) for shape in (t.x.shape, t.dots.shape)]
+    border = f", padding {_pair(ph, pw)} with {t.layer.pad_value}" if ph or pw else ""
+    return f"{sizes[0]} → {sizes[1]}, window {kh} × {kw}, stride {_pair(sh, sw)}{border}, n = {t.n:,}"
+
+
+def _pair(vertical: int, horizontal: int) -> str:
+    return str(vertical) if vertical == horizontal else f"{vertical} × {horizontal}"
+
+
+def _meta(picture: Picture, told: Sequence[Step], part: Part) -> dict[str, Any]:
+    """What the page knows besides the arrays."""
+    t, start = picture.trace, strongest(picture.trace, part.filters)
+    w = t.layer.window
+    window = dict(zip(("kh", "kw", "sh", "sw", "ph", "pw"), (*w.size, *w.stride, *w.padding), strict=True))
+    return {
+        "layer": t.layer.name,
+        "before": list(picture.before),
+        "image": picture.image,
+        "imageText": f"{picture.image}, the image as the network sees it",
+        "input": list(t.x.shape),
+        "output": list(t.dots.shape),
+        "window": window,
+        "n": t.n,
+        "words": t.words,
+        "padValue": t.layer.pad_value,
+        "useK": t.layer.use_k,
+        "part": {"filters": part.filters, "channels": part.channels},
+        "start": {"pixel": [start.row, start.col], "filter": start.filter},
+        "steps": [_told(step) for step in told],
+    }
+
+
+def _told(step: Step) -> dict[str, Any]:
+    w = step.words
+    words = {"key": w.key, "symbol": w.symbol, "title": w.title, "equation": w.equation}
+    return {**words, "formula": w.formula, "text": w.text, "shape": step.shape, "numbers": step.numbers}
+
+
+def _left_out(picture: Picture, part: Part) -> list[str]:
+    """A note on what the page does not carry, where that is something."""
+    o, c = picture.trace.dots.shape[2], picture.trace.x.shape[2]
+    counts = ((part.filters, o, "filters"), (part.channels, c, "channels"))
+    found = [f"{count} of {total} {what}" for count, total, what in counts if count < total]
+    return [f"To stay small the page carries the first {' and '.join(found)}; all numbers are of all."] if found else []
+
+
+def _row(step: Step) -> str:
+    numbers = "; ".join(f"{name} {value}" for name, value in step.numbers)
+    cells = (step.words.equation, step.shape, numbers)
+    head = escape(f"{step.words.symbol}: {step.words.title}")
+    return f'<tr><th scope="row">{head}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _check(check: Check) -> str:
+    mark, word = ("good", "✓") if check.passed else ("bad", "✗ not so:")
+    exact = "exactly" if check.difference == 0 else f"within {check.difference:.1g} of the largest value"
+    return f'<li><span class="{mark}">{word}</span> {escape(check.says)}, {exact}</li>'
+
+
+def _png(picture: Picture) -> str:
+    from PIL import Image
+
+    (h, w, _), buffer = picture.pixels.shape, io.BytesIO()
+    less = min(1.0, _LARGEST_PICTURE / max(h, w))
+    pixels = resize_to(picture.pixels, (max(1, round(less * h)), max(1, round(less * w))))
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand in a script element: a name such as ``</script>`` cannot end it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _text(name: str) -> str:
+    return (files(__package__) / "viewer" / name).read_text("utf-8")

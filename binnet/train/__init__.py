@@ -1,0 +1,35 @@
+"""Training: Algorithm 1 of the paper over epochs, into a run folder. ``python -m binnet.train`` is ``binnet train``.
+
+Names are looked up when first used: whoever reads a configuration needs no training loop.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import TrainConfig
+    from .loop import TrainingError, TrainingInterruptedError
+    from .trainer import Result, fit
+
+__all__ = ["Result", "TrainConfig", "TrainingError", "TrainingInterruptedError", "fit"]
+
+_MODULE_OF = {
+    "Result": "trainer",
+    "TrainConfig": "config",
+    "TrainingError": "loop",
+    "TrainingInterruptedError": "loop",
+    "fit": "trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, on its first use."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

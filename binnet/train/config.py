@@ -1,0 +1,324 @@
+"""Everything a training can be told, in one dataclass: the source of flags, help, config files and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import binnet_datasets
+from binnet_datasets.splits import LAYOUTS
+
+from .. import models
+from ..models.own_network import is_own
+from ..nn.options import CHOICES
+from ..schedules import SCHEDULES, check_milestones
+from . import budget, recipes
+
+OPTIMIZERS = ("adam", "sgd")
+LOSSES = ("cross_entropy", "squared_hinge")
+CLASS_WEIGHTS = ("none", "balanced")
+_SMALL = 64  # pixels
+_OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of images of one's own
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be: one sentence that names the option."""
+
+
+def _option(default: Any, text: str, choices: tuple[Any, ...] = (), least: float | None = None, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, "least": least, **more})
+
+
+def _binary(name: str, text: str) -> Any:
+    return _option(CHOICES[name][0], text, CHOICES[name])
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training.
+
+    ``dataset``, ``model`` and ``image_size`` may be left open with ``data`` alone; :meth:`resolved` fills in the model.
+    A ``recipe`` given here is only a name; :meth:`from_dict` applies it.
+
+    Raises
+    ------
+    ConfigError
+        On construction, when a value has the wrong type, is out of range or is not one of the words there are.
+    """
+
+    recipe: str | None = _option(
+        None,
+        "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; imagenet-64; or finetune",
+        recipes.names(),
+        metavar="NAME",
+    )
+    dataset: str | None = _option(
+        None, "what to train on; digits unless recipe or data say otherwise", binnet_datasets.names()
+    )
+    data: str | None = _option(
+        None,
+        "image store, or folder or archive of images; beside a dataset, folder with its files (else downloaded)",
+        metavar="PATH",
+    )
+    val: str | None = _option(
+        None,
+        "validation images: a share of each class to hold out (0.1 unless the data has its own), or a folder of them",
+        metavar="SHARE|PATH",
+    )
+    classes: str | None = _option(
+        None, "classes of data: the first N, ids with commas between, or a text file of ids", metavar="N|LIST|FILE"
+    )
+    layout: str | None = _option(
+        None,
+        "how the folders of data are read where train or val may be a class: as splits, or as classes",
+        LAYOUTS,
+    )
+    max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
+    model: str | None = _option(
+        None,
+        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick for colour images of "
+        "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
+        "function is called with those of num_classes, in_channels, image_size, binarize, seed and the options of "
+        "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
+        metavar="NAME|FILE:FUNCTION",
+    )
+    init: str | None = _option(
+        None,
+        "fine-tune: begin with all arrays that fit by name and shape, from a checkpoint, packed model or run folder, "
+        "or a model that comes with binnet by its name; network, mode and image size are its own unless given, and "
+        "images are normalised as its own were",
+        metavar="FILE",
+    )
+    freeze_until: str | None = _option(
+        None, "with init: layers up to this one, and it, do not learn and stay in evaluation mode", metavar="LAYER"
+    )
+    body_lr: float = _option(1.0, "with init: learning rate of what was taken from it, times that of the rest", least=0)
+    binarize: str = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
+    epochs: int = _option(50, "passes over the training images", least=1)
+    time_budget: str | None = _option(
+        None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
+    )
+    batch_size: int = _option(32, "images in a step", least=1)
+    lr: float = _option(0.002, "highest learning rate", least=0)
+    optimizer: str = _option("adam", "update rule", OPTIMIZERS)
+    momentum: float = _option(0.9, "of sgd, in [0, 1)", least=0)
+    nesterov: bool = _option(False, "Nesterov's form of the momentum")
+    weight_decay: float = _option(0.0, "on real weights; binary ones and batch norm are spared", least=0)
+    decay_until: float = _option(1.0, "share of the training after which weight decay is 0", least=0)
+    schedule: str = _option("cosine", "of the learning rate", SCHEDULES)
+    milestones: tuple[float, ...] = _option((0.5, 0.75), "of schedule step: rising shares of the training")
+    factors: tuple[float, ...] = _option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
+    warmup_epochs: float = _option(0.0, "rise of the learning rate from 0", least=0)
+    loss: str = _option("cross_entropy", "what is minimised", LOSSES)
+    label_smoothing: float = _option(0.0, "share of the target spread over all classes, in [0, 1)", least=0)
+    mixup: float = _option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none", least=0)
+    class_weights: str = _option(
+        "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
+    )
+    accumulate: int = _option(1, "batches whose gradients are added up for an update", least=1)
+    patience: int = _option(0, "epochs without a better validation that end the training, 0 for no limit", least=0)
+    clip_norm: float = _option(0.0, "largest norm of all gradients together, 0 for no limit", least=0)
+    image_size: int | None = _option(None, "side of the images in pixels; their own unless given", least=1)
+    scale_min: int = _option(0, "short side of training images before cropping, at least; 0 to leave it", least=0)
+    scale_max: int = _option(0, "the same, at most", least=0)
+    crop_pad: int = _option(0, "reflected border from which training images are cropped at random, pixels", least=0)
+    flip: bool = _option(False, "mirror training images at random")
+    weight_gradient: str = _binary("weight_gradient", "gradient of alpha sign(W)")
+    use_k: bool = _binary("use_k", "multiply by the map K of Eq. 11")
+    scale: str = _binary("scale", "alpha: mean of |W| (Eq. 6), or learned")
+    order: str = _binary("order", "of a block: BNorm-Activ-Conv-Pool, or Conv-BNorm-Activ-Pool")
+    clip: bool = _binary("clip", "keep real weights within ±1")
+    center: bool = _binary("center", "subtract the mean over input channels before binarising")
+    ste: str = _binary("ste", "gradient of the sign of activations")
+    pad_value: int = _binary("pad_value", "border of a binary convolution")
+    classifier: str = _binary("classifier", "weights of the last layer")
+    binary_gradient: str = _binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
+    grad_bits: int = _binary("grad_bits", "bits of a ternary or even binary gradient")
+    weight_bits: int = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
+    act_bits: int = _binary("act_bits", "bits of an input of a binary layer")
+    seed: int = _option(0, "random seed for weights, order of images and augmentation", least=0)
+    workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
+    checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)
+    tensorboard: bool = _option(False, "write the figures for TensorBoard as well")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.dataset is None and self.data is None:
+            object.__setattr__(self, "dataset", "digits")
+        if self.model is None and self.dataset is not None:
+            object.__setattr__(self, "model", "lenet5")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What one option alone does not show."""
+        for name in ("momentum", "label_smoothing"):
+            if getattr(self, name) >= 1:
+                raise ConfigError(f"{_flag(name)} must be below 1, got {getattr(self, name)}")
+        if self.model is not None and self.model not in models.names() and not is_own(self.model):
+            known = ", ".join(models.names())
+            raise ConfigError(
+                f"unknown --model {self.model!r}; there are: {known}; "
+                "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
+            )
+        if self.decay_until > 1:
+            raise ConfigError(f"--decay-until must be at most 1, got {self.decay_until:g}")
+        if self.warmup_epochs > self.epochs and self.time_budget is None:
+            raise ConfigError(f"--warmup-epochs must be at most --epochs ({self.epochs}), got {self.warmup_epochs:g}")
+        if not self.scale_min <= self.scale_max or bool(self.scale_min) != bool(self.scale_max):
+            raise ConfigError(
+                f"--scale-min and --scale-max must be a range, or both 0, got {self.scale_min} and {self.scale_max}"
+            )
+        if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
+            raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
+        for name in ("mixup", "class_weights", "label_smoothing"):
+            if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
+                raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")
+        if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
+            name = "body_lr" if self.freeze_until is None else "freeze_until"
+            raise ConfigError(f"{_flag(name)} needs --init: without a model to begin from there is nothing to spare")
+        for name in _OF_PHOTOS:
+            if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
+                raise ConfigError(f"{_flag(name)} is about images of your own: name them with --data, and no --dataset")
+        try:
+            check_milestones(self.milestones, self.factors)
+            if self.time_budget is not None:
+                budget.seconds(self.time_budget)
+        except ValueError as error:
+            name = "time-budget" if "duration" in str(error) else "milestones"
+            raise ConfigError(f"--{name}: {error}") from error
+
+    def build_options(self, channels: int | None = None) -> binnet_datasets.BuildOptions | None:
+        """How a store of ``data`` is built; None when no option says anything about it.
+
+        With ``channels`` its images have as many, unless it is a store already.
+        """
+        own_images = self.data is not None and self.dataset is None
+        if channels not in (1, 3) or not own_images or binnet_datasets.is_store(str(self.data)):
+            channels = 3
+        if (self.val, self.classes, self.layout, channels) == (None, None, None, 3):
+            return None
+        val = () if self.val is None else (self.val,)
+        return binnet_datasets.BuildOptions(None, channels, self.classes, val=val, layout=self.layout)
+
+    def binary_options(self) -> dict[str, Any]:
+        """The options of the binary layers, as :func:`binnet.models.build` takes them."""
+        return {name: getattr(self, name) for name in CHOICES}
+
+    def resolved(self, channels: int, image_size: tuple[int, int]) -> TrainConfig:
+        """The same with a model, chosen by the images: lenet5 for small grey ones, otherwise quick."""
+        if self.model is not None:
+            return self
+        return replace(self, model="lenet5" if channels == 1 and max(image_size) <= _SMALL else "quick")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options by name, ready for JSON or TOML."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from their defaults."""
+        own, default = self.to_dict(), TrainConfig().to_dict()
+        return {name: value for name, value in own.items() if value != default[name]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], under: Mapping[str, Any] | None = None) -> TrainConfig:
+        """From options by name, the others as the recipe has them, then as in ``under``, then at their defaults.
+
+        ConfigError for bad ones.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+        return cls(**{**(under or {}), **_recipe(values), **values})
+
+    def to_toml(self) -> str:
+        """As a config file."""
+        import tomli_w
+
+        return tomli_w.dumps({name: value for name, value in self.to_dict().items() if value is not None})
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The options in a config file; ConfigError when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from error
+
+
+def type_of(option: Field[Any]) -> type:
+    """The plain type of an option: str, int, float, bool, or tuple for a row of floats."""
+    hint = get_type_hints(TrainConfig)[option.name]
+    plain = next((part for part in get_args(hint) if part is not type(None)), hint)
+    return tuple if get_origin(hint) is tuple else plain
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """``"0.5, 0.75"`` as numbers; ValueError when it is none."""
+    return tuple(float(part) for part in text.split(",") if part.strip())
+
+
+def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe named in ``values`` sets."""
+    name = values.get("recipe")
+    if not isinstance(name, str):
+        return {}
+    try:
+        found = recipes.values(name, values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if (
+        (name in recipes.OF_PHOTOS or "image_size" in found)
+        and values.get("data") is None
+        and values.get("dataset") is None
+    ):
+        raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
+    if "body_lr" in found and values.get("init") is None:
+        raise ConfigError(f"the recipe {name} needs a model to begin from: name it with --init")
+    return found
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _checked(option: Field[Any], value: Any) -> Any:
+    """The value in the option's own type, or ConfigError."""
+    if value is None and option.default is None:
+        return None
+    wanted, name, meta = type_of(option), _flag(option.name), option.metadata
+    if wanted is tuple:
+        return _row(name, value)
+    value = _plain(name, wanted, value)
+    if meta["choices"] and value not in meta["choices"]:
+        raise ConfigError(f"unknown {name} {value!r}; there are: {', '.join(map(str, meta['choices']))}")
+    if meta["least"] is not None and value < meta["least"]:
+        raise ConfigError(f"{name} must be at least {meta['least']}, got {value}")
+    assert option.default is not MISSING
+    return value
+
+
+def _plain(name: str, wanted: type, value: Any) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 2**1023 else math.inf  # a TOML file may hold any number of digits
+    if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
+        raise ConfigError(f"{name} must be {_kind(wanted)}, got {value!r}")
+    return value
+
+
+def _row(name: str, value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} must be a row of numbers, got {value!r}")
+    return tuple(_plain(name, float, v) for v in value)
+
+
+def _kind(wanted: type) -> str:
+    return {str: "a word", int: "a whole number", float: "a finite number", bool: "true or false"}[wanted]

@@ -1,0 +1,246 @@
+"""Fine-tuning: a training that begins from a trained model, with all of its arrays that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from binnet_datasets import Dataset
+from binnet_datasets.splits import same_name
+
+from .. import engine
+from ..evaluation.evaluate import model_file
+from ..modelfile import CHECKPOINT, PACKED, StorageError, container
+from ..modelfile.info import DataInfo
+from ..models import ModelSpec
+from ..models.own_network import is_own
+from ..nn import Module, Parameter
+from ..nn.options import CHOICES
+from .config import ConfigError
+from .unpacking import stored, unpacked
+
+Array = npt.NDArray[Any]
+_SHOWN = 8  # names in a sentence
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained model to begin from.
+
+    Attributes
+    ----------
+    file : str
+        As it was named.
+    kind : str
+        ``CHECKPOINT`` or ``PACKED``.
+    spec : ModelSpec or None
+        What it was built from; None when it does not say.
+    channels : int
+        Of its images.
+    info : DataInfo
+    arrays : dict of str to array
+        By name: the state of the network, or what :meth:`binnet.PackedModel.arrays` gives.
+    """
+
+    file: str
+    kind: str
+    spec: ModelSpec | None
+    channels: int
+    info: DataInfo
+    arrays: dict[str, Array]
+
+    def options(self, given: Mapping[str, Any], own_images: bool) -> dict[str, Any]:
+        """The options of a training that has this model's network: the network, its mode, options and image size.
+
+        Parameters
+        ----------
+        given
+            Options that are set already. With another ``model`` among them only the image size is left.
+        own_images
+            Whether images can have any size, which arrays cannot.
+
+        Raises
+        ------
+        ConfigError
+            When only a file can build the network, and no ``model`` is given: code in a model file is never run.
+        """
+        spec, model = self.spec, given.get("model")
+        if spec is None and model is not None:
+            return {}
+        if spec is None or (spec.source is not None and model is None):
+            raise ConfigError(
+                f"{self.file} is not of a network that comes with binnet: "
+                "name the Python file that builds it with --model FILE:FUNCTION"
+            )
+        rows, columns = spec.image_size
+        found: dict[str, Any] = {"image_size": rows} if own_images and rows == columns else {}
+        if model in (None, spec.name) or (is_own(model) and spec.source is not None):
+            found |= {"model": spec.name, "binarize": spec.binarize}
+            found |= {name: value for name, value in spec.options.items() if name in CHOICES}
+        return {name: value for name, value in found.items() if name not in given and value != ""}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a network began with; a checkpoint keeps it, so that going on does not need the file any more.
+
+    Attributes
+    ----------
+    file, kind : str
+        Those of the :class:`Pretrained` model.
+    taken, new : tuple of str
+        Names of the network's arrays, those from the file and those with fresh values.
+    mean, std : tuple of float, or None
+        The file's, with which images are normalised: the first layer sees what it was trained on. None when the file
+        does not say, or is for another number of channels.
+    """
+
+    file: str
+    kind: str
+    taken: tuple[str, ...]
+    new: tuple[str, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Start:
+        """The inverse of :meth:`to_dict`; TypeError or KeyError when the fields are not the right ones."""
+        names = {key: tuple(map(str, values[key])) for key in ("taken", "new")}
+        mean, std = (None if values[key] is None else tuple(map(float, values[key])) for key in ("mean", "std"))
+        return cls(str(values["file"]), str(values["kind"]), **names, mean=mean, std=std)
+
+    def sentence(self) -> str:
+        """What was taken and what is new."""
+        arrays = len(self.taken) + len(self.new)
+        new = f"new: {_some(self.new)}" if self.new else "nothing is new"
+        return f"from {self.file} ({self.kind}): {len(self.taken)} of {arrays} arrays; {new}"
+
+
+def read(file: str) -> Pretrained:
+    """A model to begin from: a checkpoint, packed model or run folder, or one that comes with binnet by its name.
+
+    StorageError when it cannot be read.
+    """
+    path = model_file(file, "best.h5")
+    kind, arrays, description = container.load(path)
+    if kind != CHECKPOINT:
+        model, built = engine.from_parts(path, arrays, description), description["built"]
+        spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
+        return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays())
+    try:
+        spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} is damaged: {error}") from error
+    prefix = "network."
+    state = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+    return Pretrained(str(file), CHECKPOINT, spec, spec.in_channels, info, state)
+
+
+def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
+    """Copy the arrays that fit by name and shape into a network that is to be trained on a data set.
+
+    The classifier, which is the last layer with a matrix of weights and what follows it, stays fresh where the classes
+    have other names. Random states of layers, such as dropout, are not taken.
+
+    Returns
+    -------
+    Start
+
+    Raises
+    ------
+    StorageError
+        When no array fits, or one that does is not finite.
+    """
+    known = pretrained.info.class_names
+    same = not known or [*map(same_name, known)] == [*map(same_name, dataset.class_names)]
+    fresh = set() if same else classifier(network)
+    taken, new = {}, []
+    for name, value in _candidates(network, pretrained):
+        if value is None or name in fresh:
+            new.append(name)
+        else:
+            if not np.isfinite(value).all():
+                raise StorageError(f"{pretrained.file} is damaged: {name} has values that are not finite")
+            taken[name] = value
+    if not taken:
+        raise StorageError(f"{pretrained.file} has no array whose name and shape fit this network, such as {new[0]}")
+    network.load_state_dict(taken, strict=False)
+    mean, std = pretrained.info.mean, pretrained.info.std
+    fits = mean is not None and len(mean) in (1, dataset.channels)
+    return Start(
+        pretrained.file, pretrained.kind, tuple(taken), tuple(new), mean if fits else None, std if fits else None
+    )
+
+
+def classifier(network: Module) -> set[str]:
+    """The names of the arrays of the last layer with weights of at least two axes, and of all layers after it."""
+    layers: list[set[str]] = []
+    for path, module in network.named_modules():
+        own = {f"{path}.{name}".lstrip("."): array for name, array in _arrays(module).items()}
+        if any(array.ndim >= 2 for array in own.values()):
+            layers = []
+        layers.append(set(own))
+    return set().union(*layers)
+
+
+def freeze(network: Module, until: str) -> list[Module]:
+    """Stop learning in all layers up to one, that one included, in the order in which the network has them.
+
+    Returns
+    -------
+    list of Module
+        The frozen layers, which are to stay in evaluation mode.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such layer, listing those there are, or when nothing is left to learn.
+    """
+    modules = [(path, module) for path, module in network.named_modules() if path]
+    inside = [i for i, (path, _) in enumerate(modules) if f"{path}.".startswith(f"{until}.")]
+    if not inside:
+        known = ", ".join(name for name, child in network.children() if child.parameters())
+        raise ConfigError(f"unknown layer {until!r} in --freeze-until; there are: {known}, and the layers inside them")
+    later = [path for path, _ in modules[inside[-1] + 1 :]]
+    before = modules[: inside[-1] + 1]
+    frozen = [module for path, module in before if not any(p.startswith(f"{path}.") for p in later)]
+    for module in frozen:
+        for value in vars(module).values():
+            if isinstance(value, Parameter):
+                value.requires_grad = False
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ConfigError(f"--freeze-until {until} leaves nothing to learn")
+    return frozen
+
+
+def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array | None]]:
+    """For each real array of a network its name, and the model's array where it has one of this name and shape."""
+    state = network.state_dict()
+    for path, module in network.named_modules():
+        prefix = f"{path}." if path else ""
+        for name, own in _arrays(module).items():
+            if prefix + name not in state:  # another name of a shared parameter
+                continue
+            find = unpacked if pretrained.kind == PACKED else stored
+            found = find(pretrained.arrays, prefix, name, module)
+            yield prefix + name, found if found is not None and found.shape == own.shape else None
+
+
+def _arrays(module: Module) -> dict[str, Array]:
+    """A module's own parameters and real buffers."""
+    found = {name: value.array for name, value in vars(module).items() if isinstance(value, Parameter)}
+    buffers = {name: getattr(module, name) for name in module.buffer_names}
+    return found | {name: array for name, array in buffers.items() if array.dtype.kind == "f"}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

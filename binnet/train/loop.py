@@ -1,0 +1,310 @@
+"""The training loop: epochs of steps, validation and checkpoints, until the schedule ends or something stops it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from binnet_datasets import DataError, Dataset
+from binnet_kernels.checks import Float
+
+from ..console import Advance, Console
+from ..evaluation.evaluate import Scores, evaluate, run
+from ..modelfile import PACKED
+from ..nn import LayerError
+from ..ops import NotFiniteError
+from ..profiler import Profile
+from ..schedules import learning_rate, weight_decay
+from ..signals import Stop, stop_signal
+from . import budget, diagnostics, finetune
+from .builders import balanced, build_info, build_loader, build_network, build_optimizer
+from .config import TrainConfig
+from .diagnostics import Health
+from .origin import Origin
+from .output import checkpoint
+from .output.checkpoint import Progress, State
+from .output.image_record import ImageRecord
+from .output.run_folder import EpochFigures, RunFolder
+from .step import Ints, Mix, training_step
+from .unpacking import calibrate
+
+_HIGH = 10  # times the loss at the beginning: higher than that is no training
+_DOUBT = 10  # batches in a row with so high a loss, from which on no checkpoint is written
+_DIVERGED = 100  # batches in a row with so high a loss that end the training
+_WAIT_SHOWN = 0.03  # share of waiting for data from which on it is told
+
+
+class TrainingError(ValueError):
+    """Training had to stop, or its result was refused."""
+
+
+class TrainingInterruptedError(Exception):
+    """The user asked to stop, by Ctrl-C or SIGTERM; everything is saved.
+
+    Attributes
+    ----------
+    signal : int
+        Which signal it was.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        super().__init__(str(folder))
+        self.signal = number
+
+
+class Report(Protocol):
+    """Callback that receives the figures of each epoch."""
+
+    def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
+        """After an epoch."""
+
+    def close(self) -> None:
+        """At the end, however it comes."""
+
+
+class Training:
+    """One training in memory.
+
+    Parameters
+    ----------
+    config
+        With a model.
+    dataset, folder, console
+        What to train on, where to write, whom to tell.
+    origin
+        What it begins with.
+
+    Raises
+    ------
+    ValueError
+        When options do not fit the images, or there are none to validate on.
+    """
+
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, folder: RunFolder, console: Console, origin: Origin
+    ) -> None:
+        self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
+        if not len(dataset.test):
+            raise DataError(f"expected images for validation in {dataset.name}, but there are none")
+        spec, network = build_network(config, dataset, origin.own)
+        self.images = ImageRecord.of(dataset)
+        start = None if origin.begun is None else origin.begun.start
+        if origin.pretrained is not None:
+            start = finetune.begin(network, origin.pretrained, dataset)
+        self.frozen = [] if config.freeze_until is None else finetune.freeze(network, config.freeze_until)
+        self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
+        self.loader = build_loader(config, dataset, spec.image_size, start)
+        if origin.pretrained is not None and start is not None and start.kind == PACKED:
+            calibrate(network, start.taken, self.loader)
+        self.steps_per_epoch = len(self.loader)
+        progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)
+        self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
+        self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
+        self.reports: list[Report] = []
+        self.profile: Profile | None = None
+        self._saved = self._since = time.perf_counter()
+        self._step_seconds = self._save_seconds = 0.0  # as measured, the former smoothed over epochs
+
+    def to_training(self) -> None:
+        """Switch the network to training, but for frozen layers."""
+        self.state.network.train()
+        for module in self.frozen:
+            module.training = False
+
+    def say(self, text: str) -> None:
+        """One line for the person and for ``log.txt``."""
+        self.console.say(text)
+        self.folder.log(text)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all; the last one may be cut short."""
+        return -(-self.state.progress.total_steps // self.steps_per_epoch)
+
+    def train(self) -> None:
+        """All steps that are left."""
+        quiet = np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss, which is checked
+        self._saved = time.perf_counter()
+        with stop_signal() as stop, self.console.progress(self._images_left()) as advance, quiet:
+            try:
+                while self.state.progress.epoch < self.epochs:
+                    self._epoch(stop, advance)
+            finally:
+                for report in self.reports:
+                    report.close()
+
+    def _images_left(self) -> int:
+        p, images = self.state.progress, len(self.dataset.train)
+        whole, rest = divmod(p.total_steps, self.steps_per_epoch)
+        return (whole - p.epoch) * images + rest * self.loader.batch_size - p.seen
+
+    def _epoch(self, stop: Stop, advance: Advance) -> None:
+        p, n, start = self.state.progress, self.steps_per_epoch, time.perf_counter()
+        steps, lr, first, before = min(n, p.total_steps - p.epoch * n), 0.0, p.batch, p.seen
+        self.to_training()
+        with closing(self.loader.epoch(p.epoch, skip=p.batch)) as batches:
+            for images, labels in itertools.islice(batches, steps - p.batch):
+                lr = self._step(images, labels)
+                advance(len(labels), f"epoch {p.epoch + 1}/{self.epochs}")
+                if p.batch < steps:
+                    self._between_steps(stop)
+        spent = time.perf_counter() - start
+        pace = spent / max(steps - first, 1)
+        self._step_seconds = 0.7 * self._step_seconds + 0.3 * pace if self._step_seconds else pace
+        self._finish_epoch(lr, (p.seen - before) / spent, self.loader.waited / spent)
+        if stop.signal and self.state.progress.epoch < self.epochs:
+            raise TrainingInterruptedError(self.folder.path, stop.signal)
+
+    def _step(self, images: Float, labels: Ints) -> float:
+        """One batch; returns its learning rate."""
+        c, s, p = self.config, self.state, self.state.progress
+        step, n = p.epoch * self.steps_per_epoch + p.batch, p.total_steps
+        warmup = min(round(c.warmup_epochs * self.steps_per_epoch), n)
+        course = (step, n, c.lr, c.schedule)
+        lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
+        s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
+        mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
+        with self._finite(lr), nullcontext() if self.profile is None else self.profile.step():
+            loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
+        self._judge(loss, lr)
+        p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
+        p.batch, p.seen = p.batch + 1, p.seen + len(labels)
+        return lr
+
+    def _judge(self, loss: float, lr: float) -> None:
+        """TrainingError when the loss is not finite, or has been far too high for long."""
+        p = self.state.progress
+        where = f"epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})"
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss became {loss} at {where}")
+        p.first_loss = p.first_loss or loss
+        limit = _HIGH * max(p.first_loss, math.log(self.dataset.num_classes))
+        p.high = p.high + 1 if loss > limit else 0
+        if p.high >= _DIVERGED:
+            raise self._diverged(f"the loss has been above {limit:.3g} for {p.high} batches at {where}")
+
+    @contextmanager
+    def _finite(self, lr: float) -> Iterator[None]:
+        """TrainingError with the place in the training when a layer refuses numbers that are not finite."""
+        try:
+            yield
+        except (LayerError, NotFiniteError) as error:
+            if not isinstance(error, NotFiniteError) and not isinstance(error.__cause__, NotFiniteError):
+                raise
+            p = self.state.progress
+            raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
+
+    def _diverged(self, what: str) -> TrainingError:
+        self.folder.log(what)
+        return TrainingError(f"{what}; try a lower --lr ({self.folder.last} is the last good checkpoint)")
+
+    def _between_steps(self, stop: Stop) -> None:
+        """Save when asked to stop, or when it is time."""
+        every = self.config.checkpoint_every * 60
+        due = every and time.perf_counter() - self._saved > every
+        if (stop.signal or due) and self.state.progress.high < _DOUBT:
+            self.save(self.folder.last)
+        if stop.signal:
+            raise TrainingInterruptedError(self.folder.path, stop.signal)
+
+    def _finish_epoch(self, lr: float, rate: float, wait: float) -> None:
+        p, network = self.state.progress, self.state.network
+        if p.high >= _DOUBT:
+            raise self._diverged(
+                f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
+            )
+        start = time.perf_counter()
+        with self._finite(lr), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
+            scores = evaluate(run(network), self.dataset.test, self.info, image_size=self.state.spec.image_size)
+        together, layers = diagnostics.measure(network, seen, self.state.signs)
+        self.state.signs = diagnostics.signs(network)
+        better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)
+        validation = time.perf_counter() - start
+        self._next_epoch(scores, better)
+        self._keep_time(validation)
+        self._keep_patience()
+        seconds = self.state.progress.seconds
+        train = (p.loss_sum / p.seen, p.correct / p.seen)
+        figures = EpochFigures(
+            p.epoch + 1, lr, *train, scores.loss, scores.top1, scores.top5, rate, seconds, wait, **vars(together)
+        )
+        self.folder.add_figures(figures, layers)
+        for path in (self.folder.best, self.folder.last) if better else (self.folder.last,):
+            self.save(path, scores)
+        self._tell(figures, layers, better)
+
+    def _next_epoch(self, scores: Scores, better: bool) -> None:
+        self._spend()
+        p = self.state.progress
+        self.state.progress = p = replace(p, epoch=p.epoch + 1, batch=0, loss_sum=0.0, correct=0, seen=0)
+        if better:
+            p.best_top1, p.best_loss, p.best_epoch = scores.top1, scores.loss, p.epoch
+
+    def _keep_patience(self) -> None:
+        """End the training when the last epochs, as many as ``patience``, have not been better than one before."""
+        p, patience = self.state.progress, self.config.patience
+        if patience and p.epoch - p.best_epoch >= patience and p.epoch < self.epochs:
+            p.total_steps = p.epoch * self.steps_per_epoch
+            self.say(f"no better epoch in the last {patience}: the training ends early")
+
+    def _keep_time(self, validation: float) -> None:
+        """Correct the length of a training with a time budget when the pace has changed."""
+        if self.config.time_budget is None:
+            return
+        p, limit, n = self.state.progress, budget.seconds(self.config.time_budget), self.steps_per_epoch
+        done, left = (
+            min(p.epoch * n, p.total_steps),
+            limit - p.seconds - 2 * validation,
+        )  # two more for the packed model
+        epoch_end = validation + 2 * self._save_seconds
+        total = budget.corrected(p.total_steps, done, left, limit, self._step_seconds, epoch_end, n)
+        if total != p.total_steps:
+            p.total_steps = total
+            self.say(f"the pace has changed: {total:,} steps in all, which is {total / n:.3g} epochs")
+
+    def _tell(self, f: EpochFigures, layers: Mapping[str, Health], better: bool) -> None:
+        waiting = f"  waiting for data {f.wait:.0%}" if f.wait > _WAIT_SHOWN else ""
+        self.say(
+            f"epoch {f.epoch:3d}/{self.epochs}  loss {f.train_loss:.4f}  train {f.train_top1:7.2%}  "
+            f"val {f.val_top1:7.2%}{' *' if better else '  '}  {f.images_per_s:,.0f} images/s{waiting}"
+        )
+        for report in self.reports:
+            report.epoch(f, layers)
+
+    def _spend(self) -> None:
+        """Add the time since the last call to that of the training."""
+        now = time.perf_counter()
+        self.state.progress.seconds += now - self._since
+        self._since = now
+
+    def save(self, path: Path, scores: Scores | None = None) -> None:
+        """Write a checkpoint, with the scores of the epoch just finished if there is one.
+
+        Raises
+        ------
+        TrainingError
+            When a number in it is not finite; what was at ``path`` before is still there then.
+        """
+        if not scores:
+            self._spend()
+        p = self.state.progress
+        reached: dict[str, Any] = {"epoch": p.epoch}
+        if scores:
+            reached |= {"top1": scores.top1, "top5": scores.top5}
+        info = replace(self.info, provenance={**self.info.provenance, **reached})
+        start = time.perf_counter()
+        try:
+            checkpoint.save(path, self.state, self.config, info, self.images)
+        except NotFiniteError as error:
+            where = f"after {p.epoch} epochs and {p.batch} batches (lr {self.state.optimizer.lr:.3g})"
+            raise self._diverged(f"{error} {where}") from error
+        self._saved = time.perf_counter()
+        self._save_seconds = self._saved - start

@@ -1,0 +1,101 @@
+"""``curves.png``: losses, accuracies, learning rate and health over the epochs, where matplotlib is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...modelfile import StorageError, replacing
+from ..diagnostics import Health
+from .run_folder import EpochFigures, Row, RunFolder
+
+_SHARE = 0.02  # of the time between two drawings that a drawing may take
+# Columns of metrics.csv in each part of the picture, with their labels.
+_PARTS: dict[str, dict[str, str]] = {
+    "loss": {"train_loss": "training", "val_loss": "validation"},
+    "accuracy": {"train_top1": "training, top-1", "val_top1": "validation, top-1", "val_top5": "validation, top-5"},
+    "learning rate": {"lr": "learning rate"},
+    "health of the binary layers": {
+        "flipped": "signs flipped in the epoch",
+        "clipped": "weights at the clip",
+        "dead": "dead channels",
+        "balance": "+1 among the inputs",
+    },
+}
+
+
+class Curves:
+    """Draws the figures of a training again after every epoch.
+
+    Drawing takes at most a fiftieth of the time: when epochs are so short that it would take more, some are left out.
+    The last one never is.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._drawn = 0  # rows
+        self._next = 0.0  # not before this time
+
+    @staticmethod
+    def available() -> bool:
+        """Whether matplotlib is installed."""
+        return importlib.util.find_spec("matplotlib") is not None
+
+    def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
+        """After an epoch: draw, unless that was done too short a time ago."""
+        start = time.perf_counter()
+        if start < self._next:
+            return
+        self._draw()
+        end = time.perf_counter()
+        self._next = end + (end - start) / _SHARE
+
+    def close(self) -> None:
+        """At the end: draw what is not drawn yet."""
+        if len(self._folder.figures()) > self._drawn:
+            self._draw()
+
+    def _draw(self) -> None:
+        rows = self._folder.figures()
+        draw(rows, self._folder.path.name, self._folder.curves)
+        self._drawn = len(rows)
+
+
+def draw(rows: Sequence[Row], title: str, path: Path) -> None:
+    """Write the picture of the rows of ``metrics.csv`` as PNG; StorageError when that is not possible."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (name, columns) in zip(figure.subplots(2, 2).flat, _PARTS.items(), strict=True):
+        _part(axes, rows, name, columns)
+    figure.suptitle(title, fontsize=9, parse_math=False)
+    try:
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=100)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _part(axes: Any, rows: Sequence[Row], name: str, columns: Mapping[str, str]) -> None:
+    for column, label in columns.items():
+        points = [(int(row["epoch"]), float(row[column])) for row in rows if row[column]]
+        if points:
+            axes.plot(*zip(*points, strict=True), ".-", label=label, markersize=4, linewidth=1)
+    axes.set_title(name, fontsize=10)
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.grid(True, alpha=0.2)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if axes.lines and len(columns) > 1:
+        axes.legend(fontsize=8, frameon=False)
+    if name == "loss" and all(float(row["train_loss"]) > 0 for row in rows):
+        axes.set_yscale("log")

@@ -1,0 +1,196 @@
+"""The folder of one training: its configuration, checkpoints, packed model, figures and log."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import count
+from pathlib import Path
+
+from ...modelfile import StorageError, replacing
+from ...models.own_network import OwnNetwork
+from ..config import TrainConfig
+from ..diagnostics import Health
+from .locking import lock
+
+Row = dict[str, str]
+LAST = "last.h5"
+
+
+@dataclass(frozen=True)
+class EpochFigures:
+    """One row of ``metrics.csv``. Losses in nats, accuracies as shares, times in seconds; None is an empty cell.
+
+    ``wait`` is the share of the training time in which the next batch was not ready; the last four columns are those of
+    :class:`binnet.train.diagnostics.Health` over all binary layers.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_top1: float
+    val_loss: float
+    val_top1: float
+    val_top5: float
+    images_per_s: float
+    seconds: float
+    wait: float
+    flipped: float | None = None
+    clipped: float | None = None
+    dead: float | None = None
+    balance: float | None = None
+
+
+METRICS = tuple(f.name for f in fields(EpochFigures))
+HEALTH = ("epoch", "layer", *(f.name for f in fields(Health)))
+
+
+class RunFolder:
+    """Paths of a training and what is written about it. Tables are written whole, so none is ever cut short.
+
+    A folder belongs to one training at a time, see :meth:`held`.
+
+    Parameters
+    ----------
+    path
+        Made when it does not exist.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be made or written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last, self.best, self.packed = path / LAST, path / "best.h5", path / "packed.h5"
+        self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
+        self._config, self._log = path / "config.toml", path / "log.txt"
+        self._metrics = _Table(path / "metrics.csv", METRICS)
+        self._health = _Table(path / "health.csv", HEALTH)
+        with _writing(path, "to the folder "):
+            path.mkdir(parents=True, exist_ok=True)
+            self._log.touch()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[RunFolder]:
+        """Within this block the folder is this training's alone; StorageError when another one has it."""
+        with _writing(self._log):
+            file = self._log.open("a", encoding="utf-8")
+        with file:
+            try:
+                lock(file)
+            except BlockingIOError:
+                raise StorageError(
+                    f"another training is running in {self.path}; wait for its end, or choose another --out"
+                ) from None
+            yield self
+
+    def start(self, config: TrainConfig, again: bool = False, own: OwnNetwork | None = None) -> None:
+        """Begin: the configuration, empty tables, and a copy of the file of a network of one's own.
+
+        StorageError when a training has begun here already, but for one ``again`` that wrote no checkpoint.
+        """
+        if self.last.exists() or (self._config.exists() and not again):
+            raise StorageError(
+                f"{self.path} holds a training already; go on with --resume {self.path}, or choose another --out"
+            )
+        _write(self._config, config.to_toml())
+        for table in (self._metrics, self._health):
+            table.keep([])
+        if own is not None:
+            _write(self.path / own.path.name, own.text)
+
+    def log(self, text: str) -> None:
+        """Add a line with the time to ``log.txt``."""
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        with _writing(self._log), self._log.open("a", encoding="utf-8") as file:
+            file.write(f"{now}  {text}\n")
+
+    def add_figures(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
+        """Add a row to ``metrics.csv``, and one for each binary layer to ``health.csv``."""
+        rows = [{"epoch": figures.epoch, "layer": layer, **asdict(health)} for layer, health in layers.items()]
+        self._health.add(*(_cells(row) for row in rows))
+        self._metrics.add(_cells(asdict(figures)))
+
+    def figures(self) -> list[Row]:
+        """The rows of ``metrics.csv``."""
+        return list(self._metrics.rows)
+
+    def resume(self, config: TrainConfig, epochs: int) -> None:
+        """Drop rows past ``epochs``, which a resumed training writes again, and what a killed one left half written."""
+        _write(self._config, config.to_toml())
+        for table in (self._metrics, self._health):
+            table.keep([row for row in table.read() if row["epoch"].isdigit() and int(row["epoch"]) <= epochs])
+        with _writing(self.path, "to the folder "):
+            for part in self.path.glob(".*.part"):
+                part.unlink(missing_ok=True)
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder that was not there: ``path``, or with a number behind it; StorageError when that fails."""
+    with _writing(path, "to the folder "):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(2):
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:
+                path = path.with_name(f"{path.name.removesuffix(f'-{number - 1}')}-{number}")
+    raise AssertionError("count() has no end")
+
+
+def read_figures(folder: Path) -> list[Row]:
+    """The rows of ``metrics.csv`` as they stand in the file; none when there is no such file."""
+    return _Table(folder / "metrics.csv", METRICS).read()
+
+
+class _Table:
+    """A CSV file that is replaced as a whole."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
+        self.path, self.columns = path, columns
+        self.rows: list[Row] = []
+
+    def read(self) -> list[Row]:
+        """The whole rows of the file; none when there is no such file."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        cells = [line for line in csv.reader(lines[1:]) if len(line) == len(self.columns)]
+        return [dict(zip(self.columns, line, strict=True)) for line in cells]
+
+    def keep(self, rows: list[Row]) -> None:
+        """Write these rows and no others."""
+        lines = [self.columns, *([row[column] for column in self.columns] for row in rows)]
+        _write(self.path, "".join(",".join(line) + "\n" for line in lines))
+        self.rows = rows
+
+    def add(self, *rows: Row) -> None:
+        """Write the rows there are and these."""
+        self.keep([*self.rows, *rows])
+
+
+@contextlib.contextmanager
+def _writing(path: Path, what: str = "") -> Iterator[None]:
+    """StorageError for what goes wrong in this block."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot write {what}{path}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    with _writing(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _cells(row: Mapping[str, float | int | str | None]) -> Row:
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: float | int | str | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

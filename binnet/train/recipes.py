@@ -1,0 +1,150 @@
+"""Named presets of a training: the networks of the paper as their authors trained them, and some for small computers.
+
+Sources: arXiv:1603.05279, section 4; the authors' released code for AlexNet's learning rates, because the printed ones
+do not reproduce; J. Cao's re-implementation for LeNet-5 and NIN on small images; arXiv:1511.00363 for the CIFAR-10
+network. A recipe's schedule is given in shares of its own length, so ``--epochs`` scales all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..nn.options import MODES
+
+Values = dict[str, Any]
+
+_SIZE = 224  # the image size that the ranges of the short side belong to
+_SGD_MODES = ("float", "bwn", "binaryconnect")  # section 4.2: SGD for these, Adam for binary inputs
+
+# 1e-2, 5e-3, 1e-3, 5e-4, 1e-4 from epochs 1, 19, 30, 44, 53 of 55; weight decay until the third of these. The paper
+# says 16 epochs: --epochs 16.
+_ALEXNET: Values = {
+    "epochs": 55,
+    "batch_size": 512,
+    "lr": 0.01,
+    "schedule": "step",
+    "milestones": [18 / 55, 29 / 55, 43 / 55, 52 / 55],
+    "factors": [0.5, 0.1, 0.05, 0.01],
+    "weight_decay": 5e-4,
+    "decay_until": 29 / 55,
+    "image_size": _SIZE,
+    "scale_min": 256,
+    "scale_max": 256,
+    "flip": True,
+}
+# "learning-rate-decay equal to 0.01 at epochs number 30 and 40", read as a tenth each time.
+_RESNET18: Values = {
+    "epochs": 58,
+    "batch_size": 256,
+    "lr": 0.1,
+    "schedule": "step",
+    "milestones": [30 / 58, 40 / 58],
+    "factors": [0.1, 0.01],
+    "weight_decay": 1e-4,
+    "image_size": _SIZE,
+    "scale_min": 256,
+    "scale_max": 480,
+    "flip": True,
+}
+_GOOGLENET: Values = {
+    "epochs": 80,
+    "batch_size": 128,
+    "lr": 0.1,
+    "schedule": "polynomial",
+    "weight_decay": 5e-4,
+    "image_size": _SIZE,
+    "scale_min": 256,
+    "scale_max": 320,
+    "flip": True,
+}
+# Cosine in the place of their exponential decay from 3e-3 to 2e-6; no augmentation, as there.
+_CIFAR_VGG: Values = {"dataset": "cifar10", "epochs": 500, "batch_size": 50, "lr": 0.003, "loss": "squared_hinge"}
+_NIN: Values = {
+    "dataset": "cifar10",
+    "epochs": 320,
+    "batch_size": 128,
+    "lr": 0.01,
+    "schedule": "step",
+    "milestones": [120 / 320, 200 / 320, 240 / 320, 280 / 320],
+    "factors": [0.1, 0.01, 0.001, 0.0001],
+    "weight_decay": 1e-5,
+}
+_LENET5: Values = {
+    "dataset": "mnist",
+    "epochs": 60,
+    "batch_size": 128,
+    "lr": 0.01,
+    "schedule": "step",
+    "milestones": [0.25, 0.5, 0.75],
+    "factors": [0.1, 0.01, 0.001],
+}
+# Not from the paper: folders of 64-pixel images, such as Tiny-ImageNet, in minutes on two cores.
+_IMAGENET_64: Values = {"epochs": 15, "batch_size": 64, "lr": 0.001, "crop_pad": 8, "flip": True}
+
+# Not from the paper: --init with some dozen photographs of each class. Layers that were taken learn at 0.002, so that
+# signs flip; frozen, or with a learning rate of 0.0001, they were worse (docs/models.md).
+_FINETUNE: Values = {
+    "epochs": 40,
+    "batch_size": 32,
+    "lr": 0.01,
+    "body_lr": 0.2,
+    "warmup_epochs": 1.0,
+    "mixup": 0.2,
+    "crop_pad": 8,
+    "flip": True,
+}
+
+_NETWORKS: dict[str, Values] = {
+    "alexnet": _ALEXNET,
+    "resnet18": _RESNET18,
+    "googlenet": _GOOGLENET,
+    "cifar_vgg": _CIFAR_VGG,
+    "nin": _NIN,
+    "lenet5": _LENET5,
+    "quick": _IMAGENET_64,
+}
+_LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, but for binary inputs
+
+
+_ANY_NETWORK = {"imagenet-64": _IMAGENET_64, "finetune": _FINETUNE}  # recipes that leave network and mode open
+OF_PHOTOS = tuple(_ANY_NETWORK)  # they name no data set and would fit none that comes with binnet
+
+
+def names() -> tuple[str, ...]:
+    """The names of all recipes: ``<network>-<mode>``, and those that leave network and mode open."""
+    return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), *_ANY_NETWORK)
+
+
+def values(name: str, given: Mapping[str, Any]) -> Values:
+    """The options that a recipe sets.
+
+    Parameters
+    ----------
+    name
+        One of :func:`names`.
+    given
+        Options that come after the recipe's. With an ``image_size`` among them the range of the short side is scaled in
+        proportion; with ``data`` or ``dataset`` the recipe's own data set is left out.
+
+    Raises
+    ------
+    ValueError
+        When there is no such recipe.
+    """
+    if name not in names():
+        raise ValueError(f"unknown --recipe {name!r}; there are: {', '.join(names())}")
+    if name in _ANY_NETWORK:
+        return dict(_ANY_NETWORK[name])
+    network, mode = name.rsplit("-", 1)
+    found = {"model": network, "binarize": mode, **_NETWORKS[network]}
+    if network in _LARGE and mode in _SGD_MODES:
+        found |= {"optimizer": "sgd", "momentum": 0.9}
+    elif network in _LARGE:
+        found |= {"lr": min(found["lr"] / 10, 0.001)}  # Adam: a tenth of SGD's 0.01 in the authors' code
+    size = given.get("image_size")
+    if isinstance(size, int) and "scale_min" in found:
+        found |= {side: round(found[side] * size / _SIZE) for side in ("scale_min", "scale_max")}
+    if given.get("data") is not None or given.get("dataset") is not None:
+        found.pop("dataset", None)
+    return found

@@ -1,0 +1,100 @@
+"""A time budget turned into a number of steps: this machine's pace is measured before the training begins."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Generator
+from contextlib import closing
+
+import numpy as np
+
+from binnet_datasets import Loader
+from binnet_kernels.checks import Float
+
+from ..evaluation.evaluate import run
+from . import budget
+from .loop import Training
+from .step import Ints, training_step
+
+_MEASURED = 0.02  # share of the budget that measuring may take, once everything is compiled
+_FEWEST = 5  # steps measured at least
+_BATCH = 256  # images at a time in a validation
+
+
+def fit_budget(training: Training, spent: float) -> None:
+    """Set the length of a training that has not begun so that it ends within its time budget.
+
+    Steps are measured with a learning rate of 0, and all that they change is put back, so that the training itself is
+    the same as one of that length without a budget. What comes after is counted in: validation and checkpoints at the
+    end of each epoch, and checking the packed model twice on the validation images. The length is stored with every
+    checkpoint. It is corrected at the end of an epoch only when the training would miss the budget by more than a
+    twentieth (:func:`binnet.train.budget.corrected`).
+
+    Parameters
+    ----------
+    spent
+        Seconds of the budget that are gone already.
+    """
+    start = time.perf_counter()
+    limit = budget.seconds(str(training.config.time_budget))
+    state = training.state
+    before = state.network.state_dict(), state.optimizer.state_dict()
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = _step_seconds(training, limit)
+        validation = _validation_seconds(training)
+    state.network.load_state_dict(before[0])
+    state.optimizer.load_state_dict(before[1])
+    epoch_end = validation + _save_seconds(training)
+    left = limit - spent - (time.perf_counter() - start) - 2 * validation
+    n = training.steps_per_epoch
+    state.progress.total_steps = steps = budget.steps_within(left, step, epoch_end, n)
+    training.say(
+        f"time budget {training.config.time_budget}: {steps:,} steps of {step:.3g} s, which is {steps / n:.3g} epochs; "
+        f"a validation takes {validation:.2g} s"
+    )
+    if left < n * step + epoch_end:
+        training.say("one epoch takes longer than the time budget, and is trained all the same")
+
+
+def _step_seconds(training: Training, limit: float) -> float:
+    """Mean time of a step, loading included, after two that compile what is to be compiled."""
+    s = training.state
+    training.to_training()
+    with closing(_endless(training.loader)) as batches:
+        for number, (images, labels) in enumerate(batches, start=-1):
+            training_step(s.network, s.optimizer, images, labels, training.config, 0.0)
+            now = time.perf_counter()
+            if number <= 0:
+                first = now
+            elif number >= _FEWEST and now - first > _MEASURED * limit:
+                break
+    return (now - first) / number
+
+
+def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
+    """Batches of one epoch after the other."""
+    for epoch in itertools.count():
+        with closing(loader.epoch(epoch)) as batches:
+            yield from batches
+
+
+def _validation_seconds(training: Training) -> float:
+    """Time of a validation, from one batch."""
+    split, info = training.dataset.test, training.info
+    size, (mean, std) = training.state.spec.image_size, info.normalisation()
+    loader = Loader(split, _BATCH, mean=mean, std=std, image_size=size, workers=0)
+    with closing(loader.epoch()) as batches:
+        images, _ = next(batches)
+    logits = run(training.state.network.eval())
+    logits(images)
+    start = time.perf_counter()
+    logits(images)
+    return (time.perf_counter() - start) * len(split) / len(images)
+
+
+def _save_seconds(training: Training) -> float:
+    """Time of two checkpoints."""
+    start = time.perf_counter()
+    training.save(training.folder.last)
+    return 2 * (time.perf_counter() - start)
