@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from binnet_datasets import Dataset
-from binnet_datasets.splits import same_name
+from binnet_datasets.sources.splits import same_name
 
 from . import engine
 from .config import ConfigError
