@@ -18,15 +18,18 @@ Notes = Callable[[str], None]
 def cache_folder() -> Path:
     """Return the folder for downloaded data: ``$BINNET_DATA``, or ``binnet/data`` in the user's cache folder.
 
-    The cache folder is ``$XDG_CACHE_HOME`` where that is an absolute path (others are to be ignored, says the XDG
-    specification), else ``~/.cache``.
+    Raises
+    ------
+    DataError
+        When the variable is not set and the user has no home folder.
     """
     chosen = os.environ.get("BINNET_DATA")
     if chosen:
         return Path(chosen)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    from platformdirs import user_cache_path  # 3 ms that importing the package should not cost
+
     try:
-        return (cache if cache.is_absolute() else Path.home() / ".cache") / "binnet" / "data"
+        return user_cache_path("binnet", appauthor=False) / "data"
     except RuntimeError as error:
         raise DataError("expected a folder for downloaded data, but neither BINNET_DATA nor a home is set") from error
 
