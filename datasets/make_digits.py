@@ -1,4 +1,4 @@
-"""Make ``binnet_datasets/digits.h5`` from the copy of the UCI digits that scikit-learn carries.
+"""Make ``binnet_datasets/named/digits.h5`` from the copy of the UCI digits that scikit-learn carries.
 
 Needs scikit-learn (``pip install scikit-learn h5py``), which is no dependency of binnet: run this in an environment
 of its own. The result is the same bytes each time with the same versions of NumPy and HDF5.
@@ -67,4 +67,4 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "binnet_datasets" / "digits.h5")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "binnet_datasets" / "named" / "digits.h5")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from binnet_datasets import cache_folder
-from binnet_datasets.sources import SOURCES
+from binnet_datasets.named.remote import SOURCES
 
 _HEX = "[0-9a-f]"
 _KERNELS = re.compile(rf"{_HEX}{{24}}/[\w.<>]+-{_HEX}{{16}}(\.bin|-\w+)")

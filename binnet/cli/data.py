@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import binnet_datasets
-from binnet_datasets.classes import about_unused
-from binnet_datasets.splits import LAYOUTS
-from binnet_datasets.twins import about_twins
+from binnet_datasets.sources.classes import about_unused
+from binnet_datasets.sources.splits import LAYOUTS
+from binnet_datasets.store.twins import about_twins
 
 from ..console import Console
 from ..evaluation.loading import images_done
 from . import options
 
 if TYPE_CHECKING:
-    from binnet_datasets.report import Report
-    from binnet_datasets.store import Store
+    from binnet_datasets.store.reading import Store
+    from binnet_datasets.store.report import Report
 
 HELP = "build image stores, the data to train on, and look into them"
 _SHOWN = 20  # rows of a list at most

@@ -9,8 +9,8 @@ from typing import Any
 
 import binnet_datasets
 import binnet_kernels as bk
-from binnet_datasets.choice import SPLITS
-from binnet_datasets.splits import LAYOUTS
+from binnet_datasets.sources.choice import SPLITS
+from binnet_datasets.sources.splits import LAYOUTS
 
 from ..evaluation.loading import Source
 from ..train.config import TrainConfig, numbers, type_of

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import binnet_datasets
 from binnet_datasets import Dataset, Split
-from binnet_datasets.windows import resized_to
+from binnet_datasets.images.windows import resized_to
 
 from ..modelfile.info import DataInfo, Preprocessing
 

@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 from binnet_datasets import DataError, is_image
-from binnet_datasets.members import Members, list_members
+from binnet_datasets.sources.members import Members, list_members
 
 _IMAGE = ("image", "file", "filename", "file_name", "path", "name", "image_id", "imageid")
 _CLASS = ("class", "label", "category", "class_name", "target")

@@ -43,7 +43,7 @@ class Source:
     data : str or None
         Where its files are; without a name, an image store, or a folder or archive of images.
     split : str
-        Which images of ``data``: one of ``binnet_datasets.choice.SPLITS``.
+        Which images of ``data``: one of ``binnet_datasets.sources.choice.SPLITS``.
     labels : str or None
         CSV file that says of which class each image of ``data`` is.
     layout : str or None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binnet_datasets import DataError, Dataset, Split
-from binnet_datasets.splits import same_name
+from binnet_datasets.sources.splits import same_name
 from binnet_datasets.subset import choose, keys_of
 
 from ..modelfile.info import DataInfo

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 import binnet_datasets
 from binnet_datasets import BuildOptions, DataError, Loader, is_image
-from binnet_datasets.archives import is_archive
-from binnet_datasets.classes import about_unused
 from binnet_datasets.evaluation import load_evaluation
-from binnet_datasets.layouts import left_out
-from binnet_datasets.members import SYSTEM, Member, Members, list_members
-from binnet_datasets.plan import make_evaluation_plan
+from binnet_datasets.sources.archives import is_archive
+from binnet_datasets.sources.classes import about_unused
+from binnet_datasets.sources.file_names import is_system_name
+from binnet_datasets.sources.layouts import left_out
+from binnet_datasets.sources.members import SYSTEM, Member, Members, list_members
+from binnet_datasets.store.plan import make_evaluation_plan
 from binnet_datasets.subset import names_of
-from binnet_datasets.system_names import is_system_name
 
 from ..engine.preprocessing import Prepared, read_for, view_of
 

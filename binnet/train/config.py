@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import binnet_datasets
-from binnet_datasets.splits import LAYOUTS
+from binnet_datasets.sources.splits import LAYOUTS
 
 from .. import models
 from ..models.own_network import is_own

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binnet_datasets import Dataset
-from binnet_datasets.splits import same_name
+from binnet_datasets.sources.splits import same_name
 
 from .. import engine
 from ..evaluation.evaluate import model_file

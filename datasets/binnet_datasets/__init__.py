@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from .augment import Augment
-from .build import build_store
+from .batching.augment import Augment
+from .batching.loader import Loader, batches, num_batches
+from .cache import cache_folder
 from .contact_sheet import contact_sheet
 from .dataset import Dataset, Images, Split
-from .download import fetch
 from .errors import DataError
 from .evaluation import load_evaluation
-from .idx import read_idx
-from .image import read_centre, read_image
-from .layouts import is_image
-from .loader import Loader, batches, num_batches
-from .plan import BuildOptions
+from .images.decoding import read_centre, read_image
+from .images.transforms import flip, normalise, pad_and_crop, resize_to
+from .named.download import fetch
+from .named.idx import read_idx
 from .registry import load, names
-from .sources import cache_folder
-from .store import is_store, open_store, read_store
-from .store_cache import holds_images
-from .store_images import StoreImages
-from .system_names import is_system_name
-from .transforms import flip, normalise, pad_and_crop, resize_to
+from .sources.file_names import is_image, is_system_name
+from .store.build import build_store
+from .store.cached import holds_images
+from .store.images import StoreImages
+from .store.plan import BuildOptions
+from .store.reading import is_store, open_store, read_store
 
 __all__ = [
     "Augment",

@@ -10,8 +10,8 @@ import numpy as np
 from .dataset import Dataset, Split
 from .errors import DataError
 from .files import replacing, why
-from .image import to_short_side
-from .windows import corners, cut, resized_to
+from .images.decoding import to_short_side
+from .images.windows import corners, cut, resized_to
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

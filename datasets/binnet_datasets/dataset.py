@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from . import histogram
-from .transforms import channel_stats
+from .images import histogram
+from .images.transforms import channel_stats
 
 _CHUNK = 4096  # images counted at a time: bincount widens to 8 bytes a value, so a chunk bounds the memory
 

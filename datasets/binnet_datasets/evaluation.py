@@ -6,14 +6,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from .build import Notes, Progress
-from .choice import SPLITS
 from .dataset import Dataset, Split
 from .errors import DataError
-from .members import Members
-from .plan import BuildOptions, make_evaluation_plan
-from .store import may_be_store, open_store
-from .store_cache import cached_store
+from .sources.choice import SPLITS
+from .sources.members import Members
+from .store.build import Notes, Progress
+from .store.cached import cached_store
+from .store.plan import BuildOptions, make_evaluation_plan
+from .store.reading import may_be_store, open_store
 from .subset import choose, joined
 
 

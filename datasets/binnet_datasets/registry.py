@@ -6,18 +6,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .build import Notes
-from .build import Progress as BuildProgress
-from .cifar import load_cifar10
 from .dataset import Dataset
-from .digits import load_digits
-from .download import Progress
 from .errors import DataError
-from .mnist import load_fashion_mnist, load_mnist
-from .plan import BuildOptions, make_plan
-from .sources import fetch_dataset
-from .store import may_be_store, open_store
-from .store_cache import cached_store
+from .named.cifar import load_cifar10
+from .named.digits import load_digits
+from .named.download import Progress
+from .named.mnist import load_fashion_mnist, load_mnist
+from .named.remote import fetch_dataset
+from .store.build import Notes
+from .store.build import Progress as BuildProgress
+from .store.cached import cached_store
+from .store.plan import BuildOptions, make_plan
+from .store.reading import may_be_store, open_store
 
 EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits}
 FROM_FILES: dict[str, Callable[[Path], Dataset]] = {

@@ -48,13 +48,9 @@ def root() -> Path:
     chosen = os.environ.get("BINNET_CACHE_DIR")
     if chosen:
         return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "binnet" / "kernels"
+    from platformdirs import user_cache_path  # 3 ms that importing the package should not cost
+
+    return user_cache_path("binnet", appauthor=False) / "kernels"
 
 
 def is_empty() -> bool:

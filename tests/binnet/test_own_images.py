@@ -241,7 +241,7 @@ def test_lines_from_time_to_time_without_a_terminal(capsys, monkeypatch):
 
 def test_ctrl_c_in_a_build_is_one_line(photos, tmp_path):
     code = (
-        "import sys, binnet_datasets.build as b\n"
+        "import sys, binnet_datasets.store.build as b\n"
         "from binnet.cli import main\n"
         "def stop(*_): raise KeyboardInterrupt\n"
         "b._Build._take = stop\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from binnet_datasets.transforms import resize_to
+from binnet_datasets.images.transforms import resize_to
 
 from ... import __version__
 from ...modelfile import replacing

@@ -1,0 +1,1 @@
+"""Batches of images, augmented and prepared in background threads."""

@@ -1,0 +1,234 @@
+"""Cut a split into batches of normalised float32, shuffled and augmented reproducibly, made ahead in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..dataset import Split
+from ..images.transforms import channel_stats, flip, normalise, pad_and_crop, resize_to
+from ..images.windows import corners, cut, resized_to
+from .augment import Augment, Draws, draw
+from .prefetch import prefetch
+
+Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+class Loader:
+    """The batches of a split, epoch by epoch.
+
+    Order and augmentation of an epoch follow from ``(seed, epoch)`` alone: not from the number of workers, not from
+    where the epoch is taken up again, and, image by image, not from the size of the batches.
+
+    Images that are larger than ``image_size`` are resized until the short side is 256/224 of it, then the window in the
+    centre is cut out: 224 pixels out of 256. What is smaller grows until it covers the window; what lies in between is
+    cut as it is; images of the size itself keep exactly their pixels. `Augment` may cut elsewhere and scale at random.
+    With ``short_side`` every image is resized to that short side instead, whatever its own, so that the same part of it
+    is shown at every size; with ``whole`` all of it is, and its proportions change where they are not the window's.
+
+    Memory: ``workers + 2`` batches, besides the one in the consumer's hands and what the split holds itself.
+
+    Parameters
+    ----------
+    split : images uint8 and labels; read from several threads at once with more than one worker
+    batch_size : images in a batch, 1 or more; the last has what is left, one more than this where a single image is
+        left, or is left out with ``drop_last``
+    mean, std : a number, or one for each channel, of images scaled to [0, 1]
+    image_size : rows and columns of the batches, or one number for both; None for the images' own
+    short_side : pixels to which the short side is resized before the window is cut; not with random scales
+    whole : whether to resize whole images to ``image_size``; not with ``short_side`` or random changes of place
+    shuffle : whether to permute the images
+    seed : 0 or more
+    augment : random changes, or None
+    workers : background threads that make batches; 0 makes them in the calling thread
+
+    Attributes
+    ----------
+    waited : float
+        Seconds that the consumer waited for batches in the epoch that runs, or ran last.
+
+    Raises
+    ------
+    ValueError
+        When an argument is none of these.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        mean: ArrayLike,
+        std: ArrayLike,
+        image_size: int | tuple[int, int] | None = None,
+        short_side: int | None = None,
+        whole: bool = False,
+        shuffle: bool = False,
+        seed: int = 0,
+        augment: Augment | None = None,
+        drop_last: bool = False,
+        workers: int = 1,
+    ) -> None:
+        self._count, self._drop_last = num_batches(len(split), batch_size, drop_last), drop_last
+        _check_int("seed", seed, 0)
+        _check_int("workers", workers, 0)
+        self.split, self.batch_size, self.shuffle, self.seed = split, int(batch_size), shuffle, int(seed)
+        self.mean, self.std = channel_stats(mean, std, split.channels)
+        self.image_size = _size(split, image_size)
+        self.augment, self.workers, self.waited = augment or Augment(), int(workers), 0.0
+        self.augment.check(self.image_size)
+        self.short_side, self.whole = short_side, whole
+        self._check_view()
+        self._as_is = split.uniform_size == self.image_size and self.augment.scale is None
+        self._as_is &= short_side in (None, min(self.image_size))
+        if not self._as_is and split.channels not in (1, 3):
+            raise ValueError(f"images must have 1 or 3 channels to be resized, got {split.channels}")
+
+    def _check_view(self) -> None:
+        """Raise ValueError unless at most one thing says which part of an image is shown."""
+        if self.short_side is not None:
+            _check_int("short_side", self.short_side, 1)
+            if self.augment.scale is not None:
+                raise ValueError("short_side and random scales cannot be given together")
+        if self.whole and (self.short_side is not None or self.augment.scale or self.augment.crop):
+            raise ValueError("whole images leave nothing to short_side, random scales or random windows")
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self._count
+
+    def epoch(self, epoch: int = 0, skip: int = 0) -> Generator[Batch, None, None]:
+        """Iterate once over the split.
+
+        Parameters
+        ----------
+        epoch : 0 or more
+        skip : how many batches to leave out at the beginning, at no cost
+
+        Returns
+        -------
+        generator of (images float32 (n, *image_size, C), labels int64 (n,)), all new arrays
+            Closing it ends the threads.
+
+        Raises
+        ------
+        ValueError
+            At the call, not at the first batch, when an argument is none of these.
+        """
+        _check_int("epoch", epoch, 0)
+        _check_int("skip", skip, 0)
+        draws = draw(len(self.split), self.augment, self.shuffle, self.seed, epoch)
+        self.waited = 0.0
+        return self._timed(prefetch(partial(self._batch, draws), range(skip, len(self)), self.workers))
+
+    def _timed(self, made: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+        """Pass the batches on, and add up how long each took to come."""
+        with closing(made):
+            while True:
+                start = perf_counter()
+                batch = next(made, None)
+                self.waited += perf_counter() - start
+                if batch is None:
+                    return
+                yield batch
+                del batch  # while the next is made, this one is the consumer's alone
+
+    def _batch(self, draws: Draws, number: int) -> Batch:
+        """Make one batch. Called from several threads at once: changes nothing in the loader."""
+        end = (number + 1) * self.batch_size
+        last = number == len(self) - 1 and len(self.split) - end == 1 and not self._drop_last
+        part = draws.part(slice(number * self.batch_size, end + last))
+        images = self._images(part)
+        if part.padding is not None:
+            images = pad_and_crop(images, self.augment.pad, part.padding, self.augment.mode)
+        if part.flipped is not None:
+            images = flip(images, part.flipped)
+        return normalise(images, self.mean, self.std), self.split.labels[part.order]
+
+    def _images(self, part: Draws) -> NDArray[np.uint8]:
+        """The images of a batch, cut to size: uint8 (n, *image_size, C)."""
+        source, window, index = self.split.images, self.image_size, part.order
+        if self._as_is and isinstance(source, np.ndarray):
+            return source[index]
+        out = np.empty((len(index), *window, self.split.channels), np.uint8)
+        if self.whole:
+            for slot, i in enumerate(index.tolist()):
+                out[slot] = resize_to(source[i], window)
+            return out
+        short = part.short if self.short_side is None else np.full(len(index), self.short_side)
+        resized = resized_to(self.split.sizes[index], window, short)
+        corner = corners(resized, window, part.place)
+        for slot, i in enumerate(index.tolist()):
+            out[slot] = cut(source[i], resized[slot], corner[slot], window)
+        return out
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    *,
+    mean: ArrayLike,
+    std: ArrayLike,
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    augment: Augment | None = None,
+    drop_last: bool = False,
+) -> Iterator[Batch]:
+    """Iterate once over a split of images of one size, in the calling thread; see `Loader` for the parameters.
+
+    Returns
+    -------
+    iterator of (images float32 (n, H, W, C), labels int64 (n,)), all new arrays
+
+    Raises
+    ------
+    ValueError
+        At the call, not at the first batch, when an argument is not what `Loader` takes.
+    """
+    loader = Loader(
+        split,
+        batch_size,
+        mean=mean,
+        std=std,
+        shuffle=shuffle,
+        seed=seed,
+        augment=augment,
+        drop_last=drop_last,
+        workers=0,
+    )
+    return loader.epoch(epoch)
+
+
+def num_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
+    """Return how many batches ``n`` images make; a single image that is left over joins the batch before it.
+
+    A batch of one has no variance, which batch normalisation needs. Raises ValueError unless n >= 0, batch_size >= 1.
+    """
+    _check_int("n", n, 0)
+    _check_int("batch_size", batch_size, 1)
+    whole, rest = divmod(n, batch_size)
+    return whole if drop_last or rest == 0 or (rest == 1 and whole) else whole + 1
+
+
+def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns of a batch's images, or ValueError saying what is wrong with them."""
+    if image_size is None:
+        if split.uniform_size is None:
+            raise ValueError("image_size must be given for images of several sizes")
+        return split.uniform_size
+    rows, columns = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+    _check_int("image_size", rows, 1)
+    _check_int("image_size", columns, 1)
+    return int(rows), int(columns)
+
+
+def _check_int(name: str, value: object, least: int) -> None:
+    """Raise ValueError unless ``value`` is a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

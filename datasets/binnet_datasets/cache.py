@@ -1,0 +1,108 @@
+"""The folder for downloads, unpacked archives and stores."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import DataError
+from .files import why
+
+Notes = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloaded data: ``$BINNET_DATA``, or ``binnet/data`` in the user's cache folder.
+
+    Raises
+    ------
+    DataError
+        When the variable is not set and the user has no home folder.
+    """
+    chosen = os.environ.get("BINNET_DATA")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path  # 3 ms that importing the package should not cost
+
+    try:
+        return user_cache_path("binnet", appauthor=False) / "data"
+    except RuntimeError as error:
+        raise DataError("expected a folder for downloaded data, but neither BINNET_DATA nor a home is set") from error
+
+
+def writable_cache(notes: Notes | None = None) -> Path:
+    """Return `cache_folder`, or where nothing can be written there a temporary folder that only this user can write to.
+
+    Parameters
+    ----------
+    notes : called with a sentence about the temporary folder
+
+    Raises
+    ------
+    DataError
+        When neither can be written to.
+    """
+    try:
+        folder = cache_folder()
+        _check_writable(folder)
+    except (DataError, OSError) as error:
+        reason = why(error) if isinstance(error, OSError) else str(error)
+        where = f"{folder} cannot be written to ({reason})" if isinstance(error, OSError) else reason
+    else:
+        return folder
+    try:
+        temporary = _temporary_folder()
+    except OSError as error:
+        raise DataError(
+            f"{where}, and neither can the folder for temporary files ({why(error)}); "
+            "name a folder for stores and downloads with the environment variable BINNET_DATA"
+        ) from error
+    if notes is not None:
+        notes(
+            f"{where}; stores and downloads go to {temporary} instead, which the system may delete: set the "
+            "environment variable BINNET_DATA (and BINNET_CACHE_DIR, for compiled kernels) to folders that stay"
+        )
+    return temporary
+
+
+def cached(name: str, cache: Path | None, needed: Sequence[str], notes: Notes | None = None) -> Path:
+    """Return the subfolder of a cache to keep files in.
+
+    Parameters
+    ----------
+    name : of the subfolder
+    cache : the folder with all cached data; None for `cache_folder`, or `writable_cache` unless the files are there
+    needed : names of the files
+    notes : see `writable_cache`
+    """
+    if cache is not None:
+        return Path(cache) / name
+    with suppress(DataError):
+        folder = cache_folder() / name
+        if all((folder / file).exists() for file in needed):
+            return folder
+    return writable_cache(notes) / name
+
+
+def _check_writable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return
+
+
+def _temporary_folder() -> Path:
+    """A folder of this user's own among the temporary files, the same at each call; raises OSError."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"binnet-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    # Anybody may have made a folder of this name, to put files of their own into it.
+    ours = stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
+    if not ours or (hasattr(os, "getuid") and status.st_mode & 0o022):
+        return Path(tempfile.mkdtemp(prefix="binnet-"))
+    _check_writable(folder)
+    return folder

@@ -1,0 +1,1 @@
+"""Pictures as arrays: decoding, colours, resizing, crops and statistics."""

@@ -1,0 +1,1 @@
+"""Data sets that have a name: their files, where they are published, and how they are read."""

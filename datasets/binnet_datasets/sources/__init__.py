@@ -1,0 +1,1 @@
+"""Folders and archives of images: which files they hold, and the split and class of each."""

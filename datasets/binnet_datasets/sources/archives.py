@@ -1,0 +1,72 @@
+"""Compressed archives, unpacked once into one plain tar in the cache: file names in them are never used as paths."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+from ..cache import cached
+from ..errors import DataError
+
+ENDINGS = (".tar", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"PK\x03\x04", b"PK\x05\x06")  # gzip, bzip2, xz, zip, empty zip
+_OTHERS = {
+    b"\x28\xb5\x2f\xfd": "a zstd file; unzstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z file; unpack",
+    b"Rar!\x1a\x07": "a RAR file; unpack",
+}
+
+
+def is_archive(name: str | Path) -> bool:
+    """Tell from the ending whether a file is an archive that can be read: a zip, or a tar, compressed or not."""
+    return str(name).lower().endswith(ENDINGS)
+
+
+def without_ending(name: str) -> str:
+    """The name of an archive without its ending."""
+    found = [ending for ending in ENDINGS if name.lower().endswith(ending)]
+    return name[: -len(max(found, key=len))] if found else name
+
+
+def plain_tar(path: Path, cache: Path | None = None) -> Path:
+    """Return a plain tar of an archive's files: the file itself, or one in the cache that is made when it is not there.
+
+    Parameters
+    ----------
+    path : tar, zip, or tar compressed by gzip, bzip2 or xz
+    cache : folder with all cached data; None for `cache_folder`
+
+    Raises
+    ------
+    DataError
+        When the archive is damaged or encrypted, of another kind, or larger than the room there is for it.
+    OSError
+        When it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    for magic, what in _OTHERS.items():
+        if start.startswith(magic):
+            raise DataError(f"expected a folder of images, a tar or a zip, but {path} is {what} it first")
+    if not start.startswith(_COMPRESSED):
+        return path
+    target, older = _place(path, cache)
+    if not target.exists():
+        from .unpack import unpack
+
+        unpack(path, target)
+        for old in older:
+            with suppress(OSError):
+                old.unlink()
+    return target
+
+
+def _place(path: Path, cache: Path | None) -> tuple[Path, list[Path]]:
+    """Where the tar of an archive goes, and those of what the archive was earlier."""
+    status = path.stat()
+    where = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    key = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
+    name = f"{where}-{key}.tar"
+    folder = cached("archives", cache, [name])
+    return folder / name, list(folder.glob(f"{where}-*.tar"))

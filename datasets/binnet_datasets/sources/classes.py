@@ -1,0 +1,142 @@
+"""The classes of a source: which are asked for, what they are called, and how many images they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import DataError
+from . import label_files
+from .layouts import Entry
+from .members import Member
+from .splits import same_name
+
+FEW = 5  # images of a class that say little about it
+_SHOWN = 20  # classes in a sentence
+_LISTED = 10_000  # names for a reason, so that half a million XML files beside ImageNet do not fill a store
+
+
+def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[str, ...]:
+    """Return the ids that an option asks for, sorted.
+
+    Parameters
+    ----------
+    classes : None for all; a number, ids with commas between, or a text file with an id on each line
+    there : ids that there are, sorted
+    least : how many have to be chosen
+
+    Raises
+    ------
+    DataError
+        When there are no such classes.
+    """
+    if classes is None:
+        return tuple(there)
+    if classes.isdecimal():
+        wanted = int(classes)
+        if not least <= wanted <= len(there):
+            raise DataError(
+                f"expected a number of classes from {least} to {len(there)}, which there are, but got {wanted}"
+            )
+        return tuple(there[:wanted])
+    alike = {same_name(class_id): class_id for class_id in there}
+    ids = {word.strip() for word in classes.split(",") if word.strip()}
+    if not {same_name(word) for word in ids} <= set(alike) and Path(classes).is_file():
+        text = label_files.read_text(label_files.whole_file(Path(classes)))
+        ids = {_id_of(line, alike) for line in text.splitlines() if line.strip()}
+    unknown = sorted(word for word in ids if same_name(word) not in alike)
+    ids = {word if word in there else alike.get(same_name(word), word) for word in ids}
+    if unknown or len(ids) < least:
+        shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
+        few = f"at least {'two' if least > 1 else 'one'}"
+        raise DataError(
+            f"expected {few} of the {len(there)} classes ({shown}), but got "
+            + (f"{unknown[0]!r}" if unknown else f"only {len(ids)}")
+        )
+    return tuple(sorted(ids))
+
+
+def _id_of(line: str, known: Mapping[str, str]) -> str:
+    """The class of a line: all of it, what is before a tab, or the first word, whichever is a class."""
+    whole = line.strip()
+    for part in (whole, whole.split("\t")[0].strip()):
+        if same_name(part) in known:
+            return part
+    first_word = whole.split()[0]
+    return first_word if same_name(first_word) in known else whole
+
+
+def first(entries: list[Entry], wanted: int | None) -> list[Entry]:
+    """The first images of each class, all when no number is given."""
+    if wanted is None:
+        return entries
+    taken: dict[str, int] = {}
+    chosen = []
+    for entry in entries:
+        taken[entry.class_id] = taken.get(entry.class_id, 0) + 1
+        if taken[entry.class_id] <= wanted:
+            chosen.append(entry)
+    return chosen
+
+
+def names_of(ids: tuple[str, ...], members: Mapping[str, Member], source: Path) -> tuple[str, ...]:
+    """Names of classes from a file as ImageNet has it, in the source or beside it, when it fits the ids."""
+    found = label_files.find(members, label_files.NAME_FILES)
+    member = members[found] if found else label_files.beside(source, label_files.NAME_FILES)
+    if member is None:
+        return ids
+    text = label_files.read_text(member)
+    return label_files.class_names(ids, text) if label_files.names_most(ids, text) else ids
+
+
+def count(entries: Iterable[Entry], ids: Sequence[str]) -> list[int]:
+    """How many images each class has."""
+    counts = dict.fromkeys(ids, 0)
+    for entry in entries:
+        counts[entry.class_id] += 1
+    return list(counts.values())
+
+
+def about_classes(names: Sequence[str], images: Sequence[int], val: Sequence[int] | None = None) -> tuple[str, ...]:
+    """Sentences for a person: the classes with their images, and those that have few.
+
+    Parameters
+    ----------
+    names : of the classes
+    images : of each, for training where ``val`` is given
+    val : validation images of each
+    """
+    each = [f"{a:,}" if val is None else f"{a:,} + {val[i]:,}" for i, a in enumerate(images)]
+    listed = ", ".join(f"{name} {n}" for name, n in zip(names[:_SHOWN], each, strict=False))
+    more = f", ... (from {min(images):,} to {max(images):,} images each)" if len(names) > _SHOWN else ""
+    kinds = "" if val is None else " (training + validation images)"
+    plural = "class" if len(names) == 1 else "classes"
+    notes = [f"{len(names):,} {plural}{kinds}: {listed}{more}"]
+    for what, counts in (("", images),) if val is None else (("training ", images), ("validation ", val)):
+        few = [f"{name} {n}" for name, n in zip(names, counts, strict=True) if n < FEW]
+        if few:
+            shown = ", ".join(few[:FEW]) + (f", ... ({len(few):,} classes)" if len(few) > FEW else "")
+            notes.append(f"some classes have fewer than {FEW} {what}images, which says little about them: {shown}")
+    return tuple(notes)
+
+
+def about_unused(unused: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Sentences for a person: how many files are not used for each reason, and the first of them."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in sorted(set(unused)):
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(
+        f"{len(names):,} {'file is' if len(names) == 1 else 'files are'} not used ({reason}): "
+        f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for reason, names in by_reason.items()
+    )
+
+
+def shortened(unused: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Files that are not used, sorted, without the names of those beyond 10,000 for the same reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in sorted(set(unused)):
+        by_reason.setdefault(reason, []).append(name)
+    kept = [(name, reason) for reason, names in by_reason.items() for name in names[:_LISTED]]
+    over = [(f"and {len(n) - _LISTED:,} more", reason) for reason, n in by_reason.items() if len(n) > _LISTED]
+    return (*sorted(kept), *over)

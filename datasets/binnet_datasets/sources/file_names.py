@@ -1,0 +1,44 @@
+"""What the name of a file tells: an image, or something that a system, camera or network disk leaves beside photos."""
+
+from __future__ import annotations
+
+# Whatever of these `decoding.FORMATS` cannot read counts as corrupt when it is decoded.
+ENDINGS = (
+    *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".webp"),
+    *(".tif", ".tiff", ".avif", ".jp2", ".j2k"),
+)
+_NAMES = frozenset(
+    (
+        "@eadir",  # Synology: a thumbnail of every photo
+        "@recycle",
+        "#recycle",
+        "@recently-snapshot",
+        "#snapshot",
+        "$recycle.bin",
+        "recycler",
+        "system volume information",
+        "__macosx",
+        "lost+found",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "picasa.ini",
+    )
+)
+_STARTS = ("synophoto_thumb", "synofile_thumb")
+
+
+def is_image(name: str) -> bool:
+    """Tell from the ending whether a file is an image that can be read."""
+    return name.lower().endswith(ENDINGS)
+
+
+def is_system_name(name: str) -> bool:
+    """Tell whether a file or folder of this name is hidden, or belongs to a system and holds no photos of a person.
+
+    Parameters
+    ----------
+    name : of one file or folder, without what is before it
+    """
+    plain = name.casefold()
+    return (name.startswith(".") and name not in (".", "..")) or plain in _NAMES or plain.startswith(_STARTS)

@@ -1,0 +1,122 @@
+"""Validation images that are training images as well: the same file, the same pixels, or nearly the same picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images.decoding import to_grey
+from .images import StoreImages
+
+Hashes = NDArray[np.uint64]
+
+_GRID = 8
+_DIFFERING = 12  # bits of 128 at most: 99 of 100 photographs saved again at half or a third of their size differ less
+_CROWD = 50  # training images with a band in common: of more, the band says nothing
+_COMPARED = 2000  # pairs whose pixels are compared, at most
+_SIDE, _CORRELATION = 32, 0.994  # copies of photographs reach 0.995, different images of Fashion-MNIST 0.99
+_NAMED = 100  # pairs that are kept
+
+
+def difference_hash(pixels: NDArray[np.uint8]) -> bytes:
+    """Return 128 bits that similar pictures share: whether grey grows to the right and downwards, on a grid of 8 x 8.
+
+    Parameters
+    ----------
+    pixels : uint8 (H, W, 1 or 3)
+
+    Returns
+    -------
+    16 bytes
+    """
+    right = np.diff(to_grey(pixels, (_GRID, _GRID + 1)).astype(np.int16), axis=1)
+    down = np.diff(to_grey(pixels, (_GRID + 1, _GRID)).astype(np.int16), axis=0)
+    return np.packbits(np.concatenate([right.ravel(), down.ravel()]) > 0).tobytes()
+
+
+def find_twins(train: StoreImages, val: StoreImages, hashes: tuple[Hashes, Hashes]) -> dict[str, Any]:
+    """Find the validation images that have a twin among the training images.
+
+    Parameters
+    ----------
+    train, val : the two parts of a store
+    hashes : of both, uint64 (N, 2) each, the bits of `difference_hash`
+
+    Returns
+    -------
+    ``identical`` and ``alike``: how many validation images; ``pairs``: name in train, name in val of some of them
+    """
+    same = _identical(train, val)
+    near = _alike(train, val, hashes, set(same))
+    pairs = list({**same, **near}.items())[:_NAMED]
+    names = [train.names, val.names] if pairs else []
+    return {"identical": len(same), "alike": len(near), "pairs": [[names[0][i], names[1][j]] for j, i in pairs]}
+
+
+def about_twins(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about what `find_twins` has found, from the description of a store; none where there is nothing."""
+    found = description.get("twins", {})
+    identical, alike = found.get("identical", 0), found.get("alike", 0)
+    if not identical + alike:
+        return ()
+    train, val = found["pairs"][0]
+    count = identical + alike
+    what = "validation image is a training image" if count == 1 else "validation images are training images"
+    return (
+        f"{count:,} {what} as well ({identical:,} identical, {alike:,} nearly so), such as {val} and {train}: "
+        "accuracy on them says nothing about new images",
+    )
+
+
+def _identical(train: StoreImages, val: StoreImages) -> dict[int, int]:
+    """Number of a validation image -> number of a training image with the same file or the same pixels."""
+    found: dict[int, int] = {}
+    for one, other in ((train.keys, val.keys), (_pixel_keys(train), _pixel_keys(val))):
+        order = np.argsort(one, kind="stable")
+        place = np.searchsorted(one[order], other)
+        for j in np.flatnonzero(np.isin(other, one)).tolist():
+            found.setdefault(j, int(order[place[j]]))
+    return dict(sorted(found.items()))
+
+
+def _pixel_keys(images: StoreImages) -> Hashes:
+    """Number of pixels << 32 | CRC-32: uint64 (N,)."""
+    keys: Hashes = images.sizes.prod(axis=1).astype(np.uint64) << np.uint64(32) | images.crc32
+    return keys
+
+
+def _alike(train: StoreImages, val: StoreImages, hashes: tuple[Hashes, Hashes], known: set[int]) -> dict[int, int]:
+    """Number of a validation image, but for known ones -> number of the training image that is nearly the same."""
+    differing, others, ones = _candidates(*hashes)
+    order = np.lexsort((ones, differing, others))
+    order = order[~np.isin(others[order], list(known))][:_COMPARED]
+    found: dict[int, int] = {}
+    for i, j in zip(ones[order].tolist(), others[order].tolist(), strict=True):
+        if j not in found and _correlation(train[i], val[j]) >= _CORRELATION:
+            found[j] = i
+    return found
+
+
+def _candidates(train: Hashes, val: Hashes) -> NDArray[np.int64]:
+    """Pairs with one of eight bands of 16 bits in common: int64 (3, pairs), differing bits, number in val and train."""
+    found = [np.zeros((3, 0), np.int64)]
+    for one, other in zip(train.view(np.uint16).T, val.view(np.uint16).T, strict=True):
+        order = np.argsort(one, kind="stable")
+        first, last = (np.searchsorted(one[order], other, side) for side in ("left", "right"))
+        count = np.where(last - first <= _CROWD, last - first, 0)
+        others = np.repeat(np.arange(len(other)), count)
+        ones = order[np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())]
+        differing = np.bitwise_count(train[ones] ^ val[others]).sum(axis=1, dtype=np.int64)
+        found.append(np.stack([differing, others, ones])[:, differing <= _DIFFERING])
+    return np.unique(np.concatenate(found, axis=1), axis=1)
+
+
+def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Of the grey levels of two images at the same small size, -1 to 1; 0 where one has a single level."""
+    a, b = (to_grey(pixels, (_SIDE, _SIDE)).astype(np.float64).ravel() for pixels in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / norm if norm else 0.0
