@@ -40,11 +40,11 @@ class CachedFile:
 
 def kinds() -> dict[str, Path]:
     """The kinds of cached files, and the folder of each."""
-    from binnet_kernels import _cache  # brings Numba, which no other command needs at its start
+    from binnet_kernels.simd import cache as kernel_cache  # brings Numba, which no other command needs at its start
 
     data = cache_folder()
     return {
-        "kernels": _cache.root(),
+        "kernels": kernel_cache.root(),
         "stores": data / "stores",
         "archives": data / "archives",
         "downloads": data,

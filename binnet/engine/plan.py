@@ -124,7 +124,7 @@ class Plan:
 
 def _aligned(size: int) -> Float:
     """New memory that begins where a vector does: 5 % of a first convolution."""
-    from binnet_kernels.geometry import aligned  # brings Numba, which only running needs
+    from binnet_kernels.simd.geometry import aligned  # brings Numba, which only running needs
 
     return aligned(size)
 

@@ -144,9 +144,9 @@ def _resume(training: Training, begun: Begun) -> None:
 
 def compiled_code_is_missing() -> bool:
     """Whether the kernels have to be compiled first."""
-    from binnet_kernels import _cache  # brings Numba, which training needs anyway
+    from binnet_kernels.simd import cache as kernel_cache  # brings Numba, which training needs anyway
 
-    return _cache.is_empty()
+    return kernel_cache.is_empty()
 
 
 def _introduce(training: Training, resume: bool) -> None:

@@ -18,22 +18,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import reference
     from .bit_map import BitMap
-    from .bits import pack_signs, sign, unpack_signs
-    from .bwn import BwnConv2d, BwnLinear
-    from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
-    from .elementwise import add, relu, relu_grad
-    from .finish import Finish
-    from .fused import FusedXnorConv2d
-    from .fused_kbit import FusedKbitConv2d
-    from .fused_real import FusedConv2d
-    from .gemm import xnor_gemm
-    from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
-    from .kbit import KbitConv2d, KbitLinear
-    from .kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
-    from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
-    from .norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
-    from .packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .pool import (
+    from .compiled.backward.sign_grad import sign_grad_input, sign_grad_weight
+    from .compiled.conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
+    from .compiled.forward.bits import pack_signs, sign, unpack_signs
+    from .compiled.forward.bwn import BwnConv2d, BwnLinear
+    from .compiled.forward.elementwise import add, relu, relu_grad
+    from .compiled.forward.fused import FusedXnorConv2d
+    from .compiled.forward.fused_real import FusedConv2d
+    from .compiled.forward.gemm import xnor_gemm
+    from .compiled.forward.norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
+    from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
+    from .compiled.forward.pool import (
         avg_pool2d,
         avg_pool2d_grad,
         max_pool2d,
@@ -41,48 +36,59 @@ if TYPE_CHECKING:
         max_pool2d_grad_winners,
         max_pool2d_winners,
     )
-    from .quantise import QuantisedGradient, quantise_gradient
-    from .quantised_input import quantised_grad_input
-    from .quantised_weight import quantised_grad_weight
-    from .scale import scale_map, weight_alpha
-    from .sign_grad import sign_grad_input, sign_grad_weight
-    from .sign_maps import norm_signs, norm_signs_grad, signs
-    from .threads import get_num_threads, set_num_threads
-    from .update import adam_update, adam_update_filters, sgd_update, sgd_update_filters
-    from .weights import grad_alpha, weight_gradient, weight_hat
-    from .xnor import XnorConv2d, XnorLinear
+    from .compiled.forward.scale import scale_map, weight_alpha
+    from .compiled.forward.xnor import XnorConv2d, XnorLinear
+    from .compiled.grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
+    from .compiled.loss import softmax_cross_entropy, softmax_cross_entropy_grad
+    from .compiled.lowbit.fused_kbit import FusedKbitConv2d
+    from .compiled.lowbit.kbit import KbitConv2d, KbitLinear
+    from .compiled.lowbit.kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
+    from .compiled.lowbit.quantise import QuantisedGradient, quantise_gradient
+    from .compiled.lowbit.quantised_input import quantised_grad_input
+    from .compiled.lowbit.quantised_weight import quantised_grad_weight
+    from .compiled.sign_maps import norm_signs, norm_signs_grad, signs
+    from .compiled.update import adam_update, adam_update_filters, sgd_update, sgd_update_filters
+    from .compiled.weights import grad_alpha, weight_gradient, weight_hat
+    from .finish import Finish
+    from .simd.threads import get_num_threads, set_num_threads
 
 _NAMES_IN = {
     "bit_map": ("BitMap",),
-    "bits": ("pack_signs", "sign", "unpack_signs"),
-    "bwn": ("BwnConv2d", "BwnLinear"),
-    "conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
-    "elementwise": ("add", "relu", "relu_grad"),
+    "compiled.forward.bits": ("pack_signs", "sign", "unpack_signs"),
+    "compiled.forward.bwn": ("BwnConv2d", "BwnLinear"),
+    "compiled.conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
+    "compiled.forward.elementwise": ("add", "relu", "relu_grad"),
     "finish": ("Finish",),
-    "fused": ("FusedXnorConv2d",),
-    "fused_real": ("FusedConv2d",),
-    "gemm": ("xnor_gemm",),
-    "grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
-    "fused_kbit": ("FusedKbitConv2d",),
-    "kbit": ("KbitConv2d", "KbitLinear"),
-    "kbit_levels": ("pack_planes", "quantise_input", "quantise_weight", "weight_planes", "weight_range"),
-    "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-    "norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
-    "packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "pool": (
+    "compiled.forward.fused": ("FusedXnorConv2d",),
+    "compiled.forward.fused_real": ("FusedConv2d",),
+    "compiled.forward.gemm": ("xnor_gemm",),
+    "compiled.grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
+    "compiled.lowbit.fused_kbit": ("FusedKbitConv2d",),
+    "compiled.lowbit.kbit": ("KbitConv2d", "KbitLinear"),
+    "compiled.lowbit.kbit_levels": (
+        "pack_planes",
+        "quantise_input",
+        "quantise_weight",
+        "weight_planes",
+        "weight_range",
+    ),
+    "compiled.loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
+    "compiled.forward.norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
+    "compiled.forward.packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
+    "compiled.forward.pool": (
         *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
         *("max_pool2d_grad_winners", "max_pool2d_winners"),
     ),
-    "quantise": ("QuantisedGradient", "quantise_gradient"),
-    "quantised_input": ("quantised_grad_input",),
-    "quantised_weight": ("quantised_grad_weight",),
-    "scale": ("scale_map", "weight_alpha"),
-    "sign_grad": ("sign_grad_input", "sign_grad_weight"),
-    "sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
-    "threads": ("get_num_threads", "set_num_threads"),
-    "update": ("adam_update", "adam_update_filters", "sgd_update", "sgd_update_filters"),
-    "weights": ("grad_alpha", "weight_gradient", "weight_hat"),
-    "xnor": ("XnorConv2d", "XnorLinear"),
+    "compiled.lowbit.quantise": ("QuantisedGradient", "quantise_gradient"),
+    "compiled.lowbit.quantised_input": ("quantised_grad_input",),
+    "compiled.lowbit.quantised_weight": ("quantised_grad_weight",),
+    "compiled.forward.scale": ("scale_map", "weight_alpha"),
+    "compiled.backward.sign_grad": ("sign_grad_input", "sign_grad_weight"),
+    "compiled.sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
+    "simd.threads": ("get_num_threads", "set_num_threads"),
+    "compiled.update": ("adam_update", "adam_update_filters", "sgd_update", "sgd_update_filters"),
+    "compiled.weights": ("grad_alpha", "weight_gradient", "weight_hat"),
+    "compiled.forward.xnor": ("XnorConv2d", "XnorLinear"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 

@@ -14,13 +14,12 @@ from llvmlite import ir
 from numba import config, prange, types
 
 from . import checks
-from ._jit import kernel
 from .checks import Float, Ints, Pair, Window
-from .epilogue import store_ints, store_sums
-from .geometry import Sliding, padded
-from .simd import call, spread, suffix, twin
-from .threads import get_num_threads
-from .tile import (
+from .simd.epilogue import store_ints, store_sums
+from .simd.geometry import Sliding, padded
+from .simd.jit import kernel
+from .simd.threads import get_num_threads
+from .simd.tile import (
     CHUNK,
     COUNTS,
     FLOAT_ROWS,
@@ -34,6 +33,7 @@ from .tile import (
     no_sums,
     xnor_starts,
 )
+from .simd.vector import call, spread, suffix, twin
 
 Packed = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -87,7 +87,7 @@ def count_windows(packed: Packed, walk: Sliding, weight: Packed, filters: int) -
     packed : unsigned integers of SIGNS bits, flat
         Padded images as :class:`binnet_kernels.XnorConv2d` packs them.
     walk
-        Of the window over them, from :func:`binnet_kernels.geometry.sliding`.
+        Of the window over them, from :func:`binnet_kernels.simd.geometry.sliding`.
     weight : unsigned integers of SIGNS bits, flat
         The filters in the order in which it keeps them.
     filters : int

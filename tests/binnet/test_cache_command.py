@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-KERNEL = "0123456789abcdef01234567/binnet_kernels.bits._pack-0123456789abcdef.bin"
+KERNEL = "0123456789abcdef01234567/binnet_kernels.compiled.forward.bits._pack-0123456789abcdef.bin"
 OURS = {
     "kernels": KERNEL,
     "stores": "stores/photos-0123abcd-0123456789abcdef.h5",

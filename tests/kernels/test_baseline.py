@@ -10,9 +10,9 @@ from numba.core.caching import NullCache
 import binnet_kernels as bk
 import naive
 from binnet_kernels import baseline
-from binnet_kernels.geometry import sliding
-from binnet_kernels.simd import VECTOR_BITS
-from binnet_kernels.tile import CHUNK, FLOAT_ROWS, VECTORS, XNOR_ROWS
+from binnet_kernels.simd.geometry import sliding
+from binnet_kernels.simd.tile import CHUNK, FLOAT_ROWS, VECTORS, XNOR_ROWS
+from binnet_kernels.simd.vector import VECTOR_BITS
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from binnet_kernels import blocks
-from binnet_kernels.tile import CHANNELS
+from binnet_kernels.compiled.forward import blocks
+from binnet_kernels.simd.tile import CHANNELS
 
 RNG = np.random.default_rng(0)
 OUT_CHANNELS = [1, CHANNELS - 1, CHANNELS, CHANNELS + 3]

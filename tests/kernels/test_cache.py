@@ -17,8 +17,9 @@ from numba import config, prange
 from numba.core import compiler
 
 import binnet_kernels as bk
-from binnet_kernels import _cache, bits
-from binnet_kernels._jit import Kernel, helper
+from binnet_kernels.compiled.forward import bits
+from binnet_kernels.simd import cache as kernel_cache
+from binnet_kernels.simd.jit import Kernel, helper
 
 pytestmark = pytest.mark.compiled
 
@@ -36,7 +37,7 @@ needs_two = pytest.mark.skipif(int(config.NUMBA_NUM_THREADS) < 2, reason="needs 
 def folder(monkeypatch, tmp_path):
     """The folder of this process, empty and not yet made."""
     monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "cache"))
-    return _cache.folder()
+    return kernel_cache.folder()
 
 
 def pack(threads=1):
@@ -101,7 +102,7 @@ def sound_entry(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BINNET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         pack()
-        (entry,) = _cache.folder().iterdir()
+        (entry,) = kernel_cache.folder().iterdir()
         return entry
 
 
@@ -186,7 +187,7 @@ def test_trouble_while_writing_leaves_nothing_behind(folder, monkeypatch, functi
     def fail(*_, **__):
         raise error
 
-    owner = {"mkstemp": _cache.tempfile, "replace": os, "_reduce": compiler.CompileResult}[function]
+    owner = {"mkstemp": kernel_cache.tempfile, "replace": os, "_reduce": compiler.CompileResult}[function]
     monkeypatch.setattr(owner, function, fail)
     assert_compiles_again()
     assert not folder.exists() or list(folder.iterdir()) == []
@@ -231,10 +232,10 @@ def test_a_folder_lost_between_two_kernels(folder):
     ],
 )
 def test_settings_that_reach_the_code_have_their_own_folder(monkeypatch, setting, value):
-    before = _cache.folder()
+    before = kernel_cache.folder()
     assert getattr(config, setting) != value
     monkeypatch.setattr(config, setting, value)
-    assert _cache.folder() != before
+    assert kernel_cache.folder() != before
 
 
 @pytest.mark.parametrize(
@@ -242,39 +243,41 @@ def test_settings_that_reach_the_code_have_their_own_folder(monkeypatch, setting
     [("NUMBA_NUM_THREADS", 77), ("THREADING_LAYER", "workqueue"), ("CACHE_DIR", "/x"), ("CUDA_LOG_SIZE", 1)],
 )
 def test_settings_that_do_not_reach_the_code_share_a_folder(monkeypatch, setting, value):
-    before = _cache.folder()
+    before = kernel_cache.folder()
     monkeypatch.setattr(config, setting, value)
-    assert _cache.folder() == before
+    assert kernel_cache.folder() == before
 
 
 @pytest.mark.parametrize("module", ["numba", "llvmlite", "np"])
 def test_versions_have_their_own_folder(monkeypatch, module):
-    before = _cache.folder()
-    monkeypatch.setattr(getattr(_cache, module), "__version__", "99.0")
-    assert _cache.folder() != before
+    before = kernel_cache.folder()
+    monkeypatch.setattr(getattr(kernel_cache, module), "__version__", "99.0")
+    assert kernel_cache.folder() != before
 
 
 @pytest.mark.parametrize("function", ["get_host_cpu_name", "get_host_cpu_features"])
 def test_cpus_have_their_own_folder(monkeypatch, function):
-    before = _cache.folder()
-    another = "another" if function.endswith("name") else type(_cache.llvm.get_host_cpu_features())()
-    monkeypatch.setattr(_cache.llvm, function, lambda: another)
-    assert _cache.folder() != before
+    before = kernel_cache.folder()
+    another = "another" if function.endswith("name") else type(kernel_cache.llvm.get_host_cpu_features())()
+    monkeypatch.setattr(kernel_cache.llvm, function, lambda: another)
+    assert kernel_cache.folder() != before
 
 
 def test_every_source_counts(monkeypatch, tmp_path):
     """Each file, its name as well as its text."""
     package = tmp_path / "binnet_kernels"
     shutil.copytree(Path(bk.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(_cache, "__file__", str(package / "_cache.py"))
-    seen = {_cache._SOURCES, _cache._sources()}
+    monkeypatch.setattr(kernel_cache, "__file__", str(package / "simd" / "cache.py"))
+    seen = {kernel_cache._SOURCES, kernel_cache._sources()}
     assert len(seen) == 1
-    files = sorted(package.glob("*.py"))
+    files = sorted(package.rglob("*.py"))
+    assert {len(file.relative_to(package).parts) for file in files} == {1, 2, 3}
     for file in files:
         file.write_bytes(file.read_bytes() + b"#")
-        seen.add(_cache._sources())
-    (package / "pool.py").rename(package / "pools.py")
-    seen.add(_cache._sources())
+        seen.add(kernel_cache._sources())
+    forward = package / "compiled" / "forward"
+    (forward / "pool.py").rename(forward / "pools.py")
+    seen.add(kernel_cache._sources())
     assert len(seen) == len(files) + 2
 
 
@@ -283,12 +286,12 @@ def test_where_the_cache_is(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
     monkeypatch.setenv("BINNET_CACHE_DIR", "/chosen")
-    assert _cache.root() == Path("/chosen")
+    assert kernel_cache.root() == Path("/chosen")
     monkeypatch.setenv("BINNET_CACHE_DIR", "")
-    assert _cache.root() == Path("/elsewhere/binnet/kernels")
+    assert kernel_cache.root() == Path("/elsewhere/binnet/kernels")
     monkeypatch.delenv("BINNET_CACHE_DIR")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert _cache.root() == Path("/home/someone/.cache/binnet/kernels")
+    assert kernel_cache.root() == Path("/home/someone/.cache/binnet/kernels")
 
 
 # ---------------------------------------------------------------------------------------------- in new processes
@@ -300,12 +303,13 @@ import numpy as np
 from numba.core import event
 with event.install_recorder("numba:compile") as events:
     import binnet_kernels as bk
-    from binnet_kernels import _cache
+    from binnet_kernels.simd import cache as kernel_cache
     bk.set_num_threads(1)
     {before}
     words = bk.pack_signs(np.random.default_rng(0).standard_normal((3, 70)).astype(np.float32))
 compiled = [e.data["dispatcher"].py_func.__name__ for _, e in events.buffer if e.is_start]
-print(json.dumps([words.tolist(), sorted(set(compiled)), str(_cache.folder()), sys.modules["binnet_kernels"].__file__]))
+folder, file = str(kernel_cache.folder()), sys.modules["binnet_kernels"].__file__
+print(json.dumps([words.tolist(), sorted(set(compiled)), folder, file]))
 """
 
 
@@ -342,7 +346,7 @@ def test_the_second_process_compiles_nothing(tmp_path):
 
 def test_settings_in_the_environment_have_their_own_folder(tmp_path):
     words, _, folder, _ = pack_in_a_new_process(tmp_path, NUMBA_OPT="1")
-    assert folder.name != _cache.folder().name
+    assert folder.name != kernel_cache.folder().name
     np.testing.assert_array_equal(words, WORDS)
 
 
@@ -368,7 +372,7 @@ def test_import_compiles_nothing_and_makes_no_folder(tmp_path):
     assert result_of(start(tmp_path / "cache", NOTHING)) == [0, False]
 
 
-# Turns the comparison of a helper in simd.py around, which the kernel in bits.py uses: all signs flip.
+# Turns the comparison of a helper in simd/vector.py around, which the kernel in bits.py uses: all signs flip.
 OLD, NEW = 'fcmp_ordered("<", x,', 'fcmp_ordered( ">", x,'
 FLIPPED = bk.reference.pack_signs(-X)
 
@@ -378,7 +382,7 @@ def package(tmp_path):
     """A copy of binnet_kernels that a test may edit."""
     copy = tmp_path / "copy" / "binnet_kernels"
     shutil.copytree(Path(bk.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    assert (copy / "simd.py").read_text("utf-8").count(OLD) == 1
+    assert (copy / "simd" / "vector.py").read_text("utf-8").count(OLD) == 1
     return copy
 
 
@@ -390,7 +394,7 @@ def test_an_edited_helper_never_runs_stale(tmp_path, package):
     words, _, folder, file = pack_in_a_new_process(tmp_path / "cache", roots=[package.parent])
     assert file.parent == package
     np.testing.assert_array_equal(words, WORDS)
-    edit(package / "simd.py")
+    edit(package / "simd" / "vector.py")
     words, compiled, other, _ = pack_in_a_new_process(tmp_path / "cache", roots=[package.parent])
     assert other != folder
     assert compiled
@@ -399,7 +403,9 @@ def test_an_edited_helper_never_runs_stale(tmp_path, package):
 
 def test_an_edit_under_a_running_process(tmp_path, package):
     """It compiles what it imported, and must not leave that for those that import the new text."""
-    edit_now = f"f = Path({str(package / 'simd.py')!r}); f.write_text(f.read_text().replace({OLD!r}, {NEW!r}))"
+    edit_now = (
+        f"f = Path({str(package / 'simd' / 'vector.py')!r}); f.write_text(f.read_text().replace({OLD!r}, {NEW!r}))"
+    )
     edit_now = f"bk.pack_signs; {edit_now}"  # the first look at it imports the compiled modules
     words, _, folder, _ = pack_in_a_new_process(tmp_path / "cache", edit_now, roots=[package.parent])
     np.testing.assert_array_equal(words, WORDS)

@@ -18,7 +18,7 @@ import pytest
 from llvmlite import binding as llvm
 from numba import config
 
-from binnet_kernels import simd
+from binnet_kernels.simd import vector
 
 pytestmark = [
     pytest.mark.compiled,
@@ -69,18 +69,18 @@ not_pinned = pytest.mark.skipif(
 def test_width_of_vectors(monkeypatch, name, features, bits):
     monkeypatch.setattr(config, "CPU_NAME", name)
     monkeypatch.setattr(config, "CPU_FEATURES", features)
-    assert simd._vector_bits() == bits
+    assert vector._vector_bits() == bits
 
 
 @not_pinned
 def test_width_of_vectors_here():
-    assert simd._vector_bits() == simd.VECTOR_BITS == (512 if has("avx512f") else 256 if has("avx2") else 128)
+    assert vector._vector_bits() == vector.VECTOR_BITS == (512 if has("avx512f") else 256 if has("avx2") else 128)
 
 
 @not_pinned
 def test_a_name_alone_leaves_the_features_of_the_host(monkeypatch):
     monkeypatch.setattr(config, "CPU_NAME", "x86-64-v2")
-    assert simd._vector_bits() == simd.VECTOR_BITS
+    assert vector._vector_bits() == vector.VECTOR_BITS
 
 
 # ---------------------------------------------------------------------------------------------- instructions
@@ -89,7 +89,9 @@ SCRIPT = """
 import json, sys
 import numpy as np
 import binnet_kernels as bk
-from binnet_kernels import conv, simd, xnor
+from binnet_kernels.compiled import conv
+from binnet_kernels.simd import vector
+from binnet_kernels.compiled.forward import xnor
 
 bk.set_num_threads(1)
 rng = np.random.default_rng(0)
@@ -98,7 +100,7 @@ signs = bk.XnorConv2d(weight, padding=1, alpha=False)(x)
 whole = bk.conv2d(x.round(), weight.round(), padding=1)
 float_kernels = [kernel.serial for kernel in vars(conv).values() if "serial" in getattr(kernel, "__dict__", ())]
 print(json.dumps({
-    "bits": simd.VECTOR_BITS,
+    "bits": vector.VECTOR_BITS,
     "signs": signs.ravel().tolist(),
     "whole": whole.ravel().tolist(),
     "xnor": "".join(xnor._convolve.serial.inspect_asm().values()),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from binnet_kernels.geometry import aligned, framed
+from binnet_kernels.simd.geometry import aligned, framed
 
 X = np.arange(1, 2 * 3 * 4 * 2 + 1, dtype=np.float32).reshape(2, 3, 4, 2)
 SPANS = [(0, 3), (-2, 5), (1, 2), (-3, 1), (2, 6), (-4, -1), (4, 6)]

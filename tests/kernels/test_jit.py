@@ -9,8 +9,8 @@ import pytest
 from numba import config, prange
 
 import binnet_kernels as bk
-from binnet_kernels import _jit
-from binnet_kernels._jit import Kernel, helper, kernel
+from binnet_kernels.simd import jit
+from binnet_kernels.simd.jit import Kernel, helper, kernel
 
 needs_two = pytest.mark.skipif(int(config.NUMBA_NUM_THREADS) < 2, reason="needs two threads, NUMBA_NUM_THREADS is 1")
 
@@ -102,7 +102,7 @@ def test_errors_of_a_kernel_reach_the_caller():
 
 
 def test_one_place_for_options():
-    assert set(_jit.OPTIONS) == {"error_model", "nogil"}
+    assert set(jit.OPTIONS) == {"error_model", "nogil"}
 
 
 def test_every_public_name_is_found_and_stands_in_the_reference():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from binnet_kernels import lanes
-from binnet_kernels._jit import helper
-from binnet_kernels.simd import sum_lanes
+from binnet_kernels.simd import lanes
+from binnet_kernels.simd.jit import helper
+from binnet_kernels.simd.vector import sum_lanes
 
 X = np.random.default_rng(0).standard_normal(80).astype(np.float32)
 X[::7], X[3], X[20], X[30:34] = -0.0, np.nan, -np.inf, [1, -1, np.inf, np.nextafter(np.float32(1), np.float32(2))]

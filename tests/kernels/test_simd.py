@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from binnet_kernels import simd
-from binnet_kernels._jit import helper
-from binnet_kernels.simd import LANES
+from binnet_kernels.simd import vector
+from binnet_kernels.simd.jit import helper
+from binnet_kernels.simd.vector import LANES
 
 from .test_threads import PREAMBLE
 
@@ -20,36 +20,36 @@ KEEP = [-LANES, -1, *range(LANES + 1), LANES + 1, 3 * LANES]
 
 @helper
 def _copy_first(x, out, source, target, keep):
-    simd.store_first(out, target, simd.load_first(x, source, keep), LANES)
+    vector.store_first(out, target, vector.load_first(x, source, keep), LANES)
 
 
 @helper
 def _store_first(x, out, source, target, keep):
-    simd.store_first(out, target, simd.load(x, source), keep)
+    vector.store_first(out, target, vector.load(x, source), keep)
 
 
 @helper
 def _double_and_scale(x, out, factor):
-    vector = simd.load(x, 0)
-    simd.store_first(out, 0, simd.times(simd.add(simd.magnitude(vector), vector), factor), LANES)
+    value = vector.load(x, 0)
+    vector.store_first(out, 0, vector.times(vector.add(vector.magnitude(value), value), factor), LANES)
 
 
 @helper
 def _sum(x, start, n):
-    total = simd.zeros()
+    total = vector.zeros()
     for i in range(0, n, LANES):
-        total = simd.add(total, simd.load_first(x, start + i, n - i))
-    return simd.sum_lanes(total)
+        total = vector.add(total, vector.load_first(x, start + i, n - i))
+    return vector.sum_lanes(total)
 
 
 @helper
 def _signs(x, halves, start, target):
-    simd.store_signs(halves, target, x, start)
+    vector.store_signs(halves, target, x, start)
 
 
 @helper
 def _sign_half(x, start, keep):
-    return simd.sign_half(x, start, keep)
+    return vector.sign_half(x, start, keep)
 
 
 def lanes_of(keep):

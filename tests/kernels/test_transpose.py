@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from binnet_kernels._jit import helper
-from binnet_kernels.simd import LANES
-from binnet_kernels.transpose import transpose
+from binnet_kernels.simd.jit import helper
+from binnet_kernels.simd.transpose import transpose
+from binnet_kernels.simd.vector import LANES
 
 
 @helper

@@ -18,7 +18,7 @@ from numba import config
 
 import binnet_kernels as bk
 from binnet_kernels import baseline
-from binnet_kernels.simd import VECTOR_BITS
+from binnet_kernels.simd.vector import VECTOR_BITS
 
 from ... import __version__
 from .timing import medians

@@ -8,7 +8,7 @@ import numpy as np
 
 import binnet_kernels as bk
 from binnet_kernels import baseline
-from binnet_kernels.geometry import sliding
+from binnet_kernels.simd.geometry import sliding
 
 from .shapes import Layer
 

@@ -1,0 +1,1 @@
+"""Compiled passes forward: signs and scales, binary and real convolutions, pooling, normalisation."""

@@ -1,0 +1,168 @@
+"""Binary-weight convolution and dense layers: real input, weights of one bit (Eq. 1): I * W ≈ (I ⊕ B) alpha.
+
+The weights stay one bit in memory and are read 32 times faster. For few pixels, as in a dense layer, they become ±1 in
+registers; for more a slab at a time, in a buffer that stays in the cache while all pixels pass over it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ... import checks
+from ...checks import Float, Pair, Window
+from ...simd.epilogue import store_sums
+from ...simd.geometry import padded, sliding
+from ...simd.jit import helper, kernel
+from ...simd.threads import get_num_threads
+from ...simd.tile import CHANNELS, SHORT_ROWS, add_signed, no_row, no_short_sums, row_starts, short_starts
+from .blocks import SLAB, add_taps, expand, parts_of, room, share
+from .scale import weight_alpha
+from .xnor import in_blocks, rows_as_pixels
+
+FEW = 3  # pixels, one by one faster than all of them in one tile
+ROWS = 4  # sums of one pixel at a time: eight vectors, as many additions as are under way at once
+
+
+class BwnConv2d:
+    """A convolution with binary weights, prepared for one set of weights (arXiv:1603.05279, Eq. 1).
+
+    ``y = (x * sign(W)) . alpha`` with additions and subtractions only.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) of real numbers
+    stride, padding : int or pair of ints
+        Vertical and horizontal; the border is zero.
+    alpha : bool or array (O,)
+        True: mean of |W| for each filter (Eq. 6). False: 1 (BinaryConnect). An array: these scales.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0, alpha: Any = True) -> None:
+        weight = checks.filters(weight, 4)
+        self.window = Window.of(weight.shape[1:3], stride, padding)
+        self.alpha = checks.alpha(alpha, weight, weight_alpha)
+        self.shape = weight.shape
+        o, depth, blocks = len(weight), int(np.prod(weight.shape[1:])), -(-len(weight) // CHANNELS)
+        columns = blocks * CHANNELS
+        negative = np.pad(weight.reshape(o, depth) < 0, ((0, columns - o), (0, 0)))
+        by_tap = negative.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
+        self.weight_bits = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
+        self._alpha_blocks = in_blocks(self.alpha)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
+        x = checks.floats(x, "x", 4)
+        checks.same_channels(x, self.shape)
+        walk, o = sliding(x.shape, self.window), self.shape[0]
+        y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
+        if y.size:
+            image, y_flat = padded(x, self.window), y.ravel()
+            sizes = walk.pixels, o, walk.rows, walk.span, walk.pitch
+            if walk.pixels <= SHORT_ROWS:
+                few = _convolve_few if are_few(walk.pixels, o) else _convolve_short
+                few(image, walk.starts, self.weight_bits, self._alpha_blocks, y_flat, *sizes)
+            else:
+                workers = get_num_threads()
+                weight = self.weight_bits, self._alpha_blocks, np.ones_like(self._alpha_blocks), room(workers)
+                _convolve_signs(image, walk.starts, walk.numbers, *weight, y_flat, *sizes, workers)
+        return y
+
+
+class BwnLinear:
+    """A dense layer with binary weights: ``y = (x · sign(W)) . alpha``.
+
+    Parameters
+    ----------
+    weight : array (O, I) of real numbers
+    alpha : bool or array (O,)
+        As in :class:`BwnConv2d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(self, weight: Any, alpha: Any = True) -> None:
+        weight = checks.filters(weight, 2)
+        self._conv = BwnConv2d(weight[:, None, None], alpha=alpha)
+        self.shape, self.alpha = weight.shape, self._conv.alpha
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        """Rows (N, I) of real numbers to float32 (N, O), written to ``out`` when given."""
+        return rows_as_pixels(self._conv, x, out, self.shape[0])
+
+
+def are_few(pixels: int, o: int) -> bool:
+    """Whether :func:`signed_rows` is fastest; every way gives the same bits."""
+    return pixels <= min(FEW, -(-o // CHANNELS))
+
+
+@kernel
+def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels, o, rows, span, pitch, workers):
+    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
+    for worker in prange(workers):
+        slab, (begin, end) = (scratch, worker * SLAB * CHANNELS), share(worker, workers, chunks * blocks)
+        for item in range(begin, end):
+            chunk, block = share(item // blocks, chunks, tiles), item % blocks
+            for first in range(0, depth, SLAB):
+                taps = first, min(first + SLAB, depth)
+                expand(bits, slab, block, depth, taps)
+                scale = alpha if taps[1] == depth else ones
+                add_taps((x, starts, span, pitch), slab, (out, numbers, o, block * CHANNELS, scale), taps, chunk)
+
+
+@helper
+def blocks_of(item, blocks):
+    """The pixel of an item of :func:`signed_rows`, and its ROWS blocks of channels; the last block may come again."""
+    groups = (blocks + ROWS - 1) // ROWS
+    first, last = item % groups * ROWS, blocks - 1
+    return item // groups, (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
+
+
+@helper
+def signed_rows(x, starts, pixel, bits, blocks, rows, span, pitch):
+    """The sums of one pixel in ROWS blocks of channels: one alone would wait for each addition to end.
+
+    Each sum goes tap by tap, as in all other kernels: an image gets the same bits whatever its batch.
+    """
+    start, depth, a, b, c, d = row_starts(starts, pixel), rows * span, no_row(), no_row(), no_row(), no_row()
+    for r in range(rows):
+        for i in range(span):
+            tap, place = r * pitch + i, r * span + i
+            a = add_signed(a, x, start, tap, bits, blocks[0] * depth + place)
+            b = add_signed(b, x, start, tap, bits, blocks[1] * depth + place)
+            c = add_signed(c, x, start, tap, bits, blocks[2] * depth + place)
+            d = add_signed(d, x, start, tap, bits, blocks[3] * depth + place)
+    return a, b, c, d
+
+
+@kernel
+def _convolve_few(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
+    """Pixel by pixel."""
+    blocks = (o + CHANNELS - 1) // CHANNELS
+    for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
+        pixel, some = blocks_of(item, blocks)
+        sums = signed_rows(x, starts, pixel, bits, some, rows, span, pitch)
+        for i in range(ROWS):
+            store_sums(sums[i], out, pixel, pixel, o, some[i] * CHANNELS, alpha)
+
+
+@kernel
+def _convolve_short(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
+    """All pixels in one tile, the signs expanded in registers."""
+    for block in prange((o + CHANNELS - 1) // CHANNELS):
+        start, sums, place = short_starts(starts, 0), no_short_sums(), block * rows * span
+        for r in range(rows):
+            for i in range(span):
+                sums = add_signed(sums, x, start, r * pitch + i, bits, place)
+                place += 1
+        store_sums(sums, out, 0, pixels - 1, o, block * CHANNELS, alpha)

@@ -1,0 +1,150 @@
+"""The scales that a binary convolution gives back: alpha of the weights (Eq. 6) and the map K of the input (Eq. 11)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ... import checks
+from ...checks import Float, Pair, Window
+from ...simd.jit import helper, kernel
+from ...simd.lanes import WIDTH, all_lanes, fetch_ahead, first_lanes, load_lanes, magnitude, widened
+from ...simd.vector import LANES, add, load, store_first, sum_lanes, times, zeros
+from .bits import mean_magnitude
+
+_WORTH_SHARING = 1 << 16  # additions of a box filter, some 4 µs: as long as it takes to wake the other threads
+
+
+def weight_alpha(weight: Any) -> Float:
+    """The optimal scale of each filter, arXiv:1603.05279, Eq. 6: alpha = ‖W‖₁ / n.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) or (O, I) of real numbers
+
+    Returns
+    -------
+    float32 (O,)
+        Mean of |W| over everything but the first axis, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``weight`` is not real, has fewer than two axes, or no taps.
+
+    Examples
+    --------
+    >>> bk.weight_alpha([[1.0, -2.0, 3.0], [0.5, 0.5, -0.5]])
+    array([2. , 0.5], dtype=float32)
+    """
+    weight = checks.filters(weight)
+    alpha = np.empty(len(weight), np.float32)
+    if len(weight):
+        _alphas(weight.ravel(), alpha, len(weight), weight[0].size)
+    return alpha
+
+
+def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:
+    """The map K of Eq. 11 (arXiv:1603.05279): K = A * k, with A the mean of |x| over channels, k a box filter.
+
+    ``A`` is padded with zeros and divided by ``kh * kw`` everywhere, the border included, as the equation stands.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C) of real numbers
+    kernel_size, stride : int or pair of ints
+    padding : int, pair of ints, or four ints (top, bottom, left, right)
+        Those of the convolution that K belongs to.
+
+    Returns
+    -------
+    float32 (N, OH, OW, 1)
+        beta of the window at each output pixel; NaN where the window holds one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape, or the padded image is smaller than the window.
+
+    Examples
+    --------
+    >>> bk.scale_map(-np.ones((1, 3, 3, 8)), kernel_size=3, padding=1)[0, :, :, 0]
+    array([[0.44444445, 0.6666667 , 0.44444445],
+           [0.6666667 , 1.        , 0.6666667 ],
+           [0.44444445, 0.6666667 , 0.44444445]], dtype=float32)
+    """
+    x, window = checks.floats(x, "x", 4), Window.with_border(kernel_size, stride, padding)
+    n, h, w, c = x.shape
+    oh, ow = window.output_size(h, w)
+    K = np.empty((n, oh, ow, 1), np.float32)
+    if K.size:
+        mean_abs_x = room_for_means(x.shape, window)
+        _mean_magnitudes(x.ravel(), mean_abs_x, n, h, w, c, *window.padding, *window.padded(h, w))
+        box_filter(mean_abs_x, K, x.shape, window)
+    return K
+
+
+def room_for_means(x_shape: tuple[int, ...], window: Window) -> Float:
+    """An array for A with its border, flat; a vector longer, so that whole vectors can be read from its last rows."""
+    n, h, w, _ = x_shape
+    means = np.empty(n * math.prod(window.padded(h, w)) + LANES, np.float32)
+    means[-LANES:] = 0  # without the JIT, sums of anything that lies there would warn
+    return means
+
+
+def box_filter(mean_abs_x: Float, K: Float, x_shape: tuple[int, ...], window: Window) -> None:
+    """``K = A * k``: A comes with its border of zeros, flat; K (N, OH, OW, 1) is written."""
+    (n, oh, ow, _), (_, h, w, _) = K.shape, x_shape
+    sizes = (n, *window.padded(h, w), oh, ow, *window.size, *window.stride)
+    run = _box_filter if K.size * window.size[0] * window.size[1] > _WORTH_SHARING else _box_filter.alone
+    run(mean_abs_x, K.ravel(), *sizes)
+
+
+@kernel
+def _mean_magnitudes(x, means, n, h, w, c, top, left, high, wide):
+    for line in prange(n * high):
+        row = line % high - top
+        for col in range(wide):
+            inside = 0 <= row < h and left <= col < w + left
+            source = ((line // high * h + row) * w + col - left) * c
+            means[line * wide + col] = mean_magnitude(x, source, c) if inside else np.float32(0)
+
+
+@helper
+def filter_alpha(weight, start, n):
+    """The mean of |W| over a filter, summed in float64, so that both backends and all orders round to one value."""
+    total = all_lanes(np.float64(0))
+    for i in range(start, start + n, WIDTH):
+        fetch_ahead(weight, i)
+        total = total + widened(magnitude(load_lanes(weight, i, first_lanes(start + n - i))))
+    return np.float32(sum_lanes(total) / n)
+
+
+@kernel
+def _alphas(weight, alpha, filters, n):
+    for o in prange(filters):
+        alpha[o] = filter_alpha(weight, o * n, n)
+
+
+@kernel
+def _box_filter(a, K, n, high, wide, oh, ow, kh, kw, sh, sw):
+    share = np.float32(1) / np.float32(kh * kw)
+    for line in prange(n * oh):
+        source = (line // oh * high + line % oh * sh) * wide
+        if sw == 1:
+            for col in range(0, ow, LANES):
+                total = zeros()
+                for r in range(kh):
+                    for s in range(kw):
+                        total = add(total, load(a, source + r * wide + s + col))
+                store_first(K, line * ow + col, times(total, share), ow - col)
+        else:
+            for col in range(ow):
+                value = np.float32(0)
+                for r in range(kh):
+                    for s in range(kw):
+                        value += a[source + r * wide + s + col * sw]
+                K[line * ow + col] = value * share

@@ -1,0 +1,209 @@
+"""Gradients of few levels as bit planes, packed along both axes that the backward convolutions sum over.
+
+arXiv:1603.05279, end of section 3.2, with two changes. The scale is taken where it costs nothing and is smallest: over
+a sample for the gradient of the input, whose window never leaves one, and over a channel for that of the weights. And
+zeros may stay zeros: behind ReLU and max-pooling most gradients are, and sign(0) = +1 makes noise of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+
+from ... import checks
+from ...checks import Float
+from ...draws import keys
+from ...levels import EVEN, MAGNITUDES, Levels
+from ...simd.jit import helper, kernel
+from ...simd.threads import get_num_threads
+from ...simd.tile import XNOR_ROWS
+from ...simd.wide import (
+    BITS,
+    in_all_lanes,
+    load_halves,
+    load_wide,
+    negative_bits,
+    no_bits,
+    plane_bits,
+    product,
+    raise_to,
+    set_bit,
+    store_halves,
+    where_positive,
+    will_load,
+)
+from ..forward.blocks import share
+from .rounding import draw, even_levels, magnitude_levels, sign_levels
+
+Halves = npt.NDArray[np.uint32]
+
+_QUADS = BITS // XNOR_ROWS  # tiles of channels in a half word
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedGradient:
+    """A gradient (N, OH, OW, O) for both backward convolutions: twice a sum of planes, plane j with weight 2^j.
+
+    Attributes
+    ----------
+    rows : uint32 (planes, N, OH, OW, ceil(O / 32), 2)
+        Of gradient times alpha, packed along the channels: half words of signs (1 is negative), and of masks.
+    row_unit : float32 (N,)
+        What a 1 stands for in each sample.
+    columns : uint32 (planes, 8 ceil(O / 32), at least ceil(N OH OW / 32), 2, 4)
+        Of the gradient, packed along the pixels: four channels side by side, signs and masks.
+    column_unit : float32 (O,)
+        What a 1 stands for in each channel.
+    """
+
+    shape: tuple[int, int, int, int]
+    rows: Halves
+    row_unit: Float
+    columns: Halves
+    column_unit: Float
+
+    @property
+    def planes(self) -> int:
+        return len(self.rows)
+
+
+def quantise_gradient(
+    grad: Any,
+    alpha: Any = None,
+    y: Any = None,
+    how: str = "ternary",
+    bits: int = 1,
+    stochastic: bool = True,
+    seed: int = 0,
+) -> QuantisedGradient:
+    """Round the gradient of a binary convolution's output to few levels, for both convolutions of the backward pass.
+
+    Parameters
+    ----------
+    grad : array (N, OH, OW, O) of real numbers
+    alpha : array (O,), optional
+        The scales of the filters, by which the gradient of the input is multiplied before it is rounded.
+    y : array (N, OH, OW, O), optional
+        What a ReLU returned after the convolution: the gradient counts only where it is above 0.
+    how : "ternary", "even" or "paper"
+        ``ternary``: sign times 0 ... 2^bits - 1, in steps of max|g| / (2^bits - 1), so that zeros stay; one bit has the
+        values -1, 0 and 1. ``even``: the 2^bits levels of the paper's q_k, evenly from -max|g| to max|g|, none of them
+        zero. ``paper``: sign(g) max|g|, with sign(0) = +1 (arXiv:1603.05279, section 3.2).
+    bits : int, 1 to 8
+    stochastic : bool
+        Choose between the two nearest levels at random, with the probabilities that make it right on average;
+        otherwise take the nearer one. ``paper`` is never random.
+    seed : int
+        Element i of a gradient draws number i of the seed, so the bits do not depend on the threads. One number serves
+        both roundings. Take another seed for each layer and step.
+
+    Returns
+    -------
+    QuantisedGradient
+        For :func:`quantised_grad_input` and :func:`quantised_grad_weight`. max|g| is taken over a sample for the first,
+        of the gradient times alpha, and over a channel of all samples for the second. Below 2**-100 it counts as 0;
+        infinite or NaN it makes all gradients of that sample, or of that filter, NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type, shape or range.
+    """
+    grad, alpha, y = checks.quantised(grad, alpha, y)
+    levels = Levels.of(how, bits, stochastic, seed)
+    n, oh, ow, o = grad.shape
+    pixels, halves = n * oh * ow, -(-o // BITS)
+    masked = y is not None
+    y = grad if y is None else y
+    peaks = np.zeros((n, o), np.float32)
+    if grad.size:
+        _peaks(grad.ravel(), y.ravel(), peaks.ravel(), n, oh * ow, o, masked)
+    row_unit, row_factor = levels.scales((peaks * np.abs(alpha)).max(axis=1, initial=0))
+    column_unit, column_factor = levels.scales(peaks.max(axis=0, initial=0))
+    rows = np.empty((levels.planes, n, oh, ow, halves, 2), np.uint32)
+    pitch = -(-pixels // BITS) | 1  # odd, so that the quads of a block are not all in one set of the cache
+    columns = np.empty((levels.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
+    columns[:, :, -1:] = 0
+    if grad.size:
+        workers = get_num_threads()
+        scratch = np.empty(workers * levels.planes * 2 * BITS, np.uint32)
+        factors = np.repeat(row_factor, oh * ow), column_factor
+        options = levels.kind, levels.planes, np.float32(levels.top), levels.stochastic, *keys(levels.seed)
+        arrays = grad.ravel(), y.ravel(), alpha, *factors, scratch, rows.ravel(), columns.ravel()
+        _quantise(*arrays, pixels, o, masked, *options, pitch, workers)
+    return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
+
+
+@kernel
+def _peaks(grad, y, peaks, n, pixels, o, masked):
+    """``peaks[sample, channel] = max over pixels of |grad|``."""
+    for sample in prange(n):
+        for q in range(sample * pixels, (sample + 1) * pixels):
+            for channel in range(0, o, BITS):
+                g = load_wide(grad, q * o + channel, o - channel)
+                if masked:
+                    g = where_positive(g, load_wide(y, q * o + channel, o - channel))
+                raise_to(peaks, sample * o + channel, g, o - channel)
+
+
+@helper
+def _levels(x, factor, u, kind, top):
+    if kind == MAGNITUDES:
+        return magnitude_levels(x, factor, u, top)
+    if kind == EVEN:
+        return even_levels(x, factor, u, top)
+    return sign_levels(x)
+
+
+@helper
+def _plane(levels, negative, valid, kind, plane):
+    """The half words of signs and masks of one plane."""
+    bits = plane_bits(levels, plane)
+    if kind == MAGNITUDES:
+        return np.uint32(bits & negative), bits
+    return np.uint32(bits & valid), valid
+
+
+@kernel
+def _quantise(
+    grad, y, alpha, row_factor, column_factor, scratch, rows, columns, pixels, o, masked,
+    kind, planes, top, stochastic, key, second_key, pitch, workers,
+):  # fmt: skip
+    halves, blocks = (o + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
+    for worker in prange(workers):
+        turned, (begin, end) = worker * planes * 2 * BITS, share(worker, workers, blocks)
+        for item in range(begin * halves, end * halves):
+            block, half = item // halves, item % halves
+            channel, keep = half * BITS, o - half * BITS
+            valid = np.uint32(np.uint32(0xFFFFFFFF) >> np.uint32(BITS - min(keep, BITS)))
+            scale, of_column = load_wide(alpha, channel, keep), load_wide(column_factor, channel, keep)
+            for i in range(turned, turned + planes * 2 * BITS, BITS):
+                store_halves(scratch, i, no_bits())
+            for q in range(block * BITS, min((block + 1) * BITS, pixels)):
+                g, u = load_wide(grad, q * o + channel, keep), in_all_lanes(np.float32(0.5))
+                will_load(grad, (q + BITS) * o + channel)
+                if masked:
+                    g = where_positive(g, load_wide(y, q * o + channel, keep))
+                    will_load(y, (q + BITS) * o + channel)
+                if stochastic:
+                    u = draw(q * o + channel, key, second_key)
+                scaled = product(g, scale)
+                of_row = _levels(scaled, in_all_lanes(row_factor[q]), u, kind, top)
+                in_column = _levels(g, of_column, u, kind, top)
+                below, negative = negative_bits(scaled), negative_bits(g)
+                for plane in range(planes):
+                    target, at = ((plane * pixels + q) * halves + half) * 2, turned + plane * 2 * BITS
+                    rows[target], rows[target + 1] = _plane(of_row, below, valid, kind, plane)
+                    signs, masks = _plane(in_column, negative, valid, kind, plane)
+                    store_halves(scratch, at, set_bit(load_halves(scratch, at), signs, q % BITS))
+                    at += BITS
+                    store_halves(scratch, at, set_bit(load_halves(scratch, at), masks, q % BITS))
+            for i in range(planes * 2 * _QUADS):
+                side, quad = i // _QUADS % 2, (i // (2 * _QUADS) * halves + half) * _QUADS + i % _QUADS
+                target = ((quad * pitch + block) * 2 + side) * XNOR_ROWS
+                for lane in range(XNOR_ROWS):
+                    columns[target + lane] = scratch[turned + i * XNOR_ROWS + lane]

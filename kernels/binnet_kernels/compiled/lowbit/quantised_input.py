@@ -1,0 +1,153 @@
+"""Gradient of a binary convolution with respect to its input by popcount: a quantised gradient with signs of weights.
+
+What is summed over, the output channels, lies in one half word. The weights are packed along their input channels, so
+squares of 32 x 32 bits of them are turned round, in registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ... import checks
+from ...checks import NO_BORDER, Float, Ints, Pair, Window
+from ...simd.geometry import framed
+from ...simd.jit import kernel
+from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, no_counts, xnor_starts
+from ...simd.wide import BITS, no_bits, ones, set_bit, store_halves
+from .masked import count_masked, store_products, twice
+from .quantise import Halves, QuantisedGradient
+from .turned import Axis, Part, parts_of_input
+
+
+def quantised_grad_input(
+    gradient: QuantisedGradient,
+    weight_signs: Any,
+    x_shape: tuple[int, ...],
+    stride: Pair = 1,
+    padding: Pair = 0,
+    out: Any = None,
+) -> Float:
+    """Gradient of a binary convolution with respect to the signs of its input, from a quantised gradient.
+
+    Parameters
+    ----------
+    gradient : QuantisedGradient
+        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha is in it.
+    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
+        Of the weights, from :func:`pack_signs`.
+    x_shape : (N, H, W, C)
+    stride, padding : int or pair of ints
+    out : float32 (N, H, W, C), C-contiguous, optional
+        Where to write.
+
+    Returns
+    -------
+    float32 (N, H, W, C)
+        Whole numbers, exact below 2**24, times the unit of their sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+    signs, window = checks.quantised_input(gradient.shape, weight_signs, x_shape, stride, padding)
+    result = grad_x = checks.output(out, tuple(x_shape))
+    (n, h, w, c), (o, size, _) = grad_x.shape, signs.shape
+    if window == Window((h, w), window.stride, NO_BORDER) and c % 64 == 0:
+        # One pixel, as in a dense layer: without this, most of what its windows meet would be border.
+        signs, grad_x = signs.reshape(o, 1, -1), grad_x.reshape(n, 1, 1, size * c)
+        window = Window((1, 1), (1, 1), NO_BORDER)
+    if grad_x.size:
+        _convolve_signs(gradient, signs, window, grad_x)
+    return result
+
+
+def _convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:
+    (n, h, w, _), (kh, kw), halves = grad_x.shape, window.size, gradient.rows.shape[4]
+    (sh, sw), (ph, pw) = window.stride, window.padding
+    rows, cols = Axis(h, kh, sh, ph), Axis(w, kw, sw, pw)
+    if sh > kh or sw > kw or not gradient.rows.size:  # some of x, or all, meets no tap
+        grad_x[...] = 0
+    if gradient.rows.size:
+        maps = gradient.rows.reshape(gradient.planes * n, *gradient.shape[1:3], 2 * halves)
+        frame = framed(maps.view(np.float32), rows.frame, cols.frame).view(np.uint32)
+        kept = np.empty(len(frame) // (gradient.planes * 2 * halves), np.int32)
+        _count_kept(frame, kept, len(kept), halves, gradient.planes)
+        for part in parts_of_input(n, rows, cols, 2 * halves):
+            _one_part(part, (frame, kept, cols.frame[1] - cols.frame[0]), gradient, signs, grad_x)
+
+
+def _one_part(
+    part: Part, frame: tuple[Halves, Ints, int], gradient: QuantisedGradient, signs: Halves, grad_x: Float
+) -> None:
+    """The pixels of x that meet the same taps."""
+    (planes, kept, wide), (o, size, words), c = frame, signs.shape, grad_x.shape[3]
+    halves, per_sample = gradient.rows.shape[4], part.pixels // len(grad_x)
+    turned = np.empty(-(-c // BITS) * len(part.taps) * halves * BITS, np.uint32)
+    _turn_signs(signs.ravel(), part.taps, turned, o, size, words, -(-c // BITS))
+    most, unit = np.empty(part.pixels, np.int32), np.repeat(gradient.row_unit, per_sample)
+    _sum_kept(kept, part.starts, most, part.pixels, 2 * halves, part.rows, part.cols, wide)
+    arrays = planes, part.starts, part.targets, turned, most, unit, grad_x.ravel()
+    steps = part.rows, part.cols * 2 * halves, wide * 2 * halves
+    _convolve(*arrays, part.pixels, c, *steps, gradient.planes, planes.size // gradient.planes)
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+
+
+@kernel
+def _count_kept(frame, kept, pixels, halves, planes):
+    """``kept[pixel] = sum over planes of 2^plane popcount(masks)``."""
+    for q in prange(pixels):
+        total = 0
+        for plane in range(planes):
+            for half in range(halves):
+                total += ones(frame[((plane * pixels + q) * halves + half) * 2 + 1]) << plane
+        kept[q] = total
+
+
+@kernel
+def _sum_kept(kept, starts, most, pixels, step, rows, cols, wide):
+    """``most[q]``: the kept values under the window that starts at ``starts[q] / step``."""
+    for q in prange(pixels):
+        total = 0
+        for r in range(rows):
+            for s in range(cols):
+                total += kept[starts[q] // step + r * wide + s]
+        most[q] = total
+
+
+@kernel
+def _turn_signs(signs, places, turned, o, size, words, groups):
+    """Signs (O, size, half words of C) as (group of 32 channels, place, half word of O, 32 channels)."""
+    halves, count = (o + BITS - 1) // BITS, len(places)
+    for item in prange(halves * count):  # the same filters for all taps and groups, so that they stay cached
+        half, place = item // count, item % count
+        for group in range(groups):
+            lanes = no_bits()
+            for f in range(half * BITS, min((half + 1) * BITS, o)):
+                lanes = set_bit(lanes, signs[(f * size + places[place]) * words + group], f - half * BITS)
+            store_halves(turned, ((group * count + place) * halves + half) * BITS, lanes)
+
+
+@kernel
+def _convolve(planes, starts, targets, weight, most, unit, out, pixels, c, rows, span, pitch, count, plane_size):
+    tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span // 2
+    blocks = (c + CHANNELS - 1) // CHANNELS
+    chunks = (tiles + CHUNK - 1) // CHUNK
+    for item in prange(chunks * blocks):
+        channel = item % blocks * CHANNELS
+        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
+            first, counts = tile * XNOR_ROWS, no_counts()
+            start = xnor_starts(starts, first)
+            for plane in range(count - 1, -1, -1):
+                counts, place = twice(counts), channel // BITS * depth * BITS + channel % BITS
+                for r in range(rows):
+                    row = plane * plane_size + r * pitch
+                    for i in range(row, row + span, 2):
+                        counts = count_masked(counts, planes, start, i, weight, place, 1)
+                        place += BITS
+            store_products(counts, out, xnor_starts(targets, first), pixels - first, c, channel, most, unit, first)

@@ -1,0 +1,175 @@
+"""Gradient of a binary convolution with respect to its weights by popcount: a quantised gradient with signs of inputs.
+
+What is summed over, the pixels of all images, lies in one half word. The signs arrive packed along the channels. For
+each tap, squares of 32 pixels by 32 channels are turned round, in registers, and make up a *panel*: all pixels of 32
+channels under one tap, which stays in the cache while the filters pass over it, four at a time.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ... import checks
+from ...checks import Float, Ints, Pair, Window
+from ...simd.epilogue import store_ints
+from ...simd.geometry import border_classes, filled, sliding
+from ...simd.jit import helper, kernel
+from ...simd.threads import get_num_threads
+from ...simd.tile import CHANNELS, XNOR_ROWS, no_counts, xnor_starts
+from ...simd.wide import BITS, no_bits, set_bit, store_halves
+from ..forward.blocks import share
+from .masked import count_masked, store_products, twice
+from .quantise import Halves, QuantisedGradient
+
+_ROWS = filled(np.arange(XNOR_ROWS))  # where the channels of a tile start
+_BOTH = 2 * XNOR_ROWS  # half words of one block of pixels: signs and masks of the channels of a tile
+_CACHED = 2048  # blocks of 32 pixels in the panels that filters pass over together: 256 KB
+
+
+def quantised_grad_weight(
+    bits: Any,
+    gradient: QuantisedGradient,
+    weight_shape: tuple[int, ...],
+    stride: Pair = 1,
+    padding: Pair = 0,
+    pad_value: int = 0,
+    out: Any = None,
+) -> Float:
+    """Gradient of a binary convolution with respect to its scaled weights, from a quantised gradient.
+
+    Parameters
+    ----------
+    bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
+        Signs of the input, 1 is negative; the border holds the sign of ``pad_value``, +1 for 0.
+    gradient : QuantisedGradient
+        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha plays no part.
+    weight_shape : (O, KH, KW, C)
+    stride, padding : int or pair of ints
+    pad_value : 0, +1 or -1
+        What the border counts as.
+    out : float32 (O, KH, KW, C), C-contiguous, optional
+        Where to write.
+
+    Returns
+    -------
+    float32 (O, KH, KW, C)
+        Whole numbers, exact below 2**24, times the unit of their channel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+    bits, window = checks.quantised_weight(bits, gradient.shape, weight_shape, stride, padding)
+    of_zeros = checks.pad_value(pad_value) == 0
+    (o, kh, kw, c), grad_weight = weight_shape, checks.output(out, tuple(weight_shape))
+    if not (grad_weight.size and len(bits)):
+        grad_weight[...] = 0
+        return grad_weight
+    halves, (n, *padded) = bits.shape[3], bits.shape[:3]
+    size = tuple(side - 2 * p for side, p in zip(padded, window.padding))
+    walk = sliding((n, *size, halves), window)
+    taps = np.arange(kh)[:, None] * walk.pitch + np.arange(kw) * halves
+    blocks, workers = -(-walk.pixels // BITS), get_num_threads()
+    planes = gradient.columns.ravel(), gradient.planes, gradient.columns[0].size, gradient.columns.shape[2]
+    most = _most(_inside(size, n, window, of_zeros), planes, o, kh * kw)
+    together = int(np.clip(_CACHED // blocks, 1, kh * kw * halves))
+    panels = np.empty(workers * together * blocks * BITS, np.uint32)
+    arrays = walk.starts, taps.ravel(), filled(np.arange(o) * kh * kw), most.ravel(), gradient.column_unit, panels
+    sizes = walk.pixels, o, kh * kw, c, together, workers
+    _sum_signs(planes, bits.ravel(), *arrays, grad_weight.ravel(), *sizes)
+    return grad_weight
+
+
+def _most(inside: Halves, planes: tuple[Any, ...], o: int, taps: int) -> Ints:
+    """What the sums (taps, O) start from: kept values inside, and twice the negative ones under the border.
+
+    The border counts as +1 in popcounts. Kept values whose sign differs from a row of ``inside``, and negative ones,
+    are together just that.
+    """
+    groups, blocks, lanes = inside.shape
+    counts = np.empty((-(-o // XNOR_ROWS) * XNOR_ROWS, groups * lanes), np.int32)
+    zeros = np.zeros(groups * lanes, np.int32)
+    _count_inside(planes, inside.ravel(), zeros, counts.ravel(), len(counts), blocks, groups)
+    counts //= -2
+    return np.ascontiguousarray((counts[:o, :taps] + counts[:o, taps : taps + 1]).T)
+
+
+@lru_cache(maxsize=64)
+def _inside(size: tuple[int, int], n: int, window: Window, of_zeros: bool) -> Halves:
+    """Which pixels lie inside of the image under each tap: uint32 (groups of 32 taps, blocks of 32 pixels, 32).
+
+    After the last tap stands one under which no pixel does.
+    """
+    outside, class_of = border_classes(*size, n, window)
+    classes = (~outside if of_zeros else np.ones_like(outside)).reshape(len(outside), -1)
+    pixels, taps = len(class_of), classes.shape[1]
+    of_pixel = np.zeros((-(-(taps + 1) // BITS) * BITS, -(-pixels // BITS) * BITS), bool)
+    of_pixel[:taps, :pixels] = classes[class_of].T
+    words = np.packbits(of_pixel, axis=1, bitorder="little").view("<u4")
+    return np.ascontiguousarray(words.reshape(-1, BITS, words.shape[1]).swapaxes(1, 2), np.uint32)
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+
+
+@helper
+def _count_blocks(gradient, quad, blocks, panel, place):
+    """Differing signs of XNOR_ROWS channels over all pixels, for CHANNELS lanes of a panel."""
+    columns, planes, plane_size, pitch = gradient
+    counts, start = no_counts(), xnor_starts(_ROWS, 0)
+    for plane in range(planes - 1, -1, -1):
+        counts = twice(counts)
+        first = plane * plane_size + quad * pitch * _BOTH
+        for block in range(blocks):
+            counts = count_masked(counts, columns, start, first + block * _BOTH, panel, place + block * BITS, XNOR_ROWS)
+    return counts
+
+
+@kernel
+def _count_inside(gradient, inside, base, counts, rows, blocks, groups):
+    for quad in prange(rows // XNOR_ROWS):
+        for lane in range(0, groups * BITS, CHANNELS):
+            tile = _count_blocks(gradient, quad, blocks, inside, lane // BITS * blocks * BITS + lane % BITS)
+            store_ints(tile, counts, quad * XNOR_ROWS, rows - 1, groups * BITS, lane, base)
+
+
+@helper
+def _turn_panel(bits, starts, offset, panel, first, pixels):
+    """``panel[block, lane]`` is bit ``lane`` of ``bits[starts[q] + offset]`` for 32 pixels q."""
+    for begin in range(0, pixels, BITS):
+        lanes = no_bits()
+        for q in range(begin, min(begin + BITS, pixels)):
+            lanes = set_bit(lanes, bits[starts[q] + offset], q - begin)
+        store_halves(panel, first + begin, lanes)
+
+
+@kernel
+def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixels, o, size, c, together, workers):
+    quads, groups, blocks = (o + XNOR_ROWS - 1) // XNOR_ROWS, (c + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
+    by_panel = size * groups >= 4 * workers  # otherwise threads share the filters
+    for worker in prange(workers):
+        of_panels, of_quads = (0, size * groups), (0, quads)
+        if by_panel:
+            of_panels = share(worker, workers, size * groups)
+        else:
+            of_quads = share(worker, workers, quads)
+        room = worker * together * blocks * BITS
+        for first in range(of_panels[0], of_panels[1], together):
+            last = min(first + together, of_panels[1])
+            for i in range(first, last):
+                offset = taps[i // groups] + i % groups
+                _turn_panel(bits, starts, offset, panels, room + (i - first) * blocks * BITS, pixels)
+            for quad in range(of_quads[0], of_quads[1]):
+                row, channel = xnor_starts(rows, quad * XNOR_ROWS), quad * XNOR_ROWS
+                for i in range(first, last):
+                    tap, group, panel = i // groups, i % groups * BITS, room + (i - first) * blocks * BITS
+                    for lane in range(group, min(group + BITS, c), CHANNELS):
+                        counts = _count_blocks(gradient, quad, blocks, panels, panel + lane - group)
+                        store_products(
+                            counts, out[tap * c :], row, o - channel, c, lane, most[tap * o :], unit, channel
+                        )

@@ -1,0 +1,111 @@
+"""Every public kernel again in plain NumPy, a few lines each, to read beside the paper (arXiv:1603.05279).
+
+The functions and classes here have the names, arguments, results and errors of the fast ones in ``binnet_kernels``,
+and are the second of the three forms each kernel has (naive loops stand in the tests). Integers agree exactly between
+the backends; floating-point sums agree up to the order of summation.
+"""
+
+from __future__ import annotations
+
+from ..bit_map import BitMap
+from ..finish import Finish
+from .bits import pack_signs, sign, weight_alpha
+from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight, sign_grad_input, sign_grad_weight
+from .elementwise import add, norm_relu, norm_signs, norm_signs_grad, relu, relu_grad, signs
+from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
+from .kbit import (
+    FusedKbitConv2d,
+    KbitConv2d,
+    KbitLinear,
+    pack_planes,
+    quantise_input,
+    quantise_weight,
+    weight_planes,
+    weight_range,
+)
+from .packed import FusedConv2d, FusedXnorConv2d, bind_map, bind_pack_with_k, bind_pool_bits
+from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, max_pool2d_grad_winners, max_pool2d_winners
+from .quantised import QuantisedGradient, quantise_gradient, quantised_grad_input, quantised_grad_weight
+from .training import (
+    adam_update,
+    adam_update_filters,
+    batch_norm,
+    batch_norm_grad,
+    batch_norm_inference,
+    batch_statistics,
+    grad_alpha,
+    sgd_update,
+    sgd_update_filters,
+    softmax_cross_entropy,
+    softmax_cross_entropy_grad,
+    weight_gradient,
+    weight_hat,
+)
+from .xnor import BwnConv2d, BwnLinear, XnorConv2d, XnorLinear, scale_map, unpack_signs, xnor_gemm
+
+__all__ = [
+    "BitMap",
+    "BwnConv2d",
+    "BwnLinear",
+    "Conv2d",
+    "Finish",
+    "FusedConv2d",
+    "FusedKbitConv2d",
+    "FusedXnorConv2d",
+    "KbitConv2d",
+    "KbitLinear",
+    "QuantisedGradient",
+    "XnorConv2d",
+    "XnorLinear",
+    "adam_update",
+    "adam_update_filters",
+    "add",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "batch_norm",
+    "batch_norm_grad",
+    "batch_norm_inference",
+    "batch_statistics",
+    "bind_map",
+    "bind_pack_with_k",
+    "bind_pool_bits",
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "grad_alpha",
+    "grouped_conv2d",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
+    "max_pool2d",
+    "max_pool2d_grad",
+    "max_pool2d_grad_winners",
+    "max_pool2d_winners",
+    "norm_relu",
+    "norm_signs",
+    "norm_signs_grad",
+    "pack_planes",
+    "pack_signs",
+    "quantise_gradient",
+    "quantise_input",
+    "quantise_weight",
+    "quantised_grad_input",
+    "quantised_grad_weight",
+    "relu",
+    "relu_grad",
+    "scale_map",
+    "sgd_update",
+    "sgd_update_filters",
+    "sign",
+    "sign_grad_input",
+    "sign_grad_weight",
+    "signs",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
+    "unpack_signs",
+    "weight_alpha",
+    "weight_gradient",
+    "weight_hat",
+    "weight_planes",
+    "weight_range",
+    "xnor_gemm",
+]

@@ -1,0 +1,1 @@
+"""What compiled kernels are made of: vectors, the register tile, decorators, the compile cache and threads."""

@@ -1,0 +1,70 @@
+"""The only place that calls ``numba.njit``: what a kernel is, and with which options it is compiled.
+
+A *kernel* is a function over flat, C-contiguous arrays whose outer loop is a ``prange``. It is compiled twice from one
+text, when first called: as a serial function that never touches the thread pool, and as a parallel one. A *helper* is
+a compiled function that only kernels call. Nothing is compiled at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, update_wrapper
+from types import FunctionType
+from typing import Any
+
+from numba import config, njit
+
+from .cache import KernelCache
+from .threads import get_num_threads, run_in_pool
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+
+
+def helper(python: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for use inside kernels."""
+    compiled: Callable[..., Any] = njit(**OPTIONS)(python)
+    return compiled
+
+
+class Kernel:
+    """A compiled function with a serial and a parallel form."""
+
+    def __init__(self, python: Callable[..., Any]) -> None:
+        self.python = python
+        update_wrapper(self, python)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if config.DISABLE_JIT:
+            return self.python(*arguments)
+        threads = get_num_threads()
+        if threads == 1:
+            return self.serial(*arguments)
+        return run_in_pool(self.parallel, arguments, threads)
+
+    def alone(self, *arguments: Any) -> Any:
+        """Call it in this thread, whatever the number of threads: for work that is less than waking the others."""
+        return (self.python if config.DISABLE_JIT else self.serial)(*arguments)
+
+    @cached_property
+    def serial(self) -> Any:
+        """The form that never enters the thread pool."""
+        return self._compiled("serial", parallel=False)
+
+    @cached_property
+    def parallel(self) -> Any:
+        """The form whose ``prange`` runs on Numba's threads."""
+        return self._compiled("parallel", parallel=True)
+
+    def _compiled(self, form: str, parallel: bool) -> Any:
+        source: Any = self.python
+        function = FunctionType(source.__code__, source.__globals__, f"{source.__name__}_{form}", source.__defaults__)
+        function.__qualname__ = f"{source.__qualname__}_{form}"  # Numba names machine code by it: twins must differ
+        function.__module__ = source.__module__
+        dispatcher = njit(parallel=parallel, **OPTIONS)(function)
+        dispatcher._cache = KernelCache(f"{source.__module__}.{function.__qualname__}")
+        return dispatcher
+
+
+def kernel(python: Callable[..., Any]) -> Kernel:
+    """Mark a function as a kernel."""
+    return Kernel(python)
