@@ -130,11 +130,14 @@ class Tracer:
     def operands(self, call: Call) -> list[str]:
         """The nodes that give the inputs of a call: those of tensors that depend on the images, else constants."""
         axes = max(len(self.shape(value)) for value in call.inputs if self.depends(value))
+        for value in call.inputs:
+            if self.depends(value):
+                self.node(value)  # refuses what is neither a map nor a row
         return [self.node(value) if self.depends(value) else self._constant(value, axes) for value in call.inputs]
 
     def _constant(self, value: Any, axes: int) -> str:
         """A new node of an array that is the same for all images; NumPy's broadcasting lets it have fewer axes."""
-        array = self.constant(value)
+        array = self.of_image(value, axes)
         shape = array.shape[1:] if array.ndim == axes + 1 and len(array) == 1 else array.shape
         if len(shape) > axes or axes not in (1, 3):
             self.refuse(
@@ -143,6 +146,13 @@ class Tracer:
             )
         kept = np.array(array, np.float32).reshape((1,) * (axes - len(shape)) + shape)
         return self._append(Constant(self._name("constant"), (), kept))
+
+    def of_image(self, value: Any, axes: int) -> Float:
+        """The array of an input that does not depend on the images, which have so many axes: once, if it is there for
+        each image of the batch and always the same."""
+        array = self.constant(value)
+        repeated = array.ndim == axes + 1 and len(array) == self._n and (array == array[:1]).all()
+        return array[:1] if repeated else array
 
     def constant(self, value: Any) -> Float:
         """The array of an input that does not depend on the images; ValueError when it does."""
@@ -210,6 +220,8 @@ class Tracer:
     def graph(self, module: Module, result: Any) -> Graph:
         """The graph of all nodes that the result needs."""
         self._label, self._module = module.label, None
+        if not isinstance(result, Tensor):
+            self.refuse(f"its forward must return one tensor, got {type(result).__name__}")
         if not self.depends(result):
             self.refuse("its result was not computed from the images by layers and binnet.ops")
         self._expect_unchanged(result, fingerprint(result.array))

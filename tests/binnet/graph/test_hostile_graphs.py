@@ -1,5 +1,6 @@
 """Files with a right checksum whose graph was made to do harm: refused in one short line, in little time and memory."""
 
+import itertools
 import time
 import tracemalloc
 
@@ -86,7 +87,7 @@ def test_one_array_that_many_nodes_name_is_checked_and_widened_once(tmp_path, dt
     settings = {"shape": [500, 1, 1, 500], "stride": [1, 1], "padding": [0, 0, 0, 0]}
     images = node("input", "Input", [], {"shape": [1, 1, 500], "any_size": False})
     names = ["input", *(f"c{i}" for i in range(1000))]
-    convs = [node(b, "Conv", [a], settings, {"weight": "w"}) for a, b in zip(names, names[1:], strict=False)]
+    convs = [node(b, "Conv", [a], settings, {"weight": "w"}) for a, b in itertools.pairwise(names)]
     path = write(tmp_path, [images, *convs], {"w": np.ones((500, 1, 1, 500), dtype)})
     begun = time.perf_counter()
     tracemalloc.start()

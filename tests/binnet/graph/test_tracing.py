@@ -234,7 +234,7 @@ REFUSED = [
     (lambda self, x: x.sum(axis=(1, 2)), "of sums and means only the mean over rows and columns of a map"),
     (lambda self, x: x.mean(axis=3), "of sums and means only the mean over rows and columns of a map"),
     (lambda self, x: Tensor(np.zeros((len(x), 3))), "its result was not computed from the images by layers and"),
-    (lambda self, x: x.numpy(), "its result was not computed from the images by layers and"),
+    (lambda self, x: x.numpy(), "its forward must return one tensor, got ndarray"),
     (
         lambda self, x: ops.reshape(x, (len(x), 4, 8)) + 1.0,
         r"maps are \(N, H, W, C\) and rows \(N, C\), got \(N, 4, 8\)",
@@ -443,3 +443,46 @@ def test_a_network_that_ends_in_a_softmax_gives_its_own_probabilities(tmp_path, 
     one, other = (open_model(tmp_path / f"{name}.h5").logits(x) for name in ("model", "scores"))
     losses = [float(binnet.cross_entropy(Tensor(logits), labels).item()) for logits in (one, other)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------- words, constants
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (lambda y: (y, y), "its forward must return one tensor, got tuple"),
+        (lambda y: None, "its forward must return one tensor, got NoneType"),
+        (lambda y: y.numpy(), "its forward must return one tensor, got ndarray"),
+        (lambda y: y.mean(axis=np.int64(1)), "of sums and means only the mean over rows and columns"),
+        (lambda y: y.mean(axis=(1, 2)).reshape(-1) + 1.0, r"maps are \(N, H, W, C\) and rows \(N, C\), got \(N\)"),
+        (lambda y: 1.0 / y.mean(axis=(1, 2)).reshape(-1), r"maps are \(N, H, W, C\) and rows \(N, C\), got \(N\)"),
+    ],
+)
+def test_what_no_graph_can_give_is_refused_in_its_own_words(rng, result, words):
+    net = own(lambda self, x: result(self.conv(x)), conv=nn.Conv2d(3, 1, 3, rng=rng))
+    with pytest.raises(ValueError, match=f"cannot be packed: {words}"):
+        trace(net, (5, 5, 3))
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [
+        lambda y: np.full_like(y.numpy(), 0.5),
+        lambda y: np.ones((len(y), 1, 1, 1), np.float32),
+        lambda y: np.tile(np.float32([1, 2, 3, -4]), (len(y), 1, 1, 1)),
+        lambda y: np.broadcast_to(np.linspace(1, 2, 3, dtype=np.float32)[None, :, None, None], (len(y), 3, 3, 1)),
+    ],
+)
+@pytest.mark.parametrize("op", [ops.add, ops.divide, lambda y, k: ops.subtract(k, y)])
+def test_an_array_that_is_the_same_for_each_image_of_the_batch_is_a_constant(rng, op, constant):
+    net = own(lambda self, x: op(y := self.conv(x), constant(y)), conv=nn.Conv2d(3, 4, 3, rng=rng))
+    same(net, (5, 5, 3))
+
+
+def test_coordinates_as_further_channels(rng):
+    def forward(self, x):
+        rows = np.linspace(-1, 1, x.shape[1], dtype=np.float32)[:, None, None]
+        return self.conv(ops.concatenate([x, np.broadcast_to(rows, (*x.shape[:3], 1))]))
+
+    assert same(own(forward, conv=nn.Conv2d(4, 4, 3, rng=rng)), (5, 5, 3)).fixed_size
