@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -42,15 +43,34 @@ def register(function: type[Function], node: Make) -> None:
     node
         Called as ``node(name, inputs, *constants, **options)``, with the arrays of inputs that do not depend on the
         images (parameters) and the options that the function was applied with. A kind of node whose fields have these
-        names is enough; see :func:`binnet.graph.kind`.
+        names is enough; see :func:`binnet.graph.kind`. What it computes is compared with what the function gave.
     """
 
     def convert(tracer: Tracer, call: Call) -> None:
         inputs = [tracer.node(value) for value in call.inputs if tracer.depends(value)]
         constants = [np.array(tracer.constant(v)) for v in call.inputs if v is not None and not tracer.depends(v)]
-        tracer.add(call, lambda name, read: node(name, read, *constants, **call.options), *inputs)
+        options = {name: v.item() if isinstance(v, np.generic) else v for name, v in call.options.items()}
+        tracer.add(
+            call, lambda name, read: _of_own_kind(tracer, call, node, name, read, *constants, **options), *inputs
+        )
 
     CONVERTERS[function] = convert
+
+
+def _of_own_kind(tracer: Tracer, call: Call, make: Make, *arguments: Any, **options: Any) -> Node:
+    """A node of a kind of one's own, which must compute what the function gave, and be one that a file can hold."""
+    maps = [np.array(value.array) for value in call.inputs if tracer.depends(value)]
+    for each in maps:
+        each.flags.writeable = False
+    try:
+        node = make(*arguments, **options)
+        json.dumps(node.settings())
+        found = node.compute(*maps)
+    except (TypeError, ValueError) as error:
+        return tracer.refuse(f"its own node does not do what the op does: {error}")  # type: ignore[no-any-return]
+    if np.shape(found) != call.result.shape or not np.allclose(found, call.result.array, 1e-3, equal_nan=True):
+        tracer.refuse(f"its node {node.kind} computes something else than the op {_word(call.function)}")
+    return node
 
 
 @dataclass(frozen=True)
@@ -183,7 +203,10 @@ class Tracer:
 
     def gives(self, call: Call, node: str) -> None:
         """Let the result of the call be that of a node, perhaps in another shape."""
-        self._remember(call.result.array, _Value(node, call.result.shape[1:]))
+        shape, given = self._shapes[node], call.result.shape[1:]
+        if math.prod(shape) != math.prod(given):
+            self.refuse(f"its node says that it gives {text(shape)}, but the op gives {text(given)}")
+        self._remember(call.result.array, _Value(node, given))
 
     def view(self, call: Call, value: Tensor) -> None:
         """Let the result of the call be a tensor in another shape."""
