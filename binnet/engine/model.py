@@ -13,6 +13,7 @@ from ..graph import Conv, Filters, Flatten, Graph, Reshape, Softmax
 from ..graph.graph import Array, Float
 from ..info import DataInfo
 from ..modelfile import PACKED, StorageError, container, graphs
+from .weights import with_weights, without_weights
 
 if TYPE_CHECKING:
     from .engine import Engine, Timing
@@ -133,7 +134,8 @@ class PackedModel:
             if self._made is None:
                 return self._graph
             weights = self._made.weights()
-            return Graph(tuple(_with(node, weights.get(node.name)) for node in self._graph.nodes))
+            nodes = (with_weights(n, weights[n.name]) if isinstance(n, Filters) else n for n in self._graph.nodes)
+            return Graph(tuple(nodes))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -222,7 +224,7 @@ class PackedModel:
     @property
     def _engine(self) -> Engine:
         """Fused when first needed: a model that is only saved or listed compiles nothing."""
-        from .engine import Engine, without_weights
+        from .engine import Engine
 
         with self._lock:
             if self._made is None:
@@ -282,13 +284,6 @@ def _in_float16(node: Any) -> Any:
     if np.isinf(half).any():
         raise ValueError(f"{node.name}.weight does not fit into float16, which ends at 65504")
     return replace(node, weight=half.astype(np.float32))
-
-
-def _with(node: Any, weights: Array | None) -> Any:
-    if weights is None:
-        return node
-    changed: dict[str, Any] = {node.weights: weights}
-    return replace(node, **changed)
 
 
 def _is_finite(images: Float) -> bool:

@@ -142,15 +142,16 @@ def write_bits(stages: Stages) -> None:
         Conv → map → sign → XnorConv           ⇒   Conv(bits) → XnorConv
         Concatenate → map → sign → XnorConv    ⇒   Concatenate → Identity(bits) → XnorConv
     """
+    shapes = stages.shapes_for(_own_size(stages))
     for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
         source = stage.inputs[0]
         if source.bits_for is stage:
             continue
+        c = shapes[source][-1]
         if not _has_epilogue(source) or source.bits_for is not None:
             source = Stage(Identity(f"{stage.name} (packing)", (source.name,)), [source])
             stages.insert_before(stage, source)
             stage.inputs = [source]
-        c = stages.shapes_for(_own_size(stages))[source][-1]
         source.bits_for, source.limits = stage, limits(_apply(stage.before_sign), c)
         source.floats = not stages.only_user(source, stage)
         stage.before_sign = []

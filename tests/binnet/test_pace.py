@@ -12,6 +12,7 @@ from binnet import loop, pace, train
 from binnet.config import TrainConfig
 from binnet.console import Console
 from binnet.modelfile import container
+from binnet.origin import Origin
 from binnet.run_folder import RunFolder
 from binnet.train import TrainingInterruptedError, fit
 
@@ -116,7 +117,7 @@ def clock(monkeypatch):
 
 def begin(tmp_path, time_budget, **options):
     dataset, config = binnet_datasets.load("digits"), replace(CONFIG, time_budget=time_budget, **options)
-    return loop.Training(config, dataset, RunFolder(tmp_path / "run"), Console(quiet=True))
+    return loop.Training(config, dataset, RunFolder(tmp_path / "run"), Console(quiet=True), Origin())
 
 
 def test_the_length_by_hand(tmp_path, clock):
