@@ -209,7 +209,9 @@ def _in_numpy(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     """What has no kernel of its own runs as its node says."""
     if isinstance(stage.node, Conv):
         return _grouped(stage, arrays)
-    node, inputs, out = stage.node, [arrays.result(each) for each in stage.inputs], arrays.result(stage)
+    node, inputs, out = stage.node, [arrays.result(each).view() for each in stage.inputs], arrays.result(stage)
+    for x in inputs:
+        x.flags.writeable = False  # others may read it too
 
     def run() -> None:
         with np.errstate(all="ignore"):

@@ -243,8 +243,9 @@ def _vector(t: Tracer, x: Any, y: Any) -> Any:
     """An operand ``y`` of ``x`` as one number (1,), or one for each channel (C,); None where it is neither."""
     if t.depends(y):
         return None
-    array, shape = t.constant(y), t.shape(x)
-    if array.ndim > len(shape) + 1 or array.size not in (1, shape[-1]) or array.shape[-1:] not in ((), (array.size,)):
+    shape = t.shape(x)
+    array = t.of_image(y, len(shape))
+    if array.ndim > len(shape) + 1 or array.size not in (1, *shape[-1:]) or array.shape[-1:] not in ((), (array.size,)):
         return None
     return np.array(array, np.float32).reshape(array.size)
 
@@ -293,8 +294,8 @@ def _pooled(t: Tracer, call: Call, kind: Any) -> None:
 @converts(_Sum)
 def _mean(t: Tracer, call: Call) -> None:
     x, axis = call.inputs[0], call.options["axis"]
-    axes = {a % x.ndim for a in (range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis)}
-    if not call.options["average"] or x.ndim != 4 or axes != {1, 2}:
+    axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    if not call.options["average"] or x.ndim != 4 or set(axes) != {1, 2}:
         t.refuse("of sums and means only the mean over rows and columns of a map, axis=(1, 2), has a node")
     t.add(call, maps.GlobalAverage, t.node(x), suffix="mean")  # keepdims only gives it another shape
 

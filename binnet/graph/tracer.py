@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -42,15 +43,34 @@ def register(function: type[Function], node: Make) -> None:
     node
         Called as ``node(name, inputs, *constants, **options)``, with the arrays of inputs that do not depend on the
         images (parameters) and the options that the function was applied with. A kind of node whose fields have these
-        names is enough; see :func:`binnet.graph.kind`.
+        names is enough; see :func:`binnet.graph.kind`. What it computes is compared with what the function gave.
     """
 
     def convert(tracer: Tracer, call: Call) -> None:
         inputs = [tracer.node(value) for value in call.inputs if tracer.depends(value)]
         constants = [np.array(tracer.constant(v)) for v in call.inputs if v is not None and not tracer.depends(v)]
-        tracer.add(call, lambda name, read: node(name, read, *constants, **call.options), *inputs)
+        options = {name: v.item() if isinstance(v, np.generic) else v for name, v in call.options.items()}
+        tracer.add(
+            call, lambda name, read: _of_own_kind(tracer, call, node, name, read, *constants, **options), *inputs
+        )
 
     CONVERTERS[function] = convert
+
+
+def _of_own_kind(tracer: Tracer, call: Call, make: Make, *arguments: Any, **options: Any) -> Node:
+    """A node of a kind of one's own, which must compute what the function gave, and be one that a file can hold."""
+    maps = [np.array(value.array) for value in call.inputs if tracer.depends(value)]
+    for each in maps:
+        each.flags.writeable = False
+    try:
+        node = make(*arguments, **options)
+        json.dumps(node.settings())
+        found = node.compute(*maps)
+    except (TypeError, ValueError) as error:
+        return tracer.refuse(f"its own node does not do what the op does: {error}")  # type: ignore[no-any-return]
+    if np.shape(found) != call.result.shape or not np.allclose(found, call.result.array, 1e-3, equal_nan=True):
+        tracer.refuse(f"its node {node.kind} computes something else than the op {_word(call.function)}")
+    return node
 
 
 @dataclass(frozen=True)
@@ -130,11 +150,14 @@ class Tracer:
     def operands(self, call: Call) -> list[str]:
         """The nodes that give the inputs of a call: those of tensors that depend on the images, else constants."""
         axes = max(len(self.shape(value)) for value in call.inputs if self.depends(value))
+        for value in call.inputs:
+            if self.depends(value):
+                self.node(value)  # refuses what is neither a map nor a row
         return [self.node(value) if self.depends(value) else self._constant(value, axes) for value in call.inputs]
 
     def _constant(self, value: Any, axes: int) -> str:
         """A new node of an array that is the same for all images; NumPy's broadcasting lets it have fewer axes."""
-        array = self.constant(value)
+        array = self.of_image(value, axes)
         shape = array.shape[1:] if array.ndim == axes + 1 and len(array) == 1 else array.shape
         if len(shape) > axes or axes not in (1, 3):
             self.refuse(
@@ -143,6 +166,13 @@ class Tracer:
             )
         kept = np.array(array, np.float32).reshape((1,) * (axes - len(shape)) + shape)
         return self._append(Constant(self._name("constant"), (), kept))
+
+    def of_image(self, value: Any, axes: int) -> Float:
+        """The array of an input that does not depend on the images, which have so many axes: once, if it is there for
+        each image of the batch and always the same."""
+        array = self.constant(value)
+        repeated = array.ndim == axes + 1 and len(array) == self._n and (array == array[:1]).all()
+        return array[:1] if repeated else array
 
     def constant(self, value: Any) -> Float:
         """The array of an input that does not depend on the images; ValueError when it does."""
@@ -173,7 +203,10 @@ class Tracer:
 
     def gives(self, call: Call, node: str) -> None:
         """Let the result of the call be that of a node, perhaps in another shape."""
-        self._remember(call.result.array, _Value(node, call.result.shape[1:]))
+        shape, given = self._shapes[node], call.result.shape[1:]
+        if math.prod(shape) != math.prod(given):
+            self.refuse(f"its node says that it gives {text(shape)}, but the op gives {text(given)}")
+        self._remember(call.result.array, _Value(node, given))
 
     def view(self, call: Call, value: Tensor) -> None:
         """Let the result of the call be a tensor in another shape."""
@@ -210,6 +243,8 @@ class Tracer:
     def graph(self, module: Module, result: Any) -> Graph:
         """The graph of all nodes that the result needs."""
         self._label, self._module = module.label, None
+        if not isinstance(result, Tensor):
+            self.refuse(f"its forward must return one tensor, got {type(result).__name__}")
         if not self.depends(result):
             self.refuse("its result was not computed from the images by layers and binnet.ops")
         self._expect_unchanged(result, fingerprint(result.array))

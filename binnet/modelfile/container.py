@@ -107,6 +107,8 @@ def to_bytes(kind: str, arrays: Mapping[str, Array], description: Mapping[str, A
     every = {"description": np.frombuffer(text, np.uint8), **arrays}
     with h5py.File.in_memory(libver="latest") as file:
         for name, array in every.items():
+            if not _is_name(name):
+                raise ValueError(f"{name!r} cannot be the name of an array: it must be printable, without slashes")
             if name != "description" and array.dtype.str not in DTYPES:
                 raise TypeError(f"{name} has dtype {array.dtype}; a model file holds {', '.join(DTYPES.values())}")
             file.create_dataset(name, data=array, track_times=False)
@@ -241,8 +243,12 @@ def _parse(text: bytes, room: int) -> dict[str, Part]:
     return parts
 
 
+def _is_name(name: str) -> bool:
+    return name.isprintable() and name not in ("", ".") and "/" not in name
+
+
 def _part(name: str, dtype: str, shape: list[int], offset: int) -> Part:
-    if not name.isprintable() or name in ("", ".") or "/" in name:
+    if not _is_name(name):
         raise ValueError("names are words without slashes")
     if dtype != "|u1" if name == "description" else dtype not in DTYPES:
         raise ValueError("bytes hold the description, and nothing else")

@@ -88,6 +88,9 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         _refuse_hidden(self, name, value)
+        if isinstance(value, Module | Parameter) and (not name.isprintable() or not name or set(name) & {".", "/"}):
+            rule = "files take printable names without dots and slashes"
+            raise ValueError(f"{name!r} cannot be the name of a {type(value).__name__}: {rule}")
         if isinstance(value, Module):
             if "path" not in vars(self):
                 raise TypeError(f"{type(self).__name__} must call super().__init__() before it sets {name}")

@@ -211,3 +211,11 @@ def test_what_was_loaded_is_returned():
 def test_a_module_cannot_contain_itself(net):
     with pytest.raises(ValueError, match="cannot be a part of itself, as again would make it"):
         net.again = nn.Residual(net)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "", "two\nlines"])
+@pytest.mark.parametrize("value", [nn.ReLU(), nn.Parameter([1.0])])
+def test_a_name_that_no_file_could_hold_is_refused_before_training(name, value):
+    """A checkpoint with a slash in a name was written, and could not be read."""
+    with pytest.raises(ValueError, match="cannot be the name of a"):
+        setattr(nn.Module(), name, value)

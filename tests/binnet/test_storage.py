@@ -109,6 +109,13 @@ def no_space(*args, **kwargs):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.parametrize("name", ["a/b", "", ".", "two\nlines"])
+def test_a_name_that_would_not_be_read_is_not_written(tmp_path, name):
+    with pytest.raises(ValueError, match="cannot be the name of an array"):
+        container.save(tmp_path / "m.h5", PACKED, {name: np.zeros(1, np.float32)}, {})
+    assert not (tmp_path / "m.h5").exists()
+
+
 def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
     for owner, name in ((Path, "write_bytes"), (os, "fsync"), (Path, "replace"), (Path, "chmod")):

@@ -234,7 +234,7 @@ REFUSED = [
     (lambda self, x: x.sum(axis=(1, 2)), "of sums and means only the mean over rows and columns of a map"),
     (lambda self, x: x.mean(axis=3), "of sums and means only the mean over rows and columns of a map"),
     (lambda self, x: Tensor(np.zeros((len(x), 3))), "its result was not computed from the images by layers and"),
-    (lambda self, x: x.numpy(), "its result was not computed from the images by layers and"),
+    (lambda self, x: x.numpy(), "its forward must return one tensor, got ndarray"),
     (
         lambda self, x: ops.reshape(x, (len(x), 4, 8)) + 1.0,
         r"maps are \(N, H, W, C\) and rows \(N, C\), got \(N, 4, 8\)",
