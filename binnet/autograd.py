@@ -13,7 +13,7 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from .tensor import LateGradient, Tensor
-from .watch import Memory, Watch
+from .watch import Memory, Watch, fingerprint
 
 Grad = Float | LateGradient | None
 Grads = Grad | tuple[Grad, ...]
@@ -49,6 +49,9 @@ class Call(NamedTuple):
     result : Tensor
     module : Module or None
         The innermost module that was running.
+    prints : tuple of bytes
+        Fingerprints of the arrays of the inputs, and last of the result, as they were after the call; empty for what
+        is no array.
     """
 
     function: type[Function]
@@ -56,12 +59,19 @@ class Call(NamedTuple):
     options: dict[str, Any]
     result: Tensor
     module: Any
+    prints: tuple[bytes, ...]
 
 
 class _Recorder:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.modules: list[Any] = []
+
+    def add(self, function: type[Function], inputs: tuple[Any, ...], options: dict[str, Any], result: Tensor) -> None:
+        """List a call."""
+        arrays = [value.array if isinstance(value, Tensor) else value for value in (*inputs, result)]
+        prints = tuple(fingerprint(a) if isinstance(a, np.ndarray) and a.dtype != object else b"" for a in arrays)
+        self.calls.append(Call(function, inputs, options, result, self.modules[-1] if self.modules else None, prints))
 
 
 @contextmanager
@@ -213,8 +223,7 @@ class Function:
                 watches.append((f"the result of {name}", out.memory.watch(out.array)))
             out.node = Node(cls, ctx, tuple(wanted), out.shape, watches)
         if is_recording():
-            modules = _state.recorder.modules
-            _state.recorder.calls.append(Call(cls, inputs, options, out, modules[-1] if modules else None))
+            _state.recorder.add(cls, inputs, options, out)
         return out
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from .binding import Run, filters, prepare
 from .plan import Plan
 from .rewrites import fuse
 from .stages import Stage, Stages
+from .weights import with_weights, without_weights
 
 IDLE = 8  # plans that are kept while nobody uses them
 CACHED = 1 << 21  # floats of the largest map of images that run together, so that maps stay in the cache
@@ -145,17 +146,6 @@ class Engine:
         with self._lock:
             nodes = [(stage, stage.node) for stage in self._stages.stages if isinstance(stage.node, Filters)]
             return {node.name: self._stored(stage, node) for stage, node in nodes}
-
-
-def with_weights(node: Filters, weights: Array) -> Filters:
-    """The node with other weights."""
-    changed: dict[str, Any] = {node.weights: weights}
-    return replace(node, **changed)
-
-
-def without_weights(node: Filters) -> Filters:
-    """The node with one 0, repeated, in the place of its weights."""
-    return with_weights(node, np.broadcast_to(node.held.dtype.type(0), node.held.shape))
 
 
 def _kind(stage: Stage) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Conv, Filters, Graph
+from ..graph import Conv, Filters, Flatten, Graph, Reshape, Softmax
 from ..graph.graph import Array, Float
 from ..modelfile import PACKED, StorageError, container, graphs
 from ..modelfile.info import DataInfo
+from .weights import with_weights, without_weights
 
 if TYPE_CHECKING:
     from .engine import Engine, Timing
@@ -133,7 +134,8 @@ class PackedModel:
             if self._made is None:
                 return self._graph
             weights = self._made.weights()
-            return Graph(tuple(_with(node, weights.get(node.name)) for node in self._graph.nodes))
+            nodes = (with_weights(n, weights[n.name]) if isinstance(n, Filters) else n for n in self._graph.nodes)
+            return Graph(tuple(nodes))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -154,6 +156,14 @@ class PackedModel:
     def num_classes(self) -> int:
         """The last axis of the result."""
         return self._graph.result[-1]
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the network ends in a softmax, so that its result are probabilities and no logits."""
+        node = self._graph.nodes[-1]
+        while isinstance(node, Flatten | Reshape):
+            node = self._graph[node.inputs[0]]
+        return isinstance(node, Softmax)
 
     @property
     def fixed_size(self) -> bool:
@@ -214,7 +224,7 @@ class PackedModel:
     @property
     def _engine(self) -> Engine:
         """Fused when first needed: a model that is only saved or listed compiles nothing."""
-        from .engine import Engine, without_weights
+        from .engine import Engine
 
         with self._lock:
             if self._made is None:
@@ -250,6 +260,7 @@ class PackedModel:
 
 
 REAL = ("float32", "float16")
+MOST_LETTERS = 200  # of a sentence about a damaged file
 
 
 def rounded(graph: Graph, real: str) -> Graph:
@@ -273,13 +284,6 @@ def _in_float16(node: Any) -> Any:
     if np.isinf(half).any():
         raise ValueError(f"{node.name}.weight does not fit into float16, which ends at 65504")
     return replace(node, weight=half.astype(np.float32))
-
-
-def _with(node: Any, weights: Array | None) -> Any:
-    if weights is None:
-        return node
-    changed: dict[str, Any] = {node.weights: weights}
-    return replace(node, **changed)
 
 
 def _is_finite(images: Float) -> bool:
@@ -310,8 +314,7 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         if set(description) != {"graph", "data", "built"}:
             raise ValueError("its description does not have the right fields")
         keys, built = arrays.pop("trained_on", None), description["built"]
-        if built is not None and not isinstance(built, dict):
-            raise ValueError("built must be an object, or null")
+        _check_built(built)
         graph, real = graphs.from_parts(description["graph"], arrays)
         info = DataInfo.from_dict(description["data"], keys)
         return PackedModel(graph, info, real, built)
@@ -319,5 +322,15 @@ def from_parts(path: str | Path, arrays: dict[str, Array], description: dict[str
         raise StorageError(f"{path} is damaged: {_reason(error)}") from error
 
 
+def _check_built(built: Any) -> None:
+    """ValueError unless it is null, or an object with what :attr:`PackedModel.title` shows."""
+    words = [built.get(name) for name in ("name", "binarize")] if isinstance(built, dict) else [None]
+    if built is not None and not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise ValueError("built must be null, or an object with name and binarize")
+
+
 def _reason(error: BaseException) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    """What is wrong, on one line and not too long: it may repeat what the file says."""
+    text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+    line = "".join(c if c.isprintable() else " " for c in text[:MOST_LETTERS])
+    return line if len(text) <= MOST_LETTERS else f"{line} …"

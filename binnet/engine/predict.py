@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ def preprocess(model: PackedModel, images: Any) -> Float:
 
 
 def _is_single(images: Any) -> bool:
-    return isinstance(images, str | Path) or (isinstance(images, np.ndarray) and images.ndim == 3)
+    return isinstance(images, str | Path) or (not isinstance(images, list | tuple) and np.ndim(images) == 3)
 
 
 def _prepared(model: PackedModel, images: Any) -> list[Any]:
@@ -43,7 +42,7 @@ def _prepared(model: PackedModel, images: Any) -> list[Any]:
     if isinstance(images, str | Path):
         pixels = read_for(model, images)
         return [binnet_datasets.normalise(pixels[None], *model.info.normalisation())]
-    if isinstance(images, Sequence):
+    if isinstance(images, list | tuple):
         found = [batch for image in images for batch in _prepared(model, image)]
         if any(len(batch) != 1 for batch in found):
             raise ValueError("a list of images holds files and arrays (H, W, C), got an array (N, H, W, C)")
@@ -70,7 +69,9 @@ def _ranking(model: PackedModel, logits: Float, top: int) -> Ranking:
     """The classes with the highest scores (C,), and their probabilities."""
     if logits.ndim != 1:
         raise ValueError(f"the model's result is no row of classes, but {logits.shape} for an image")
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities = powers / powers.sum()
+    probabilities = logits
+    if not model.gives_probabilities:
+        powers = np.exp(logits.astype(np.float64) - logits.max())
+        probabilities = powers / powers.sum()
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(model.info.class_name(int(i)), float(probabilities[i])) for i in order]

@@ -6,13 +6,14 @@ each finds what it looks for.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ..graph import Add, BwnConv, Conv, ElementWise, Flatten, KbitConv, MaxPool, Pad, Sign, XnorConv
-from ..graph.graph import MOST_PADDING, Four
+from ..graph import Add, BwnConv, Conv, ElementWise, Flatten, Input, KbitConv, MaxPool, Pad, Sign, XnorConv
+from ..graph.graph import MOST_PADDING, Four, Shape
 from .stages import Identity, Stage, Stages
 from .thresholds import Apply, cut, is_rising, limits
 
@@ -113,16 +114,18 @@ def grow_epilogues(stages: Stages) -> None:
         map ──↗
         Concatenate → BatchNorm   ⇒   Concatenate → Identity(epilogue = BatchNorm)
     """
-    shapes = stages.shapes_for(_own_size(stages))
+    sizes = _sizes(stages)
     for stage in list(stages.stages):
         adds = isinstance(stage.node, Add)
-        if not (adds or isinstance(stage.node, ElementWise)) or len({shapes[each] for each in stage.inputs}) > 1:
+        repeats = any(len({shapes[each] for each in stage.inputs}) > 1 for shapes in sizes)
+        if not (adds or isinstance(stage.node, ElementWise)) or repeats:
             continue  # a sum that repeats an axis is computed by itself
         *others, source = sorted(stage.inputs, key=stages.stages.index)  # the one that comes last hosts the sum
         ready = not adds or (source.residual is None and others[0] is not source)
         if not (_has_epilogue(source) and stages.only_user(source, stage) and ready):
             host = Stage(Identity(stage.name, (source.name,)), [source])
-            shapes[host] = shapes[source]
+            for shapes in sizes:
+                shapes[host] = shapes[source]
             stages.insert_before(stage, host)
             source = host
         source.epilogue.append(stage.node)
@@ -139,15 +142,16 @@ def write_bits(stages: Stages) -> None:
         Conv → map → sign → XnorConv           ⇒   Conv(bits) → XnorConv
         Concatenate → map → sign → XnorConv    ⇒   Concatenate → Identity(bits) → XnorConv
     """
+    shapes = stages.shapes_for(_own_size(stages))
     for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
         source = stage.inputs[0]
         if source.bits_for is stage:
             continue
+        c = shapes[source][-1]
         if not _has_epilogue(source) or source.bits_for is not None:
             source = Stage(Identity(f"{stage.name} (packing)", (source.name,)), [source])
             stages.insert_before(stage, source)
             stage.inputs = [source]
-        c = stages.shapes_for(_own_size(stages))[source][-1]
         source.bits_for, source.limits = stage, limits(_apply(stage.before_sign), c)
         source.floats = not stages.only_user(source, stage)
         stage.before_sign = []
@@ -209,6 +213,17 @@ def _apply(nodes: Sequence[ElementWise]) -> list[Apply]:
 def _scale(node: XnorConv) -> Apply:
     alpha = node.alpha
     return (lambda d: d) if alpha is None else (lambda d: d * alpha)
+
+
+def _sizes(stages: Stages) -> list[dict[Stage, Shape]]:
+    """The shapes for images of their own size, and for larger ones: a map of 1x1 may only seem as large as another."""
+    own = stages.stages[0].node
+    h, w, c = own.output()
+    sizes = [stages.shapes_for((h, w, c))]
+    if isinstance(own, Input) and own.any_size:
+        with contextlib.suppress(ValueError):  # a graph that does not come from tracing may not take them
+            sizes.append(stages.shapes_for((2 * h, 2 * w, c)))
+    return sizes
 
 
 def _own_size(stages: Stages) -> tuple[int, ...]:

@@ -80,9 +80,18 @@ def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     kind, arrays, description = container.load(path)
     if kind == CHECKPOINT:
         spec, network, info = restore(path, arrays, description, own)
-        return Model(kind, info, run(network), pack_network(network, spec, info), network)
+        packed = pack_network(network, spec, info)
+        return Model(kind, info, _logits(run(network), packed), packed, network)
     model = engine.from_parts(path, arrays, description)
-    return Model(kind, model.info, model, model)
+    return Model(kind, model.info, _logits(model, model), model)
+
+
+def _logits(result: Callable[[Float], Float], packed: PackedModel) -> Callable[[Float], Float]:
+    """What gives logits: of a network that ends in a softmax the logarithms of its probabilities, 0 as the least."""
+    if not packed.gives_probabilities:
+        return result
+    least = np.finfo(np.float32).smallest_subnormal
+    return lambda x: np.log(np.maximum(result(x), least))
 
 
 def model_file(path: str | Path, name: str = "packed.h5") -> Path:

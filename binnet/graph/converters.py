@@ -234,7 +234,7 @@ def _matmul(t: Tracer, call: Call) -> None:
     x, y = call.inputs
     if not t.depends(x):
         t.refuse("its matrix product has the images on the right; put the weights there")
-    weight = np.ascontiguousarray(t.constant(y).T)
+    weight = t.copied(t.constant(y).T)
     window = _window(1, 0)
     t.add(call, lambda name, inputs: windows.Conv(name, inputs, weight.shape, **window, weight=weight), t.flat(x))
 

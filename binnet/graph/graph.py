@@ -91,7 +91,7 @@ class Node:
         array = getattr(self, name)
         if array is None and optional:
             return
-        if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 1:
+        if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 1 or not len(array):
             raise ValueError(f"{self.name}.{name} must be float32 (channels,), got {described(array)}")
 
     def whole(self, name: str, count: int, least: int, most: int = 1 << 16) -> None:
@@ -247,9 +247,9 @@ class Graph:
 
     def shapes_for(self, image: Shape) -> dict[str, Shape]:
         """The shape of each node's result for one image (H, W, C); ValueError when it does not fit."""
-        shapes: dict[str, Shape] = {self.input.name: image}
-        for node in self.nodes[1:]:
-            shape = node.output(*(shapes[name] for name in node.inputs))
+        shapes = dict[str, Shape]()
+        for node in self.nodes:
+            shape = image if node is self.nodes[0] else node.output(*(shapes[name] for name in node.inputs))
             if math.prod(shape) > LARGEST_MAP:
                 raise ValueError(f"{node.name}: the result {text(shape)} is larger than {LARGEST_MAP} values an image")
             shapes[node.name] = shape
@@ -277,7 +277,11 @@ class Graph:
 
     def check_finite(self) -> None:
         """ValueError that names a node and its array when it holds NaN or an infinity."""
+        checked = set[int]()  # a stranger's file may name one array thousands of times
         for node in self.nodes:
             for name, array in node.arrays().items():
+                if id(array) in checked:
+                    continue
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
                     raise ValueError(f"{node.name}.{name} has values that are not finite")
+                checked.add(id(array))

@@ -204,7 +204,7 @@ class Pad(Node):
 
     def check(self) -> None:
         self.whole("padding", 4, 0, MOST_PADDING)
-        if type(self.value) not in (int, float) or not abs(self.value) <= np.finfo(np.float32).max:
+        if type(self.value) not in (int, float) or not abs(self.value) <= float(np.finfo(np.float32).max):
             raise ValueError(f"{self.name}.value must be a finite number, got {self.value!r}")
 
     def output(self, *shapes: Shape) -> Shape:
@@ -301,7 +301,8 @@ class Constant(Node):
     arity: ClassVar[int | None] = 0
 
     def check(self) -> None:
-        if not isinstance(self.array, np.ndarray) or self.array.dtype != np.float32 or self.array.ndim not in (1, 3):
+        array = self.array
+        if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim not in (1, 3) or not array.size:
             raise ValueError(f"{self.name}.array must be float32 (H, W, C) or (C,), got {described(self.array)}")
 
     def output(self, *shapes: Shape) -> Shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ import numpy as np
 from ..autograd import Call, Function
 from ..nn import Module
 from ..tensor import Tensor
+from ..watch import fingerprint
 from .graph import Array, Float, Graph, Input, Node, Shape, text
 from .maps import Constant, Flatten, Reshape
 
 Make = Callable[..., Node]
 Convert = Callable[["Tracer", Call], None]
-Known = dict[Any, tuple[Array, Array]]
 CONVERTERS: dict[type[Function], Convert] = {}
 
 
@@ -63,15 +63,31 @@ class _Value:
     name: str = ""
 
 
+@dataclass
+class Known:
+    """What several runs of a module share.
+
+    Attributes
+    ----------
+    made
+        Arrays that were made from parameters, each with the array that it was made from.
+    prints
+        Fingerprints of arrays that do not depend on the images, each with the array itself.
+    """
+
+    made: dict[Any, tuple[Array, Array]] = field(default_factory=dict)
+    prints: dict[Any, tuple[Array, bytes]] = field(default_factory=dict)
+
+
 class Tracer:
     """The nodes of one run of a module, and which tensor each of them gives.
 
     Parameters
     ----------
     images
-        The tensor that the module was called with.
+        The tensor that the module is about to be called with.
     known
-        Arrays that were made from parameters, to be shared between runs.
+        To be shared between runs.
     """
 
     def __init__(self, images: Tensor, known: Known) -> None:
@@ -81,6 +97,7 @@ class Tracer:
         self._shapes: dict[str, Shape] = {"input": shape}
         self._values: dict[int, _Value] = {id(images.array): _Value("input", shape)}
         self._kept = [images.array]  # so that no other array gets its id
+        self._prints = {id(images.array): fingerprint(images.array)}
         self._known = known
         self._views: dict[tuple[str, Shape], str] = {}
         self._label = ""
@@ -134,11 +151,11 @@ class Tracer:
         return np.asarray(value.array if isinstance(value, Tensor) else value, np.float32)
 
     def derived(self, key: Any, array: Any, make: Callable[[], Array]) -> Array:
-        """What ``make`` returns, computed once for the memory of ``array`` and ``key``."""
-        place = (key, array.__array_interface__["data"][0], array.shape)
-        if place not in self._known:
-            self._known[place] = (array, make())  # with the array itself, so that no other one gets its memory
-        return self._known[place][1]
+        """What ``make`` returns, computed once for the memory of ``array``, in its order, and ``key``."""
+        place = (key, *place_of(array))
+        if place not in self._known.made:
+            self._known.made[place] = (array, make())  # with the array itself, so that no other one gets its memory
+        return self._known.made[place][1]
 
     def copied(self, array: Any) -> Float:
         """A copy of a parameter's array."""
@@ -176,6 +193,9 @@ class Tracer:
         self._label = call.module.label if call.module else f"the op {op}"
         if not any(self.depends(value) for value in call.inputs):
             return
+        for value, seen in zip(call.inputs, call.prints, strict=False):
+            self._expect_unchanged(value, seen)
+        self._prints[id(call.result.array)] = call.prints[-1]
         if call.result.shape[:1] != (self._n,):
             self.refuse(f"the op {op} gives {call.result.shape}, whose first axis is not that of the batch")
         convert = next((CONVERTERS[cls] for cls in call.function.__mro__ if cls in CONVERTERS), None)
@@ -192,11 +212,25 @@ class Tracer:
         self._label, self._module = module.label, None
         if not self.depends(result):
             self.refuse("its result was not computed from the images by layers and binnet.ops")
+        self._expect_unchanged(result, fingerprint(result.array))
         last = self.node(result)
         needed = {last}
         for node in reversed(self._nodes):
             needed.update(node.inputs if node.name in needed else ())
         return Graph(tuple(node for node in self._nodes if node.name in needed))
+
+    def _expect_unchanged(self, value: Any, seen: bytes) -> None:
+        """ValueError when an array is not what it was when an op gave it, or for weights at each other time."""
+        array = value.array if isinstance(value, Tensor) else value
+        if self.depends(value):
+            same = self._prints[id(array)] == seen
+        elif seen:
+            first = self._known.prints.setdefault(place_of(array), (array, seen))[1]
+            same = first == seen == fingerprint(array)
+        else:
+            return
+        if not same:
+            self.refuse("an array that it reads was changed in place, which the graph cannot say; use binnet.ops")
 
     def _in_shape(self, value: _Value) -> str:
         """The node of a value, or a new one that gives its result in the value's shape."""
@@ -241,6 +275,11 @@ class Tracer:
             number += 1
             name = f"{base}_{number}"
         return name
+
+
+def place_of(array: Any) -> tuple[Any, ...]:
+    """Where an array lies, and in which order: a matrix and its transpose have the same memory."""
+    return array.__array_interface__["data"][0], array.shape, array.strides
 
 
 def _word(function: type[Function]) -> str:

@@ -24,8 +24,8 @@ def trace(module: Module, input_shape: Shape) -> Graph:
     """The graph of a network in evaluation mode.
 
     The module runs on images drawn at random, twice, with other images in a batch of another size; both runs must give
-    the same graph. If it also runs on images of another size with the same graph, the graph takes any size. The module
-    is left as it was.
+    the same graph. If it also runs on images of twice the size with the same graph, and on no size that is tried with
+    another one, the graph takes any size. The module is left as it was.
 
     Parameters
     ----------
@@ -77,20 +77,29 @@ def _evaluating(module: Module) -> Iterator[None]:
 
 def _trace_once(module: Module, images: Float, known: Known) -> Graph:
     x = Tensor(images)
+    tracer = Tracer(x, known)
     with recording() as calls:
         result = module(x)
-    tracer = Tracer(x, known)
     for call in calls:
         tracer.convert(call)
     return tracer.graph(module, result)
 
 
 def _takes_any_size(module: Module, graph: Graph, known: Known) -> bool:
+    """Whether twice the size gives the same graph, and other sizes too where they run: odd ones, oblong, smaller."""
     h, w, c = graph.input.shape
+    others = [(h + 1, w + 2), ((h + 1) // 2, (w + 1) // 2), (2, 3)]
+    return _gives(module, (2 * h, 2 * w, c), graph, known) is True and all(
+        _gives(module, (*size, c), graph, known) is not False for size in others
+    )
+
+
+def _gives(module: Module, shape: Shape, graph: Graph, known: Known) -> bool | None:
+    """Whether images of a shape give this graph; None when they do not fit the module."""
     try:
-        other = _trace_once(module, np.ones((1, 2 * h, 2 * w, c), np.float32), known)
+        other = _trace_once(module, np.ones((1, *shape), np.float32), known)
     except (ValueError, TypeError, IndexError, RuntimeError, AssertionError):
-        return False
+        return None
     return not _difference(graph, other)
 
 

@@ -86,7 +86,7 @@ class Filters(Node):
             raise ValueError(f"{self.name}.alpha must be float32 {self.shape[:1]}, got {described(alpha)}")
 
     def check_words(self, *planes: int) -> None:
-        """ValueError unless the weights are words with a bit for each: (*planes, ceil(number of weights / 64))."""
+        """ValueError unless the weights are words with a bit for each, ceil(number of weights / 64) in each plane."""
         shape = (*planes, -(-math.prod(self.shape) // 64))
         if described(self.held) != f"uint64 {shape}":
             raise ValueError(f"{self.name}.{self.weights} must be uint64 {shape}, got {described(self.held)}")

@@ -75,7 +75,7 @@ class _Reader:
     """Makes nodes of descriptions and arrays."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self._arrays, self.used = arrays, set[str]()
+        self._arrays, self.used, self._widened = arrays, set[str](), Arrays()
         self.real = "float16" if any(array.dtype == np.float16 for array in arrays.values()) else "float32"
 
     def node(self, description: Any) -> Node:
@@ -108,7 +108,13 @@ class _Reader:
         expected = (self.real,) if kind is Conv and field == "weight" else ("float32", "uint64")
         if array.dtype.name not in expected:
             raise ValueError(f"{name}.{field} must be {' or '.join(expected)}, got {described(array)}")
-        return array.astype(np.float32) if array.dtype == np.float16 else array
+        return self._wide(stored) if array.dtype == np.float16 else array
+
+    def _wide(self, stored: str) -> Array:
+        """A float16 array as float32: one, however many nodes name it."""
+        if stored not in self._widened:
+            self._widened[stored] = self._arrays[stored].astype(np.float32)
+        return self._widened[stored]
 
 
 def _kind(name: Any, kind: Any) -> type[Node]:

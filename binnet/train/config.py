@@ -281,6 +281,8 @@ def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
         and values.get("dataset") is None
     ):
         raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
+    if "body_lr" in found and values.get("init") is None:
+        raise ConfigError(f"the recipe {name} needs a model to begin from: name it with --init")
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from binnet_datasets import Dataset
@@ -156,7 +157,7 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     Raises
     ------
     StorageError
-        When no array fits.
+        When no array fits, or one that does is not finite.
     """
     known = pretrained.info.class_names
     same = not known or [*map(same_name, known)] == [*map(same_name, dataset.class_names)]
@@ -166,6 +167,8 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
         if value is None or name in fresh:
             new.append(name)
         else:
+            if not np.isfinite(value).all():
+                raise StorageError(f"{pretrained.file} is damaged: {name} has values that are not finite")
             taken[name] = value
     if not taken:
         raise StorageError(f"{pretrained.file} has no array whose name and shape fit this network, such as {new[0]}")

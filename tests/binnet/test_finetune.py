@@ -165,6 +165,10 @@ def test_what_cannot_be_begun_with(run, tmp_path):
         finetune.begin(
             net, finetune.read(saved(tmp_path, trained())), SimpleNamespace(class_names=NAMES[:9], channels=1)
         )
+    source = finetune.read(str(run / "best.h5"))
+    source.arrays["conv2.weight"][0] = np.nan
+    with pytest.raises(StorageError, match=r"best.h5 is damaged: conv2.weight has values that are not finite"):
+        finetune.begin(network(), source, DIGITS)
     cut = tmp_path / "cut.h5"
     cut.write_bytes((run / "best.h5").read_bytes()[:-100])
     for file, message in {

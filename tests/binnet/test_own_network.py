@@ -328,10 +328,28 @@ def test_a_time_budget(file, tmp_path, unpacked):
 def test_from_the_command_line_to_a_packed_model(file, tmp_path, say):
     run = tmp_path / "run"
     code, out, err = say("train", "--model", f"{file}:build", "--epochs", 1, "--out", run, "--quiet", "--json")
-    if code:
-        raise ValueError(err)
+    assert (code, err) == (0, "")
     model = open_model(run / "best.h5", f"{file}:build")
     x = np.random.default_rng(0).standard_normal((5, 8, 8, 1), dtype=np.float32)
     np.testing.assert_array_equal(open_model(run / "packed.h5").logits(x), model.network(Tensor(x)).numpy())
     assert json.loads(out)["packed_bytes"] == (run / "packed.h5").stat().st_size
     assert isinstance(model.network, nn.Module)
+    flags = (
+        "--init",
+        run / "packed.h5",
+        "--freeze-until",
+        "norm",
+        "--epochs",
+        1,
+        "--quiet",
+        "--out",
+        tmp_path / "again",
+    )
+    code, _, err = say("train", "--model", f"{file}:build", *flags)
+    assert (code, err) == (0, "")
+    log = (tmp_path / "again" / "log.txt").read_text()
+    assert f"from {run / 'packed.h5'} (binnet packed model): 8 of 8 arrays; nothing is new" in log
+    assert "frozen up to norm: 666 of 754 parameters learn" in log
+    code, _, err = say("train", *flags[:2], "--out", tmp_path / "no")
+    assert code == 1
+    assert "packed.h5 is not of a network that comes with binnet: name the Python file that builds it with" in err

@@ -38,6 +38,32 @@ def test_files_and_arrays(model, files):
     assert model.predict([]) == []
 
 
+def test_lists_of_files_and_arrays_and_pictures(model, files):
+    pixels = binnet.engine.preprocessing.read_for(model, files[1])
+    one = model.predict(files[1], top=2)
+    assert model.predict([files[1], pixels, model.preprocess(pixels)[0]], top=2) == [one] * 3
+    picture = np.repeat(pixels, 3, axis=2)
+    with pytest.raises(ValueError, match=r"images must be \(N, 8, 8, 1\), got \(1, 8, 8, 3\)"):
+        model.predict(Image.fromarray(picture))
+    assert model.predict(memoryview(pixels), top=2) == one  # anything that NumPy takes for an image
+    with pytest.raises(ValueError, match=r"a list of images holds files and arrays \(H, W, C\), got an array"):
+        model.predict([pixels[None].repeat(2, axis=0)])
+
+
+def test_preprocess_gives_what_the_network_takes(model, files):
+    mean, std = model.info.normalisation()
+    x = model.preprocess(files)
+    assert (x.shape, x.dtype) == ((3, 8, 8, 1), np.float32)
+    pixels = np.stack([binnet.engine.preprocessing.read_for(model, file) for file in files])
+    np.testing.assert_array_equal(x, (pixels / np.float32(255) - np.float32(mean)) / np.float32(std))
+    np.testing.assert_array_equal(model.preprocess(pixels), x)
+    np.testing.assert_array_equal(model.preprocess(files[2]), x[2:])
+    np.testing.assert_array_equal(model(x), model(pixels))
+    assert model.preprocess([]).shape == (0, 8, 8, 1)
+    with pytest.raises(TypeError, match="pixels as uint8, got int64"):
+        model.preprocess(pixels.astype(np.int64))
+
+
 def test_probabilities_by_hand(model, files):
     logits = model(binnet.engine.preprocessing.read_for(model, files[0])[None])[0].astype(np.float64)
     p = np.exp(logits) / np.exp(logits).sum()

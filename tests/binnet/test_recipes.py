@@ -21,7 +21,7 @@ def test_every_network_in_every_mode():
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_is_a_configuration(name):
-    config = TrainConfig.from_dict({"recipe": name, **IMAGES})
+    config = TrainConfig.from_dict({"recipe": name, **IMAGES, "init": "some.h5" if name == "finetune" else None})
     found = recipes.values(name, IMAGES)
     assert config.recipe == name
     assert set(found) <= {f.name for f in fields(TrainConfig)}
@@ -31,6 +31,11 @@ def test_every_recipe_is_a_configuration(name):
         assert f"{config.model}-{config.binarize}" == name
     again = TrainConfig.from_dict(config.to_dict())  # as from a checkpoint: nothing is applied twice
     assert again == config
+
+
+def test_the_recipe_for_fine_tuning_needs_a_model():
+    with pytest.raises(ConfigError, match="the recipe finetune needs a model to begin from: name it with --init"):
+        TrainConfig.from_dict({"recipe": "finetune", **IMAGES})
 
 
 def test_alexnet_as_its_authors_trained_it():

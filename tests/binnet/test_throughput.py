@@ -12,6 +12,7 @@ from binnet.console import Console
 from binnet.modelfile import container
 from binnet.train import TrainingInterruptedError, fit, loop, throughput, trainer
 from binnet.train.config import TrainConfig
+from binnet.train.origin import Origin
 from binnet.train.output.run_folder import RunFolder
 
 CONFIG = TrainConfig(epochs=2, batch_size=40, lr=0.01, crop_pad=1, flip=True)
@@ -115,7 +116,7 @@ def clock(monkeypatch):
 
 def begin(tmp_path, time_budget, **options):
     dataset, config = binnet_datasets.load("digits"), replace(CONFIG, time_budget=time_budget, **options)
-    return loop.Training(config, dataset, RunFolder(tmp_path / "run"), Console(quiet=True))
+    return loop.Training(config, dataset, RunFolder(tmp_path / "run"), Console(quiet=True), Origin())
 
 
 def test_the_length_by_hand(tmp_path, clock):

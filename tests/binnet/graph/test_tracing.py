@@ -7,6 +7,7 @@ import pytest
 
 import binnet
 from binnet import Function, Tensor, graph, nn, no_grad, ops
+from binnet.evaluation.evaluate import open_model
 from binnet.graph import register, trace
 
 
@@ -287,3 +288,158 @@ def test_a_result_that_is_the_images_themselves():
     np.testing.assert_array_equal(model(x), x)
     with pytest.raises(ValueError, match=r"the model's result is no row of classes, but \(3, 3, 1\) for an image"):
         model.predict(x)
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (3, 1, 2, 0), (0, 2, 1, 3)])
+@pytest.mark.parametrize("op", [ops.conv2d, lambda x, w, padding=0: ops.xnor_conv2d(x, w, None, padding=padding)])
+def test_weights_that_are_another_view_of_the_same_memory_are_others(rng, op, axes):
+    """A transposed square weight has the address and the shape of the weight itself."""
+    net = own(
+        lambda self, x: op(
+            op(x, self.conv.weight, padding=1), Tensor(self.conv.weight.data.transpose(axes)), padding=1
+        ),
+        conv=nn.Conv2d(3, 3, 3, rng=rng),
+    )
+    same(net, (5, 5, 3))
+
+
+def test_an_autoencoder_with_tied_weights(rng):
+    net = own(
+        lambda self, x: ops.linear(self.dense(ops.flatten(x)), Tensor(self.dense.weight.data.T)),
+        dense=nn.Linear(8, 8, bias=False, rng=rng),
+    )
+    same(net, (2, 2, 2))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_training_goes_on_without_changing_the_packed_model(rng, transposed):
+    weight = nn.Parameter(rng.standard_normal((1, 3) if transposed else (3, 1)))
+    net = own(lambda self, x: x.mean(axis=(1, 2)) @ (Tensor(weight.data.T) if transposed else weight))
+    model = binnet.pack(net, input_shape=(2, 2, 3))
+    x = rng.standard_normal((2, 2, 2, 3), np.float32)
+    before = logits(net, x)
+    weight.data[...] = 7
+    np.testing.assert_array_equal(model(x), before)
+
+
+# ---------------------------------------------------------------------------------------------- changes in place
+
+
+def rectified(self, x):
+    y = self.conv(x)
+    np.maximum(y.data, 0, out=y.data)
+    return self.conv(y)
+
+
+def cropped(self, x):
+    y = self.conv(x)
+    y.numpy()[:, 0] = 0
+    return y
+
+
+def clipped(self, x):
+    x.data.clip(-1, 1, out=x.data)
+    return self.conv(x)
+
+
+def moved(self, x):
+    self.conv.bias.data[...] = x.data.mean(axis=(0, 1, 2))
+    return self.conv(x)
+
+
+def shrunk(self, x):
+    y = self.conv(x)
+    self.conv.weight.data *= 0.5
+    y = self.conv(y)
+    self.conv.weight.data *= 2
+    return y
+
+
+def forgotten(self, x):
+    y = self.conv(x)
+    self.conv.weight.data += 1
+    return y
+
+
+@pytest.mark.parametrize("forward", [rectified, cropped, clipped, moved, shrunk, forgotten])
+def test_what_is_changed_in_place_is_refused(rng, forward):
+    """The calls of ops do not say that an array became another one between them: the graph would be a wrong one."""
+    net = own(forward, conv=nn.Conv2d(3, 3, 3, 1, 1, bias=True, rng=rng))
+    with pytest.raises(ValueError, match=r"cannot be packed: an array that it reads was changed in place"):
+        trace(net, (5, 5, 3))
+
+
+def test_a_buffer_that_is_filled_with_the_same_values_in_each_call_is_a_weight(rng):
+    buffer = np.zeros((3, 3, 3, 3), np.float32)
+
+    def forward(self, x):
+        buffer[...] = self.conv.weight.data / 2
+        return ops.conv2d(x, Tensor(buffer))
+
+    same(own(forward, conv=nn.Conv2d(3, 3, 3, rng=rng)), (5, 5, 3))
+
+
+# ---------------------------------------------------------------------------------------------- sizes
+
+
+def evened(self, x):
+    return ops.max_pool2d(ops.pad(self.conv(x), (0, x.shape[1] % 2, 0, x.shape[2] % 2), 7.0), 2)
+
+
+def oblong(self, x):
+    return self.conv(x) + (100.0 if x.shape[1] != x.shape[2] else 0.0)
+
+
+def pooled(self, x):
+    return ops.max_pool2d(self.conv(x), 2) if x.shape[1] >= 4 else self.conv(x)
+
+
+@pytest.mark.parametrize("forward", [evened, oblong, pooled])
+def test_what_depends_on_the_size_otherwise_than_by_twice_takes_its_own_size_alone(rng, forward):
+    net = own(forward, conv=nn.Conv2d(3, 3, 3, 1, 1, rng=rng))
+    assert same(net, (4, 4, 3)).fixed_size
+
+
+def averaged(self, x):
+    y = self.conv(x)
+    return self.binary(y + y.mean(axis=(1, 2), keepdims=True))
+
+
+def thinned(self, x):
+    y = self.conv(x)
+    return self.binary(ops.max_pool2d(y, 1, (50, 1)) + y)
+
+
+@pytest.mark.parametrize("forward", [averaged, thinned])
+@pytest.mark.parametrize("size", [(1, 1), (4, 4), (2, 5)])
+def test_a_sum_that_repeats_no_axis_at_its_own_size_may_at_another(rng, forward, size):
+    layers = {"conv": nn.Conv2d(3, 4, 3, 1, 1, rng=rng), "binary": nn.BinConv2d(4, 5, 3, 1, 1, rng=rng)}
+    net = own(forward, **layers)
+    model = same(net, (1, 1, 3))
+    assert not model.fixed_size
+    x = rng.standard_normal((2, *size, 3), np.float32)
+    np.testing.assert_array_equal(model(x), logits(net, x))
+
+
+def test_a_network_that_ends_in_a_softmax_gives_its_own_probabilities(tmp_path, rng):
+    """They went through a softmax a second time: 0.16 in place of 0.56."""
+    plain = own(lambda self, x: self.dense(ops.flatten(x)) * 3.0, dense=nn.Linear(12, 4, rng=rng))
+    net = own(lambda self, x: ops.softmax(self.inner(x)), inner=plain)
+    how = {"input_shape": (2, 2, 3), "mean": [0.5], "std": [0.25]}
+    model, scores = binnet.pack(net, **how), binnet.pack(plain, **how)
+    assert model.gives_probabilities
+    assert not scores.gives_probabilities
+    image = rng.standard_normal((2, 2, 3), np.float32)
+    ours, theirs = model.predict(image), scores.predict(image)
+    assert [name for name, _ in ours] == [name for name, _ in theirs]
+    np.testing.assert_allclose([p for _, p in ours], [p for _, p in theirs], rtol=1e-5)
+    for name, each in {"model": model, "scores": scores}.items():
+        each.save(tmp_path / f"{name}.h5")
+    x = rng.standard_normal((5, 2, 2, 3), np.float32)
+    labels = np.arange(5) % 4
+    one, other = (open_model(tmp_path / f"{name}.h5").logits(x) for name in ("model", "scores"))
+    losses = [float(binnet.cross_entropy(Tensor(logits), labels).item()) for logits in (one, other)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

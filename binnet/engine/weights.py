@@ -1,0 +1,22 @@
+"""Nodes with other weights: an engine that has prepared them keeps nodes without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..graph import Filters
+from ..graph.graph import Array
+
+
+def with_weights(node: Filters, weights: Array) -> Filters:
+    """The node with other weights."""
+    changed: dict[str, Any] = {node.weights: weights}
+    return replace(node, **changed)
+
+
+def without_weights(node: Filters) -> Filters:
+    """The node with one 0, repeated, in the place of its weights."""
+    return with_weights(node, np.broadcast_to(node.held.dtype.type(0), node.held.shape))
