@@ -481,7 +481,7 @@ def test_settings_that_make_no_sense(path, name, field, value, match):
         ("graph", None, [], "the nodes of its graph must be a list"),
         ("graph", None, {}, "the nodes of its graph must be a list"),
         ("graph", None, [3], "a node is described by name, kind, inputs, settings and arrays"),
-        ("built", None, 3, "built must be an object, or null"),
+        ("built", None, 3, "built must be null, or an object with name and binarize"),
         ("data", "mean", ["a"], "mean must be one finite number"),
         ("data", "mean", [0.5, 0.5], "mean and std must be one number each for each channel"),
         ("data", "mean", [float("nan")], "finite"),
