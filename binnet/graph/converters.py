@@ -9,20 +9,18 @@ import numpy as np
 import binnet_kernels as bk
 
 from ..autograd import Call
+from ..ops.activations import _PRelu, _Relu, _Softmax
 from ..ops.arithmetic import _Divide, _Matmul, _Subtract
 from ..ops.binarize import NotFiniteError
 from ..ops.bwn_conv import _BwnConv2d
-from ..ops.concatenate import _Concatenate
 from ..ops.conv import _Conv2d
 from ..ops.conv_norm import _ConvNormRelu
-from ..ops.elementwise import _Add, _Mul, _Relu, _Reshape, _Sign
+from ..ops.elementwise import _Add, _Mul, _Sign
 from ..ops.kbit import _Quantise
 from ..ops.norm import _BatchNorm
-from ..ops.pad import _Pad
 from ..ops.pool import _AvgPool2d, _MaxPool2d
-from ..ops.prelu import _PRelu
 from ..ops.reduce import _Sum
-from ..ops.softmax import _Softmax
+from ..ops.shapes import _Concatenate, _Pad, _Reshape
 from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
 from . import maps, windows
 from .graph import Four, Node

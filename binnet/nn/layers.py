@@ -9,7 +9,7 @@ import numpy as np
 from binnet_kernels.checks import Pair, pair, pool_window
 
 from .. import ops
-from ..ops.pad import Border, border
+from ..ops.shapes import Border, border
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter

@@ -1,5 +1,6 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
+from .activations import prelu, relu, softmax
 from .arithmetic import divide, matmul, neg, subtract
 from .binarize import (
     LateWeightGradient,
@@ -13,19 +14,16 @@ from .binarize import (
     weight_alpha,
 )
 from .bwn_conv import bwn_conv2d, bwn_linear
-from .concatenate import concatenate
 from .conv import as_pixels, as_rows, conv2d, linear
 from .conv_norm import conv2d_norm_relu
-from .elementwise import add, dropout, flatten, mul, relu, reshape, sign
+from .elementwise import add, dropout, mul, sign
 from .kbit import quantise
 from .loss import cross_entropy, squared_hinge
 from .norm import Statistics, batch_norm
-from .pad import pad
 from .pool import avg_pool2d, max_pool2d
-from .prelu import prelu
 from .reduce import global_average, mean, sum
+from .shapes import concatenate, flatten, pad, reshape
 from .sign_product import Rounding
-from .softmax import softmax
 from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [

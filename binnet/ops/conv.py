@@ -9,7 +9,7 @@ from binnet_kernels.checks import Float, Pair
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
 from ..tensor import Tensor
-from .elementwise import reshape
+from .shapes import reshape
 
 
 def conv2d(

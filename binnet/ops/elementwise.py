@@ -1,4 +1,4 @@
-"""Operations on single elements, and changes of shape."""
+"""Operations on single elements: sums, products, dropout, and the sign with its straight-through gradient."""
 
 from __future__ import annotations
 
@@ -30,21 +30,6 @@ def mul(x: Operand, y: Operand) -> Tensor:
 def operand(value: Operand) -> Tensor:
     """A tensor as it is, a number or an array as a constant."""
     return value if isinstance(value, Tensor) else Tensor(value)
-
-
-def relu(x: Tensor) -> Tensor:
-    """``max(x, 0)``; the derivative at 0 is 0."""
-    return _Relu.apply(x)
-
-
-def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same elements in another shape; one length may be -1."""
-    return _Reshape.apply(x, shape=shape)
-
-
-def flatten(x: Tensor) -> Tensor:
-    """(N, ...) to (N, product of the rest), in memory order: row, column, channel for images."""
-    return reshape(x, (len(x), int(np.prod(x.shape[1:]))))
 
 
 def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
@@ -144,31 +129,6 @@ class _Mul(Function):
         grad_x = unbroadcast(grad * y, x.shape) if ctx.needs_grad[0] else None
         grad_y = unbroadcast(grad * x, y.shape) if ctx.needs_grad[1] else None
         return grad_x, grad_y
-
-
-class _Relu(Function):
-    @staticmethod
-    def forward(ctx: Context, x: Float) -> Float:
-        y: Float = kernels().relu(x)
-        ctx.save(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Context, grad: Float) -> Grads:
-        grad_x: Float = kernels().relu_grad(grad, *ctx.saved, out=ctx.room(grad))
-        return grad_x
-
-
-class _Reshape(Function):
-    @staticmethod
-    def forward(ctx: Context, x: Float, *, shape: tuple[int, ...]) -> Float:
-        ctx.save(x.shape)
-        return x.reshape(shape)
-
-    @staticmethod
-    def backward(ctx: Context, grad: Float) -> Grads:
-        shape: tuple[int, ...] = ctx.saved[0]
-        return grad.reshape(shape)
 
 
 class _Sign(Function):

@@ -10,6 +10,7 @@ from binnet.info import DataInfo
 
 import binnet
 from binnet.modelfile import PACKED, StorageError, container
+from binnet.modelfile.info import DataInfo
 
 
 def node(name, kind, inputs, settings=None, arrays=None):

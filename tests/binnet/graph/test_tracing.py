@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from binnet.evaluate import open_model
 
 import binnet
 from binnet import Function, Tensor, graph, nn, no_grad, ops
+from binnet.evaluation.evaluate import open_model
 from binnet.graph import register, trace
 
 

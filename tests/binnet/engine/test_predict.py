@@ -39,7 +39,7 @@ def test_files_and_arrays(model, files):
 
 
 def test_lists_of_files_and_arrays_and_pictures(model, files):
-    pixels = binnet.images.read_for(model, files[1])
+    pixels = binnet.engine.preprocessing.read_for(model, files[1])
     one = model.predict(files[1], top=2)
     assert model.predict([files[1], pixels, model.preprocess(pixels)[0]], top=2) == [one] * 3
     picture = np.repeat(pixels, 3, axis=2)
@@ -54,7 +54,7 @@ def test_preprocess_gives_what_the_network_takes(model, files):
     mean, std = model.info.normalisation()
     x = model.preprocess(files)
     assert (x.shape, x.dtype) == ((3, 8, 8, 1), np.float32)
-    pixels = np.stack([binnet.images.read_for(model, file) for file in files])
+    pixels = np.stack([binnet.engine.preprocessing.read_for(model, file) for file in files])
     np.testing.assert_array_equal(x, (pixels / np.float32(255) - np.float32(mean)) / np.float32(std))
     np.testing.assert_array_equal(model.preprocess(pixels), x)
     np.testing.assert_array_equal(model.preprocess(files[2]), x[2:])

@@ -18,7 +18,7 @@ from binnet.modelfile.container import StorageError
 from binnet.train import Result
 from binnet.train.config import ConfigError, TrainConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OPTIONS = {"dataset": "digits", "epochs": 1, "batch_size": 256}
 SMALL = reproduce.table("table1").with_model("lenet5").only(["lenet5-bwn", "lenet5-xnor"])
 

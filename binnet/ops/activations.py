@@ -1,0 +1,96 @@
+"""Activations: the ReLU, the ReLU with a learned slope, and softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from binnet_kernels.checks import Float
+
+from ..autograd import Context, Function, Grads
+from ..backend import kernels
+from ..tensor import Tensor
+from .elementwise import unbroadcast
+
+
+def relu(x: Tensor) -> Tensor:
+    """``max(x, 0)``; the derivative at 0 is 0."""
+    return _Relu.apply(x)
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """The ReLU with a learned slope for negative values (arXiv:1502.01852).
+
+    ``max(x, 0) + slope · min(x, 0)``: x where x >= 0, else slope · x; NaN stays NaN. The derivative at 0 is 1.
+
+    Parameters
+    ----------
+    x : (..., C)
+    slope : (C,) or (1,)
+        One for each channel, or one for all.
+
+    Raises
+    ------
+    ValueError
+        When the slopes are not as many.
+    """
+    channels = x.shape[-1:]
+    if not channels or slope.shape not in (channels, (1,)):
+        raise ValueError(f"prelu needs a slope of shape (C,) or (1,) for x (..., C), got {slope.shape} for {x.shape}")
+    return _PRelu.apply(x, slope)
+
+
+def softmax(x: Tensor) -> Tensor:
+    """``exp(x_i) / Σ_j exp(x_j)`` over the last axis, in float64 and rounded once.
+
+    −inf is a probability of 0. A row of −inf alone, and one with +inf or NaN, gives NaN. ValueError when there is
+    nothing along the last axis. To train a classifier use :func:`binnet.cross_entropy`, which takes the scores.
+    """
+    if not x.shape[-1:] or x.shape[-1] == 0:
+        raise ValueError(f"softmax needs scores (..., C) of at least one class, got shape {x.shape}")
+    return _Softmax.apply(x)
+
+
+class _Relu(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float) -> Float:
+        y: Float = kernels().relu(x)
+        ctx.save(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        grad_x: Float = kernels().relu_grad(grad, *ctx.saved, out=ctx.room(grad))
+        return grad_x
+
+
+class _PRelu(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, slope: Float) -> Float:
+        ctx.save(x, slope)
+        y: Float = np.minimum(x, 0)
+        y *= slope
+        y += np.maximum(x, 0)  # four times as fast as np.where
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x, slope = ctx.saved
+        grad_x = np.where(x >= 0, grad, slope * grad) if ctx.needs_grad[0] else None
+        grad_slope = unbroadcast(grad * np.minimum(x, 0), slope.shape) if ctx.needs_grad[1] else None
+        return grad_x, grad_slope
+
+
+class _Softmax(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float) -> Float:
+        with np.errstate(invalid="ignore"):  # inf − inf is NaN, and meant
+            powers = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))  # at most 1
+        y: Float = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+        ctx.save(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        (y,) = ctx.saved
+        grad_x: Float = y * (grad - (grad * y).sum(axis=-1, keepdims=True))
+        return grad_x
