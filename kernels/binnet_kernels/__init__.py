@@ -17,6 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import reference
 from .elementwise import add, relu, relu_grad
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_grad,
+    max_pool2d,
+    max_pool2d_grad,
+    max_pool2d_grad_winners,
+    max_pool2d_winners,
+)
 
 if TYPE_CHECKING:
     from .bit_map import BitMap
@@ -29,14 +37,6 @@ if TYPE_CHECKING:
     from .compiled.forward.gemm import xnor_gemm
     from .compiled.forward.norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
     from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .compiled.forward.pool import (
-        avg_pool2d,
-        avg_pool2d_grad,
-        max_pool2d,
-        max_pool2d_grad,
-        max_pool2d_grad_winners,
-        max_pool2d_winners,
-    )
     from .compiled.forward.scale import scale_map, weight_alpha
     from .compiled.forward.xnor import XnorConv2d, XnorLinear
     from .compiled.grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
@@ -75,10 +75,6 @@ _NAMES_IN = {
     "compiled.loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "compiled.forward.norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
     "compiled.forward.packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "compiled.forward.pool": (
-        *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
-        *("max_pool2d_grad_winners", "max_pool2d_winners"),
-    ),
     "compiled.lowbit.quantise": ("QuantisedGradient", "quantise_gradient"),
     "compiled.lowbit.quantised_input": ("quantised_grad_input",),
     "compiled.lowbit.quantised_weight": ("quantised_grad_weight",),

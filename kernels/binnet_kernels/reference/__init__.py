@@ -26,7 +26,6 @@ from .kbit import (
     weight_range,
 )
 from .packed import FusedConv2d, FusedXnorConv2d, bind_map, bind_pack_with_k, bind_pool_bits
-from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, max_pool2d_grad_winners, max_pool2d_winners
 from .quantised import QuantisedGradient, quantise_gradient, quantised_grad_input, quantised_grad_weight
 from .sign_maps import norm_relu, norm_signs, norm_signs_grad, signs
 from .training import (
