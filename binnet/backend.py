@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import binnet_kernels
 from binnet_kernels import reference
+from binnet_kernels.backend import active
+from binnet_kernels.backend import use_backend as use_backend
 
 BACKENDS: dict[str, ModuleType] = {"fast": binnet_kernels, "reference": reference}
 
-_active: ContextVar[str] = ContextVar("binnet_backend", default="fast")
 _watcher: ContextVar[Watcher | None] = ContextVar("binnet_watcher", default=None)
 
 
@@ -26,7 +27,7 @@ class Watcher(Protocol):
 
 def kernels() -> Any:
     """The module that computes: ``binnet_kernels``, or ``binnet_kernels.reference`` inside ``use_backend``."""
-    module, watcher = BACKENDS[_active.get()], _watcher.get()
+    module, watcher = BACKENDS[active()], _watcher.get()
     return module if watcher is None else watcher.watched(module)
 
 
@@ -38,26 +39,3 @@ def watching(watcher: Watcher) -> Iterator[None]:
         yield
     finally:
         _watcher.reset(token)
-
-
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """Compute with another backend within this block (and this thread or task).
-
-    Parameters
-    ----------
-    name
-        ``"fast"`` (compiled, the default) or ``"reference"`` (plain NumPy, to compare and to step through).
-
-    Raises
-    ------
-    ValueError
-        For any other word.
-    """
-    if name not in BACKENDS:
-        raise ValueError(f"unknown backend {name!r}; there are: {', '.join(BACKENDS)}")
-    token = _active.set(name)
-    try:
-        yield
-    finally:
-        _active.reset(token)

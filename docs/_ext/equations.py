@@ -119,7 +119,10 @@ def _code_links(name: str) -> list[nodes.Node]:
 def _numpy_twin(name: str) -> folded | None:
     """The function again in plain NumPy, folded, for a public name of the kernels."""
     module, _, function = name.rpartition(".")
-    twin = getattr(import_module("binnet_kernels.reference"), function, None) if module == "binnet_kernels" else None
+    if module != "binnet_kernels":
+        return None
+    home = import_module(getattr(import_module(module), function).__module__)  # a front door imports its NumPy form
+    twin = getattr(getattr(home, "reference", import_module("binnet_kernels.reference")), function, None)
     if not inspect.isfunction(twin):
         return None
     code = inspect.getsource(twin)

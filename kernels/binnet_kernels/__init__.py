@@ -15,27 +15,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import reference
+from .elementwise import add, relu, relu_grad
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_grad,
+    max_pool2d,
+    max_pool2d_grad,
+    max_pool2d_grad_winners,
+    max_pool2d_winners,
+)
+
 if TYPE_CHECKING:
-    from . import reference
     from .bit_map import BitMap
     from .compiled.backward.sign_grad import sign_grad_input, sign_grad_weight
     from .compiled.conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
     from .compiled.forward.bits import pack_signs, sign, unpack_signs
     from .compiled.forward.bwn import BwnConv2d, BwnLinear
-    from .compiled.forward.elementwise import add, relu, relu_grad
     from .compiled.forward.fused import FusedXnorConv2d
     from .compiled.forward.fused_real import FusedConv2d
     from .compiled.forward.gemm import xnor_gemm
     from .compiled.forward.norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
     from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .compiled.forward.pool import (
-        avg_pool2d,
-        avg_pool2d_grad,
-        max_pool2d,
-        max_pool2d_grad,
-        max_pool2d_grad_winners,
-        max_pool2d_winners,
-    )
     from .compiled.forward.scale import scale_map, weight_alpha
     from .compiled.forward.xnor import XnorConv2d, XnorLinear
     from .compiled.grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
@@ -57,7 +58,6 @@ _NAMES_IN = {
     "compiled.forward.bits": ("pack_signs", "sign", "unpack_signs"),
     "compiled.forward.bwn": ("BwnConv2d", "BwnLinear"),
     "compiled.conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
-    "compiled.forward.elementwise": ("add", "relu", "relu_grad"),
     "finish": ("Finish",),
     "compiled.forward.fused": ("FusedXnorConv2d",),
     "compiled.forward.fused_real": ("FusedConv2d",),
@@ -75,10 +75,6 @@ _NAMES_IN = {
     "compiled.loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "compiled.forward.norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
     "compiled.forward.packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "compiled.forward.pool": (
-        *("avg_pool2d", "avg_pool2d_grad", "max_pool2d", "max_pool2d_grad"),
-        *("max_pool2d_grad_winners", "max_pool2d_winners"),
-    ),
     "compiled.lowbit.quantise": ("QuantisedGradient", "quantise_gradient"),
     "compiled.lowbit.quantised_input": ("quantised_grad_input",),
     "compiled.lowbit.quantised_weight": ("quantised_grad_weight",),
@@ -164,18 +160,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name on its first use.
-
-    With the first compiled one all modules are imported, so that they are all of the text whose hash names the cache.
-    """
+    """A public name on its first use."""
     if name in _MODULE_OF:
-        for module in _NAMES_IN:
-            import_module(f"{__name__}.{module}")
         value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
         globals()[name] = value
         return value
-    if name == "reference":
-        return import_module(f"{__name__}.reference")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

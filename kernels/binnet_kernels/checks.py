@@ -21,6 +21,7 @@ from .window import pair as pair
 Float = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 Halves = npt.NDArray[np.uint32]
+Winners = npt.NDArray[np.uint16]
 Ints = npt.NDArray[np.int32]
 
 WEIGHT_GRADIENTS = ("exact", "paper", "plain")
@@ -289,7 +290,7 @@ def winners_shape(x_shape: tuple[int, ...], window: Window) -> tuple[int, int, i
     return x_shape[0], oh, ow, -(-x_shape[3] // 32) * 32
 
 
-def winners(value: Any, x_shape: tuple[int, ...], window: Window) -> npt.NDArray[np.uint16]:
+def winners(value: Any, x_shape: tuple[int, ...], window: Window) -> Winners:
     """Winners as a max-pooling has given them."""
     array, shape = np.asarray(value), winners_shape(x_shape, window)
     if array.dtype != np.uint16:

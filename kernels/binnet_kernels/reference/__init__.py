@@ -7,11 +7,13 @@ the backends; floating-point sums agree up to the order of summation.
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..backend import reference_of
 from ..bit_map import BitMap
 from ..finish import Finish
 from .bits import pack_signs, sign, weight_alpha
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight, sign_grad_input, sign_grad_weight
-from .elementwise import add, norm_relu, norm_signs, norm_signs_grad, relu, relu_grad, signs
 from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
 from .kbit import (
     FusedKbitConv2d,
@@ -24,8 +26,8 @@ from .kbit import (
     weight_range,
 )
 from .packed import FusedConv2d, FusedXnorConv2d, bind_map, bind_pack_with_k, bind_pool_bits
-from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, max_pool2d_grad_winners, max_pool2d_winners
 from .quantised import QuantisedGradient, quantise_gradient, quantised_grad_input, quantised_grad_weight
+from .sign_maps import norm_relu, norm_signs, norm_signs_grad, signs
 from .training import (
     adam_update,
     adam_update_filters,
@@ -109,3 +111,11 @@ __all__ = [
     "weight_range",
     "xnor_gemm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What has a front door: that, always in the NumPy form."""
+    try:
+        return reference_of(name)
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None

@@ -1,97 +1,22 @@
-"""What goes over maps element by element, in plain NumPy."""
+"""ReLU, its gradient, and sums of maps, in plain NumPy. The last array is written, and may be another one."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from .. import checks
-from ..bit_map import BitMap, Bits
-from ..checks import Float, Halves, Pair
-from .kbit import level_codes
-from .training import batch_norm_grad, batch_norm_inference
+from ..checks import Float
 
 
-def relu(x: Any, out: Any = None) -> Float:
-    """See :func:`binnet_kernels.relu`."""
-    x = checks.floats(x, "x")
-    y = checks.output(out, x.shape)
+def relu(x: Float, y: Float) -> None:
+    """``y = max(x, 0)``; NaN stays NaN."""
     y[...] = np.where(x < 0, np.float32(0), x)
-    return y
 
 
-def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
-    """See :func:`binnet_kernels.relu_grad`."""
-    y = checks.floats(y, "y")
-    grad, grad_x = checks.floats(grad, "grad", shape=y.shape), checks.output(out, y.shape)
+def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
+    """``grad_x = grad`` where ``y > 0``, else 0."""
     grad_x[...] = np.where(y > 0, grad, np.float32(0))
-    return grad_x
 
 
-def add(x: Any, y: Any, out: Any = None) -> Float:
-    """See :func:`binnet_kernels.add`."""
-    x = checks.floats(x, "x")
-    total = checks.output(out, x.shape)
-    total[...] = x + checks.floats(y, "y", shape=x.shape)
-    return total
-
-
-# ---------------------------------------------------------------------------------------------- signs as bits
-
-
-def signs(x: Any, padding: Pair = 0, pad_value: int = 0, act_bits: int | None = None) -> tuple[Bits, Bits]:
-    """See :func:`binnet_kernels.signs`."""
-    x, border = checks.floats(x, "x", 4), checks.pair(padding, "padding", 0)
-    planes = (x < 0)[None]
-    if act_bits is not None:
-        codes = level_codes(x, checks.levels(act_bits, "act_bits"))
-        planes = np.stack([(codes >> i & 1) == 1 for i in range(act_bits)])
-    maps = [BitMap(x.shape, border, pad_value) for _ in planes]
-    for each, truth in zip(maps, planes, strict=True):
-        each.inside[...] = _packed(truth)
-    bits = np.stack([each.words for each in maps])
-    return bits[0] if act_bits is None else bits, _packed(np.abs(x) <= 1)
-
-
-def norm_signs(
-    x: Any,
-    gamma: Any,
-    beta: Any,
-    mean: Any,
-    var: Any,
-    eps: float = 1e-5,
-    padding: Pair = 0,
-    pad_value: int = 0,
-    act_bits: int | None = None,
-) -> tuple[Bits, Bits]:
-    """See :func:`binnet_kernels.norm_signs`."""
-    x = checks.floats(x, "x", 4)
-    return signs(batch_norm_inference(x, gamma, beta, mean, var, eps), padding, pad_value, act_bits)
-
-
-def norm_signs_grad(
-    grad: Any, within: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> tuple[Float, Float, Float]:
-    """See :func:`binnet_kernels.norm_signs_grad`."""
-    (x,) = checks.channels(x)
-    grad = checks.floats(grad, "grad", shape=x.shape)
-    within = checks.half_words(within, "within", checks.halves_shape(x.shape))
-    passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
-    return batch_norm_grad(np.where(passed == 1, grad, np.float32(0)), x, gamma, mean, var, eps, out)
-
-
-def norm_relu(
-    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> tuple[Float, Halves]:
-    """See :func:`binnet_kernels.norm_relu`."""
-    y = relu(batch_norm_inference(x, gamma, beta, mean, var, eps), out)
-    return y, _packed(y > 0)
-
-
-def _packed(truth: npt.NDArray[np.bool_]) -> Bits:
-    """Bits (..., C) as half words (..., ceil(C / 32)), the unused ones 0."""
-    whole = np.zeros((*truth.shape[:-1], -(-truth.shape[-1] // 32) * 32), bool)
-    whole[..., : truth.shape[-1]] = truth
-    return np.packbits(whole, axis=-1, bitorder="little").view("<u4").astype(np.uint32, copy=False)
+def add(x: Float, y: Float, total: Float) -> None:
+    """``total = x + y``."""
+    np.add(x, y, out=total)

@@ -1,12 +1,9 @@
-"""ReLU, its gradient, and sums of maps: one pass each, in place where the caller likes."""
+"""ReLU, its gradient, and sums of maps, compiled: one pass each. The last array is written, and may be another one."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import prange
 
-from ... import checks
 from ...checks import Float
 from ...simd.jit import Kernel, kernel
 from ...simd.lanes import ALL, WIDTH, first_lanes, load_lanes, negative, positive, store_lanes, zero_unless
@@ -15,79 +12,25 @@ _RUN = 1 << 13  # values that go to one thread at a time
 _WORTH_SHARING = 1 << 16  # values, some 10 µs of work: twice as long as it takes to wake the other threads
 
 
-def relu(x: Any, out: Any = None) -> Float:
-    """``max(x, 0)``.
-
-    Parameters
-    ----------
-    x : array of real numbers, any shape
-    out : float32, C-contiguous, optional
-        Where to write; it may be ``x`` itself.
-
-    Returns
-    -------
-    float32, the shape of ``x``
-        NaN stays NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    x = checks.floats(x, "x")
-    return _run(_relu, checks.output(out, x.shape), x)
+def relu(x: Float, y: Float) -> None:
+    """``y = max(x, 0)``; NaN stays NaN."""
+    _run(_relu, x, y)
 
 
-def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
-    """Gradient of :func:`relu`: ``grad`` where ``y > 0``, else 0.
-
-    Parameters
-    ----------
-    grad, y : arrays of real numbers of one shape
-        Gradient of the result, and the result.
-    out : float32, C-contiguous, optional
-        Where to write; it may be ``grad`` itself.
-
-    Returns
-    -------
-    float32, the shape of ``y``
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    y = checks.floats(y, "y")
-    return _run(_relu_grad, checks.output(out, y.shape), checks.floats(grad, "grad", shape=y.shape), y)
+def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
+    """``grad_x = grad`` where ``y > 0``, else 0."""
+    _run(_relu_grad, grad, y, grad_x)
 
 
-def add(x: Any, y: Any, out: Any = None) -> Float:
-    """``x + y``, without broadcasting.
-
-    Parameters
-    ----------
-    x, y : arrays of real numbers of one shape
-    out : float32, C-contiguous, optional
-        Where to write; it may be ``x`` or ``y``.
-
-    Returns
-    -------
-    float32, the shape of ``x``
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    x = checks.floats(x, "x")
-    return _run(_add, checks.output(out, x.shape), x, checks.floats(y, "y", shape=x.shape))
+def add(x: Float, y: Float, total: Float) -> None:
+    """``total = x + y``."""
+    _run(_add, x, y, total)
 
 
-def _run(work: Kernel, out: Float, *arrays: Float) -> Float:
-    if out.size:
-        flat = (a.ravel() for a in (*arrays, out))
-        (work if out.size > _WORTH_SHARING else work.alone)(*flat, -(-out.size // _RUN), out.size)
-    return out
+def _run(work: Kernel, *arrays: Float) -> None:
+    n = arrays[0].size
+    if n:
+        (work if n > _WORTH_SHARING else work.alone)(*(a.ravel() for a in arrays), -(-n // _RUN), n)
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -1,15 +1,13 @@
-"""Max and average pooling over windows, and their gradients."""
+"""Max and average pooling over windows, and their gradients, compiled."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import prange
 
-from ... import checks
-from ...checks import Float, Pair, Window
+from ...checks import Float, Window, Winners
 from ...simd.geometry import seen_by
 from ...simd.jit import Kernel, kernel
 from ...simd.lanes import (
@@ -27,145 +25,47 @@ from ...simd.lanes import (
     zero_unless,
 )
 
-Winners = npt.NDArray[np.uint16]
-
 _WORTH_SHARING = 1 << 14  # values of the larger map, some 10 µs of work
 _NO_WINNERS = np.zeros(1, np.uint16)
 
 
-def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """The largest value of each window; the border never wins, NaN always does.
-
-    Parameters
-    ----------
-    x : array (N, H, W, C) of real numbers
-    kernel_size : int or pair of ints
-    stride : int or pair of ints, optional
-        The window's size when not given.
-    padding : int or pair of ints
-        Less than the window.
-
-    Returns
-    -------
-    float32 (N, OH, OW, C)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or the padded image is smaller than the window.
-    """
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    return _largest(x, window, _NO_WINNERS)
+def max_pool2d(x: Float, window: Window, y: Float) -> None:
+    """``y`` (N, OH, OW, C): the largest value of each window of ``x`` (N, H, W, C)."""
+    _largest(x, window, y, _NO_WINNERS)
 
 
-def max_pool2d_winners(
-    x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> tuple[Float, Winners]:
-    """:func:`max_pool2d`, and which tap of each window has won: all that the gradient asks for, without ``x``.
-
-    Parameters
-    ----------
-    x, kernel_size, stride, padding
-        As in :func:`max_pool2d`; at most 65,536 taps.
-
-    Returns
-    -------
-    y : float32 (N, OH, OW, C)
-    winners : uint16 (N, OH, OW, 32 ceil(C / 32))
-        The first maximum of a window (the first NaN, if any), counted row by row from the window's corner, on the
-        border or not. Those past the last channel mean nothing.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`max_pool2d`, and when the window has too many taps.
-    """
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    winners = np.zeros(checks.winners_shape(x.shape, window), np.uint16)
-    return _largest(x, window, winners), winners
+def max_pool2d_winners(x: Float, window: Window, y: Float, winners: Winners) -> None:
+    """:func:`max_pool2d`, and the number of the winning tap (N, OH, OW, 32 ceil(C / 32))."""
+    _largest(x, window, y, winners)
 
 
-def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """Gradient of :func:`max_pool2d`: all of it to the first maximum of a window, row by row (the first NaN, if any).
-
-    Parameters
-    ----------
-    grad : array (N, OH, OW, C) of real numbers
-        Gradient of the output.
-    x : array (N, H, W, C) of real numbers
-        The input.
-    kernel_size, stride, padding
-        As in :func:`max_pool2d_winners`.
-
-    Returns
-    -------
-    float32 (N, H, W, C)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or the window has too many taps.
-    """
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x.shape, window)
-    return _to_winners(grad, max_pool2d_winners(x, kernel_size, stride, padding)[1], x.shape, window)
+def max_pool2d_grad_winners(grad: Float, winners: Winners, window: Window, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C): the sum of ``grad`` over the windows that each value has won."""
+    if grad_x.size:
+        sizes = (*grad_x.shape, *grad.shape[1:3], *window.size, *window.stride, *window.padding)
+        rows, cols = seen_by(grad_x.shape, grad.shape, window)
+        _sharing(_max_pool_grad, grad_x.size)(grad.ravel(), winners.ravel(), rows, cols, grad_x.ravel(), *sizes)
 
 
-def max_pool2d_grad_winners(
-    grad: Any,
-    winners: Any,
-    x_shape: tuple[int, ...],
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-) -> Float:
-    """:func:`max_pool2d_grad` from the ``winners`` of :func:`max_pool2d_winners` and the shape of ``x``."""
-    window = checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x_shape, window)
-    return _to_winners(grad, checks.winners(winners, x_shape, window), x_shape, window)
-
-
-def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """The mean of each window, the border counted as zeros (always divided by ``kh * kw``).
-
-    Parameters, result and errors as in :func:`max_pool2d`. The mean of a whole image is that of one window.
-    """
-    x, window = checks.floats(x, "x", 4), checks.pool_window(kernel_size, stride, padding)
-    y = np.empty((len(x), *window.output_size(*x.shape[1:3]), x.shape[3]), np.float32)
+def avg_pool2d(x: Float, window: Window, y: Float) -> None:
+    """``y`` (N, OH, OW, C): the mean of each window of ``x`` (N, H, W, C), the border counted as zeros."""
     if y.size:
         _sharing(_avg_pool, x.size)(x.ravel(), y.ravel(), *_sizes(x.shape, y.shape, window))
-    return y
 
 
-def avg_pool2d_grad(
-    grad: Any, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> Float:
-    """Gradient of :func:`avg_pool2d` (N, OH, OW, C): an equal share to each value of a window, float32 (N, H, W, C)."""
-    window = checks.pool_window(kernel_size, stride, padding)
-    grad = checks.pool_grad(grad, x_shape, window)
-    grad_x = np.empty(x_shape, np.float32)
+def avg_pool2d_grad(grad: Float, window: Window, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C): from each window that sees a value an equal share of its ``grad``."""
     if grad_x.size:
         share = np.float32(1) / np.float32(window.size[0] * window.size[1])
-        rows, cols = seen_by(x_shape, grad.shape, window)
-        _sharing(_spread, grad_x.size)(grad.ravel(), rows, cols, share, grad_x.ravel(), *x_shape, *grad.shape[1:3])
-    return grad_x
+        rows, cols = seen_by(grad_x.shape, grad.shape, window)
+        sizes = (*grad_x.shape, *grad.shape[1:3])
+        _sharing(_spread, grad_x.size)(grad.ravel(), rows, cols, share, grad_x.ravel(), *sizes)
 
 
-def _largest(x: Float, window: Window, winners: Winners) -> Float:
-    y = np.empty((len(x), *window.output_size(*x.shape[1:3]), x.shape[3]), np.float32)
+def _largest(x: Float, window: Window, y: Float, winners: Winners) -> None:
     if y.size:
         sizes = _sizes(x.shape, y.shape, window)
         _sharing(_max_pool, x.size)(x.ravel(), y.ravel(), winners.ravel(), winners is not _NO_WINNERS, *sizes)
-    return y
-
-
-def _to_winners(grad: Float, winners: Winners, x_shape: tuple[int, ...], window: Window) -> Float:
-    grad_x = np.empty(x_shape, np.float32)
-    if grad_x.size:
-        sizes = (*x_shape, *grad.shape[1:3], *window.size, *window.stride, *window.padding)
-        rows, cols = seen_by(x_shape, grad.shape, window)
-        _sharing(_max_pool_grad, grad_x.size)(grad.ravel(), winners.ravel(), rows, cols, grad_x.ravel(), *sizes)
-    return grad_x
 
 
 def _sizes(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
