@@ -166,6 +166,7 @@ class Node:
         if len(grads) != len(self.inputs):
             raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs")
         for source, value in zip(self.inputs, grads, strict=True):
+            # The sum of two gradients would broadcast a wrong shape without an error.
             if source is not None and value is not None and value.shape != source.shape:
                 raise RuntimeError(f"{name}.backward returned a gradient {value.shape} for an input {source.shape}")
         return grads
@@ -216,8 +217,12 @@ class Function:
         shared = (m for m, a in zip(memories, arrays, strict=True) if m and np.may_share_memory(a, result))
         out.memory = next(shared, None) or Memory(exposed=False)  # a view lies in the memory of its input
         if out.requires_grad:
+            # The node refers to nodes, not to tensors: the array of an inner result is freed unless a function has
+            # saved it.
             wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
             name = cls.__name__
+            # Only arrays that the backward pass may read are watched: the inputs, and the result where it was saved
+            # (ADR 0024).
             watches = [(f"an input of {name}", m.watch(a)) for m, a in zip(memories, arrays, strict=True) if m]
             if any(value is result for value in ctx.saved):
                 watches.append((f"the result of {name}", out.memory.watch(out.array)))
@@ -240,6 +245,7 @@ def backward(root: Tensor, grad: Any = None) -> None:
         raise RuntimeError("backward() on a tensor that does not require a gradient: nothing was recorded for it")
     sweep = _Sweep()
     sweep.deliver(root.node or root, _start(root, grad), owned=False)
+    # Every consumer of a result is newer than its maker, so all parts of a gradient have come when a node is visited.
     for node in [] if root.node is None else _newest_first(root.node):
         sweep.visit(node)
 
@@ -285,6 +291,8 @@ class _Sweep:
         """Run one node backward, when a gradient has reached it, and free it."""
         if node in self._pending:
             grad, owned = self._pending.pop(node)
+            # A gradient that is not the sweep's own has another reader, so a result in the same memory must not be
+            # written to.
             grads = node.backward(grad, owned)
             arrays = [g for g in grads if isinstance(g, np.ndarray)] + ([] if owned else [grad])
             for source, value in zip(node.inputs, grads, strict=True):
@@ -297,6 +305,7 @@ class _Sweep:
         if isinstance(source, Tensor):
             source.receive(value, owned)
             return
+        # Only a leaf may keep a late gradient, for the optimiser to finish; a function needs the array.
         value = value.finish() if isinstance(value, LateGradient) else value
         known = self._pending.get(source)
         self._pending[source] = (value, owned) if known is None else (_sum(known, (value, owned)), True)
@@ -306,11 +315,13 @@ def _is_alone(value: Float | LateGradient, arrays: list[Float]) -> bool:
     """Whether an array may be written to, and none of the other ``arrays`` lies in the same memory."""
     if isinstance(value, LateGradient):
         return True
+    # One: the array itself is among them.
     return value.flags.writeable and sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
 
 
 def _sum(one: tuple[Float, bool], other: tuple[Float, bool]) -> Float:
     """Their sum, in the first of the arrays that may be written to."""
+    # A gradient is as large as its map, so an array of the sweep's own is used again (ADR 0020).
     room = next((array for array, owned in (one, other) if owned), None)
     total: Float = np.add(one[0], other[0], out=room)
     return total

@@ -65,6 +65,20 @@ def test_readme_names_folders_that_exist(root: Path) -> None:
     assert missing == []
 
 
+def test_architecture_names_functions_that_exist(root: Path) -> None:
+    text = (root / "docs" / "architecture.md").read_text("utf-8")
+    paths = [root / "docs" / link for link in re.findall(r"\]\((\.\./[^)#]+)", text)]
+    stops = re.findall(r"`([\w.]+)`(?: and `([\w.]+)`)?\s+in\s+\[[^]]+\]\((\.\./[^)#]+)\)", text)
+    assert len(paths) > len(stops) > 25
+    assert [path for path in paths if not path.is_file()] == []
+    missing = []
+    for *names, link in stops:
+        source = (root / "docs" / link).read_text("utf-8")
+        words = [word for name in names for word in name.split(".") if word]
+        missing += [(link, w) for w in words if not re.search(rf"^ *(def|class) {w}\b", source, re.MULTILINE)]
+    assert missing == []
+
+
 def test_every_decision_is_in_the_index_once(root: Path) -> None:
     folder = root / "docs" / "adr"
     pages = sorted(path.name for path in folder.glob("[0-9]*.md"))

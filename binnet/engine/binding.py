@@ -139,6 +139,7 @@ def _binary(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
 
 
 def _binary_with_k(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    # K needs the real values (ADR 0017), so the stage before cannot leave bits alone, and the signs are packed here.
     x, window = arrays.map(stage.inputs[0]), layer.window
     bits = bk.BitMap(x.shape, window.border, layer.pad_value)
     K = np.empty((len(x), *window.output_size(*x.shape[1:3]), 1), np.float32)
@@ -171,6 +172,7 @@ def _average_pool(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     node, x, out = stage.node, arrays.map(stage.inputs[0]), arrays.map(stage)
     assert isinstance(node, AvgPool)
     top, bottom, left, right = node.padding
+    # The kernel has one padding for both sides of an axis.
     if (top, left) != (bottom, right):
         return _in_numpy(stage, layer, arrays)
     return [lambda: np.copyto(out, bk.avg_pool2d(x, node.kernel_size, node.stride, (top, left)))]
@@ -214,6 +216,7 @@ def _in_numpy(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
         x.flags.writeable = False  # others may read it too
 
     def run() -> None:
+        # Compiled kernels give inf and NaN without a warning too.
         with np.errstate(all="ignore"):
             np.copyto(out, node.compute(*inputs))
 

@@ -224,6 +224,7 @@ class PackedModel:
     @property
     def _engine(self) -> Engine:
         """Fused when first needed: a model that is only saved or listed compiles nothing."""
+        # Imports Numba, which takes 0.2 s, and which saving or listing a model does not need.
         from .engine import Engine
 
         with self._lock:

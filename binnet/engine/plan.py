@@ -44,6 +44,7 @@ class Plan:
         for stage in stages.stages[1:]:
             source = self.shape(stage.inputs[0]) if stage.inputs else ()
             self.runs.append((stage, bind(stage, layer(stage, source), self)))
+            # Freed after the stage has taken memory for its own map: a kernel must not write to what it reads.
             for read in last_reads.get(stage, ()):
                 if read in self._memory:  # else it has written bits
                     self._free.append(self._memory[read])
@@ -54,6 +55,7 @@ class Plan:
         self.take(x)
         for run in self._all:
             run()
+        # The next call overwrites the memory of the plan.
         return self.result(self._stages.stages[-1]).copy()
 
     def take(self, x: Float) -> None:
@@ -67,6 +69,7 @@ class Plan:
         node = readers[0].node if readers and self._stages.only_user(stage, readers[0]) else None
         if isinstance(node, Conv | BwnConv) and not node.is_dense:
             top, bottom, left, right = node.padding
+            # The border is written once, here; calls only write inside of it.
             wide = np.zeros((n, h + top + bottom, w + left + right, c), np.float32)
             return wide, wide[:, top : top + h, left : left + w]
         return None, self.map(stage)
@@ -98,6 +101,7 @@ class Plan:
         fitting = [buffer for buffer in self._free if buffer.size >= size]
         if not fitting:
             return _aligned(size)
+        # The best fit leaves large memory for large maps.
         smallest = min(fitting, key=len)
         self._free = [buffer for buffer in self._free if buffer is not smallest]
         return smallest

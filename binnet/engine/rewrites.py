@@ -40,8 +40,10 @@ def absorb_padding(stages: Stages) -> None:
             continue
         source = stage.inputs[0]
         if stages.only_user(source, stage) and isinstance(source.node, Pad) and source.node.value == 0:
+            # Both borders are zeros, so they add up; one of another value would not.
             top, bottom, left, right = (a + b for a, b in zip(node.padding, source.node.padding, strict=True))
             padding: Four = (top, bottom, left, right)
+            # The node itself refuses a larger border.
             if max(padding) <= MOST_PADDING:
                 stage.node = replace(node, padding=padding)
                 stages.replace(source, source.inputs[0])
@@ -61,6 +63,8 @@ def look_back(stages: Stages) -> None:
         while stages.only_user(source, stage) and isinstance(source.node, (ElementWise, Flatten)):
             node = source.node
             if isinstance(node, Flatten):
+                # Element-wise nodes behind the flattening hold a number for each of H W C columns, those of a map one
+                # for each of C channels: they cannot be in one list.
                 if stage.flat or stage.before_sign or not _is_dense(stage) or len(shapes[source.inputs[0]]) != 3:
                     break
                 stage.flat = True
@@ -90,6 +94,7 @@ def compare_dots(stages: Stages) -> None:
         if source is None or not isinstance(source.node, XnorConv):
             continue
         o, n = source.node.shape[0], int(np.prod(source.node.shape[1:]))
+        # The pooling sees α d, which falls with d where α < 0: the scale belongs to what decides the direction.
         first = [_scale(source.node), *_apply(before)]
         threshold = cut([*first, *_apply(stage.before_sign)], n, o) if n < EXACT and _fits(stage, o) else None
         if threshold is None:
@@ -122,6 +127,8 @@ def grow_epilogues(stages: Stages) -> None:
             continue  # a sum that repeats an axis is computed by itself
         *others, source = sorted(stage.inputs, key=stages.stages.index)  # the one that comes last hosts the sum
         ready = not adds or (source.residual is None and others[0] is not source)
+        # A map that something else reads as well must be written before the node is applied, so the node gets a pass of
+        # its own.
         if not (_has_epilogue(source) and stages.only_user(source, stage) and ready):
             host = Stage(Identity(stage.name, (source.name,)), [source])
             for shapes in sizes:
@@ -153,10 +160,13 @@ def write_bits(stages: Stages) -> None:
             stages.insert_before(stage, source)
             stage.inputs = [source]
         source.bits_for, source.limits = stage, limits(_apply(stage.before_sign), c)
+        # Something else may need the values, such as a residual sum: then floats are written beside the bits.
         source.floats = not stages.only_user(source, stage)
         stage.before_sign = []
 
 
+# The order matters. The nodes before a sign are collected first, so that the next rewrite can make one comparison of
+# them. Epilogues take the nodes that are left, and bits are packed from what an epilogue has finished.
 REWRITES: tuple[Callable[[Stages], None], ...] = (absorb_padding, look_back, compare_dots, grow_epilogues, write_bits)
 
 
@@ -188,6 +198,8 @@ def _chain_before(stages: Stages, stage: Stage) -> tuple[Stage | None, list[Elem
     user = stage
     if isinstance(source.node, MaxPool) and stages.only_user(source, stage):
         pool, user, source = source, source, source.inputs[0]
+        # A monotone node keeps the order of the values in a window, or reverses it; after any other the largest value
+        # need not come from the largest or the smallest dot product.
         while isinstance(source.node, ElementWise) and source.node.monotone and stages.only_user(source, user):
             before.insert(0, source.node)
             user, source = source, source.inputs[0]

@@ -14,6 +14,7 @@ class Identity(Node):
     """Identity node that hosts an epilogue or bit packing."""
 
 
+# Stages are keys of dictionaries and are changed: two are equal only if they are the same object.
 @dataclass(eq=False)
 class Stage:
     """A node, the stages it reads, and what has been fused into it.
@@ -88,6 +89,7 @@ class Stages:
 
     def only_user(self, stage: Stage, user: Stage) -> bool:
         """Whether nothing else needs the stage's result."""
+        # A sum of a map with itself reads it twice, and the last map is read by the caller.
         return stage is not self.stages[-1] and self.users(stage) == [user] and user.reads.count(stage) == 1
 
     def comes_before(self, one: Stage, other: Stage) -> bool:

@@ -36,12 +36,16 @@ def limits(chain: Sequence[Apply], c: int) -> tuple[Float, Float]:
     low, high : float32 (C,)
         Infinities included; +inf and -inf where nothing becomes negative. NaN lies in no interval.
     """
+    # The search needs one input with a negative result. As the chain is monotone, the negative inputs reach one end of
+    # the floats; infinity times a factor of 0 is NaN, so the largest finite numbers are tried as well.
     largest = np.finfo(np.float32).max
     keys = _keys(np.array([0, -np.inf, np.inf, -largest, largest], np.float32))
     seed, found = np.zeros(c, np.int64), np.zeros(c, bool)
     for key in keys[::-1]:  # 0 has the last word: where the factor is 0, infinity gives NaN
         negative = _is_negative(chain, np.full(c, key))
         seed, found = np.where(negative, key, seed), found | negative
+    # Whole numbers in the order of the floats are halved at most 32 times. Each test runs the chain itself, with its
+    # own roundings, so the limit is exact.
     low, high = (_last(lambda k: _is_negative(chain, k), seed, np.full(c, end)) for end in keys[1:3])
     return (
         np.where(found, _from_keys(low), np.float32(np.inf)),
@@ -66,6 +70,7 @@ class Cut:
 
 def cut(chain: Sequence[Apply], n: int, c: int) -> Cut | None:
     """The threshold of a chain over the dot products d of n signs, |d| <= n < 2^24; None if something is not finite."""
+    # Each step is monotone: what is finite at both ends is finite between them.
     for end in (-n, n):
         y = np.full(c, end, np.float32)
         for step in chain:
@@ -78,6 +83,7 @@ def cut(chain: Sequence[Apply], n: int, c: int) -> Cut | None:
     rising = below | ~above  # negative for small d, for all, or for none
     first, far = np.where(rising, least, most), np.where(rising, most, least)
     last = _bisect(lambda d: _of_numbers(chain, d), first, far)
+    # n: every d is at most that. -n - 1: none is.
     falling = np.where(above & below, n, np.where(below, last, np.where(above, last - 1, -n - 1)))
     return Cut(falling, rising)
 
@@ -120,6 +126,7 @@ def _bisect(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
 
 def _keys(x: Float) -> Ints:
     """Whole numbers in the order of the floats, both zeros at 0, neighbours one apart."""
+    # Bit patterns of positive floats are in the order of the floats, those of negative floats in the opposite one.
     bits = x.view(np.int32).astype(np.int64)
     return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 

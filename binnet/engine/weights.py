@@ -19,4 +19,5 @@ def with_weights(node: Filters, weights: Array) -> Filters:
 
 def without_weights(node: Filters) -> Filters:
     """The node with one 0, repeated, in the place of its weights."""
+    # A view with strides of 0 has the shape of the weights and takes no memory.
     return with_weights(node, np.broadcast_to(node.held.dtype.type(0), node.held.shape))
