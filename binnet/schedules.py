@@ -18,7 +18,6 @@ def learning_rate(
     warmup_steps: int = 0,
     milestones: Sequence[float] = (0.5, 0.75),
     factors: Sequence[float] = (0.1, 0.01),
-    final_lr: float = 0.0,
 ) -> float:
     """The learning rate of one update.
 
@@ -32,8 +31,8 @@ def learning_rate(
         The highest learning rate.
     schedule
         ``"constant"``; ``"step"``: ``base_lr`` times the factor of the last milestone passed; ``"cosine"``,
-        ``"linear"`` and ``"polynomial"``: from ``base_lr`` after the warm-up to ``final_lr`` at ``total_steps``, the
-        last one with the fourth power of what is left.
+        ``"linear"`` and ``"polynomial"``: from ``base_lr`` after the warm-up to 0 at ``total_steps``, the last one
+        with the fourth power of what is left.
     warmup_steps
         The first updates use ``base_lr × (step + 1) / warmup_steps``.
     milestones, factors
@@ -54,7 +53,7 @@ def learning_rate(
     if schedule == "constant":
         return base_lr
     progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
-    return final_lr + (base_lr - final_lr) * _remaining(schedule, progress)
+    return base_lr * _remaining(schedule, progress)
 
 
 def weight_decay(step: int, total_steps: int, base: float, until: float = 1.0) -> float:

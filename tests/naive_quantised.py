@@ -37,12 +37,10 @@ def naive_levels(x, peak, u, how, bits):
     return levels, np.float32(unit)
 
 
-def naive_quantised(grad, alpha, y, how, bits, stochastic, seed):
+def naive_quantised(grad, alpha, y, how, bits, seed):
     """Levels and units of both roundings: rows (N, OH, OW, O), (N,), columns (N, OH, OW, O), (O,)."""
     grad = np.array(grad if y is None else np.where(np.asarray(y) > 0, grad, 0), np.float32)
-    u = np.full(grad.shape, 0.5, np.float32)
-    if stochastic:
-        u[...] = np.reshape([naive_uniform(seed, i) for i in range(grad.size)], grad.shape)
+    u = np.reshape([naive_uniform(seed, i) for i in range(grad.size)], grad.shape).astype(np.float32)
     rows, columns = np.zeros(grad.shape, np.int64), np.zeros(grad.shape, np.int64)
     row_unit, column_unit = np.zeros(len(grad), np.float32), np.zeros(grad.shape[3], np.float32)
     for n in range(len(grad)):

@@ -90,11 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _standard_output_kept(keep: bool) -> contextlib.AbstractContextManager[object]:
-    """Send what anything prints in this block, such as a network of one's own, to standard error; if ``keep``."""
-    return contextlib.redirect_stdout(sys.stderr) if keep else contextlib.nullcontext()
-
-
 def _say_stopped(folder: Path, saved: str) -> None:
     command = f"binnet train --resume {shlex.quote(str(folder))}"
     print(f"binnet: stopped{saved}; go on with: {command}", file=sys.stderr)

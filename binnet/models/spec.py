@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -91,15 +90,6 @@ class ModelSpec:
         if own and values["sha256"] != spec.sha256:
             raise ValueError(f"the source of {spec.name} does not have the SHA-256 beside it")
         return spec
-
-    def to_json(self) -> str:
-        """As one line of JSON."""
-        return json.dumps(self.to_dict())
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelSpec:
-        """The inverse of :meth:`to_json`."""
-        return cls.from_dict(json.loads(text))
 
 
 def _is_side(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """The few levels that a quantised gradient has: numbers between 0 and ``top`` = 2^bits - 1, and what they stand for.
 
-``factor`` brings a gradient to these units, ``u`` in [0, 1) decides between the two levels beside it; u = 1/2 rounds
-to the nearer one. A gradient that is no number gets some level: its scale is NaN.
+``factor`` brings a gradient to these units, ``u`` in [0, 1) decides between the two levels beside it. A
+gradient that is no number gets some level: its scale is NaN.
 """
 
 from __future__ import annotations
@@ -31,17 +31,15 @@ class Levels:
         between them; the sign alone.
     planes : int
         Bit planes of the levels, 1 to 8.
-    stochastic : bool
     seed : int
     """
 
     kind: int
     planes: int
-    stochastic: bool
     seed: int
 
     @classmethod
-    def of(cls, how: str, bits: int, stochastic: bool, seed: int) -> Levels:
+    def of(cls, how: str, bits: int, seed: int) -> Levels:
         """Check and combine the options of :func:`binnet_kernels.quantise_gradient`."""
         if how not in _KINDS:
             raise ValueError(f"unknown way {how!r} to quantise a gradient; there are: {', '.join(_KINDS)}")
@@ -50,7 +48,7 @@ class Levels:
         if not _whole(seed) or not 0 <= seed < 2**64:
             raise ValueError(f"seed must be a whole number of 64 bits, got {seed!r}")
         kind = _KINDS[how]
-        return cls(kind, 1 if kind == SIGNS else int(bits), bool(stochastic) and kind != SIGNS, int(seed))
+        return cls(kind, 1 if kind == SIGNS else int(bits), int(seed))
 
     @property
     def top(self) -> int:

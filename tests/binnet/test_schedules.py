@@ -24,7 +24,6 @@ def test_step():
 
 def test_linear():
     assert rates("linear") == pytest.approx([2 - step / 4 for step in range(8)] + [0, 0])
-    assert rates("linear", final_lr=1.0)[::4] == pytest.approx([2, 1.5, 1])
 
 
 def test_polynomial():

@@ -399,7 +399,6 @@ def quantised_arguments(how, bits):
         rounding_options = {
             "how": how,
             "bits": bits,
-            "stochastic": bool(rng.integers(4)),
             "seed": int(rng.integers(99)),
         }
         return arrays, {**window(g), "pad_value": int(rng.integers(-1, 2)), **rounding_options}
@@ -407,9 +406,9 @@ def quantised_arguments(how, bits):
     return arguments
 
 
-def expect_quantised(grad, y, alpha, weight, x, *, stride, padding, pad_value, how, bits, stochastic, seed):
+def expect_quantised(grad, y, alpha, weight, x, *, stride, padding, pad_value, how, bits, seed):
     """The float convolutions of the same levels, to the last bit."""
-    rows, row_unit, columns, column_unit = naive_quantised(grad, alpha, y, how, bits, stochastic, seed)
+    rows, row_unit, columns, column_unit = naive_quantised(grad, alpha, y, how, bits, seed)
     by_x = naive.naive_conv2d_grad_input(rows, naive.naive_sign(weight), x.shape, stride, padding)
     bordered = naive.pad_image(naive.naive_sign(x), padding, pad_value)
     by_weight = naive.naive_conv2d_grad_weight(bordered, columns, weight.shape, stride, 0)

@@ -37,7 +37,7 @@ class Loader:
     ----------
     split : images uint8 and labels; read from several threads at once with more than one worker
     batch_size : images in a batch, 1 or more; the last has what is left, one more than this where a single image is
-        left, or is left out with ``drop_last``
+        left
     mean, std : a number, or one for each channel, of images scaled to [0, 1]
     image_size : rows and columns of the batches, or one number for both; None for the images' own
     short_side : pixels to which the short side is resized before the window is cut; not with random scales
@@ -71,10 +71,9 @@ class Loader:
         shuffle: bool = False,
         seed: int = 0,
         augment: Augment | None = None,
-        drop_last: bool = False,
         workers: int = 1,
     ) -> None:
-        self._count, self._drop_last = num_batches(len(split), batch_size, drop_last), drop_last
+        self._count = num_batches(len(split), batch_size)
         _check_int("seed", seed, 0)
         _check_int("workers", workers, 0)
         self.split, self.batch_size, self.shuffle, self.seed = split, int(batch_size), shuffle, int(seed)
@@ -141,7 +140,7 @@ class Loader:
     def _batch(self, draws: Draws, number: int) -> Batch:
         """Make one batch. Called from several threads at once: changes nothing in the loader."""
         end = (number + 1) * self.batch_size
-        last = number == len(self) - 1 and len(self.split) - end == 1 and not self._drop_last
+        last = number == len(self) - 1 and len(self.split) - end == 1
         part = draws.part(slice(number * self.batch_size, end + last))
         images = self._images(part)
         if part.padding is not None:
@@ -178,7 +177,6 @@ def batches(
     seed: int = 0,
     epoch: int = 0,
     augment: Augment | None = None,
-    drop_last: bool = False,
 ) -> Iterator[Batch]:
     """Iterate once over a split of images of one size, in the calling thread; see `Loader` for the parameters.
 
@@ -199,13 +197,12 @@ def batches(
         shuffle=shuffle,
         seed=seed,
         augment=augment,
-        drop_last=drop_last,
         workers=0,
     )
     return loader.epoch(epoch)
 
 
-def num_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
+def num_batches(n: int, batch_size: int) -> int:
     """Return how many batches ``n`` images make; a single image that is left over joins the batch before it.
 
     A batch of one has no variance, which batch normalisation needs. Raises ValueError unless n >= 0, batch_size >= 1.
@@ -213,7 +210,7 @@ def num_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
     _check_int("n", n, 0)
     _check_int("batch_size", batch_size, 1)
     whole, rest = divmod(n, batch_size)
-    return whole if drop_last or rest == 0 or (rest == 1 and whole) else whole + 1
+    return whole if rest == 0 or (rest == 1 and whole) else whole + 1
 
 
 def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, int]:

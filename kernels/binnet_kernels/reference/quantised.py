@@ -39,14 +39,13 @@ def quantise_gradient(
     y: Any = None,
     how: str = "ternary",
     bits: int = 1,
-    stochastic: bool = True,
     seed: int = 0,
 ) -> QuantisedGradient:
     """See :func:`binnet_kernels.quantise_gradient`."""
     grad, alpha, y = checks.quantised(grad, alpha, y)
-    levels = Levels.of(how, bits, stochastic, seed)
+    levels = Levels.of(how, bits, seed)
     grad = grad if y is None else np.where(y > 0, grad, np.float32(0))
-    u = uniform(grad.size, levels.seed).reshape(grad.shape) if levels.stochastic else np.float32(0.5)
+    u = uniform(grad.size, levels.seed).reshape(grad.shape)
     scaled = grad * alpha
     row_unit, row_factor = levels.scales((np.abs(grad).max(axis=(1, 2), initial=0) * np.abs(alpha)).max(1, initial=0))
     column_unit, column_factor = levels.scales(np.abs(grad).max(axis=(0, 1, 2), initial=0))

@@ -104,7 +104,7 @@ def test_a_function_gets_what_it_takes(tmp_path, signature, expected):
     assert spec.options == {name: ASKED[name] for name in ("use_k", "clip") if name in expected}
     assert spec.binarize == expected.get("binarize", "")
     assert (spec.name, spec.source) == ("net.py:build", text)
-    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
 
 
 def test_a_class_is_a_function_too(tmp_path):

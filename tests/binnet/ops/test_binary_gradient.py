@@ -38,7 +38,7 @@ def test_a_rounded_gradient_is_the_product_with_rounded_operands(rng):
     leaf, w = Tensor(x, requires_grad=True), Tensor(weight, requires_grad=True)
     y = ops.xnor_conv2d(leaf, w, scale="none", weight_gradient="plain", rounding=ops.Rounding("ternary", 2, 9))
     y.backward(grad)
-    levels = reference.quantise_gradient(grad, np.ones(6), None, "ternary", 2, True, 9)
+    levels = reference.quantise_gradient(grad, np.ones(6), None, "ternary", 2, 9)
     bits, within = reference.signs(x)
     expected = reference.quantised_grad_weight(bits, levels, weight.shape)
     np.testing.assert_allclose(w.grad, expected, rtol=1e-5, atol=1e-5)

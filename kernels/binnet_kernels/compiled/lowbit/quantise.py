@@ -17,7 +17,7 @@ from numba import prange
 from ... import checks
 from ...checks import Float
 from ...draws import keys
-from ...levels import EVEN, MAGNITUDES, Levels
+from ...levels import EVEN, MAGNITUDES, SIGNS, Levels
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import XNOR_ROWS
@@ -77,7 +77,6 @@ def quantise_gradient(
     y: Any = None,
     how: str = "ternary",
     bits: int = 1,
-    stochastic: bool = True,
     seed: int = 0,
 ) -> QuantisedGradient:
     """Round the gradient of a binary convolution's output to few levels, for both convolutions of the backward pass.
@@ -94,12 +93,10 @@ def quantise_gradient(
         values -1, 0 and 1. ``even``: the 2^bits levels of the paper's q_k, evenly from -max|g| to max|g|, none of them
         zero. ``paper``: sign(g) max|g|, with sign(0) = +1 (arXiv:1603.05279, section 3.2).
     bits : int, 1 to 8
-    stochastic : bool
-        Choose between the two nearest levels at random, with the probabilities that make it right on average;
-        otherwise take the nearer one. ``paper`` is never random.
     seed : int
-        Element i of a gradient draws number i of the seed, so the bits do not depend on the threads. One number serves
-        both roundings. Take another seed for each layer and step.
+        ``ternary`` and ``even`` choose between the two nearest levels at random, with the probabilities that make the
+        result right on average. Element i of a gradient draws number i of the seed, so the bits do not depend on the
+        threads. One number serves both roundings. Take another seed for each layer and step.
 
     Returns
     -------
@@ -114,7 +111,7 @@ def quantise_gradient(
         When an argument has the wrong type, shape or range.
     """
     grad, alpha, y = checks.quantised(grad, alpha, y)
-    levels = Levels.of(how, bits, stochastic, seed)
+    levels = Levels.of(how, bits, seed)
     n, oh, ow, o = grad.shape
     pixels, halves = n * oh * ow, -(-o // BITS)
     masked = y is not None
@@ -132,7 +129,7 @@ def quantise_gradient(
         workers = get_num_threads()
         scratch = np.empty(workers * levels.planes * 2 * BITS, np.uint32)
         factors = np.repeat(row_factor, oh * ow), column_factor
-        options = levels.kind, levels.planes, np.float32(levels.top), levels.stochastic, *keys(levels.seed)
+        options = levels.kind, levels.planes, np.float32(levels.top), *keys(levels.seed)
         arrays = grad.ravel(), y.ravel(), alpha, *factors, scratch, rows.ravel(), columns.ravel()
         _quantise(*arrays, pixels, o, masked, *options, pitch, workers)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
@@ -171,7 +168,7 @@ def _plane(levels, negative, valid, kind, plane):
 @kernel
 def _quantise(
     grad, y, alpha, row_factor, column_factor, scratch, rows, columns, pixels, o, masked,
-    kind, planes, top, stochastic, key, second_key, pitch, workers,
+    kind, planes, top, key, second_key, pitch, workers,
 ):  # fmt: skip
     halves, blocks = (o + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
     for worker in prange(workers):
@@ -184,12 +181,12 @@ def _quantise(
             for i in range(turned, turned + planes * 2 * BITS, BITS):
                 store_halves(scratch, i, no_bits())
             for q in range(block * BITS, min((block + 1) * BITS, pixels)):
-                g, u = load_wide(grad, q * o + channel, keep), in_all_lanes(np.float32(0.5))
+                g, u = load_wide(grad, q * o + channel, keep), in_all_lanes(np.float32(0))
                 will_load(grad, (q + BITS) * o + channel)
                 if masked:
                     g = where_positive(g, load_wide(y, q * o + channel, keep))
                     will_load(y, (q + BITS) * o + channel)
-                if stochastic:
+                if kind != SIGNS:
                     u = draw(q * o + channel, key, second_key)
                 scaled = product(g, scale)
                 of_row = _levels(scaled, in_all_lanes(row_factor[q]), u, kind, top)
