@@ -22,7 +22,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..nn import Module
 from ..tensor import Tensor
-from . import ModelSpec
+from .spec import ModelSpec
 
 GIVEN = ("num_classes", "in_channels", "image_size", "binarize", "seed")  # beside the options of the binary layers
 _NAME = re.compile(r"(.+\.py):([^\W\d]\w*)")
