@@ -50,6 +50,7 @@ class Conv2d:
         if not self._blocks.size:
             y[...] = 0
         elif y.size:
+            # The tile is written with a scale, which real weights do not have.
             ones = np.ones(y.shape[3] + CHANNELS, np.float32)
             sizes = (walk.pixels, y.shape[3], walk.rows, walk.span, walk.pitch)
             _convolve(padded(x, self.window), walk.starts, walk.numbers, self._blocks, ones, y.ravel(), *sizes)
@@ -196,5 +197,7 @@ def _convolve_once(x, starts, numbers, weight, ones, scratch, out, pixels, o, ro
             chunk, channel = share(item // blocks, chunks, tiles), item % blocks * CHANNELS
             for first in range(0, depth, SLAB):
                 taps = first, min(first + SLAB, depth)
+                # The slab stays in the cache, so that filters which are used once need no copy of all of them in
+                # another order.
                 interleave(weight, slab, channel, o, depth, taps)
                 add_taps((x, starts, span, pitch), slab, (out, numbers, o, channel, ones), taps, chunk)

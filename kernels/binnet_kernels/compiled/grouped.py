@@ -58,6 +58,7 @@ def grouped_conv2d(x: Any, weight: Any, groups: int, stride: Pair = 1, padding: 
     if _wide(weight.shape, groups):
         conv2d_each(conv2d, x, weight, groups, stride, padding, y)
     elif y.size:
+        # One filter a group has its channels in the right order already: no copy.
         sums = y if len(weight) == groups else np.empty_like(y)
         image = padded(_beside(x, groups), window)
         _convolve(image, _taps(weight, groups), sums.ravel(), *_sizes(x.shape, y.shape, groups, window))
@@ -158,6 +159,7 @@ def grouped_conv2d_grad_weight(
         sums = np.zeros((_SLICES, kh, kw, c, o // groups, groups), np.float32)
         tables = padded(_beside(x, groups), window), _beside(grad, groups).ravel()
         _correlate(*tables, sums.ravel(), *_sizes(x.shape, grad.shape, groups, window))
+        # The number of slices is fixed and they are added in order: the bits do not depend on the threads.
         whole: Float = sums.sum(axis=0)
         grad_weight[...] = whole.transpose(4, 3, 0, 1, 2).reshape(weight_shape)
     return grad_weight

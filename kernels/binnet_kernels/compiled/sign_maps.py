@@ -173,8 +173,10 @@ def _norm_signs(x, mean, factor, shift, border, bits, within, n, h, w, c, ph, pw
                 centre, scale = load_lanes(mean, i * WIDTH, lanes), load_lanes(factor, i * WIDTH, lanes)
                 base = load_lanes(shift, i * WIDTH, lanes)
                 for col in range(first, min(first + _GROUP, w)):
+                    # Blocks of 32 channels are no sequence that the CPU would fetch by itself.
                     fetch_ahead(x, (start + col) * c + i * WIDTH)
                     # Three roundings, as in batch_norm_inference.
                     value = (load_lanes(x, (start + col) * c + i * WIDTH, lanes) - centre) * scale + base
                     _store_planes(value, lanes, planes, levels, bits, target + (col + pw) * halves + i, step)
+                    # With the sign this is all that is kept of the normalised map: two bits a value (ADR 0020).
                     within[(start + col) * halves + i] = within_one(value) & lanes

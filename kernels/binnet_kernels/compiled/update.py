@@ -222,6 +222,7 @@ def _adam_weights(weight, grad, mean, square, numbers, rule, start, end):
     for i in range(start, end, WIDTH):
         lanes = first_lanes(end - i)
         w = load_lanes(weight, i, lanes)
+        # A late gradient is finished here, in registers, so that weights and gradient are read once (ADR 0020).
         g = by_rule(load_lanes(grad, i, lanes), w, rule) + w * decay
         m = load_lanes(mean, i, lanes) * all_lanes(b1) + g * all_lanes(rest1)
         v = load_lanes(square, i, lanes) * all_lanes(b2) + g * g * all_lanes(rest2)
@@ -281,6 +282,7 @@ def _kept(grad, weight, rule, start, end):
 @kernel
 def _adam_filters(weight, grad, mean, square, numbers, alpha, factors, keep, new_alpha, halves, filters, n, c):
     for o in prange(filters):
+        # One filter a thread: α couples its weights, so its sum comes before the first of them is changed.
         rule = filter_rule(grad, weight, alpha[o], factors, o * n, n)
         if keep:
             rule = _kept(grad, weight, rule, o * n, (o + 1) * n)

@@ -148,6 +148,8 @@ def rule_numbers(rule: str, mean_alpha: bool, n: int, bits: int) -> Float:
     checks.rule(rule)
     levels = checks.levels(bits, "bits")
     through_alpha = RANGES[bits - 1] / n if mean_alpha else 0.0
+    # exact: g m α + s Σ(g q)/n, the derivative of α(W) sign(W). paper: g (m α + 1/n), as printed, where the sum is left
+    # out. plain: g. m is 1 where |w| <= 1.
     factors = {"exact": (1.0, 0.0, through_alpha), "paper": (1.0, through_alpha, 0.0), "plain": (0.0, 1.0, 0.0)}
     return np.array((*factors[rule], levels), np.float32)
 
@@ -162,6 +164,7 @@ def signed_sum(grad, weight, start, n):
     for i in range(0, n, WIDTH):
         lanes = first_lanes(n - i)
         below = negative(load_lanes(weight, start + i, lanes))
+        # float64, as filters are long and the terms cancel.
         total = total + widened(negated_where(load_lanes(grad, start + i, lanes), below))
     return np.float32(sum_lanes(total))
 
@@ -178,6 +181,7 @@ def _along(grad, weight, start, n, factor, levels):
 def filter_rule(grad, weight, alpha, numbers, start, n):
     """The three numbers of a rule for one filter: the factors of g m and of g, and what is added to s."""
     shared = np.float32(0)
+    # Only the exact rule needs the sum, which is a pass over the filter.
     if numbers[2]:
         shared = _along(grad, weight, start, n, inverse(alpha), int(numbers[3])) * numbers[2]
     return alpha * numbers[0], numbers[1], shared

@@ -20,6 +20,8 @@ def each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
     """Row numbers of a tile with the number of the pixel each writes to: rows past the last repeat it."""
     for row in range(tile.rows):
         pixel = builder.add(first, ir.Constant(first.type, row))
+        # A select, not a branch: a tile is always full, and its surplus rows write the last pixel again, with the same
+        # values.
         yield row, builder.select(builder.icmp_signed("<", pixel, last), pixel, last)
 
 
@@ -42,6 +44,7 @@ def store_sums(context: Any, tile: Any, out: Any, first: Any, last: Any, step: A
         vector = FLOATS.llvm_type
         for v in range(VECTORS):
             column = builder.add(channel, at_vector(channel, v, LANES))
+            # Vectors are the outer loop, so that a scale is loaded once for all rows.
             factor = builder.load(pointer(context, builder, sig.args[6], scale, column, vector), align=4)
             for row, pixel in each_row(builder, sig.args[0], first, last):
                 value = builder.fmul(builder.extract_value(tile, row * VECTORS + v), factor)
@@ -94,6 +97,8 @@ def load_sums_at(context: Any, array: Any, pixels: Any, step: Any, channel: Any)
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         array, pixels, step, channel = args
+        # Between two slabs of weights the sums wait in the result: the order stays tap by tap, whatever the size of a
+        # slab.
         tile = ir.Constant(context.get_value_type(SUMS), None)
         for v in range(VECTORS):
             column = builder.add(channel, at_vector(channel, v, LANES))
@@ -120,6 +125,7 @@ def _addresses(builder: ir.IRBuilder, first: Any, end: Any, step: Any, column: A
     none = ir.Constant(keep.type, 0)
     for row in range(SHORT_ROWS):
         pixel = builder.add(first, ir.Constant(first.type, row))
+        # Rows past the end keep 0 columns: their memory is neither read nor written.
         wanted = builder.select(builder.icmp_signed("<", pixel, end), keep, none)
         index = builder.add(builder.mul(pixel, step), column)
         for v in range(VECTORS):
@@ -166,8 +172,10 @@ def stream_block(context: Any, tile: Any, out: Any, first: Any, end: Any, step: 
     """:func:`store_block` past the caches, for whole vectors that start where cache lines do."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        # A result that is larger than the second-level cache would only displace what the next tile reads.
         past = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
         for place, index, left in _addresses(builder, *args[2:]):
+            # A store past the caches takes no mask: it writes a whole vector or none.
             with builder.if_then(builder.icmp_signed(">", left, ir.Constant(left.type, 0))):
                 address = pointer(context, builder, sig.args[1], args[1], index, FLOATS.llvm_type)
                 store = builder.store(builder.extract_value(args[0], place), address, align=4 * LANES)
@@ -272,6 +280,7 @@ def store_dots(
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
         for row, pixel in each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
+            # The border is a look-up of one row of `base`, not a branch in the inner loop.
             kind = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
             start = builder.mul(kind, columns)
             for v in range(VECTORS):
@@ -279,9 +288,12 @@ def store_dots(
                 dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
                 a = builder.load(pointer(context, builder, sig.args[9], alpha, column, floats), align=4)
                 b = builder.load(pointer(context, builder, sig.args[12], bias, column, floats), align=4)
+                # The dot product is exact below 2^24; then α, K and the bias are rounded in the order of the NumPy
+                # form.
                 value = builder.fmul(builder.fmul(builder.sitofp(dots, floats), a), spread(builder, k, LANES))
                 value = builder.fadd(value, b)
                 floor = spread(builder, least, LANES)
+                # Ordered comparisons are false for NaN, which therefore stays.
                 value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 index = builder.add(builder.mul(pixel, step), column)
                 address = pointer(context, builder, sig.args[1], out, index, floats)

@@ -110,6 +110,7 @@ def border_classes(h: int, w: int, n: int, window: Window) -> tuple[npt.NDArray[
         _outside(size, out, *axis)
         for size, out, *axis in zip((h, w), window.output_size(h, w), window.size, window.stride, window.padding)
     )
+    # Few rows and columns of a map differ in this, so the corrections for the border are a small table.
     row_kinds, row_kind = np.unique(rows, axis=0, return_inverse=True)
     col_kinds, col_kind = np.unique(cols, axis=0, return_inverse=True)
     outside = row_kinds[:, None, :, None] | col_kinds[None, :, None, :]

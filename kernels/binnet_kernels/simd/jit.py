@@ -17,6 +17,8 @@ from numba import config, njit
 from .cache import KernelCache
 from .threads import get_num_threads, run_in_pool
 
+# `numpy`: a division by 0 gives inf or NaN, without the branch for an exception. `nogil`: threads of a server run
+# kernels side by side (ADR 0011). No fastmath: it would change the order of sums, and remove tests for NaN.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 

@@ -96,6 +96,7 @@ def clamped(context: Any, a: Any, limit: Any) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         a, limit = args
         low = builder.fneg(limit)
+        # Two ordered comparisons leave NaN as it is, which minimum and maximum instructions do not.
         a = builder.select(builder.fcmp_ordered("<", a, low), low, a)
         return builder.select(builder.fcmp_ordered(">", a, limit), limit, a)
 
@@ -121,6 +122,7 @@ def widened(context: Any, a: Any) -> Any:
 @helper
 def first_lanes(keep):
     """The bits of the first ``keep`` lanes, of all of them when it is larger."""
+    # Constants are wrapped, as `uint64 - 1` is int64 in Numba; a shift by 64 and more has no defined result.
     return ALL if keep >= WIDTH else np.uint32((np.uint64(1) << np.uint64(keep)) - np.uint64(1))
 
 

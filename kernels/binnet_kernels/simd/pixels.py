@@ -141,6 +141,7 @@ def larger(context: Any, tile: Any, other: Any) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         def change(value: Any, row: int, v: int) -> Any:
             candidate = builder.extract_value(args[1], row * VECTORS + v)
+            # A maximum instruction returns its second operand for NaN; here NaN must win on either side.
             above = builder.fcmp_ordered(">", candidate, value)
             wins = builder.or_(above, builder.fcmp_unordered("uno", candidate, candidate))
             return builder.select(wins, candidate, value)
@@ -180,6 +181,7 @@ def store_pixels(context: Any, tile: Any, out: Any, first: Any, last: Any, step:
 
 def _word(builder: ir.IRBuilder, masks: list[Any]) -> Any:
     """The truth values of the vectors of a row as one integer of CHANNELS bits, the first channel lowest."""
+    # The comparisons of all vectors are joined to one integer, so that a row is one store and no bit is set by itself.
     both = ir.Constant(ir.VectorType(ir.IntType(32), CHANNELS), list(range(CHANNELS)))
     return builder.bitcast(builder.shuffle_vector(masks[0], masks[1], both), ir.IntType(CHANNELS))
 
@@ -234,6 +236,7 @@ def store_between(
             masks = []
             for v, (least, most) in enumerate(limits):
                 value = builder.extract_value(tile, row * VECTORS + v)
+                # Ordered comparisons: NaN lies in no interval and becomes bit 0, which is +1, as sign(NaN) is.
                 above, below = (
                     builder.fcmp_ordered(sign, value, limit) for sign, limit in ((">=", least), ("<=", most))
                 )
@@ -294,6 +297,7 @@ def store_reached(
             for v in range(VECTORS):
                 place = builder.add(start, at_vector(start, v, LANES))
                 limit = builder.load(pointer(context, builder, sig.args[1], least, place, ints), align=4)
+                # Signed, as the limit may lie below 0, where every count reaches it.
                 masks.append(builder.icmp_signed(">=", builder.extract_value(tile, row * VECTORS + v), limit))
             place = builder.load(pointer(context, builder, sig.args[6], places, pixel), align=8)
             value = builder.xor(_word(builder, masks), flip)
@@ -307,6 +311,8 @@ def store_reached(
 @helper
 def store(tile, low, columns, table, out, floats, bits, places, between, first, last, step, channel):
     """Write floats, or bits, or both; the limits of the bits are the two rows of ``table`` from ``low`` on."""
+    # Branches on what is the same for a whole call. A kernel for each combination would save a few instructions and
+    # take 1.5 s each to compile (ADR 0017).
     if floats:
         store_pixels(tile, out, first, last, step, channel)
     if between:

@@ -31,6 +31,7 @@ from .vector import (
 # Tiles whose sums, weights and broadcast values fit the registers, 32 with AVX-512 and 16 otherwise: LLVM likes to load
 # all broadcast values of a step at once, so there must be room for one a row.
 XNOR_ROWS = 4
+# 12 rows should fit as well, but LLVM spilled sums with them: 28 GMAC/s for the weight gradient, 50 with 10 (ADR 0010).
 FLOAT_ROWS = 10 if VECTOR_BITS == 512 else 4
 SHORT_ROWS = 8 if VECTOR_BITS == 512 else 4  # of a tile for few pixels, or for channels, of which there are 64 or 256
 VECTORS = 2  # vectors of channels in a row of any tile
@@ -137,6 +138,7 @@ def _combined(
     element = tile.vector.llvm_type.element
     for row, index in enumerate(indices):
         scalar = builder.load(pointer(context, builder, sig.args[1], args[1], index, element))
+        # Load and spread become one broadcast from memory, which serves all vectors of the row.
         value = spread(builder, scalar, tile.vector.lanes)
         for v, weight in enumerate(weights):
             place = row * VECTORS + v
@@ -167,6 +169,8 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
         vector = HALVES.llvm_type
         weights = tile_weights(context, builder, sig, args)
 
+        # XOR, count, add for 32 signs a lane: `vpopcntd` where the CPU has it, a table look-up on AVX2, `cnt` on NEON
+        # (ADR 0010).
         def combine(total: Any, value: Any, weight: Any) -> Any:
             return builder.add(
                 total, call(builder, f"llvm.ctpop.{suffix(vector)}", vector, [builder.xor(value, weight)])
@@ -179,6 +183,7 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
 
 def _fma(builder: ir.IRBuilder) -> Any:
     """A fused multiply-add where the CPU has one; ``llvm.fma`` would call the C library for each lane elsewhere."""
+    # `llvm.fma` on SSE reached 0.5 GMAC/s, without the demand to fuse it is 6.9 (ADR 0010).
     vector = FLOATS.llvm_type
     return lambda total, value, weight: call(builder, f"llvm.fmuladd.{suffix(vector)}", vector, [value, weight, total])
 
@@ -225,6 +230,7 @@ def _sign_vectors(
     group = ir.IntType(CHANNELS)
     index = builder.mul(j, ir.Constant(j.type, CHANNELS // 8))
     word = builder.load(pointer(context, builder, bits_type, bits, index, group), align=1)
+    # The bits are used as the mask of a select between +value and -value: no arithmetic on single bits.
     negative = builder.bitcast(word, ir.VectorType(ir.IntType(1), CHANNELS))
     plus = spread(builder, ir.Constant(ir.FloatType(), 1.0) if value is None else value, LANES)
     minus = builder.fsub(ir.Constant(FLOATS.llvm_type, [-0.0] * LANES), plus)
@@ -241,6 +247,7 @@ def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, 
     """``tile[p, o] ± x[starts[p] + i]``, minus where bit o of the j-th group of CHANNELS bits is 1."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        # A product with ±1 is exact, so this has the rounding of an addition.
         weights = _sign_vectors(context, builder, sig.args[4], args[4], args[5])
         return _each_sum(context, builder, sig, args, weights, _fma(builder))
 

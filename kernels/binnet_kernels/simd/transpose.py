@@ -30,9 +30,12 @@ def transpose(
         rows = []
         for lane in range(LANES):
             row = builder.add(first, ir.Constant(first.type, lane))
+            # Filters past the last repeat it: no row is read behind the array, and what is computed for them is not
+            # stored.
             row = builder.select(builder.icmp_signed("<", row, last), row, last)
             index = builder.add(builder.mul(row, step), column)
             rows.append(builder.load(pointer(context, builder, sig.args[0], array, index, FLOATS.llvm_type), align=4))
+        # Every load and store is a whole vector; a gather would read value by value.
         for _ in range(LANES.bit_length() - 1):
             rows = [half for pair in zip(rows, rows[LANES // 2 :]) for half in _zip(builder, *pair)]
         for i, row in enumerate(rows):

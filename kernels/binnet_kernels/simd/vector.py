@@ -118,6 +118,7 @@ def lane_mask(builder: ir.IRBuilder, keep: Any, lanes: int) -> Any:
 def masked_store(builder: ir.IRBuilder, value: Any, address: Any, keep: Any) -> None:
     """Store the first ``keep`` lanes (all of them when ``keep`` is larger)."""
     arguments = [value, address, ir.Constant(ir.IntType(32), 4), lane_mask(builder, keep, value.type.count)]
+    # With AVX-512 this is one store under a mask register, so the last channels need no loop of their own.
     call(builder, f"llvm.masked.store.{suffix(value.type)}.p0", ir.VoidType(), arguments)
 
 
@@ -135,6 +136,7 @@ def load(context: Any, array: Any, index: Any) -> Any:
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         address = pointer(context, builder, sig.args[0], args[0], args[1], vector.llvm_type)
+        # Arrays of callers may begin anywhere: only the alignment of one element is promised.
         return builder.load(address, align=vector.scalar.bitwidth // 8)
 
     return vector(array, types.intp), build
@@ -234,6 +236,7 @@ def sum_lanes(context: Any, a: Any) -> Any:
                 for start in (0, half)
             )
             undef = ir.Constant(value.type, ir.Undefined)
+            # Halves are added in a fixed order, in which the NumPy form gives the same bits.
             value = builder.fadd(builder.shuffle_vector(value, undef, low), builder.shuffle_vector(value, undef, high))
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
@@ -249,6 +252,7 @@ def _store_signs(halves: Any, target: int, array: Any, index: int) -> None:
 
 def _negative(builder: ir.IRBuilder, x: Any) -> Any:
     """The signs of a vector of floats as the bits of one integer."""
+    # Ordered: NaN is not below 0 and counts as +1, and so does -0.0.
     negative = builder.fcmp_ordered("<", x, ir.Constant(x.type, [0.0] * x.type.count))
     return builder.bitcast(negative, ir.IntType(x.type.count))
 

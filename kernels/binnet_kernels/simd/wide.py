@@ -185,6 +185,7 @@ def set_bit(context: Any, lanes: Any, word: Any, place: Any) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         lanes, word, place = args
         one = builder.shl(ir.Constant(ir.IntType(32), 1), builder.trunc(place, ir.IntType(32)))
+        # The word is the mask of one `or`: 32 of them transpose a square of 32 x 32 bits without a shuffle.
         chosen = builder.bitcast(word, ir.VectorType(ir.IntType(1), BITS))
         return builder.select(chosen, builder.or_(lanes, spread(builder, one, BITS)), lanes)
 

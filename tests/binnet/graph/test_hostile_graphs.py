@@ -6,7 +6,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from binnet.info import DataInfo
 
 import binnet
 from binnet.modelfile import PACKED, StorageError, container

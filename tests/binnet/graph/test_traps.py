@@ -7,7 +7,7 @@ import pytest
 
 import binnet
 from binnet import Function, Tensor, graph, nn, no_grad, ops
-from binnet.evaluate import open_model
+from binnet.evaluation.evaluate import open_model
 from binnet.graph import register, trace
 from binnet.graph.tracer import CONVERTERS
 

@@ -135,6 +135,8 @@ def _convolve_turned(
     o, blocks, cost = filters[0], (c + CHANNELS - 1) // CHANNELS, 0
     for piece in range(0, len(pieces), _FIELDS):
         cost += pieces[piece + 5]
+    # Threads share the cost and not the number of pieces, as pieces at the border have few taps. Who computes a piece
+    # does not change its sum.
     for worker in prange(workers):
         slab, (begin, end), done = (scratch, worker * SLAB * CHANNELS), share(worker, workers, cost * blocks), 0
         for piece in range(0, len(pieces), _FIELDS):
@@ -145,6 +147,7 @@ def _convolve_turned(
                     target = out, targets, c, block * CHANNELS, ones
                     for first in range(0, depth, SLAB):
                         taps = first, min(first + SLAB, depth)
+                        # The array that is not empty decides: one kernel to compile for real and for binary weights.
                         if len(bits) > 0:
                             turn_signs(bits, alpha, slab, block, filters, met, taps)
                         else:
@@ -163,6 +166,7 @@ def _multiply_few(grad, channels, bits, out, pixels, o, groups, c, workers):
             for block in range(blocks[0], blocks[1]):
                 sums = no_short_sums()
                 if first > 0:
+                    # Sums of the filters so far wait in the result.
                     sums = load_block(out, 0, pixels, c, block * CHANNELS, c - block * CHANNELS)
                 for f in range(first, min(first + SLAB, o)):
                     sums = add_signed(sums, grad, row, f * SHORT_ROWS, bits, f * groups + block)

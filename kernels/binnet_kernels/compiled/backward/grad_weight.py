@@ -90,6 +90,7 @@ def _add_up(source: _Source, grad: Float, window: Window, out: Float) -> None:
     few = pixels <= _FEW and pixels * taps <= _PARTIAL
     columns = -(-taps // CHANNELS) * CHANNELS if few else CHANNELS
     room = min(PIXELS, pixels) * (columns + -(-o // LANES) * LANES)
+    # Past the caches only where each value is written once, in whole vectors that begin where a line does.
     stream = pixels <= PIXELS and out.nbytes >= _STREAM and out.ctypes.data % 64 == taps % CHANNELS == 0
     slices = _slices(out.size // o, o, pixels)
     groups = workers if slices % workers else 1  # of taps
@@ -125,6 +126,7 @@ def _add_tile(panels, count, gradients, taps, target, channel, tap, left, fresh)
     if not fresh:
         sums = load_block(out, channel, o, depth, tap, left)
     for k in range(count):
+        # Rows are output channels, of which there are 64 or 256: 8 rows divide them, the 10 of other tiles do not.
         sums = add_outer(sums, panels, gradients + k * LANES, panels, taps + k * CHANNELS)
     if stream:
         stream_block(sums, out, channel, o, depth, tap, left)
@@ -146,6 +148,7 @@ def _sum_products(x, bits, grad, strips, panels, places, out, shape, walk, ways,
             for strip in range(units[0] // blocks, (units[1] + blocks - 1) // blocks):
                 pixels = shape[3] * strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3]
                 first, last = share(item // groups, slices, pixels)
+                # At least once, as a strip without pixels has to write its zeros.
                 for begin in range(first, max(last, first + 1), PIXELS):
                     count = min(last - begin, PIXELS)
                     gradients = taps + count * CHANNELS

@@ -66,6 +66,7 @@ def find_pixels(strips, strip, shape, first, count, table):
     for k in range(count):
         values[at + k] = i * image + y * sh * row + x * sw * pixel + corner
         values[at + PIXELS + k] = (i * oh + top + y) * ow + left + x
+        # Counted like digits, in place of three divisions a pixel.
         x += 1
         if x == cols:
             x, y = 0, y + 1
@@ -113,6 +114,7 @@ def _gather_signs(bits, table, count, block, planes, panel, place):
     unit = np.float32(1) / np.float32(most)
     for k in range(count):
         expand_signs(panel, place + k * CHANNELS, bits, values[at + k] + block, unit)
+        # A level is a sum of signs, those of plane i times 2^i: here they become one float again.
         for plane in range(1, number):
             source = values[at + k] + block + plane * step
             add_signs(panel, place + k * CHANNELS, bits, source, unit * np.float32(1 << plane))

@@ -117,6 +117,7 @@ def unpack_signs(words: Any, n: int) -> Float:
 @helper
 def pack_values(x, start, n, halves, target):
     """Pack the signs of ``x[start:start + n]`` into the ceil(n / 32) half words at ``halves[target:]``."""
+    # 64 signs are read without a mask; only the rest needs one.
     whole = n // 64
     for i in range(whole):
         store_signs(halves, target + 2 * i, x, start + 64 * i)
@@ -162,5 +163,6 @@ def _unpack_rows(words, x, rows, n):
     count = (n + 63) // 64
     for row in prange(rows):
         for i in range(n):
+            # Constants are wrapped: `uint64 & 1` is int64 in Numba.
             bit = (words[row * count + i // 64] >> np.uint64(i % 64)) & np.uint64(1)
             x[row * n + i] = np.float32(1) - np.float32(2) * np.float32(bit)

@@ -67,9 +67,11 @@ def add_taps(image, slab, target, taps, tiles):
             sums = load_sums_at(out, float_starts(pixels, tile), o, channel)
         for r in range(first // span, (end - 1) // span + 1):
             row = r * (pitch - span)  # from the number of a tap to its place in x
+            # Taps in ascending order, slab after slab: one order of the sum for every way of sharing the work.
             for tap in range(max(r * span, first), min((r + 1) * span, end)):
                 sums = multiply_add(sums, x, start, row + tap, weight, at)
                 at += CHANNELS
+        # The sums leave the registers once a slab, 576 taps at most, not once a tap.
         store_sums_at(sums, out, float_starts(pixels, tile), o, channel, scale)
 
 

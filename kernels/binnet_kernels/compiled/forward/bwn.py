@@ -116,6 +116,7 @@ def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels,
             for first in range(0, depth, SLAB):
                 taps = first, min(first + SLAB, depth)
                 expand(bits, slab, block, depth, taps)
+                # α is applied once, after the last slab; until then the result holds plain sums.
                 scale = alpha if taps[1] == depth else ones
                 add_taps((x, starts, span, pitch), slab, (out, numbers, o, block * CHANNELS, scale), taps, chunk)
 
@@ -125,6 +126,7 @@ def blocks_of(item, blocks):
     """The pixel of an item of :func:`signed_rows`, and its ROWS blocks of channels; the last block may come again."""
     groups = (blocks + ROWS - 1) // ROWS
     first, last = item % groups * ROWS, blocks - 1
+    # A block that comes again writes the same values, in the same thread.
     return item // groups, (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
 
 
@@ -152,6 +154,7 @@ def _convolve_few(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
     for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
         pixel, some = blocks_of(item, blocks)
         sums = signed_rows(x, starts, pixel, bits, some, rows, span, pitch)
+        # The four tiles are written only now: in the loop over the taps they stay in registers.
         for i in range(ROWS):
             store_sums(sums[i], out, pixel, pixel, o, some[i] * CHANNELS, alpha)
 

@@ -42,6 +42,7 @@ def _relu(x, y, runs, n):
         for i in range(run * _RUN, min((run + 1) * _RUN, n), WIDTH):
             lanes = first_lanes(n - i)
             value = load_lanes(x, i, lanes)
+            # What is negative becomes 0, not: what is positive stays. So NaN stays NaN.
             store_lanes(y, i, zero_unless(value, negative(value) ^ ALL), lanes)
 
 

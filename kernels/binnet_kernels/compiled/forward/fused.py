@@ -194,6 +194,7 @@ def _xnor_bits(x, starts, weight, least, group, flips, bits, places, sizes):
         channel = item % blocks * CHANNELS
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
+            # α, normalisation and ReLU are in the limits: between two binary layers no float is written (ADR 0017).
             counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
             store_reached(counts, least, group, columns, flips, bits, places, first, pixels - 1, channel)
 
@@ -209,6 +210,8 @@ def _xnor(x, starts, weight, base, group, table, tail, K, residual, out, bits, p
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first, last = tile * XNOR_ROWS, pixels - 1
             counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
+            # The roundings are those of the network, in its order: α, K, shift, then the tail step by step. Factors
+            # folded into one would give other bits near zero (ADR 0017).
             y = times_columns(as_floats(counts, base, group, columns, first, last, channel), table, channel)
             if use_k:
                 y = times_pixels(y, K, first, last)

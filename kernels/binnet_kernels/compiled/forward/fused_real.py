@@ -125,6 +125,7 @@ def _real(x, starts, weight, table, tail, residual, out, bits, places, sizes):
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first, last, place = tile * FLOAT_ROWS, pixels - 1, channel * rows * span
             start, y = float_starts(starts, first), no_sums()
+            # Tap by tap, whatever the number of pixels: an image gets the same bits in any batch (ADR 0017).
             for r in range(rows):
                 for i in range(span):
                     y = multiply_add(y, x, start, r * pitch + i, weight, place)
@@ -147,6 +148,7 @@ def _signed(x, starts, weight, table, tail, residual, out, bits, places, sizes):
             start, y = float_starts(starts, first), no_sums()
             for r in range(rows):
                 for i in range(span):
+                    # The weights stay one bit each in memory, and become masks of ±1 in registers.
                     y = add_signed(y, x, start, r * pitch + i, weight, place)
                     place += 1
             y = plus_columns(times_columns(y, table, channel), table, columns + channel)
@@ -161,6 +163,8 @@ def _signed_few(x, starts, weight, table, tail, residual, out, bits, places, siz
     low, floats, between, blocks = sizes[6], sizes[7], sizes[8], columns // CHANNELS
     for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
         pixel, some = blocks_of(item, blocks)
+        # One sum would wait for each of its additions, so several blocks of channels are summed side by side (ADR
+        # 0017).
         sums = signed_rows(x, starts, pixel, weight, some, rows, span, pitch)
         for i in range(ROWS):
             channel = some[i] * CHANNELS

@@ -46,6 +46,7 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
     if out.size:
         base = np.full(whole_blocks(len(b)), n, np.int32)
         halves = 2 * a.shape[1]
+        # Copies of the last row fill the last tile.
         starts = np.arange(len(a) + XNOR_ROWS, dtype=np.int64).clip(max=len(a) - 1) * halves
         rows = a.ravel().view(np.uint32)
         _gemm(rows, starts, interleaved(half_words(b, n)), base, out.ravel(), len(a), len(b), -(-n // 32), halves)
@@ -61,5 +62,6 @@ def _gemm(a, starts, b, base, out, rows, columns, depth, pitch):
         channel = item % blocks * CHANNELS
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
+            # A row of the matrix is a pixel whose window is one run of words.
             counts = count_tile(a, starts, first, b, channel * depth, 1, depth, pitch)
             store_ints(counts, out, first, rows - 1, columns, channel, base)

@@ -219,6 +219,7 @@ def _moments(x, sums, squares, parts, rows, c):
         for first in range(start, end, _GROUP):
             for i in range(0, c, WIDTH):
                 lanes, place = first_lanes(c - i), part * c + i
+                # Distances from the first row: Σx² − (Σx)²/n loses all digits where the mean is large.
                 centre = widened(load_lanes(x, i, lanes))
                 total, square = load_lanes(sums, place, lanes), load_lanes(squares, place, lanes)
                 for row in range(first, min(first + _GROUP, end)):
@@ -246,6 +247,7 @@ def _grad_sums(grad, x, mean, within, step, always, sums, products, parts, rows,
                     fetch_ahead(x, here)
                     g = zero_unless(load_lanes(grad, here, lanes), passed)
                     total = total + widened(g)
+                    # Products are float32, their sum float64: many rows lose no digits.
                     product = product + widened(g * (load_lanes(x, here, lanes) - centre))
                 store_lanes(sums, place, total, lanes)
                 store_lanes(products, place, product, lanes)
@@ -264,6 +266,8 @@ def _normalise(x, mean, factor, beta, relu, y, passed, runs, rows, c):
                 for row in range(first, min(first + _GROUP, end)):
                     here = row * c + i * WIDTH
                     fetch_ahead(y, here)  # to be written: 8 ms for 50 MB, 12 without
+                    # Three roundings, as in the tail of the packed engine: folded to x a + b, values near 0 could get
+                    # another sign.
                     value = (load_lanes(x, here, lanes) - centre) * scale + shift
                     if relu:
                         passed[row * halves + i] = positive(value)

@@ -135,6 +135,8 @@ def _map(x, rows, cols, table, tail, residual, out, bits, places, sizes):
                 y = load_pixel(x, ((image + rows[top]) * w + cols[left]) * c + channel, c - channel)
                 for r in range(top, top + kh):
                     for s in range(left, left + kw):
+                        # The first tap is what the maximum began with. Taps on the border repeat one inside, which
+                        # changes no maximum.
                         if r + s > top + left:
                             y = larger(y, load_pixel(x, ((image + rows[r]) * w + cols[s]) * c + channel, c - channel))
                 y = run_tail(y, tail, table, channel, columns, residual, pixel, last, c, channel)
@@ -152,5 +154,6 @@ def _pool_bits(x, rows, cols, flips, out, places, sizes):
                 common = np.uint32(0xFFFFFFFF)
                 for r in range(top, top + kh):
                     for s in range(col * kw, col * kw + kw):
+                        # 32 channels an AND: all values of a window are at most t exactly where the largest is.
                         common &= x[((image + rows[r]) * w + cols[s]) * halves + i]
                 out[target + i] = common ^ flips[i]

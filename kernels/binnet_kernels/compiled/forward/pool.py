@@ -90,6 +90,7 @@ def _max_pool(x, y, winners, wanted, n, h, w, c, oh, ow, kh, kw, sh, sw, ph, pw)
             left = col * sw - pw
             for block in range(blocks):
                 lanes, first = first_lanes(c - block * WIDTH), max(-top, 0) * kw + max(-left, 0)
+                # Begins with a value of the window, not with -inf, so that a window of -inf has a winner too.
                 best = load_lanes(x, ((image + max(top, 0)) * w + max(left, 0)) * c + block * WIDTH, lanes)
                 winner = all_lanes(np.uint16(first))
                 for row in range(max(top, 0), min(top + kh, h)):
@@ -114,6 +115,8 @@ def _max_pool_grad(grad, winners, rows, cols, grad_x, n, h, w, c, oh, ow, kh, kw
                 for i in range(rows[2 * row], rows[2 * row + 1]):
                     for j in range(cols[2 * col], cols[2 * col + 1]):
                         pixel, tap = (image + i) * ow + j, (row + ph - i * sh) * kw + col + pw - j * sw
+                        # A pixel gathers from the windows that see it. Windows that overlap and scattered would write
+                        # to one place, in an order that depends on the threads.
                         won = equal(load_all(winners, (pixel * blocks + block) * WIDTH), np.uint16(tap))
                         total = total + zero_unless(load_lanes(grad, pixel * c + block * WIDTH, lanes), won)
                 fetch_ahead(grad_x, (line * w + col) * c + block * WIDTH)  # to be written

@@ -108,6 +108,7 @@ def _mean_magnitudes(x, means, n, h, w, c, top, left, high, wide):
     for line in prange(n * high):
         row = line % high - top
         for col in range(wide):
+            # The border of A is 0, as that of a float image is; the border of the signs plays no part in K.
             inside = 0 <= row < h and left <= col < w + left
             source = ((line // high * h + row) * w + col - left) * c
             means[line * wide + col] = mean_magnitude(x, source, c) if inside else np.float32(0)
@@ -134,6 +135,8 @@ def _box_filter(a, K, n, high, wide, oh, ow, kh, kw, sh, sw):
     share = np.float32(1) / np.float32(kh * kw)
     for line in prange(n * oh):
         source = (line // oh * high + line % oh * sh) * wide
+        # With stride 1 neighbouring outputs read neighbouring values, so a vector of outputs is one load a tap. Both
+        # branches add the taps in the same order and give the same bits.
         if sw == 1:
             for col in range(0, ow, LANES):
                 total = zeros()

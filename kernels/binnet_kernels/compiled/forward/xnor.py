@@ -242,6 +242,8 @@ def in_blocks(row: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def half_words(words: Words, n: int) -> Halves:
     """Words (O, ..., W) of n signs each as half words (O, depth), without the last one when it holds no sign."""
+    # Units of 32 signs: a depth of 96 costs three of them, where words of 64 would cost as much as 128 signs (ADR
+    # 0010).
     halves = words.view(np.uint32)[..., : -(-n // 32)]
     return np.ascontiguousarray(halves).reshape(len(words), int(np.prod(halves.shape[1:])))
 
@@ -276,6 +278,7 @@ def count_tile(x, starts, first, weight, place, rows, span, pitch):
     """Differing signs of one tile: XNOR_ROWS pixels x CHANNELS filters."""
     counts = no_counts()
     start = xnor_starts(starts, first)
+    # Lanes are filters, so nothing is summed across lanes, and the depth is not padded to a vector (ADR 0010).
     for r in range(rows):
         for i in range(span):
             counts = count_differing(counts, x, start, r * pitch + i, weight, place)
@@ -290,10 +293,13 @@ def _convolve(
     tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
     blocks = (filters + CHANNELS - 1) // CHANNELS
     chunks = (tiles + CHUNK - 1) // CHUNK
+    # One item writes the outputs of some pixels and channels, and no other item does: the bits do not depend on the
+    # threads. All its tiles read the same filters, which stay in the cache.
     for item in prange(chunks * blocks):
         channel = item % blocks * CHANNELS
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             first = tile * XNOR_ROWS
             counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
             target = out, first, pixels - 1, filters, channel
+            # The counts are still in registers: scales, bias and ReLU cost no pass over the map.
             store_dots(counts, *target, base, group, columns, alpha, K, k_step, bias, least)

@@ -191,6 +191,7 @@ def count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_b
     counts = no_counts()
     start = xnor_starts(starts, first)
     for power in range(x_bits + w_bits - 2, -1, -1):
+        # Horner's rule over the powers of two: one shift of the tile for all pairs of planes with the same i + j.
         counts = doubled(counts)
         for i in range(max(0, power - w_bits + 1), min(power, x_bits - 1) + 1):
             source, target = i * x_step, place + (power - i) * w_step
@@ -206,6 +207,7 @@ def _pack_image(x, planes, n, h, w, c, top, bottom, left, right, bits, levels):
     halves, high, wide = (c + 31) // 32, top + h + bottom, left + w + right
     step = n * high * wide * halves
     for line in prange(n * h):
+        # Only the inside: the border was written when the planes were made.
         target = ((line // h * high + line % h + top) * wide + left) * halves
         for col in range(w):
             start = (line * w + col) * c

@@ -203,6 +203,7 @@ def _pack_filters(weight, halves, filters, taps, c, planes, levels, ratio):
     count = (c + 63) // 64 * 2
     step = filters * taps * count
     for o in prange(filters):
+        # The range comes just before the levels, so that the second pass over a filter finds it in the cache.
         factor = filter_stretch(weight, o * taps * c, taps * c, ratio)
         for tap in range(o * taps, (o + 1) * taps):
             pack_levels(weight, tap * c, c, factor, planes, levels, halves, tap * count, step)

@@ -120,5 +120,6 @@ def sum_with_levels(grad, weight, start, n, factor, levels):
     for i in range(0, n, WIDTH):
         lanes = first_lanes(n - i)
         q = levels_at(weight, start + i, lanes, factor, levels)
+        # Widened before the product, which is exact in float64.
         total = total + widened(load_lanes(grad, start + i, lanes)) * widened(q)
     return np.float32(sum_lanes(total))

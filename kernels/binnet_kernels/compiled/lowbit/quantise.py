@@ -119,7 +119,10 @@ def quantise_gradient(
     peaks = np.zeros((n, o), np.float32)
     if grad.size:
         _peaks(grad.ravel(), y.ravel(), peaks.ravel(), n, oh * ow, o, masked)
+    # Maxima where they are free: a window of the gradient of the input never leaves its sample (ADR 0018).
     row_unit, row_factor = levels.scales((peaks * np.abs(alpha)).max(axis=1, initial=0))
+    # The product for the weights sums over all samples, so its unit must be one for all of them: the maximum of a
+    # channel.
     column_unit, column_factor = levels.scales(peaks.max(axis=0, initial=0))
     rows = np.empty((levels.planes, n, oh, ow, halves, 2), np.uint32)
     pitch = -(-pixels // BITS) | 1  # odd, so that the quads of a block are not all in one set of the cache
@@ -187,6 +190,8 @@ def _quantise(
                     g = where_positive(g, load_wide(y, q * o + channel, keep))
                     will_load(y, (q + BITS) * o + channel)
                 if kind != SIGNS:
+                    # Number i of the seed belongs to element i, so threads change nothing, and one number serves both
+                    # roundings (ADR 0018).
                     u = draw(q * o + channel, key, second_key)
                 scaled = product(g, scale)
                 of_row = _levels(scaled, in_all_lanes(row_factor[q]), u, kind, top)
@@ -196,6 +201,8 @@ def _quantise(
                     target, at = ((plane * pixels + q) * halves + half) * 2, turned + plane * 2 * BITS
                     rows[target], rows[target + 1] = _plane(of_row, below, valid, kind, plane)
                     signs, masks = _plane(in_column, negative, valid, kind, plane)
+                    # The product for the weights sums over pixels, so their planes are packed along the pixels: a
+                    # square of 32 pixels x 32 channels is turned round here.
                     store_halves(scratch, at, set_bit(load_halves(scratch, at), signs, q % BITS))
                     at += BITS
                     store_halves(scratch, at, set_bit(load_halves(scratch, at), masks, q % BITS))

@@ -116,6 +116,7 @@ def _sum_kept(kept, starts, most, pixels, step, rows, cols, wide):
         total = 0
         for r in range(rows):
             for s in range(cols):
+                # What a product starts from: the kept values, as if all signs agreed.
                 total += kept[starts[q] // step + r * wide + s]
         most[q] = total
 
@@ -144,6 +145,8 @@ def _convolve(planes, starts, targets, weight, most, unit, out, pixels, c, rows,
             first, counts = tile * XNOR_ROWS, no_counts()
             start = xnor_starts(starts, first)
             for plane in range(count - 1, -1, -1):
+                # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no
+                # multiplication.
                 counts, place = twice(counts), channel // BITS * depth * BITS + channel % BITS
                 for r in range(rows):
                     row = plane * plane_size + r * pitch

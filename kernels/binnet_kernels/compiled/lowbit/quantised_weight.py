@@ -123,6 +123,7 @@ def _count_blocks(gradient, quad, blocks, panel, place):
     columns, planes, plane_size, pitch = gradient
     counts, start = no_counts(), xnor_starts(_ROWS, 0)
     for plane in range(planes - 1, -1, -1):
+        # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no multiplication.
         counts = twice(counts)
         first = plane * plane_size + quad * pitch * _BOTH
         for block in range(blocks):
@@ -151,6 +152,7 @@ def _turn_panel(bits, starts, offset, panel, first, pixels):
 @kernel
 def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixels, o, size, c, together, workers):
     quads, groups, blocks = (o + XNOR_ROWS - 1) // XNOR_ROWS, (c + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
+    # Threads that share the panels turn each once; threads that share the filters turn all of them, each for itself.
     by_panel = size * groups >= 4 * workers  # otherwise threads share the filters
     for worker in prange(workers):
         of_panels, of_quads = (0, size * groups), (0, quads)

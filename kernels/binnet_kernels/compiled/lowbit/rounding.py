@@ -39,6 +39,8 @@ def draw(context: Any, first: Any, key: Any, second_key: Any) -> Any:
         x = builder.xor(x, spread(builder, key, BITS))
         x = builder.add(builder.mul(folded(x, 16), same(FIRST)), spread(builder, second_key, BITS))
         x = folded(builder.mul(folded(x, 15), same(SECOND)), 16)
+        # 24 bits are exact in float32 and not negative, so the signed conversion will do, which every CPU has as a
+        # vector instruction.
         number = builder.sitofp(builder.lshr(x, same(8)), _FLOATS)
         return builder.fmul(number, ir.Constant(_FLOATS, [float(STEP)] * BITS))
 
@@ -57,6 +59,7 @@ def magnitude_levels(context: Any, x: Any, factor: Any, u: Any, top: Any) -> Any
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         x, factor, u, top = args
         size = call(builder, f"llvm.fabs.{suffix(_FLOATS)}", _FLOATS, [x])
+        # The level is not negative, so the conversion below, which cuts off, is the floor.
         level = builder.fadd(builder.fmul(size, factor), u)
         return builder.fptosi(_least(builder, level, spread(builder, top, BITS)), _INTS)
 

@@ -69,6 +69,7 @@ def parts_of_input(n: int, rows: Axis, cols: Axis, o: int) -> tuple[Part, ...]:
     (top, bottom), (left, right) = rows.frame, cols.frame
     images, high, wide = np.arange(n)[:, None, None], bottom - top, right - left
     parts = []
+    # Remainders from the size of the filter on meet no tap: the gradient there is 0.
     for a in range(min(rows.s, rows.k)):
         for b in range(min(cols.s, cols.k)):
             (y, i, r), (x, j, s) = rows.part(a), cols.part(b)
