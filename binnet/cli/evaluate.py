@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options.set_threads(arguments)
     model = open_model(arguments.file, arguments.model)
-    model.info.normalisation(arguments.file)
+    model.require_classifier(arguments.file)
     console = Console(to_stderr=arguments.json)
     dataset = load_for(model, arguments.file, options.source_of(arguments), console)
     matched = match(model.info, model.num_classes, dataset, arguments.include_trained)

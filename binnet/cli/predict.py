@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
     model = open_model(file, own)
-    model.info.normalisation(file)
+    model.require_classifier(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
     picker = Picker(model, Console(to_stderr=True).say)
     images = [*picker.of_paths(paths)]

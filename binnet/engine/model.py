@@ -106,11 +106,11 @@ class PackedModel:
         Raises
         ------
         TypeError, ValueError, binnet_datasets.DataError
-            As :meth:`predict`.
+            As :meth:`predict`, and when the images do not fit the network.
         """
         from .predict import preprocess
 
-        return preprocess(self, images)
+        return self._images(preprocess(self, images))
 
     def profile(self, x: Any) -> list[Timing]:
         """The time and GMAC/s of each stage on normalised images (N, H, W, C), N at least 1, run once.

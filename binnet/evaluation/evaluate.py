@@ -69,6 +69,14 @@ class Model:
         """Number of classes."""
         return self.packed.num_classes
 
+    def require_classifier(self, file: object) -> None:
+        """ValueError that names the file unless the model gives a score for each class and knows its normalisation."""
+        self.info.normalisation(file)
+        result = self.packed.graph.result
+        if len(result) != 1:
+            shape = f"(N, {', '.join(map(str, result))})"
+            raise ValueError(f"{file} gives {shape} for images, expected scores (N, classes)")
+
 
 def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     """Open a checkpoint or a packed model, that of a run folder, or one that comes with binnet by its name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
@@ -17,13 +18,19 @@ Arrays = dict[str, Array]
 def to_parts(graph: Graph) -> tuple[list[dict[str, Any]], Arrays]:
     """The description of each node, ready for JSON, and all arrays by ``node.field``.
 
-    Weights that several nodes share are there once, under the name of the first.
+    Equal weights of several nodes are there once, under the name of the first, and so are all arrays of a layer that is
+    used several times.
     """
     arrays, descriptions, shared = Arrays(), [], dict[Any, list[str]]()
+    named: dict[str, dict[str, str]] = {}
     for node in graph.nodes:
         names = {field: f"{node.name}.{field}" for field in node.arrays()}
         if isinstance(node, Filters):
             names[node.weights] = _shared(node, names[node.weights], arrays, shared)
+        for field, name in named.get(_layer(node.name), {}).items():  # of the layer's first use
+            if field in names and np.array_equal(arrays[name], node.arrays()[field]):
+                names[field] = name
+        named[node.name] = names
         for field, name in names.items():
             arrays.setdefault(name, node.arrays()[field])
         descriptions.append(
@@ -36,6 +43,11 @@ def to_parts(graph: Graph) -> tuple[list[dict[str, Any]], Arrays]:
             }
         )
     return descriptions, arrays
+
+
+def _layer(name: str) -> str:
+    """The node of a layer's first use, for one of its later ones, such as ``conv`` for ``conv_2``."""
+    return re.sub(r"_\d+$", "", name)
 
 
 def _shared(node: Filters, own: str, arrays: Arrays, shared: dict[Any, list[str]]) -> str:

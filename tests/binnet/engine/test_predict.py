@@ -83,3 +83,10 @@ def test_what_cannot_be(model, files, tmp_path):
     with pytest.raises(ValueError, match="does not say how images are normalised"):
         raw.predict(files[0])
     assert raw.predict(np.zeros((8, 8, 1), np.float32), top=1)[0][0] in ("0", "1", "2")
+
+
+def test_preprocess_refuses_what_the_network_does(model):
+    with pytest.raises(ValueError, match=r"images must be \(N, 8, 8, 1\), got \(1, 8, 8, 3\)"):
+        model.preprocess(np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="images must be finite"):
+        model.preprocess(np.full((8, 8, 1), np.nan, np.float32))

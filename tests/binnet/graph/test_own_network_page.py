@@ -106,3 +106,16 @@ def test_a_function_of_one_s_own(page):
         np.testing.assert_array_equal(binnet.pack(Own(), input_shape=(2, 3, 2))(x), x.clip(-1, 1))
     finally:
         del CONVERTERS[names["HardTanh"]], binnet.graph.KINDS["HardTanhNode"]
+
+
+def test_a_result_that_is_no_row_of_classes(tmp_path, capsys):
+    from binnet import nn
+
+    binnet.pack(nn.Sequential(nn.ReLU()), input_shape=(8, 8, 1), mean=0.5, std=1).save(tmp_path / "map.h5")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    for line in (
+        ["predict", str(tmp_path / "map.h5"), str(tmp_path / "a.png")],
+        ["evaluate", str(tmp_path / "map.h5")],
+    ):
+        assert main(line) == 1
+        assert "map.h5 gives (N, 8, 8, 1) for images, expected scores (N, classes)" in capsys.readouterr().err

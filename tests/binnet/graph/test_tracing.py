@@ -101,6 +101,15 @@ def test_a_shared_layer_is_stored_once(rng, tmp_path):
     assert loaded.to_bytes() == model.to_bytes()
 
 
+def test_all_arrays_of_a_layer_that_is_used_twice_are_stored_once(rng):
+    layers = {"norm": nn.BatchNorm(3), "conv": nn.BinConv2d(3, 3, 3, 1, 1, rng=rng)}
+    net = own(lambda self, x: self.conv(self.norm(self.conv(self.norm(x)))), **layers)
+    net.norm.running_mean[...] = [1, 2, 3]
+    model = same(net, (5, 5, 3))
+    assert sorted(model.arrays()) == ["conv.alpha", "conv.signs", "norm.factor", "norm.mean", "norm.shift"]
+    assert [node.name for node in model.graph.nodes[1:]] == ["norm", "conv", "norm_2", "conv_2"]
+
+
 def test_loops_constants_and_views(rng):
     mask = rng.standard_normal((4, 4, 1)).astype(np.float32)
 
