@@ -1,4 +1,4 @@
-"""Panels: what the weight gradient multiplies, gathered side by side for a chunk of pixels.
+"""Panels: the factors of the weight gradient, gathered side by side for a chunk of pixels.
 
 A *strip* is what one place of the filter sees: the channels under it, at the output pixels whose window has that place
 on the image. So a border of zeros is neither stored nor multiplied, which on a map of 2x2 saves more than half.

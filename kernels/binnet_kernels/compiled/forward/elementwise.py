@@ -1,4 +1,4 @@
-"""ReLU, its gradient, and sums of maps: one pass each, in place where the caller likes."""
+"""ReLU, its gradient, and sums of maps: one pass each, in place if ``out`` says so."""
 
 from __future__ import annotations
 

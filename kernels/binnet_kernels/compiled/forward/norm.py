@@ -189,7 +189,7 @@ def grad_of_norm(
 
 
 def _write(x: Float, mean: Float, factor: Float, shift: Float, y: Float, passed: Halves) -> None:
-    """Normalise; through a ReLU where there is room for its bits."""
+    """Normalise, and apply a ReLU if ``passed`` has room for its bits."""
     rows, c = checks.rows(x)
     relu = passed is not _NO_BITS
     vectors = (mean, factor, shift)
@@ -205,7 +205,7 @@ def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tupl
 
 
 def _sharing(work: Kernel, size: int) -> Any:
-    """The kernel itself, or its serial form for what is not worth sharing."""
+    """The kernel, or its serial form for arrays too small to share among threads."""
     return work if size > _WORTH_SHARING else work.alone
 
 

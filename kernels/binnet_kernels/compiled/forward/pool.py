@@ -34,7 +34,7 @@ _NO_WINNERS = np.zeros(1, np.uint16)
 
 
 def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
-    """The largest value of each window; the border never wins, NaN always does.
+    """The largest value of each window, NaN if it holds one; the border counts as -inf.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
 def max_pool2d_winners(
     x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
 ) -> tuple[Float, Winners]:
-    """:func:`max_pool2d`, and which tap of each window has won: all that the gradient asks for, without ``x``.
+    """:func:`max_pool2d`, and the tap that was the largest in each window: the gradient needs these and not ``x``.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _sizes(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -
 
 
 def _sharing(work: Kernel, size: int) -> Any:
-    """The kernel itself, or its serial form for what is not worth sharing."""
+    """The kernel, or its serial form for maps too small to share among threads."""
     return work if size > _WORTH_SHARING else work.alone
 
 

@@ -86,7 +86,7 @@ class FusedKbitConv2d:
         self._taps = np.einsum("i,iors->ors", np.int32(1) << np.arange(len(planes), dtype=np.int32), sums)
 
     def stored(self) -> Words:
-        """The planes as they were given, which are not kept besides."""
+        """The planes as they were given, converted back from the order of the kernel."""
         (o, kh, kw, c), blocks = self.shape, self._weight.reshape(self.weight_bits, -1)
         return np.stack([signs_of_halves(in_rows(each, o, kh * kw * -(-c // 32)), c) for each in blocks])
 
