@@ -43,6 +43,7 @@ def max_pool2d_winners(
         for p in (padded(x, window, -np.inf), padded(np.ones_like(x), window))
     )
     best = taps.max(axis=-1, keepdims=True)
+    # The border is -inf as well, and must not win in a window that holds nothing else.
     candidates = ((taps == best) | (np.isnan(taps) & np.isnan(best))) & (real == 1)
     winners[..., : x.shape[3]] = candidates.argmax(axis=-1)  # the first one, row by row
     return np.ascontiguousarray(best[..., 0]), winners
@@ -71,6 +72,7 @@ def max_pool2d_grad_winners(
     (_, kw), (sh, sw), (ph, pw) = window.size, window.stride, window.padding
     n, oh, ow, c = np.indices(grad.shape, sparse=True)
     grad_padded = padded(np.zeros(x_shape, np.float32), window)
+    # Windows overlap: `+=` with these indices would keep one of several gradients of a value.
     np.add.at(grad_padded, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad)
     return np.ascontiguousarray(grad_padded[:, ph : ph + x_shape[1], pw : pw + x_shape[2]])
 

@@ -179,6 +179,7 @@ def grad_of_norm(
     ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``, which needs the two sums first and a second pass after.
     """
     rows, c = checks.rows(x)
+    # Without bits the step between them is 0 and all lanes are on: one kernel for both cases.
     mask = (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
     total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
     grad_beta, grad_gamma = total.astype(np.float32), (product * inverse).astype(np.float32)
