@@ -101,7 +101,7 @@ def running(module: Any) -> Iterator[None]:
 
 
 class Context:
-    """What a forward pass leaves for its backward pass.
+    """The values that a forward pass keeps for its backward pass.
 
     Attributes
     ----------
@@ -130,12 +130,12 @@ class Context:
         return self._saved
 
     def free(self) -> None:
-        """Let go of the saved values."""
+        """Drop the saved values."""
         self._saved = ()
 
 
 class Node:
-    """One recorded call: the function, its context, and what wants the gradients of its inputs.
+    """One recorded call: the function, its context, and the receivers of the gradients of its inputs.
 
     ``inputs[i]`` receives the i-th gradient: a leaf Tensor, the producing Node (whose array is not kept alive by this),
     or None for an input without a gradient. ``shape`` is that of the result. ``watches`` are on the arrays that the
@@ -172,7 +172,7 @@ class Node:
         return grads
 
     def free(self) -> None:
-        """Drop saved arrays and the way further back, so that memory falls while the sweep goes on."""
+        """Drop the saved arrays and the links to the inputs, so that memory falls during the sweep."""
         self.ctx.free()
         self.inputs = self._watches = ()
         self.freed = True
@@ -233,7 +233,7 @@ class Function:
 
 
 def _memory(value: Any) -> Memory | None:
-    """That of a tensor or of a plain array, which its owner may change."""
+    """The memory of a tensor or of an array; arrays count as exposed, as their owner may change them."""
     if isinstance(value, Tensor):
         return value.memory
     return Memory(exposed=True) if isinstance(value, np.ndarray) else None
@@ -262,7 +262,7 @@ def _start(root: Tensor, grad: Any) -> Float:
 
 
 def _newest_first(root: Node) -> list[Node]:
-    """All nodes behind ``root``: every consumer of a tensor stands before its maker."""
+    """All nodes that lead to ``root``, newest first: each node comes before those that made its inputs."""
     found, waiting = {root}, [root]
     while waiting:
         node = waiting.pop()
@@ -278,7 +278,7 @@ def _newest_first(root: Node) -> list[Node]:
 
 
 class _Sweep:
-    """One backward sweep: the gradients on their way, each with whether its array is the sweep's own.
+    """One backward sweep: the pending gradients, each with a flag that says whether the sweep owns its array.
 
     Own arrays are handed on, summed into and kept as they are; an array that somebody else may read, such as a gradient
     that goes to both sides of a sum, is copied as soon as something has to be written.
@@ -301,7 +301,7 @@ class _Sweep:
         node.free()
 
     def deliver(self, source: Tensor | Node, value: Float | LateGradient, owned: bool) -> None:
-        """Add ``value`` to what has come for ``source``: to ``grad`` of a leaf, to what waits for a node."""
+        """Add ``value`` to the gradient of ``source``: to ``grad`` of a leaf, or to the pending gradient of a node."""
         if isinstance(source, Tensor):
             source.receive(value, owned)
             return
@@ -320,7 +320,7 @@ def _is_alone(value: Float | LateGradient, arrays: list[Float]) -> bool:
 
 
 def _sum(one: tuple[Float, bool], other: tuple[Float, bool]) -> Float:
-    """Their sum, in the first of the arrays that may be written to."""
+    """Sum of two gradients, written to the first of them that the sweep owns, else to a new array."""
     # A gradient is as large as its map, so an array of the sweep's own is used again (ADR 0020).
     room = next((array for array, owned in (one, other) if owned), None)
     total: Float = np.add(one[0], other[0], out=room)

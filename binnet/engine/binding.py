@@ -1,4 +1,4 @@
-"""The stages of a graph on the arrays of a plan: which kernel runs what."""
+"""Binding: the kernel that runs each stage of a graph, and the arrays of a plan that it works on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ONE = Window.of(1, 1, 0)
 
 
 class Arrays(Protocol):
-    """What a stage finds in a plan; maps are float32 (N, H, W, C), with H = W = 1 for rows (N, C)."""
+    """Interface of a plan to its stages; maps are float32 (N, H, W, C), with H = W = 1 for rows (N, C)."""
 
     def map(self, stage: Stage) -> Float:
         """The map that a stage writes, or has written."""
@@ -49,7 +49,7 @@ class Arrays(Protocol):
         """The same in the shape that its node says, which may be (N, C)."""
 
     def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
-        """The map of a stage with a border of zeros, and what brings it there."""
+        """The map of a stage with a border of zeros, and the calls that copy it there."""
 
     def bits(self, stage: Stage) -> Any:
         """The map of bits that a stage writes, or has written."""
@@ -82,7 +82,7 @@ def prepare(node: Filters, shape: Shape) -> Any:
 
 
 def bind(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
-    """What a stage does, as functions without arguments, in order; nothing where it is another view of a map."""
+    """The calls that run a stage, in order, as functions without arguments; none where it is a view of a map."""
     if stage.is_view or isinstance(stage.node, Constant):
         return []
     binder = _in_numpy if is_grouped(stage) else _BINDERS.get(type(stage.node), _in_numpy)
@@ -94,7 +94,7 @@ def _finish(stage: Stage, channels: int) -> Any:
 
 
 def _in_words(node: Node, channels: int) -> list[tuple[Any, ...]]:
-    """An element-wise node in the words of an epilogue, with a number for each channel."""
+    """The steps of an epilogue that compute an element-wise node, each with one number for each channel."""
 
     def each(vector: Any) -> Float:
         return np.broadcast_to(np.float32(vector), (channels,))
@@ -208,7 +208,7 @@ def _joined(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
 
 
 def _in_numpy(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
-    """What has no kernel of its own runs as its node says."""
+    """Run a node that has no kernel by its NumPy meaning, ``node.compute``."""
     if isinstance(stage.node, Conv):
         return _grouped(stage, arrays)
     node, inputs, out = stage.node, [arrays.result(each).view() for each in stage.inputs], arrays.result(stage)

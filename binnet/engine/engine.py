@@ -1,4 +1,4 @@
-"""Runs a graph: fuses its nodes once, makes plans for the shapes of images that come, and keeps them."""
+"""The engine: fuses the nodes of a graph once, and makes and keeps a plan for each shape of images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST = 256  # images that run together
 
 @dataclass(frozen=True)
 class Timing:
-    """What one stage took.
+    """The time of one stage.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Engine:
         self._together: dict[Shape, int] = {}  # how many images of the last size run together
 
     def __call__(self, x: Float) -> Float:
-        """float32 images (N, H, W, C), at least one, to the result; large batches go in parts."""
+        """Run float32 images (N, H, W, C), N at least 1; large batches run in parts."""
         results = []
         for part in self._parts(x):
             with self._plan(part.shape) as plan:
@@ -124,7 +124,7 @@ class Engine:
         return None
 
     def _layer(self, stage: Stage, shape: Shape) -> Any:
-        """The prepared weights of a stage, made when first needed and shared by all plans; they are kept only so."""
+        """The prepared weights of a stage, made at its first use and shared by all plans; no other copy is kept."""
         wanted = filters(stage, shape)
         if wanted is None:
             return None
@@ -153,6 +153,6 @@ class Engine:
 
 
 def _kind(stage: Stage) -> str:
-    """Kind of node and what it writes."""
+    """Kind of a node and what its stage writes, such as "XnorConv to bits"."""
     words = {"floats": stage.floats, "bits": stage.bits_for is not None}
     return f"{stage.node.kind} to {' and '.join(word for word, written in words.items() if written)}"

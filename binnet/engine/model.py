@@ -129,7 +129,7 @@ class PackedModel:
 
     @property
     def graph(self) -> Graph:
-        """See the class. A model that has run holds its weights in the kernels' order alone: they are put back."""
+        """The graph. A model that has run keeps its weights in the kernels' order; they are converted back here."""
         with self._lock:
             if self._made is None:
                 return self._graph
@@ -172,7 +172,7 @@ class PackedModel:
 
     @property
     def name(self) -> str:
-        """That of the network it was built as, or ``"network"`` for one of one's own."""
+        """Name of the network that the model was built as, or ``"network"`` for a network of the user's."""
         return str((self.built or {}).get("name", "network"))
 
     @property
@@ -213,7 +213,7 @@ class PackedModel:
         return {**arrays, **keys}, {"graph": nodes, "data": self.info.to_dict(), "built": self.built}
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """What pickling and copying take: all but the lock and the plans, which are made anew."""
+        """The state for pickling and copying: everything but the lock and the plans, which are made again."""
         return self.graph, self.info, self.real, self.built
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -250,7 +250,7 @@ class PackedModel:
         return images
 
     def _normalised(self, pixels: Array) -> Float:
-        """uint8 pixels as the network was trained on them."""
+        """Normalise uint8 pixels with the mean and standard deviation of training."""
         import binnet_datasets
 
         if pixels.dtype != np.uint8:
@@ -331,7 +331,7 @@ def _check_built(built: Any) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What is wrong, on one line and not too long: it may repeat what the file says."""
+    """The message of an error on one line, shortened, as it may quote the file."""
     text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
     line = "".join(c if c.isprintable() else " " for c in text[:MOST_LETTERS])
     return line if len(text) <= MOST_LETTERS else f"{line} …"

@@ -51,7 +51,7 @@ class Plan:
         self._all = [run for _, runs in self.runs for run in runs]
 
     def __call__(self, x: Float) -> Float:
-        """Images to the result, a new array."""
+        """Run the graph on images (N, H, W, C); the result is a new array."""
         self.take(x)
         for run in self._all:
             run()
@@ -59,7 +59,7 @@ class Plan:
         return self.result(self._stages.stages[-1]).copy()
 
     def take(self, x: Float) -> None:
-        """Bring the images to where the first layer reads them."""
+        """Copy the images to the array that the first layer reads."""
         self._input[...] = x
 
     def _images(self, shape: Shape) -> tuple[Float | None, Float]:
@@ -82,7 +82,7 @@ class Plan:
         return (self._n, *(shape if len(shape) == 3 else (1, 1, *shape)))
 
     def map(self, stage: Stage) -> Float:
-        """The map of a stage; a new one when it is first asked for, which is by the stage itself."""
+        """The map of a stage, float32. The first call, which comes from the stage itself, allocates it."""
         if stage.is_view:
             return self.map(stage.inputs[0]).reshape(self.shape(stage))
         shape = self.shape(stage)
@@ -97,7 +97,7 @@ class Plan:
         return self.map(stage).reshape(self._n, *self._shapes[stage])
 
     def _take(self, size: int) -> Float:
-        """The smallest free memory that is large enough, or new memory; anything may be in it."""
+        """The smallest free memory that is large enough, or new memory; its contents are undefined."""
         fitting = [buffer for buffer in self._free if buffer.size >= size]
         if not fitting:
             return _aligned(size)
@@ -107,7 +107,7 @@ class Plan:
         return smallest
 
     def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
-        """The map of a stage with a border of zeros, and what brings it there."""
+        """The map of a stage with a border of zeros, and the calls that copy it there."""
         (top, bottom, left, right), (n, h, w, c) = padding, self.shape(stage)
         if stage is self._stages.stages[0] and self._wide is not None:
             return self._wide, []
@@ -127,14 +127,14 @@ class Plan:
 
 
 def _aligned(size: int) -> Float:
-    """New memory that begins where a vector does: 5 % of a first convolution."""
+    """New memory, aligned to a vector, which saves 5 % of the time of a first convolution."""
     from binnet_kernels.simd.geometry import aligned  # brings Numba, which only running needs
 
     return aligned(size)
 
 
 def _last_reads(stages: Stages) -> dict[Stage, list[Stage]]:
-    """For each stage the maps that nothing reads after it; images, constants and the result stay where they are."""
+    """For each stage, the maps that no later stage reads; images, constants and the result are never freed."""
     last: dict[Stage, Stage] = {}
     for stage in stages.stages:
         for read in stage.reads:

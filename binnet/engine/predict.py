@@ -1,4 +1,4 @@
-"""From image files or arrays to the names of classes."""
+"""Prediction: image files or arrays to the names of classes."""
 
 from __future__ import annotations
 

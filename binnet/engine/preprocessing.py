@@ -16,7 +16,7 @@ from ..modelfile.info import DataInfo, Preprocessing
 
 
 class Prepared(Protocol):
-    """What says how images are prepared for a model: a packed model, or a model from any file."""
+    """Interface of models that state how their images are prepared: packed models, and models from any file."""
 
     @property
     def image_size(self) -> tuple[int, int]: ...

@@ -174,7 +174,7 @@ REWRITES: tuple[Callable[[Stages], None], ...] = (absorb_padding, look_back, com
 
 
 def _takes_bits(stage: Stage) -> bool:
-    """Whether signs are all that it needs of its input: K would need the values."""
+    """Whether a stage needs only the signs of its input. With K it needs the values."""
     return isinstance(stage.node, XnorConv) and not stage.node.use_k
 
 
@@ -228,7 +228,7 @@ def _scale(node: XnorConv) -> Apply:
 
 
 def _sizes(stages: Stages) -> list[dict[Stage, Shape]]:
-    """The shapes for images of their own size, and for larger ones: a map of 1x1 may only seem as large as another."""
+    """The shapes for images of the network's size and of twice that size, as two maps may have one shape by chance."""
     own = stages.stages[0].node
     h, w, c = own.output()
     sizes = [stages.shapes_for((h, w, c))]

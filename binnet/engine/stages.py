@@ -1,4 +1,4 @@
-"""A graph on its way to kernels: its nodes as stages, each of which becomes one kernel call. Rewrites join them."""
+"""Stages: the nodes of a graph in the form that rewrites join and plans bind, about one kernel call each."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """That of its node."""
+        """Name of its node."""
         return self.node.name
 
     @property

@@ -1,4 +1,4 @@
-"""Where a chain of element-wise steps becomes negative: found exactly, by bisection over the very arithmetic.
+"""The threshold where a chain of element-wise steps becomes negative, found exactly by bisection.
 
 Normalisation, ReLU and sign are monotone in each channel, in floating point too, since rounding is. So the inputs whose
 result is below zero are all on one side of a threshold, and a comparison with it says what the whole chain would.
@@ -111,12 +111,12 @@ def _is_negative(chain: Sequence[Apply], keys: Ints) -> Truth:
 
 
 def _last(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
-    """The last number from ``start``, where it holds, towards ``end``, up to which it holds."""
+    """The last whole number from ``start`` towards ``end`` for which ``holds`` is true; it is true at ``start``."""
     return np.where(holds(end), end, _bisect(holds, start, end))
 
 
 def _bisect(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
-    """As :func:`_last`, where it does not hold at ``end``."""
+    """As :func:`_last`, if ``holds`` is false at ``end``."""
     while (np.abs(end - start) > 1).any():
         middle = start + (end - start) // 2
         yes = holds(middle)
@@ -125,7 +125,7 @@ def _bisect(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
 
 
 def _keys(x: Float) -> Ints:
-    """Whole numbers in the order of the floats, both zeros at 0, neighbours one apart."""
+    """Whole numbers in the order of the floats: 0 for both zeros, and 1 between neighbouring floats."""
     # Bit patterns of positive floats are in the order of the floats, those of negative floats in the opposite one.
     bits = x.view(np.int32).astype(np.int64)
     return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)

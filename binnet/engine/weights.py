@@ -1,4 +1,4 @@
-"""Nodes with other weights: an engine that has prepared them keeps nodes without."""
+"""Exchange the weights of nodes. An engine keeps nodes without weights once it has prepared these for kernels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def with_weights(node: Filters, weights: Array) -> Filters:
 
 
 def without_weights(node: Filters) -> Filters:
-    """The node with one 0, repeated, in the place of its weights."""
+    """The node with an array of zeros in the place of its weights, which takes no memory."""
     # A view with strides of 0 has the shape of the weights and takes no memory.
     return with_weights(node, np.broadcast_to(node.held.dtype.type(0), node.held.shape))

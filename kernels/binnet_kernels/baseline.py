@@ -236,5 +236,7 @@ def _plain_convolve(x, weight, out, n, high, wide, c, oh, ow, o, kh, kw, sh, sw)
                             source = ((image * high + i * sh + r) * wide + j * sw + s) * c
                             tap = ((f * kh + r) * kw + s) * c
                             for channel in range(c):
+                                # No `reassoc`: with leave to reorder the sum LLVM would vectorise it, and it would not
+                                # be the plain loop.
                                 total += x[source + channel] * weight[tap + channel]
                     out[((image * oh + i) * ow + j) * o + f] = total

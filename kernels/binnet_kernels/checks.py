@@ -95,6 +95,7 @@ def fresh(shape: tuple[int, ...]) -> Float:
     """A new array from the start of a cache line on, so that no vector lies in two of them."""
     size = math.prod(shape)
     buffer = np.empty(size + 16, np.float32)
+    # A cache line has 64 bytes; at most 15 floats are skipped to begin at one.
     first = -buffer.ctypes.data % 64 // 4
     return buffer[first : first + size].reshape(shape)
 
@@ -200,6 +201,7 @@ def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float
     """Scales (O,): True is ``optimal(weight)``, the mean of |W| (Eq. 6), False is 1, an array is itself."""
     if isinstance(value, (bool, np.bool_)):
         return optimal(weight) if value else np.ones(len(weight), np.float32)
+    # A copy, so that a prepared layer does not change with the caller's array.
     return floats(value, "alpha", shape=(len(weight),)).copy()
 
 

@@ -32,6 +32,7 @@ def uniform(count: int, seed: int) -> Float:
 def mixed(x: npt.NDArray[np.uint32], key: np.uint32, second_key: np.uint32) -> Float:
     """The numbers of counters ``x``."""
     x = x ^ key
+    # Products overflow on purpose: the mixing is arithmetic modulo 2^32.
     x = (x ^ (x >> np.uint32(16))) * np.uint32(FIRST) + second_key
     x = (x ^ (x >> np.uint32(15))) * np.uint32(SECOND)
     x ^= x >> np.uint32(16)

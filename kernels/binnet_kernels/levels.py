@@ -62,6 +62,7 @@ class Levels:
         """
         small = peak < _LEAST
         usable = np.where(small | ~np.isfinite(peak), np.float32(1), peak)
+        # A gradient that is not finite has to stay visible, although levels cannot hold it: its unit is NaN.
         unit = np.where(np.isfinite(peak), np.where(small, 0, usable / np.float32(self.top)), np.nan)
         factor = np.float32(self.top * (0.5 if self.kind == EVEN else 1)) / usable
         return unit.astype(np.float32), np.where(small, np.float32(0), factor).astype(np.float32)

@@ -191,7 +191,7 @@ def _taps(weight: Float, groups: int) -> Float:
 
 
 def _sizes(x_shape: tuple[int, ...], y_shape: tuple[int, ...], groups: int, window: Window) -> tuple[int, ...]:
-    """What all kernels ask for: lines of output pixels, the output, the groups, the window and the bordered image."""
+    """The sizes that all kernels take: lines of output pixels, output, groups, window and bordered image."""
     (n, h, w, c), (oh, ow, o), (ph, pw) = x_shape, y_shape[1:], window.padding
     inside = groups, c // groups, o // groups
     return (n * oh, oh, ow, *inside, *window.size, *window.stride, h + 2 * ph, w + 2 * pw)

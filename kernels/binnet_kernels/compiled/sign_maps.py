@@ -1,4 +1,4 @@
-"""Signs as maps of bits: of a map, of a normalised map in one pass, and the gradient of that in two.
+"""Maps of sign bits: of a map, of a normalised map in one pass, and the gradient of the latter in two.
 
 The block of a binary layer starts with "normalise, take the sign". Forward, neither the normalised map nor the signs
 are ever written as floats: each value leaves two bits, its sign for the convolution and whether the straight-through

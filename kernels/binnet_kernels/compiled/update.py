@@ -272,7 +272,7 @@ def _sgd(weight, grad, velocity, numbers, runs, n):
 
 @helper
 def _kept(grad, weight, rule, start, end):
-    """Write down the gradient that follows by a rule; the rule for what then stands there."""
+    """Write the finished gradient to ``grad``; returns the rule under which it is then used as it is."""
     for i in range(start, end, WIDTH):
         lanes = first_lanes(end - i)
         store_lanes(grad, i, by_rule(load_lanes(grad, i, lanes), load_lanes(weight, i, lanes), rule), lanes)

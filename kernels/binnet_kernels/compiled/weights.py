@@ -99,7 +99,7 @@ def weight_gradient(
     out: Any = None,
     bits: int = 1,
 ) -> Float:
-    """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
+    """The gradient ∂C/∂W of the real weights from g = ∂C/∂W̃, by one of three rules.
 
     With m = 1[|W| <= 1], s = sign(W) and n weights in a filter:
 
@@ -144,7 +144,7 @@ def weight_gradient(
 
 
 def rule_numbers(rule: str, mean_alpha: bool, n: int, bits: int) -> Float:
-    """What a rule multiplies g m α, g and s Σⱼ gⱼ qⱼ with, for filters of ``n`` weights; and L of their levels."""
+    """The factors of g m α, g and s Σⱼ gⱼ qⱼ in a rule, for filters of ``n`` weights, and L of their levels."""
     checks.rule(rule)
     levels = checks.levels(bits, "bits")
     through_alpha = RANGES[bits - 1] / n if mean_alpha else 0.0

@@ -27,6 +27,8 @@ def patches_of(padded: npt.NDArray[T], window: Window) -> npt.NDArray[T]:
 
 def convolve(padded: Float, weight: Float, window: Window) -> Float:
     """Each window of a padded image times each filter, summed."""
+    # BLAS chooses the order of the sum: real results agree with the compiled form up to rounding, products of signs
+    # exactly, as whole numbers below 2^24 are exact in float32.
     y: Float = np.tensordot(patches_of(padded, window), weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
     return y
 
@@ -79,12 +81,14 @@ def signs_of_map(bits: Any, x_shape: tuple[int, ...], window: Window, pad_value:
     halves = checks.map_of_bits(bits, x_shape, window.border).astype("<u4", copy=False)
     negative = np.unpackbits(halves.view(np.uint8), axis=-1, bitorder="little")[..., :c]
     signs = np.where(negative == 1, np.float32(-1), np.float32(1))
+    # The border of the map is not read: it holds +1 where `pad_value` is 0.
     return bordered(signs[:, ph : ph + h, pw : pw + w], window, pad_value)
 
 
 def whole_of_map(planes: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> npt.NDArray[np.float64]:
     """The levels in planes of bits as whole numbers, L q, with their border."""
     maps = np.stack([signs_of_map(plane, x_shape, window, pad_value) for plane in planes])
+    # float64 holds all of these whole numbers exactly.
     whole: npt.NDArray[np.float64] = np.einsum("i,inhwc->nhwc", 2.0 ** np.arange(len(maps)), maps)
     return whole
 

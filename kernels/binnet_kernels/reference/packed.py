@@ -39,6 +39,7 @@ def run_finish(y: Float, finish: Finish, residual: Any, out: Any, bits: Any) -> 
     for word, *vectors in finish.steps:
         if word == "norm":
             mean, factor, shift = vectors
+            # Three float32 roundings, as in the compiled tail.
             y = (y - mean) * factor + shift
         elif word == "relu":
             y = np.where(y < 0, np.float32(0), y)
@@ -107,6 +108,7 @@ class FusedXnorConv2d:
         return (n, *self.window.output_size(h, w), self.shape[0])
 
     def _dots(self, x: BitMap) -> Float:
+        # Bits cannot hold 0. Here zeros stand around floats; the compiled form takes +1 and corrects the sums.
         if self.pad_value == 0:
             signs = bordered(signs_of(x.inside, x.shape[3]), self.window)
         else:
@@ -158,6 +160,7 @@ def bind_map(
     outputs(finish, (n, *window.output_size(h, w), c), out, bits, residual)
 
     def run() -> None:
+        # The border is never the largest value.
         wide = bordered(x, window, -np.inf)
         run_finish(patches_of(wide, window).max(axis=(4, 5)), finish, residual, out, bits)
 
@@ -170,6 +173,7 @@ def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
     check_bits(out, "out", (n, *window.output_size(h, w), c))
 
     def run() -> None:
+        # True leaves an AND as it is, so the border plays no part.
         wide = bordered(_truth(x.words, c), window, True)
         _write(out, patches_of(wide, window).all(axis=(4, 5)) ^ flips)
 

@@ -75,7 +75,7 @@ def _reaches_code(name: str) -> bool:
 
 
 class KernelCache(_Cache):
-    """What a Numba dispatcher asks for its compiled code and gives it to."""
+    """The cache of one Numba dispatcher: loads and saves its compiled code."""
 
     def __init__(self, qualname: str) -> None:
         self._qualname = qualname
@@ -97,7 +97,7 @@ class KernelCache(_Cache):
         return folder() / f"{self._qualname}-{hashlib.sha256(str(signature).encode()).hexdigest()[:16]}.bin"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """The compiled code of one signature, or None when there is no sound entry: then Numba compiles."""
+        """The compiled code of one signature. None if there is no intact entry; Numba then compiles."""
         found = self._load(signature, target_context)
         if found is None:
             _spare_linear_algebra()

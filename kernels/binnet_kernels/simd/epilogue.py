@@ -1,4 +1,4 @@
-"""How a register tile leaves the registers: scaled sums, scaled dot products of signs, or plain integers.
+"""Stores of register tiles: scaled sums, scaled dot products of signs, or plain integers.
 
 Rows of a tile go to consecutive pixels ``first``, ``first + 1``, ... of ``out``, an array of ``step`` columns; a tile's
 columns go to ``channel`` and after. Rows past the pixel ``last`` repeat it, columns past ``step`` are not written.
@@ -93,7 +93,7 @@ def _load_sums_at(array: Any, pixels: Any, step: int, channel: int) -> Any:
 
 @twin(_load_sums_at)
 def load_sums_at(context: Any, array: Any, pixels: Any, step: Any, channel: Any) -> Any:
-    """The tile that :func:`store_sums_at` wrote with a scale of 1, to go on adding to it."""
+    """Load the tile that :func:`store_sums_at` wrote with a scale of 1, to add more to it."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         array, pixels, step, channel = args
@@ -169,7 +169,7 @@ def store_block(context: Any, tile: Any, out: Any, first: Any, end: Any, step: A
 
 @twin(_store_block)
 def stream_block(context: Any, tile: Any, out: Any, first: Any, end: Any, step: Any, column: Any, keep: Any) -> Any:
-    """:func:`store_block` past the caches, for whole vectors that start where cache lines do."""
+    """:func:`store_block` with non-temporal stores, for whole vectors aligned to cache lines."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         # A result that is larger than the second-level cache would only displace what the next tile reads.

@@ -1,4 +1,4 @@
-"""Where a sliding window reads and writes: tables of flat indices, computed once for a shape.
+"""Tables of the flat indices at which a sliding window reads and writes, computed once for a shape.
 
 Kernels walk over output pixels in one flat sequence, through rows and images, so that a tile is full on 7x7 maps too.
 """
@@ -67,7 +67,7 @@ def filled(table: Indices) -> Indices:
 
 
 def aligned(size: int) -> Float:
-    """Room for floats, from the start of a cache line on, so that no vector lies in two of them."""
+    """Uninitialised floats, aligned to a cache line, so that no vector crosses two lines."""
     return fresh((size,))
 
 

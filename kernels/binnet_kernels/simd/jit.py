@@ -44,7 +44,7 @@ class Kernel:
         return run_in_pool(self.parallel, arguments, threads)
 
     def alone(self, *arguments: Any) -> Any:
-        """Call it in this thread, whatever the number of threads: for work that is less than waking the others."""
+        """Call the serial form, for work that takes less time than waking other threads."""
         return (self.python if config.DISABLE_JIT else self.serial)(*arguments)
 
     @cached_property

@@ -112,7 +112,7 @@ def all_lanes(context: Any, scalar: Any) -> Any:
 
 @twin(lambda a: a.astype(np.float64))
 def widened(context: Any, a: Any) -> Any:
-    """float32 lanes as float64, to sum without losing any of them."""
+    """float32 lanes as float64, for sums in double precision."""
     return DOUBLES(SINGLES), lambda context, builder, sig, args: builder.fpext(args[0], DOUBLES.llvm_type)
 
 
@@ -134,7 +134,7 @@ def _load_lanes(array: Any, index: int, lanes: Any) -> Any:
 
 @twin(_load_lanes)
 def load_lanes(context: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """The floats at ``index`` in the lanes chosen by :func:`first_lanes`; zeros in the others, whose memory rests."""
+    """The floats at ``index`` in the lanes of :func:`first_lanes`, zeros elsewhere, where no memory is read."""
     vector = Vector(array.dtype, WIDTH)
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
@@ -169,7 +169,7 @@ def store_lanes(context: Any, array: Any, index: Any, value: Any, lanes: Any) ->
 
 @twin(lambda array, index: array[index : index + WIDTH].copy())
 def load_all(context: Any, array: Any, index: Any) -> Any:
-    """The 32 values at ``index``: for arrays that are long enough, in the place of a mask that costs."""
+    """The 32 values at ``index``, without the cost of a mask; the array must be long enough."""
     vector = Vector(array.dtype, WIDTH)
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
@@ -278,7 +278,7 @@ def either(context: Any, a: Any, b: Any, chosen: Any) -> Any:
 
 @twin(lambda a, b: _bits((a > b) | (np.isnan(a) & ~np.isnan(b))))
 def beats(context: Any, a: Any, b: Any) -> Any:
-    """Where ``a`` is larger than ``b``, or the first NaN."""
+    """The lanes where ``a`` is larger than ``b``, or is NaN and ``b`` is not."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         a, b = args
@@ -290,7 +290,7 @@ def beats(context: Any, a: Any, b: Any) -> Any:
 
 @twin(lambda a, number: _bits(a == number))
 def equal(context: Any, a: Any, number: Any) -> Any:
-    """Where a vector of numbers is ``number``."""
+    """The lanes that equal ``number``."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         same = builder.icmp_unsigned("==", args[0], spread(builder, args[1], WIDTH))

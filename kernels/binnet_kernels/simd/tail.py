@@ -1,4 +1,4 @@
-"""The tail of a fused layer: what is done to a tile of sums before it leaves the registers.
+"""The tail of a fused layer: the steps that run on a tile of sums while it is in registers.
 
 A tail is a short program, an array of codes, that every tile runs: normalise, ReLU, PReLU, sign, add a residual. The
 vectors that it needs, a number for each channel, are the rows of one *table* of ``columns`` floats a row, read from the

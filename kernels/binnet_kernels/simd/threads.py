@@ -57,7 +57,7 @@ def run_in_pool(compiled: Callable[..., Any], arguments: tuple[Any, ...], thread
 
 
 def _start_pool() -> None:
-    """Start Numba's threads; on a machine that is busy already, such as soon give their core away when they wait.
+    """Start Numba's threads. On a busy machine they are told to sleep soon when they wait.
 
     A waiting thread of GNU OpenMP spins for 5 ms and more. That is best when the cores are ours, as a thread that slept
     wakes up late and often on the wrong core. Beside other busy processes it is ruinous: a kernel of 0.2 ms took 36 ms.

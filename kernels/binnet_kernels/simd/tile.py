@@ -163,7 +163,7 @@ def _count_differing(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int) -> 
 
 @twin(_count_differing)
 def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
-    """``tile[p, o] + popcount(x[starts[p] + i] ^ w[j + o])``: the differing signs of 32 more."""
+    """``tile[p, o] + popcount(x[starts[p] + i] ^ w[j + o])``: adds the number of differing signs among 32."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         vector = HALVES.llvm_type
@@ -278,7 +278,7 @@ def _add_signs(out: Any, index: int, bits: Any, j: int, value: Any) -> None:
 
 @twin(_add_signs)
 def add_signs(context: Any, out: Any, index: Any, bits: Any, j: Any, value: Any) -> Any:
-    """What :func:`expand_signs` writes is added."""
+    """Add to ``out`` the values that :func:`expand_signs` would write."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         out, index, bits, j, value = args

@@ -1,4 +1,4 @@
-"""A square of a matrix turned round in registers: filters lie one after the other, and are read side by side."""
+"""Transposition of a square in registers: filters lie one after the other, and tiles read them side by side."""
 
 from __future__ import annotations
 

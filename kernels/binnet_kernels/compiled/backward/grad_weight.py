@@ -1,4 +1,4 @@
-"""Gradient of a convolution with respect to its weights: sums over pixels of gradient times what lay under it.
+"""Gradient of a convolution with respect to its weights: sums over pixels of gradient times input.
 
 The rows of a tile are output channels, its columns consecutive taps, so that it is a piece of the result as it lies in
 memory. What tiles read, for a chunk of pixels, is first gathered in panels that stay in the caches: the gradients of
@@ -52,7 +52,7 @@ class _Source:
 
     @property
     def taps(self) -> int:
-        """In a strip."""
+        """Number of taps in a strip."""
         return self.walk[0] * self.walk[1]
 
 
@@ -108,7 +108,7 @@ def _add_up(source: _Source, grad: Float, window: Window, out: Float) -> None:
 
 
 def _slices(depth: int, o: int, pixels: int) -> int:
-    """How many slices of the pixels are summed for themselves; by shape alone, as it decides the order of the sum.
+    """Number of slices of pixels that are summed separately. It decides the order of the sum: shapes alone set it.
 
     Threads share the taps. Where there are few, they share the pixels as well.
     """

@@ -1,4 +1,4 @@
-"""Panels: what the weight gradient multiplies, gathered side by side for a chunk of pixels.
+"""Panels: the factors of the weight gradient, gathered side by side for a chunk of pixels.
 
 A *strip* is what one place of the filter sees: the channels under it, at the output pixels whose window has that place
 on the image. So a border of zeros is neither stored nor multiplied, which on a map of 2x2 saves more than half.
@@ -95,6 +95,7 @@ def _gather_floats(x, table, count, tap, walk, panel, place):
     while lane < CHANNELS:
         row, i = (tap + lane) // span, (tap + lane) % span
         run = min(span - i, CHANNELS - lane)
+        # Past the last row of taps nothing is read, and zeros fill the lanes.
         real = run if row < rows else 0
         for v in range(0, run, LANES):
             source, target = row * pitch + i + v, place + lane + v
@@ -111,6 +112,7 @@ def _gather_signs(bits, table, count, block, planes, panel, place):
     ``planes``: how many, from one to the next, and the largest level as a whole number, L.
     """
     (values, at), (number, step, most) = table, planes
+    # Signs have one plane and L = 1: the same code gives ±1.
     unit = np.float32(1) / np.float32(most)
     for k in range(count):
         expand_signs(panel, place + k * CHANNELS, bits, values[at + k] + block, unit)

@@ -149,7 +149,7 @@ def signed_rows(x, starts, pixel, bits, blocks, rows, span, pitch):
 
 @kernel
 def _convolve_few(x, starts, bits, alpha, out, pixels, o, rows, span, pitch):
-    """Pixel by pixel."""
+    """For few pixels: one at a time, ROWS blocks of channels side by side."""
     blocks = (o + CHANNELS - 1) // CHANNELS
     for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
         pixel, some = blocks_of(item, blocks)

@@ -91,7 +91,7 @@ class FusedXnorConv2d:
         self._taps = tap_sums(halves.reshape(*shape[:3], -1), shape[3])
 
     def stored(self) -> Words:
-        """The signs as they were given, which are not kept besides."""
+        """The signs as they were given, converted back from the order of the kernel."""
         o, kh, kw, c = self.shape
         return signs_of_halves(in_rows(self._weight, o, kh * kw * -(-c // 32)), c)
 
@@ -179,7 +179,7 @@ def sizes_of(walk: Sliding, o: int, columns: int, low: int, floats: bool, betwee
 
 
 def nothing() -> None:
-    """What there is to do for no images or no filters."""
+    """Do nothing: the call for no images or no filters."""
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -1,4 +1,4 @@
-"""Convolutions of real images fused with what follows; see :mod:`fused`, their binary sisters."""
+"""Convolutions of real images fused with what follows; see :mod:`fused` for binary ones."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class FusedConv2d:
             self._weight = interleaved(checks.floats(weight, "weight", shape=shape).reshape(o, depth))
 
     def stored(self) -> npt.NDArray[Any]:
-        """The weights as they were given, which are not kept besides."""
+        """The weights as they were given, converted back from the order of the kernel."""
         o, depth = self.shape[0], int(np.prod(self.shape[1:]))
         if not self._one_bit:
             return in_rows(self._weight, o, depth).reshape(self.shape)
@@ -158,7 +158,7 @@ def _signed(x, starts, weight, table, tail, residual, out, bits, places, sizes):
 
 @kernel
 def _signed_few(x, starts, weight, table, tail, residual, out, bits, places, sizes):
-    """Pixel by pixel."""
+    """One-bit weights and few pixels: one pixel at a time, several blocks of channels side by side."""
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, blocks = sizes[6], sizes[7], sizes[8], columns // CHANNELS
     for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):

@@ -179,6 +179,7 @@ def grad_of_norm(
     ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``, which needs the two sums first and a second pass after.
     """
     rows, c = checks.rows(x)
+    # Without bits the step between them is 0 and all lanes are on: one kernel for both cases.
     mask = (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
     total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
     grad_beta, grad_gamma = total.astype(np.float32), (product * inverse).astype(np.float32)
@@ -189,7 +190,7 @@ def grad_of_norm(
 
 
 def _write(x: Float, mean: Float, factor: Float, shift: Float, y: Float, passed: Halves) -> None:
-    """Normalise; through a ReLU where there is room for its bits."""
+    """Normalise, and apply a ReLU if ``passed`` has room for its bits."""
     rows, c = checks.rows(x)
     relu = passed is not _NO_BITS
     vectors = (mean, factor, shift)
@@ -205,7 +206,7 @@ def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tupl
 
 
 def _sharing(work: Kernel, size: int) -> Any:
-    """The kernel itself, or its serial form for what is not worth sharing."""
+    """The kernel, or its serial form for arrays too small to share among threads."""
     return work if size > _WORTH_SHARING else work.alone
 
 

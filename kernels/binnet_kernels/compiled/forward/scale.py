@@ -1,4 +1,4 @@
-"""The scales that a binary convolution gives back: alpha of the weights (Eq. 6) and the map K of the input (Eq. 11)."""
+"""The scales of a binary convolution: alpha of the weights (Eq. 6) and the map K of the input (Eq. 11)."""
 
 from __future__ import annotations
 

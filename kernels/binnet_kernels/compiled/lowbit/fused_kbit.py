@@ -86,7 +86,7 @@ class FusedKbitConv2d:
         self._taps = np.einsum("i,iors->ors", np.int32(1) << np.arange(len(planes), dtype=np.int32), sums)
 
     def stored(self) -> Words:
-        """The planes as they were given, which are not kept besides."""
+        """The planes as they were given, converted back from the order of the kernel."""
         (o, kh, kw, c), blocks = self.shape, self._weight.reshape(self.weight_bits, -1)
         return np.stack([signs_of_halves(in_rows(each, o, kh * kw * -(-c // 32)), c) for each in blocks])
 
@@ -137,6 +137,7 @@ class FusedKbitConv2d:
         """The convolution of planes of images ``x_shape`` alone, each as the words of a BitMap, times K if wanted."""
         walk, base, group = self._tables(*x_shape[:3])
         o, shape = self.shape[0], (walk.n, walk.oh, walk.ow, self.shape[0])
+        # Levels are counted as whole numbers L q, so both L leave with α, in one factor.
         scale = self.alpha / np.float32(self.levels[0] * self.levels[1])
         table, low = finish.table(o, self.columns, scale)
         y, words, place, residual, floats, between = outputs(finish, shape, out, bits, residual)

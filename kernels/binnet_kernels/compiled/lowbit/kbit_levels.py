@@ -112,7 +112,7 @@ def scaled_levels(weight: Float, alpha: Float, bits: int) -> Float:
 
 
 def ratio_of(bits: int) -> np.float32:
-    """What compiled code takes for the range of weights over their mean |W|: 0 for one bit, which needs none."""
+    """The range of weights divided by their mean |W|, for compiled code; 0 for one bit, which needs none."""
     return np.float32(RANGES[bits - 1] if bits > 1 else 0)
 
 
@@ -183,7 +183,7 @@ def _quantise(x, y, runs, size, levels):
 
 @kernel
 def _scaled_levels(weight, alpha, y, filters, n, levels, ratio):
-    """``alpha q_k(W / r)``; r is found just before, so that the second look at a filter finds it in the cache."""
+    """``alpha q_k(W / r)``; r is computed just before, so that the second pass over a filter finds it in the cache."""
     for o in prange(filters):
         factor, scale = filter_stretch(weight, o * n, n, ratio), all_lanes(alpha[o])
         for i in range(0, n, WIDTH):

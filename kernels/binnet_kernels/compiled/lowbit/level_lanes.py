@@ -101,7 +101,7 @@ def pack_levels(x, start, n, factor, planes, levels, halves, target, step):
 
 @helper
 def inverse(alpha):
-    """1 / alpha, what weights are multiplied with before q_k; 0 for filters of zeros."""
+    """1 / alpha, the factor of weights before q_k; 0 for filters of zeros."""
     return np.float32(1) / alpha if alpha > 0 else np.float32(0)
 
 

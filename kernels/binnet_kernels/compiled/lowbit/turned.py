@@ -1,4 +1,4 @@
-"""Where a transposed convolution reads: the pixels of x sorted by the taps that they meet.
+"""Tables for a transposed convolution: the pixels of x, sorted by the taps that they meet.
 
 With a stride, rows y of x with one remainder of (y + ph) / sh meet the same taps r = a, a + sh, ... and make up a
 convolution of stride 1 with those: no multiplying by the zeros that a strided gradient would have between its pixels.
@@ -48,7 +48,7 @@ class Axis:
 
     @property
     def reach(self) -> int:
-        """The largest m."""
+        """The largest m, counted in positions of the gradient."""
         return -(-self.k // self.s) - 1
 
     @property
