@@ -3,7 +3,6 @@
 from .activations import prelu, relu, softmax
 from .arithmetic import divide, matmul, neg, subtract
 from .binarize import (
-    LateWeightGradient,
     NotFiniteError,
     Rule,
     binary_weight,
@@ -27,7 +26,6 @@ from .sign_product import Rounding
 from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
-    "LateWeightGradient",
     "NotFiniteError",
     "Rounding",
     "Rule",
