@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from binnet_datasets.files import replacing
+
 from .health import Health
-from .modelfile import StorageError, replacing
+from .modelfile import StorageError
 from .run_folder import EpochFigures, Row, RunFolder
 
 _SHARE = 0.02  # of the time between two drawings that a drawing may take

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
 
+from binnet_datasets.files import replacing
+
 from .config import TrainConfig
 from .health import Health
 from .locking import lock
-from .modelfile import StorageError, replacing
+from .modelfile import StorageError
 from .own_network import OwnNetwork
 
 Row = dict[str, str]

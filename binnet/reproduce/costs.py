@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from binnet_datasets.files import replacing
+
 from ..bench.machine import this_machine
 from ..bench.training import Step, times
 from ..console import Console
-from ..modelfile import StorageError, replacing
+from ..modelfile import StorageError
 
 _SECONDS, _ROUNDS = 2.0, 5  # for each row
 

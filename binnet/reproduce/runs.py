@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from binnet_datasets.files import replacing
+
 from .. import checkpoint
 from ..bench.training import Step
 from ..config import ConfigError, TrainConfig, read_toml
 from ..console import Console
 from ..evaluate import open_model
-from ..modelfile import StorageError, replacing
+from ..modelfile import StorageError
 from ..models import ModelSpec
 from ..run_folder import Row as Figures
 from ..run_folder import read_figures

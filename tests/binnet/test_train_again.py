@@ -21,11 +21,12 @@ from binnet.config import ConfigError, TrainConfig
 from binnet.console import Console
 from binnet.info import Preprocessing
 from binnet.modelfile import container
-from binnet.modelfile.container import StorageError, replacing
+from binnet.modelfile.container import StorageError
 from binnet.run_folder import RunFolder, new_folder
 from binnet.signals import TerminatedError
 from binnet.step import training_step
 from binnet.train import fit
+from binnet_datasets.files import replacing
 
 CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
 
