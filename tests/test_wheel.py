@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("binnet", "binnet_kernels", "binnet_datasets")
-BORROWED = ("numpy", "numba", "llvmlite", "scipy", "h5py", "PIL", "rich", "platformdirs")
+BORROWED = ("numpy", "numba", "llvmlite", "scipy", "h5py", "PIL", "rich", "platformdirs", "pooch", "requests")
 
 
 def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,5 @@
 """Model files: named arrays and a description in HDF5, and how a graph is one (``docs/format.md``)."""
 
 from .container import CHECKPOINT, PACKED, StorageError
-from .writing import replacing
 
-__all__ = ["CHECKPOINT", "PACKED", "StorageError", "replacing"]
+__all__ = ["CHECKPOINT", "PACKED", "StorageError"]

@@ -24,8 +24,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .writing import replacing
-
 Array = npt.NDArray[Any]
 DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64"}
 LONGEST_LINE = 256  # of first and second line, in bytes
@@ -91,6 +89,8 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
     StorageError
         When the file cannot be written; what was at ``path`` before is still there then.
     """
+    from binnet_datasets.files import replacing  # loading a model needs nothing of the data package
+
     path = Path(path)
     try:
         with replacing(path) as temporary:

@@ -89,6 +89,7 @@ class Server:
         self.requests: list[str] = []
         self.break_off_after: int | None = None
         self.send_length = True
+        self.headers: dict[str, str] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -101,6 +102,8 @@ class Server:
                 self.send_response(200)
                 if outer.send_length:
                     self.send_header("Content-Length", str(len(body)))
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body[: outer.break_off_after])
 

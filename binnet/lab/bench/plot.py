@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...modelfile import replacing
+from binnet_datasets.files import replacing
+
 from .layers import Row
 
 _BINARY, _FLOAT, _THEORY = "#1b6ca8", "#d17a22", "#777777"

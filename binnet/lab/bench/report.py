@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from binnet_datasets.files import replacing
+
 from ...console import Console
-from ...modelfile import replacing
 from .layers import Row
 from .tables import TABLES
 

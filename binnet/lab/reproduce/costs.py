@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from binnet_datasets.files import replacing
+
 from ...console import Console
-from ...modelfile import StorageError, replacing
+from ...modelfile import StorageError
 from ..bench.machine import this_machine
 from ..bench.training import Step, times
 

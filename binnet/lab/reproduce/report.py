@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from binnet_datasets.files import replacing
+
 from ... import __version__
-from ...modelfile import StorageError, replacing
+from ...modelfile import StorageError
 from .runs import Outcome
 from .tables import Table
 

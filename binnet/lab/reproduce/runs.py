@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from binnet_datasets.files import replacing
+
 from ...console import Console
 from ...evaluation.evaluate import open_model
-from ...modelfile import StorageError, replacing
+from ...modelfile import StorageError
 from ...models import ModelSpec
 from ...train import Result, fit
 from ...train.config import ConfigError, TrainConfig, read_toml

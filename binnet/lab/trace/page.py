@@ -12,10 +12,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from binnet_datasets.files import replacing
 from binnet_datasets.images.transforms import resize_to
 
 from ... import __version__
-from ...modelfile import replacing
 from .checks import Check
 from .data import BUDGET, Part, arrays, part_of
 from .focus import strongest

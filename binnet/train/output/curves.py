@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...modelfile import StorageError, replacing
+from binnet_datasets.files import replacing
+
+from ...modelfile import StorageError
 from ..diagnostics import Health
 from .run_folder import EpochFigures, Row, RunFolder
 

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
 
-from ...modelfile import StorageError, replacing
+from binnet_datasets.files import replacing
+
+from ...modelfile import StorageError
 from ...models.own_network import OwnNetwork
 from ..config import TrainConfig
 from ..diagnostics import Health

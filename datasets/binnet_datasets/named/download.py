@@ -1,20 +1,20 @@
-"""Download one file so that it is either whole and verified at its name, or not there at all."""
+"""Download of one file, which is whole and verified at its name or not there at all."""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from ..errors import DataError
 
 Progress = Callable[[int, int | None], None]
-Pieces = Iterator[tuple[bytes, int | None]]  # each with the length the server announced
 _CHUNK = 1 << 16
 _HEX_LENGTH = {"sha256": 64, "md5": 32}
+_RETRIES = 2  # when the connection breaks or the checksum is wrong: after one second, and after two more
 
 
 def fetch(
@@ -28,7 +28,8 @@ def fetch(
     """Download ``url`` to ``path``, unless a file with the right checksum is there already.
 
     The bytes go to a temporary name in the same folder, which is renamed only when length and checksum are right, so
-    neither an interruption nor a second process downloading the same file leaves half a file at ``path``.
+    neither an interruption nor a second process downloading the same file leaves half a file at ``path``. A transfer
+    that breaks off, or ends with a wrong checksum, is tried twice more.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def fetch(
     path : where the file shall be; its folder is made when needed
     checksum : ``"sha256:<hex>"`` or ``"md5:<hex>"``
     size : length in bytes, or None when unknown
-    progress : called with (bytes so far, bytes in all or None) after each piece
+    progress : called with (bytes so far, bytes in all or None) after each piece; starts anew when the transfer does
     timeout : seconds without any byte after which the connection counts as lost
 
     Returns
@@ -52,82 +53,98 @@ def fetch(
         When ``url`` or ``checksum`` is not of the form above.
     """
     path = Path(path)
-    algorithm, expected = _parse_checksum(checksum)
+    algorithm, _, digest = checksum.partition(":")
+    if len(digest) != _HEX_LENGTH.get(algorithm, -1) or not set(digest) <= set("0123456789abcdef"):
+        raise ValueError(f"checksum must be sha256:<64 hex digits> or md5:<32 hex digits>, got {checksum!r}")
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"url must start with http:// or https://, got {url!r}")
-    if verified(path, checksum):
-        return path
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file, closing(_receive(url, timeout)) as pieces:
-            digest = _write(file, pieces, url, algorithm, size, progress)
-        if digest != expected:
-            raise DataError(f"expected {checksum} from {url}, but got {algorithm}:{digest}")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"could not write {path} while downloading {url}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    if not _verified(path, algorithm, digest):
+        _download(url, path, checksum, _Downloader(size, progress, timeout))
     return path
 
 
-def verified(path: Path, checksum: str) -> bool:
-    """Tell whether ``path`` is a readable file with this checksum."""
-    algorithm, expected = _parse_checksum(checksum)
+def _verified(path: Path, algorithm: str, digest: str) -> bool:
+    """Whether this is a readable file with this checksum; needs no pooch, which takes 0.1 s to import."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest() == expected
+            return hashlib.file_digest(file, algorithm).hexdigest() == digest
     except OSError:
         return False
 
 
-def _parse_checksum(checksum: str) -> tuple[str, str]:
-    """Split ``algorithm:hex`` and check both."""
-    algorithm, _, digest = checksum.partition(":")
-    if len(digest) != _HEX_LENGTH.get(algorithm, -1) or not set(digest) <= set("0123456789abcdef"):
-        raise ValueError(f"checksum must be sha256:<64 hex digits> or md5:<32 hex digits>, got {checksum!r}")
-    return algorithm, digest
+def _download(url: str, path: Path, checksum: str, downloader: _Downloader) -> None:
+    """Let pooch download, check and rename; its errors become DataError."""
+    import pooch
+    import requests
 
-
-def _write(
-    file: IO[bytes], pieces: Pieces, url: str, algorithm: str, size: int | None, progress: Progress | None
-) -> str:
-    """Write what the server sends, check its length and return its checksum in hex."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    received, total = 0, size
-    for chunk, announced in pieces:
-        total = announced if size is None else size
-        received += len(chunk)
-        if (total is not None and received > total) or announced not in (None, total):
-            raise DataError(f"expected {total} bytes from {url}, but the server sends {announced or 'more'}")
-        file.write(chunk)
-        digest.update(chunk)
-        if progress is not None:
-            progress(received, total)
-    if total is not None and received < total:
-        raise DataError(f"expected {total} bytes from {url}, but the transfer broke off after {received}")
-    return digest.hexdigest()
-
-
-def _receive(url: str, timeout: float) -> Generator[tuple[bytes, int | None], None, None]:
-    """Yield pieces of the body, each with the length the server announced; errors of the network become DataError."""
-    from http.client import HTTPException
-    from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
-
+    pooch.get_logger().setLevel(logging.WARNING)  # what happens is told by `progress` and by errors
+    files = pooch.create(
+        path.parent, "", registry={path.name: checksum}, urls={path.name: url}, retry_if_failed=_RETRIES
+    )
     try:
-        with urlopen(Request(url, headers={"User-Agent": "binnet"}), timeout=timeout) as response:
-            length = response.headers.get("Content-Length", "")
-            announced = int(length) if length.isdecimal() else None
-            yield b"", announced
-            while chunk := response.read(_CHUNK):
-                yield chunk, announced
-    except HTTPError as error:
-        error.close()
-        raise DataError(f"could not download {url}: the server answered {error.code} {error.reason}") from error
-    except URLError as error:
-        raise DataError(f"could not download {url}: {error.reason}") from error
-    except (OSError, HTTPException) as error:
-        raise DataError(f"could not download {url}: {error or type(error).__name__}") from error
+        files.fetch(path.name, downloader=downloader)
+    except _UnexpectedAnswerError as error:
+        raise DataError(str(error)) from error
+    except requests.RequestException as error:
+        raise DataError(f"could not download {url}: {_reason(error)}") from error
+    except OSError as error:
+        raise DataError(f"could not write {path} while downloading {url}: {error.strerror or error}") from error
+    except ValueError as error:  # pooch has deleted what came
+        raise DataError(f"expected {checksum} from {url}, but the file that came has another checksum") from error
+
+
+class _UnexpectedAnswerError(Exception):
+    """An answer that another attempt would not change. pooch retries after any ValueError, DataError included."""
+
+
+@dataclass(frozen=True)
+class _Downloader:
+    """Downloader for pooch: its own decompresses what the server calls compressed, and takes any number of bytes."""
+
+    size: int | None
+    progress: Progress | None
+    timeout: float
+
+    def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
+        import requests
+
+        headers = {"User-Agent": "binnet", "Accept-Encoding": "identity"}
+        with requests.get(url, stream=True, timeout=self.timeout, headers=headers) as response:
+            if not response.ok:
+                answer = f"{response.status_code} {response.reason}"
+                raise _UnexpectedAnswerError(f"could not download {url}: the server answered {answer}")
+            # Some servers declare .gz files as a compressed transfer; the checksum is that of the file as it is.
+            response.raw.headers.pop("Content-Encoding", None)
+            self._save(response, output_file)
+
+    def _save(self, response: Any, output_file: str) -> None:
+        from requests.exceptions import ChunkedEncodingError
+
+        length = response.headers.get("Content-Length", "")
+        announced = int(length) if length.isdecimal() else None
+        total, received = announced if self.size is None else self.size, 0
+        path = Path(output_file)
+        path.unlink()  # pooch's temporary file is for its owner only; a new one has the permissions of other files
+        with path.open("xb") as file:
+            for chunk in response.iter_content(_CHUNK):
+                received += len(chunk)
+                if (total is not None and received > total) or announced not in (None, total):
+                    raise _UnexpectedAnswerError(
+                        f"expected {total} bytes from {response.url}, but the server sends {announced or 'more'}"
+                    )
+                file.write(chunk)
+                if self.progress is not None:
+                    self.progress(received, total)
+        if total is not None and received < total:
+            raise ChunkedEncodingError("the transfer ended before the file did")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost of the exceptions that requests and urllib3 wrap into each other, in a few words."""
+    from requests.exceptions import ChunkedEncodingError
+
+    if isinstance(error, ChunkedEncodingError):
+        return "the transfer broke off"
+    while error.__context__ is not None:
+        error = error.__context__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -121,6 +121,7 @@ class KernelCache(_Cache):
         try:
             payload, target = serialize.dumps(result._reduce()), self._file(signature)
             target.parent.mkdir(parents=True, exist_ok=True)
+            # No fsync, unlike for people's files: an entry that a crash left damaged is compiled again.
             handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f"{target.stem}-")
             try:
                 with os.fdopen(handle, "wb") as file:

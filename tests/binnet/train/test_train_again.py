@@ -18,7 +18,7 @@ from binnet import Tensor
 from binnet.cli import main
 from binnet.console import Console
 from binnet.modelfile import container
-from binnet.modelfile.container import StorageError, replacing
+from binnet.modelfile.container import StorageError
 from binnet.modelfile.info import Preprocessing
 from binnet.signals import TerminatedError
 from binnet.train import fit, trainer
@@ -27,6 +27,7 @@ from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.output import checkpoint
 from binnet.train.output.run_folder import RunFolder, new_folder
 from binnet.train.step import training_step
+from binnet_datasets.files import replacing
 
 CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
 
