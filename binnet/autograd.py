@@ -12,10 +12,10 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .tensor import LateGradient, Tensor
+from .tensor import Tensor
 from .watch import Memory, Watch, fingerprint
 
-Grad = Float | LateGradient | None
+Grad = Float | None
 Grads = Grad | tuple[Grad, ...]
 
 _clock = itertools.count()
@@ -181,9 +181,9 @@ class Function:
     """A differentiable operation: a pair of static methods on raw arrays.
 
     ``forward(ctx, *arrays, **options)`` returns an array; ``backward(ctx, grad)`` takes the derivative with respect to
-    that array and returns one gradient (or None, or a LateGradient) for each positional input, as a tuple when there
-    are several. Neither writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` says that it
-    may. What it returns, it gives away: fresh arrays, or ``grad`` and views of it, never anything saved.
+    that array and returns one gradient (or None) for each positional input, as a tuple when there are several. Neither
+    writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` says that it may. What it returns,
+    it gives away: fresh arrays, or ``grad`` and views of it, never anything saved.
     """
 
     @staticmethod
@@ -292,20 +292,17 @@ class _Sweep:
                     self.deliver(source, value, _is_alone(value, arrays))
         node.free()
 
-    def deliver(self, source: Tensor | Node, value: Float | LateGradient, owned: bool) -> None:
+    def deliver(self, source: Tensor | Node, value: Float, owned: bool) -> None:
         """Add ``value`` to what has come for ``source``: to ``grad`` of a leaf, to what waits for a node."""
         if isinstance(source, Tensor):
             source.receive(value, owned)
             return
-        value = value.finish() if isinstance(value, LateGradient) else value
         known = self._pending.get(source)
         self._pending[source] = (value, owned) if known is None else (_sum(known, (value, owned)), True)
 
 
-def _is_alone(value: Float | LateGradient, arrays: list[Float]) -> bool:
+def _is_alone(value: Float, arrays: list[Float]) -> bool:
     """Whether an array may be written to, and none of the other ``arrays`` lies in the same memory."""
-    if isinstance(value, LateGradient):
-        return True
     return value.flags.writeable and sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
 
 

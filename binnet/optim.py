@@ -14,7 +14,6 @@ from binnet_kernels.checks import Float
 
 from .backend import kernels
 from .memory import keep_freed_memory
-from .ops import LateWeightGradient
 from .tensor import Tensor
 
 Array = npt.NDArray[Any]
@@ -112,8 +111,7 @@ class Optimizer:
                 place += 1
 
     def _update(self, place: int, param: Tensor, group: Group) -> None:
-        late = param.late_grad
-        if late is None and param.grad is None:
+        if param.grad is None:
             return
         self.updates[place] += 1
         decay = self.weight_decay if group.weight_decay is None else group.weight_decay
@@ -125,20 +123,11 @@ class Optimizer:
             math.inf if clip is None else clip,
         )
         param.memory.before_change()
-        if isinstance(late, LateWeightGradient):
-            self.update_filters(late, self.state[place], limits)
-            param.grad = late.grad_hat
-        else:
-            assert param.grad is not None
-            self.update(param.array, param.grad, self.state[place], limits)
+        self.update(param.array, param.grad, self.state[place], limits)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         """Change ``data`` and ``state`` by the rule."""
         raise NotImplementedError
-
-    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], limits: Limits) -> None:
-        """The same for binary weights whose gradient is still to be finished, in place and in the same pass."""
-        self.update(late.weight, late.finish(), state, limits)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -235,14 +224,8 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
-        kernels().sgd_update(data, grad, state["momentum"], *self._rule(limits))
-
-    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], limits: Limits) -> None:
-        how = (*self._rule(limits), late.rule, late.mean_alpha, True, late.bits)
-        kernels().sgd_update_filters(late.weight, late.grad_hat, late.alpha, state["momentum"], *how)
-
-    def _rule(self, limits: Limits) -> tuple[Any, ...]:
-        return limits.lr, self.momentum, self.nesterov, limits.decay, limits.clip
+        rule = limits.lr, self.momentum, self.nesterov, limits.decay, limits.clip
+        kernels().sgd_update(data, grad, state["momentum"], *rule)
 
 
 class Adam(Optimizer):
@@ -270,14 +253,8 @@ class Adam(Optimizer):
         self.eps = _number("eps", eps)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
-        kernels().adam_update(data, grad, state["mean"], state["square"], *self._rule(limits))
-
-    def update_filters(self, late: LateWeightGradient, state: dict[str, Float], limits: Limits) -> None:
-        moments, how = (state["mean"], state["square"]), (late.rule, late.mean_alpha, True, late.bits)
-        kernels().adam_update_filters(late.weight, late.grad_hat, late.alpha, *moments, *self._rule(limits), *how)
-
-    def _rule(self, limits: Limits) -> tuple[Any, ...]:
-        return limits.number, limits.lr, self.betas, self.eps, limits.decay, limits.clip
+        rule = limits.number, limits.lr, self.betas, self.eps, limits.decay, limits.clip
+        kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
 
 
 def _number(name: str, value: float, below: float = math.inf) -> float:

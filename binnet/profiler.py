@@ -35,7 +35,7 @@ KINDS = {
     "pooling": (*("max_pool2d", "max_pool2d_winners", "max_pool2d_grad_winners", "avg_pool2d", "avg_pool2d_grad"),),
     "weights": (
         *("weight_alpha", "weight_hat", "weight_gradient", "grad_alpha", "XnorConv2d", "BwnConv2d", "KbitConv2d"),
-        *("adam_update", "adam_update_filters", "sgd_update", "sgd_update_filters"),
+        *("adam_update", "sgd_update"),
     ),
     "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
 }

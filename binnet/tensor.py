@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,19 +12,6 @@ from .watch import Memory
 
 if TYPE_CHECKING:
     from .autograd import Node
-
-
-class LateGradient(ABC):
-    """A gradient that is still to be finished: when it is read, or by an optimiser within its own pass."""
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """That of the tensor."""
-
-    @abstractmethod
-    def finish(self) -> Float:
-        """The gradient; to be called once."""
 
 
 class Tensor:
@@ -50,8 +36,8 @@ class Tensor:
         May be changed in place. A change between a forward pass and its :meth:`backward` is a RuntimeError there when
         the gradient depends on the array.
     array : float32 array
-        The same, only to be read. Reading ``data`` hands the array out: a late gradient, which depends on it, is
-        finished, and from then on the array is compared for changes (:class:`binnet.watch.Memory`).
+        The same, only to be read. Reading ``data`` hands the array out: from then on it is compared for changes
+        (:class:`binnet.watch.Memory`).
     grad : float32 array of the same shape, or None
         Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
 
@@ -69,57 +55,26 @@ class Tensor:
             raise TypeError(f"data must be real numbers, got dtype {array.dtype}")
         self.array: Float = array.astype(np.float32, copy=False)
         self.memory = Memory(exposed=self.array is array)
-        self._grad: Float | LateGradient | None = None
+        self.grad: Float | None = None
         self.requires_grad = bool(requires_grad)
         self.node: Node | None = None
 
     @property
     def data(self) -> Float:
         """See the class."""
-        self._finish_gradient()
         self.memory.expose()
         return self.array
 
     @data.setter
     def data(self, array: Float) -> None:
-        self._finish_gradient()
         self.array, self.memory = array, Memory(exposed=True)
 
-    @property
-    def grad(self) -> Float | None:
-        """See the class."""
-        return self._finish_gradient()
-
-    @grad.setter
-    def grad(self, value: Float | None) -> None:
-        self._grad = value
-
-    def before_change(self) -> None:
-        """To be called before ``array`` is written to, which ``data`` does by itself."""
-        self._finish_gradient()
-        self.memory.before_change()
-
-    def _finish_gradient(self) -> Float | None:
-        """The gradient. A late one depends on ``data``, so it is finished before anyone can change that."""
-        if isinstance(self._grad, LateGradient):
-            self._grad = self._grad.finish()
-        return self._grad
-
-    @property
-    def late_grad(self) -> LateGradient | None:
-        """The gradient if it has not been read yet, nor ``data`` since the backward pass."""
-        return self._grad if isinstance(self._grad, LateGradient) else None
-
-    def receive(self, grad: Float | LateGradient, owned: bool) -> None:
-        """Add a gradient to ``grad``; an array is kept as it is when it is ``owned``, not shared."""
-        if isinstance(grad, LateGradient) and self.memory.exposed:
-            grad, owned = grad.finish(), True  # the weights may change before anyone reads it
-        if self._grad is None:
-            self._grad = grad if isinstance(grad, LateGradient) else grad.astype(np.float32, copy=not owned)
+    def receive(self, grad: Float, owned: bool) -> None:
+        """Add a gradient to ``grad``; the array is kept as it is when it is ``owned``, not shared."""
+        if self.grad is None:
+            self.grad = grad.astype(np.float32, copy=not owned)
         else:
-            total = self.grad
-            assert total is not None
-            total += grad.finish() if isinstance(grad, LateGradient) else grad
+            self.grad += grad
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -497,21 +497,10 @@ def naive_weight_gradient(grad_hat, weight, alpha, rule="exact", mean_alpha=True
     return [(grad, size)]
 
 
-def naive_filters(update, gradient=naive_weight_gradient):
-    """Of the gradient that a rule gives: new weights and moments, with the size of what was added."""
-
-    def oracle(weight, grad_hat, alpha, *moments, rule, mean_alpha, bits=None, **options):
-        more = {} if bits is None else {"bits": bits}
-        ((grad, size),) = gradient(grad_hat, weight, alpha, rule, mean_alpha, **more)
-        return update(weight, grad, *moments, size=size, **options)
-
-    return oracle
-
-
-def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.999), eps=1e-8, size=None):
-    """New weights and moments, each with the size of the terms that were added (``size``: of the gradient's)."""
+def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.999), eps=1e-8):
+    """New weights and moments, each with the size of the terms that were added."""
     w, g, m, v = (a.astype(np.float64) for a in (weight, grad, mean, square))
-    g_size = (np.abs(g) if size is None else size) + np.abs(w) * decay
+    g_size = np.abs(g) + np.abs(w) * decay
     g = g + w * decay
     m_size, v_size = betas[0] * np.abs(m) + (1 - betas[0]) * g_size, betas[1] * v + (1 - betas[1]) * g_size**2
     m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
@@ -522,10 +511,10 @@ def naive_adam(weight, grad, mean, square, step, lr, decay, clip, betas=(0.9, 0.
     return [(np.clip(w - rate * m / root, -clip, clip), w_size), (m, m_size), (v, v_size)]
 
 
-def naive_sgd(weight, grad, velocity, lr, momentum, nesterov, decay, clip, size=None):
-    """New weights and velocity, each with the size of the terms that were added (``size``: of the gradient's)."""
+def naive_sgd(weight, grad, velocity, lr, momentum, nesterov, decay, clip):
+    """New weights and velocity, each with the size of the terms that were added."""
     w, g, v = (a.astype(np.float64) for a in (weight, grad, velocity))
-    g_size = (np.abs(g) if size is None else size) + np.abs(w) * decay
+    g_size = np.abs(g) + np.abs(w) * decay
     g = g + w * decay
     v_size = momentum * np.abs(v) + g_size
     v = momentum * v + g

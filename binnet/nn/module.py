@@ -218,7 +218,7 @@ class Module:
         if problems:
             raise ValueError("the state does not fit the network: " + "; ".join(problems))
         for parameter in self.parameters():
-            parameter.before_change()
+            parameter.memory.before_change()
         for name in common:
             own[name][...] = state[name]
         missing, unexpected = (tuple(n for n in one if n not in other) for one, other in ((own, state), (state, own)))

@@ -2,7 +2,6 @@
 
 from .arithmetic import divide, matmul, neg, subtract
 from .binarize import (
-    LateWeightGradient,
     NotFiniteError,
     Rule,
     binary_weight,
@@ -29,7 +28,6 @@ from .softmax import softmax
 from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
 __all__ = [
-    "LateWeightGradient",
     "NotFiniteError",
     "Rounding",
     "Rule",

@@ -17,7 +17,6 @@ from binnet_kernels.checks import Float
 
 from ..autograd import Context
 from ..backend import kernels
-from ..tensor import LateGradient
 
 SCALES = ("mean", "learned", "none")
 
@@ -157,38 +156,13 @@ class Rule:
 
     def gradients(
         self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
-    ) -> tuple[Float | LateGradient | None, Float | None]:
+    ) -> tuple[Float | None, Float | None]:
         """Gradients of the stored weight and of the learned scales, the last two inputs; takes ``grad_hat`` over."""
-        grad: Float | LateGradient | None = None
-        scales = None
+        grad = scales = None
         if ctx.needs_grad[-1] and self.scale == "learned":
             scales = grad_alpha(grad_hat, latent, self.bits)
         if ctx.needs_grad[-2]:
-            rule = self.weight_gradient, self.scale == "mean", self.bits
-            late = LateWeightGradient(grad_hat, latent, alpha, *rule)
-            grad = centred(late.finish()) if self.center else late  # a symmetric projection: its transpose is itself
+            rule = self.weight_gradient, self.scale == "mean"
+            grad = grad_weight(grad_hat, latent, alpha, *rule, out=grad_hat, bits=self.bits)
+            grad = centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
         return grad, scales
-
-
-@dataclass(frozen=True, eq=False)
-class LateWeightGradient(LateGradient):
-    """∂C/∂W before it is read: the arguments of :func:`grad_weight`.
-
-    An optimiser that takes it does the same within its own pass, so that weights and gradients are read once.
-    """
-
-    grad_hat: Float
-    weight: Float
-    alpha: Float
-    rule: str
-    mean_alpha: bool
-    bits: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """That of the weights."""
-        return self.weight.shape
-
-    def finish(self) -> Float:
-        rule = self.rule, self.mean_alpha
-        return grad_weight(self.grad_hat, self.weight, self.alpha, *rule, out=self.grad_hat, bits=self.bits)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .compiled.lowbit.quantised_input import quantised_grad_input
     from .compiled.lowbit.quantised_weight import quantised_grad_weight
     from .compiled.sign_maps import norm_signs, norm_signs_grad, signs
-    from .compiled.update import adam_update, adam_update_filters, sgd_update, sgd_update_filters
+    from .compiled.update import adam_update, sgd_update
     from .compiled.weights import grad_alpha, weight_gradient, weight_hat
     from .finish import Finish
     from .simd.threads import get_num_threads, set_num_threads
@@ -86,7 +86,7 @@ _NAMES_IN = {
     "compiled.backward.sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "compiled.sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
     "simd.threads": ("get_num_threads", "set_num_threads"),
-    "compiled.update": ("adam_update", "adam_update_filters", "sgd_update", "sgd_update_filters"),
+    "compiled.update": ("adam_update", "sgd_update"),
     "compiled.weights": ("grad_alpha", "weight_gradient", "weight_hat"),
     "compiled.forward.xnor": ("XnorConv2d", "XnorLinear"),
 }
@@ -107,7 +107,6 @@ __all__ = [
     "XnorConv2d",
     "XnorLinear",
     "adam_update",
-    "adam_update_filters",
     "add",
     "avg_pool2d",
     "avg_pool2d_grad",
@@ -146,7 +145,6 @@ __all__ = [
     "scale_map",
     "set_num_threads",
     "sgd_update",
-    "sgd_update_filters",
     "sign",
     "sign_grad_input",
     "sign_grad_weight",

@@ -356,17 +356,6 @@ def weight_gradient_arguments(rng, g):
     return arrays, {"rule": str(rng.choice(checks.WEIGHT_GRADIENTS)), "mean_alpha": bool(rng.integers(2))}
 
 
-def filters_arguments(arguments):
-    """Those of an update, with scales before the moments and a rule."""
-
-    def more(rng, g):
-        (weight, grad, *moments), options = arguments(rng, g)
-        _, rule = weight_gradient_arguments(rng, g)
-        return (weight, grad, values(rng, g.o), *moments), {**options, **rule}
-
-    return more
-
-
 def update_arguments(*moments):
     """Weights, their gradient and moments; a second moment is not negative."""
 
@@ -492,12 +481,12 @@ def plan_alpha(name):
     return lambda backend, x, weight, alpha, **options: getattr(backend, name)(weight, alpha=alpha, **options)(x)
 
 
-def in_place(name, given=1):
-    """Call of a function that changes its arrays, all but the ``given`` ones after the first: on copies, the result."""
+def in_place(name):
+    """Call of a function that changes its arrays, all but the gradient after the first: on copies, the result."""
 
-    def call(backend, *arrays, **options):
-        weight, *moments = (np.array(a, np.float32, order="C") for a in (arrays[0], *arrays[1 + given :]))
-        getattr(backend, name)(weight, *arrays[1 : 1 + given], *moments, **options)
+    def call(backend, weight, grad, *moments, **options):
+        weight, *moments = (np.array(a, np.float32, order="C") for a in (weight, *moments))
+        getattr(backend, name)(weight, grad, *moments, **options)
         return weight, *moments
 
     return call
@@ -596,18 +585,6 @@ CASES = [
     Case("weight_gradient", weight_gradient_arguments, expect_update(naive.naive_weight_gradient)),
     Case("adam_update", adam_arguments, expect_update(naive.naive_adam), in_place("adam_update"), same_bits=True),
     Case("sgd_update", sgd_arguments, expect_update(naive.naive_sgd), in_place("sgd_update"), same_bits=True),
-    Case(
-        "adam_update_filters",
-        filters_arguments(adam_arguments),
-        expect_update(naive.naive_filters(naive.naive_adam)),
-        in_place("adam_update_filters", 2),
-    ),
-    Case(
-        "sgd_update_filters",
-        filters_arguments(sgd_arguments),
-        expect_update(naive.naive_filters(naive.naive_sgd)),
-        in_place("sgd_update_filters", 2),
-    ),
     # ---- gradients of few levels
     *(
         Case(
@@ -780,18 +757,6 @@ CASES = [
         with_bits(weight_gradient_arguments, "bits"),
         expect_update(naive_kbit.naive_level_gradient),
         lambda backend, *arrays, **options: backend.weight_gradient(*arrays, **options),
-    ),
-    Case(
-        "adam_update_filters, levels",
-        with_bits(filters_arguments(adam_arguments), "bits"),
-        expect_update(naive.naive_filters(naive.naive_adam, naive_kbit.naive_level_gradient)),
-        in_place("adam_update_filters", 2),
-    ),
-    Case(
-        "sgd_update_filters, levels",
-        with_bits(filters_arguments(sgd_arguments), "bits"),
-        expect_update(naive.naive_filters(naive.naive_sgd, naive_kbit.naive_level_gradient)),
-        in_place("sgd_update_filters", 2),
     ),
     Case(
         "weight_range",

@@ -66,8 +66,6 @@ UPDATES = {
     "weight_gradient, 4 bits": lambda w, g, alpha, m, v: lambda: bk.weight_gradient(g, w, alpha, out=g, bits=4),
     "quantise_weight": lambda w, g, alpha, m, v: lambda: bk.quantise_weight(w, 4),
     "adam_update": lambda w, g, alpha, m, v: lambda: bk.adam_update(w, g, m, v, 1, 1e-6),
-    "adam_update_filters": lambda w, g, alpha, m, v: lambda: bk.adam_update_filters(w, g, alpha, m, v, 1, 1e-6),
-    "sgd_update_filters": lambda w, g, alpha, m, v: lambda: bk.sgd_update_filters(w, g, alpha, m, 1e-6),
 }
 
 

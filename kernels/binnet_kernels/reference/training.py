@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..checks import Float, Words
+from ..checks import Float
 from ..kbit_ranges import RANGES
-from .bits import pack_signs, weight_alpha
 from .kbit import levels_within, quantise_weight
 
 # ---------------------------------------------------------------------------------------------- normalisation, loss
@@ -185,60 +184,3 @@ def sgd_update(
     velocity += grad
     weight -= (velocity * np.float32(momentum) + grad if nesterov else velocity) * np.float32(lr)
     np.clip(weight, np.float32(-clip), np.float32(clip), out=weight)
-
-
-def adam_update_filters(
-    weight: Float,
-    grad_hat: Any,
-    alpha: Any,
-    mean: Float,
-    square: Float,
-    step: int,
-    lr: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    decay: float = 0.0,
-    clip: float = np.inf,
-    rule: str = "exact",
-    mean_alpha: bool = True,
-    keep: bool = False,
-    bits: int = 1,
-) -> tuple[Float, Words]:
-    """See :func:`binnet_kernels.adam_update_filters`."""
-    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep, bits)
-    adam_update(weight, grad, mean, square, step, lr, betas, eps, decay, clip)
-    return _binarised(weight)
-
-
-def sgd_update_filters(
-    weight: Float,
-    grad_hat: Any,
-    alpha: Any,
-    velocity: Float,
-    lr: float,
-    momentum: float = 0.9,
-    nesterov: bool = False,
-    decay: float = 0.0,
-    clip: float = np.inf,
-    rule: str = "exact",
-    mean_alpha: bool = True,
-    keep: bool = False,
-    bits: int = 1,
-) -> tuple[Float, Words]:
-    """See :func:`binnet_kernels.sgd_update_filters`."""
-    grad = _grad_of_filters(grad_hat, weight, alpha, rule, mean_alpha, keep, bits)
-    sgd_update(weight, grad, velocity, lr, momentum, nesterov, decay, clip)
-    return _binarised(weight)
-
-
-def _grad_of_filters(
-    grad_hat: Any, weight: Any, alpha: Any, rule: str, mean_alpha: bool, keep: bool, bits: int
-) -> Float:
-    grad_hat = checks.in_place(grad_hat, "grad_hat", np.shape(weight)) if keep else grad_hat
-    grad_hat = checks.floats(grad_hat, "grad_hat", shape=np.shape(weight))
-    checks.in_place(weight, "weight", grad_hat.shape)
-    return weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=grad_hat if keep else None, bits=bits)
-
-
-def _binarised(weight: Float) -> tuple[Float, Words]:
-    return weight_alpha(weight), pack_signs(weight)
