@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 ROUNDS = 3
 
 
-def medians(calls: Mapping[str, Callable[[], object]], seconds: float, rounds: int = ROUNDS) -> dict[str, float]:
+def medians(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
     """The median time of each call.
 
-    Everything runs once to be compiled. Then the calls take turns, ``rounds`` times, so that what else the machine
+    Everything runs once to be compiled. Then the calls take turns, ``ROUNDS`` times, so that what else the machine
     does meets all of them alike: each turn is one run that is not counted, which fills the caches, and runs for
-    ``seconds / rounds``, at least one.
+    ``seconds / ROUNDS``, at least one.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def medians(calls: Mapping[str, Callable[[], object]], seconds: float, rounds: i
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         for name, call in calls.items():
             call()
-            times[name] += runs(call, seconds / rounds)
+            times[name] += runs(call, seconds / ROUNDS)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
