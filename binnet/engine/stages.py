@@ -92,10 +92,6 @@ class Stages:
         # A sum of a map with itself reads it twice, and the last map is read by the caller.
         return stage is not self.stages[-1] and self.users(stage) == [user] and user.reads.count(stage) == 1
 
-    def comes_before(self, one: Stage, other: Stage) -> bool:
-        """Whether ``one`` runs earlier."""
-        return self.stages.index(one) < self.stages.index(other)
-
     def replace(self, old: Stage, new: Stage) -> None:
         """Take a stage out; those that read it read another one."""
         self.stages.remove(old)
