@@ -6,41 +6,11 @@ import numpy as np
 import pytest
 
 import binnet
-from binnet import Function, Tensor, graph, nn, no_grad, ops
+from binnet import Function, Tensor, graph, nn, ops
 from binnet.evaluation.evaluate import open_model
 from binnet.graph import register, trace
 from binnet.graph.tracer import CONVERTERS
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
-def own(forward, **layers):
-    """A module with these layers and this forward."""
-
-    class Net(nn.Module):
-        def forward(self, x):
-            return forward(self, x)
-
-    net = Net()
-    for name, layer in layers.items():
-        setattr(net, name, layer)
-    return net
-
-
-def logits(net, x):
-    with no_grad():
-        return net.eval()(Tensor(x)).numpy()
-
-
-def same(net, shape, n=3):
-    x = np.random.default_rng(5).standard_normal((n, *shape), np.float32)
-    model = binnet.pack(net, input_shape=shape)
-    np.testing.assert_array_equal(model(x), logits(net, x))
-    return model
-
+from own_modules import logits, own, same
 
 # ---------------------------------------------------------------------------------------------- weights
 
