@@ -23,10 +23,7 @@ PHASES = ("forward", "backward", "update")
 KINDS = {
     "popcount convolution": ("convolve_bits", "quantised_grad_input", "quantised_grad_weight"),
     "float gradients of binary layers": ("sign_grad_input", "sign_grad_weight"),
-    "first, last and other real layers": (
-        *("conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
-        *("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
-    ),
+    "first, last and other real layers": ("conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
     "normalisation and packing": (
         *("batch_statistics", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs", "norm_signs_grad"),
         *("signs", "sign", "scale_map", "quantise_gradient"),
@@ -169,9 +166,6 @@ _MULTIPLY_ADDS: dict[str, Callable[[Any, tuple[Any, ...], Any], int]] = {
     "conv2d": lambda plan, a, y: _size(y.shape) * _size(a[1].shape[1:]),
     "conv2d_grad_input": lambda plan, a, y: _size(a[0].shape) * _size(a[1].shape[1:]),
     "conv2d_grad_weight": lambda plan, a, y: _size(a[1].shape) * _size(a[2][1:]),
-    "grouped_conv2d": lambda plan, a, y: _size(y.shape) * _size(a[1].shape[1:]),
-    "grouped_conv2d_grad_input": lambda plan, a, y: _size(a[0].shape) * _size(a[1].shape[1:]),
-    "grouped_conv2d_grad_weight": lambda plan, a, y: _size(a[1].shape) * _size(a[2][1:]),
 }
 
 

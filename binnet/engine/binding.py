@@ -194,7 +194,7 @@ def _grouped(stage: Stage, arrays: Arrays) -> list[Run]:
     x, runs = arrays.bordered(stage.inputs[0], node.padding)
 
     def run() -> None:
-        bk.grouped_conv2d(x, node.weight, node.groups, node.stride, out=out)
+        bk.conv2d(x, node.weight, node.stride, groups=node.groups, out=out)
         if node.bias is not None:
             np.add(out, node.bias, out=out)
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import reference
+from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
 from .pool import (
     avg_pool2d,
@@ -29,7 +30,6 @@ from .pool import (
 if TYPE_CHECKING:
     from .bit_map import BitMap
     from .compiled.backward.sign_grad import sign_grad_input, sign_grad_weight
-    from .compiled.conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
     from .compiled.forward.bits import pack_signs, sign, unpack_signs
     from .compiled.forward.bwn import BwnConv2d, BwnLinear
     from .compiled.forward.fused import FusedXnorConv2d
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .compiled.forward.scale import scale_map, weight_alpha
     from .compiled.forward.xnor import XnorConv2d, XnorLinear
-    from .compiled.grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
     from .compiled.loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .compiled.lowbit.fused_kbit import FusedKbitConv2d
     from .compiled.lowbit.kbit import KbitConv2d, KbitLinear
@@ -57,12 +56,10 @@ _NAMES_IN = {
     "bit_map": ("BitMap",),
     "compiled.forward.bits": ("pack_signs", "sign", "unpack_signs"),
     "compiled.forward.bwn": ("BwnConv2d", "BwnLinear"),
-    "compiled.conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
     "finish": ("Finish",),
     "compiled.forward.fused": ("FusedXnorConv2d",),
     "compiled.forward.fused_real": ("FusedConv2d",),
     "compiled.forward.gemm": ("xnor_gemm",),
-    "compiled.grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
     "compiled.lowbit.fused_kbit": ("FusedKbitConv2d",),
     "compiled.lowbit.kbit": ("KbitConv2d", "KbitLinear"),
     "compiled.lowbit.kbit_levels": (
@@ -118,9 +115,6 @@ __all__ = [
     "conv2d_grad_weight",
     "get_num_threads",
     "grad_alpha",
-    "grouped_conv2d",
-    "grouped_conv2d_grad_input",
-    "grouped_conv2d_grad_weight",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",

@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 
+import binnet_kernels as bk
+
 from .strategies import BACKENDS, each_backend
 
 NAMES = [
@@ -21,9 +23,6 @@ NAMES = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "Conv2d",
-    "grouped_conv2d",
-    "grouped_conv2d_grad_input",
-    "grouped_conv2d_grad_weight",
     "XnorConv2d",
     "XnorLinear",
     "quantise_input",
@@ -64,7 +63,7 @@ def ones(*shape):
 def run(backend, name, arguments):
     """Call a function, or make a plan and call that; ``x`` and ``out`` go to the plan's call."""
     function = getattr(backend, name)
-    if not inspect.isclass(function):
+    if not inspect.isclass(getattr(bk, name)):  # a class has a function in its place in the reference
         return function(**arguments)
     at_call = {key: arguments[key] for key in ("x", "out") if key in arguments}
     return function(**{key: value for key, value in arguments.items() if key not in at_call})(**at_call)
@@ -96,21 +95,6 @@ GOOD = {
     "conv2d_grad_input": {**OUTPUT, **FILTERS, "x_shape": (2, 5, 5, 3), **STEPS},
     "conv2d_grad_weight": {**IMAGE, **OUTPUT, "weight_shape": (7, 3, 3, 3), **STEPS},
     "Conv2d": {**IMAGE, **FILTERS, **STEPS},
-    "grouped_conv2d": {**IMAGE, "weight": ones(6, 3, 3, 1), "groups": 3, **STEPS},
-    "grouped_conv2d_grad_input": {
-        "grad": ones(2, 3, 3, 6),
-        "weight": ones(6, 3, 3, 1),
-        "x_shape": (2, 5, 5, 3),
-        "groups": 3,
-        **STEPS,
-    },
-    "grouped_conv2d_grad_weight": {
-        **IMAGE,
-        "grad": ones(2, 3, 3, 6),
-        "weight_shape": (6, 3, 3, 1),
-        "groups": 3,
-        **STEPS,
-    },
     "XnorConv2d": {**IMAGE, **FILTERS, **STEPS, "pad_value": 0, "alpha": ones(7)},
     "XnorLinear": {**ROWS, "alpha": ones(7)},
     "quantise_input": {"x": ones(4, 65), "bits": 3},
@@ -189,7 +173,7 @@ def refused(backend, name, error, message, **spoilt):
 @pytest.mark.parametrize("name", NAMES)
 def test_both_backends_have_the_same_names_and_arguments(name):
     ours, theirs = (getattr(backend, name) for backend in BACKENDS.values())
-    for method in ("__call__",) if inspect.isclass(ours) else ():
+    for method in ("__call__",) if inspect.isclass(theirs) else ():
         assert inspect.signature(getattr(ours, method)) == inspect.signature(getattr(theirs, method))
     assert inspect.signature(ours) == inspect.signature(theirs)
 
@@ -352,8 +336,8 @@ def test_x_shape_has_four_axes(backend, name):
 
 @each_backend
 def test_shapes_of_gradients_agree_on_the_channels(backend):
-    refused(backend, "conv2d_grad_input", ValueError, r"^x \(2, 5, 5, 4\) and weight", x_shape=(2, 5, 5, 4))
-    refused(backend, "conv2d_grad_weight", ValueError, r"weight \(7, 3, 3, 4\) must be", weight_shape=(7, 3, 3, 4))
+    refused(backend, "conv2d_grad_input", ValueError, r"^x has 4 channels .* expect 3", x_shape=(2, 5, 5, 4))
+    refused(backend, "conv2d_grad_weight", ValueError, r"^x has 3 channels .* expect 4", weight_shape=(7, 3, 3, 4))
     refused(backend, "conv2d_grad_weight", ValueError, r"weight \(7, 3, 3\) must be", weight_shape=(7, 3, 3))
 
 

@@ -13,8 +13,7 @@ from ..backend import reference_of
 from ..bit_map import BitMap
 from ..finish import Finish
 from .bits import pack_signs, sign, weight_alpha
-from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight, sign_grad_input, sign_grad_weight
-from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
+from .conv import sign_grad_input, sign_grad_weight
 from .kbit import (
     FusedKbitConv2d,
     KbitConv2d,
@@ -72,9 +71,6 @@ __all__ = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "grad_alpha",
-    "grouped_conv2d",
-    "grouped_conv2d_grad_input",
-    "grouped_conv2d_grad_weight",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",

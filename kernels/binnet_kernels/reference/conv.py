@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,46 +34,36 @@ def convolve(padded: Float, weight: Float, window: Window) -> Float:
     return y
 
 
-def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
-    """See :func:`binnet_kernels.conv2d`."""
-    x, weight = checks.floats(x, "x", 4), checks.floats(weight, "weight", 4)
-    checks.same_channels(x, weight.shape)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    oh, ow = window.output_size(*x.shape[1:3])
-    y = checks.output(out, (x.shape[0], oh, ow, weight.shape[0]))
-    y[...] = convolve(bordered(x, window), weight, window)
-    return y
+def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:
+    """``y`` (N, OH, OW, O) of images (N, H, W, C) and filters (O, KH, KW, C / groups)."""
+    padded = bordered(x, window)
+    for part, filters, result in zip(*_split(groups, (padded, 3), (weight, 0), (y, 3)), strict=True):
+        result[...] = convolve(part, filters, window)
 
 
-def conv2d_grad_input(
-    grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
-) -> Float:
-    """See :func:`binnet_kernels.conv2d_grad_input`."""
-    weight = checks.floats(weight, "weight", 4)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    n, h, w, c = x_shape
-    (sh, sw), (ph, pw), (oh, ow) = window.stride, window.padding, grad.shape[1:3]
-    padded = np.zeros((n, h + 2 * ph, w + 2 * pw, c), np.float32)
-    for r in range(window.size[0]):  # each tap sends the gradient back to the pixels it read
-        for s in range(window.size[1]):
-            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad @ weight[:, r, s]
-    grad_x = checks.output(out, tuple(x_shape))
+def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of a gradient (N, OH, OW, O) and filters (O, KH, KW, C / groups)."""
+    (sh, sw), (ph, pw), (oh, ow), (h, w) = window.stride, window.padding, grad.shape[1:3], grad_x.shape[1:3]
+    padded = bordered(np.zeros_like(grad_x), window)
+    for part, filters, result in zip(*_split(groups, (grad, 3), (weight, 0), (padded, 3)), strict=True):
+        for r in range(window.size[0]):  # each tap sends the gradient back to the pixels it read
+            for s in range(window.size[1]):
+                result[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += part @ filters[:, r, s]
     grad_x[...] = padded[:, ph : ph + h, pw : pw + w]
-    return grad_x
 
 
-def conv2d_grad_weight(
-    x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
-) -> Float:
-    """See :func:`binnet_kernels.conv2d_grad_weight`."""
-    x = checks.floats(x, "x", 4)
-    window = Window.of(weight_shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    patches = patches_of(bordered(x, window), window)
-    gradient = checks.output(out, tuple(weight_shape))
-    gradient[...] = np.tensordot(grad, patches, axes=([0, 1, 2], [0, 1, 2])).transpose(0, 2, 3, 1)
-    return gradient
+def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_weight: Float) -> None:
+    """``grad_weight`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
+    padded = bordered(x, window)
+    for part, of_output, result in zip(*_split(groups, (padded, 3), (grad, 3), (grad_weight, 0)), strict=True):
+        # Summed over images and places of the window: (O, C, KH, KW).
+        sums = np.tensordot(of_output, patches_of(part, window), axes=([0, 1, 2], [0, 1, 2]))
+        result[...] = sums.transpose(0, 2, 3, 1)
+
+
+def _split(groups: int, *arrays: tuple[Float, int]) -> Iterator[list[Float]]:
+    """Views of the groups of each array along its axis."""
+    return (np.split(array, groups, axis) for array, axis in arrays)
 
 
 def signs_of_map(bits: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> Float:
@@ -106,12 +97,15 @@ def sign_grad_weight(
     """See :func:`binnet_kernels.sign_grad_weight`."""
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
+    inside, grad_weight = Window.of(window.size, stride, 0), checks.output(out, tuple(weight_shape))
     if np.ndim(bits) == 5:
         checks.map_of_bits(bits, x_shape, window.border, len(bits))
         levels = whole_of_map(bits, x_shape, window, checks.pad_value(pad_value)) / (2 ** len(bits) - 1)
-        return conv2d_grad_weight(levels, grad, weight_shape, stride, out=out)
+        conv2d_grad_weight(levels.astype(np.float32), grad, inside, 1, grad_weight)
+        return grad_weight
     signs = signs_of_map(bits, x_shape, window, checks.pad_value(pad_value))
-    return conv2d_grad_weight(signs, grad, weight_shape, stride, out=out)
+    conv2d_grad_weight(signs, grad, inside, 1, grad_weight)
+    return grad_weight
 
 
 def sign_grad_input(
@@ -131,15 +125,17 @@ def sign_grad_input(
     alpha = checks.floats(alpha, "alpha", shape=words.shape[:1])
     negative = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), axis=-1, bitorder="little")[..., :c]
     weight_hat = np.where(negative == 1, np.float32(-1), np.float32(1)) * alpha[:, None, None, None]
-    return conv2d_grad_input(grad, weight_hat, x_shape, stride, padding, out)
+    grad_x = checks.output(out, tuple(x_shape))
+    conv2d_grad_input(grad, weight_hat, window, 1, grad_x)
+    return grad_x
 
 
 class Conv2d:
-    """See :class:`binnet_kernels.Conv2d`."""
+    """A convolution with filters of its own."""
 
-    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0) -> None:
-        self.weight = checks.floats(weight, "weight", 4).copy()
-        self.window = Window.of(self.weight.shape[1:3], stride, padding)
+    def __init__(self, weight: Float, window: Window) -> None:
+        self._weight, self._window = weight.copy(), window
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        return conv2d(x, self.weight, self.window.stride, self.window.padding, out)
+    def __call__(self, x: Float, y: Float) -> None:
+        """``y`` (N, OH, OW, O) of images (N, H, W, C)."""
+        conv2d(x, self._weight, self._window, 1, y)

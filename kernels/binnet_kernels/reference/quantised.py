@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..checks import Float, Ints, Pair
+from ..checks import Float, Ints, Pair, Window
 from ..draws import uniform
 from ..levels import EVEN, MAGNITUDES, Levels, even_levels_of, magnitudes_of, signs_of
 from .conv import conv2d_grad_input, conv2d_grad_weight
@@ -74,9 +74,10 @@ def quantised_grad_input(
     """See :func:`binnet_kernels.quantised_grad_input`."""
     _, window = checks.quantised_input(gradient.rows.shape, weight_signs, x_shape, stride, padding)
     weight = unpack_signs(weight_signs, x_shape[3])
-    sums = conv2d_grad_input(gradient.rows, weight, x_shape, window.stride, window.padding)
-    result = checks.output(out, sums.shape)
-    return np.multiply(sums, gradient.row_unit[:, None, None, None], out=result)
+    grad_x = checks.output(out, tuple(x_shape))
+    conv2d_grad_input(gradient.rows.astype(np.float32), weight, window, 1, grad_x)
+    grad_x *= gradient.row_unit[:, None, None, None]
+    return grad_x
 
 
 def quantised_grad_weight(
@@ -94,9 +95,10 @@ def quantised_grad_weight(
     signs = np.where(single[..., : weight_shape[3]] == 1, np.float32(-1), np.float32(1))
     if checks.pad_value(pad_value) == 0:
         (ph, pw), (h, w) = window.padding, signs.shape[1:3]
-        inside = np.zeros((h, w, 1), np.float32)
-        inside[ph : h - ph, pw : w - pw] = 1
-        signs = signs * inside
-    sums = conv2d_grad_weight(signs, gradient.columns, weight_shape, window.stride, 0)
-    result = checks.output(out, sums.shape)
-    return np.multiply(sums, gradient.column_unit[:, None, None, None], out=result)
+        image = np.zeros((h, w, 1), np.float32)
+        image[ph : h - ph, pw : w - pw] = 1
+        signs = signs * image
+    grad_weight, inside = checks.output(out, tuple(weight_shape)), Window.of(window.size, window.stride, 0)
+    conv2d_grad_weight(signs, gradient.columns.astype(np.float32), inside, 1, grad_weight)
+    grad_weight *= gradient.column_unit[:, None, None, None]
+    return grad_weight

@@ -92,7 +92,7 @@ class XnorConv2d:
         return y
 
     def _convolve(self, signs: Float, y: Float) -> None:
-        y[...] = conv2d(signs, self.weight_sign, self.window.stride)  # exact: whole numbers below 2^24
+        y[...] = convolve(signs, self.weight_sign, self.window)  # exact: whole numbers below 2^24
         y *= self.alpha
 
 
@@ -116,7 +116,10 @@ class BwnConv2d:
         self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
-        y = conv2d(x, self.weight_sign, self.window.stride, self.window.padding, out)
+        x = checks.floats(x, "x", 4)
+        checks.same_channels(x, self.weight_sign.shape)
+        y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), len(self.alpha)))
+        conv2d(x, self.weight_sign, self.window, 1, y)
         y *= self.alpha
         return y
 
