@@ -18,6 +18,16 @@ from typing import TYPE_CHECKING, Any
 from . import reference
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
+from .fused.bit_map import BitMap
+from .fused.epilogue import Epilogue
+from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
+from .fused.real import FusedConv2d
+from .fused.xnor import FusedXnorConv2d
+from .lowbit.conv import KbitConv2d, KbitLinear
+from .lowbit.fused import FusedKbitConv2d
+from .lowbit.gradient import quantise_gradient, quantised_grad_input, quantised_grad_weight
+from .lowbit.levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
+from .lowbit.rounding import QuantisedGradient
 from .pool import (
     avg_pool2d,
     avg_pool2d_grad,
@@ -28,53 +38,25 @@ from .pool import (
 )
 
 if TYPE_CHECKING:
-    from .bit_map import BitMap
     from .compiled.backward.sign_grad import sign_grad_input, sign_grad_weight
     from .compiled.forward.bits import pack_signs, sign, unpack_signs
     from .compiled.forward.bwn import BwnConv2d, BwnLinear
-    from .compiled.forward.fused import FusedXnorConv2d
-    from .compiled.forward.fused_real import FusedConv2d
     from .compiled.forward.gemm import xnor_gemm
     from .compiled.forward.norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
-    from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
     from .compiled.forward.scale import scale_map, weight_alpha
     from .compiled.forward.xnor import XnorConv2d, XnorLinear
     from .compiled.loss import softmax_cross_entropy, softmax_cross_entropy_grad
-    from .compiled.lowbit.fused_kbit import FusedKbitConv2d
-    from .compiled.lowbit.kbit import KbitConv2d, KbitLinear
-    from .compiled.lowbit.kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
-    from .compiled.lowbit.quantise import QuantisedGradient, quantise_gradient
-    from .compiled.lowbit.quantised_input import quantised_grad_input
-    from .compiled.lowbit.quantised_weight import quantised_grad_weight
     from .compiled.sign_maps import norm_signs, norm_signs_grad, signs
     from .compiled.update import adam_update, sgd_update
     from .compiled.weights import grad_alpha, weight_gradient, weight_hat
-    from .finish import Finish
     from .simd.threads import get_num_threads, set_num_threads
 
 _NAMES_IN = {
-    "bit_map": ("BitMap",),
     "compiled.forward.bits": ("pack_signs", "sign", "unpack_signs"),
     "compiled.forward.bwn": ("BwnConv2d", "BwnLinear"),
-    "finish": ("Finish",),
-    "compiled.forward.fused": ("FusedXnorConv2d",),
-    "compiled.forward.fused_real": ("FusedConv2d",),
     "compiled.forward.gemm": ("xnor_gemm",),
-    "compiled.lowbit.fused_kbit": ("FusedKbitConv2d",),
-    "compiled.lowbit.kbit": ("KbitConv2d", "KbitLinear"),
-    "compiled.lowbit.kbit_levels": (
-        "pack_planes",
-        "quantise_input",
-        "quantise_weight",
-        "weight_planes",
-        "weight_range",
-    ),
     "compiled.loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
     "compiled.forward.norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
-    "compiled.forward.packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "compiled.lowbit.quantise": ("QuantisedGradient", "quantise_gradient"),
-    "compiled.lowbit.quantised_input": ("quantised_grad_input",),
-    "compiled.lowbit.quantised_weight": ("quantised_grad_weight",),
     "compiled.forward.scale": ("scale_map", "weight_alpha"),
     "compiled.backward.sign_grad": ("sign_grad_input", "sign_grad_weight"),
     "compiled.sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
@@ -90,7 +72,7 @@ __all__ = [
     "BwnConv2d",
     "BwnLinear",
     "Conv2d",
-    "Finish",
+    "Epilogue",
     "FusedConv2d",
     "FusedKbitConv2d",
     "FusedXnorConv2d",

@@ -13,8 +13,8 @@ import numpy as np
 from numba import prange
 
 from .. import checks
-from ..bit_map import Bits, border_halves
 from ..checks import Float, Halves, Pair
+from ..fused.bit_map import Bits, border_halves
 from ..simd.jit import helper, kernel
 from ..simd.lanes import WIDTH, fetch_ahead, first_lanes, load_lanes, negative, within_one
 from .forward.bits import pack_border

@@ -1,6 +1,6 @@
 """Binary weights in training: α·sign(W), and the gradients of it (arXiv:1603.05279, section 3.1). α is in scale.py.
 
-Weights of k bits have levels in the place of signs, see ``lowbit/kbit_levels.py``.
+Weights of k bits have levels in the place of signs, see ``lowbit/levels.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numba import prange
 
 from .. import checks
 from ..checks import Float
-from ..kbit_ranges import RANGES
+from ..lowbit.weight_ranges import RANGES
 from ..simd.jit import helper, kernel
 from ..simd.lanes import (
     WIDTH,
@@ -27,8 +27,8 @@ from ..simd.lanes import (
     zero_unless,
 )
 from ..simd.vector import sum_lanes
-from .lowbit.kbit_levels import ratio_of, scaled_levels
 from .lowbit.level_lanes import filter_stretch, inverse, sum_with_levels
+from .lowbit.levels import ratio_of, scaled_levels
 
 
 def weight_hat(weight: Any, alpha: Any, bits: int = 1) -> Float:
@@ -53,9 +53,10 @@ def weight_hat(weight: Any, alpha: Any, bits: int = 1) -> Float:
     """
     weight = checks.filters(weight)
     alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
-    if checks.levels(bits, "bits") > 1:
-        return scaled_levels(weight, alpha, bits)
     hat: Float = np.empty_like(weight)
+    if checks.levels(bits, "bits") > 1:
+        scaled_levels(weight, alpha, bits, hat)
+        return hat
     if len(weight):
         _weight_hat(weight.ravel(), alpha, hat.ravel(), len(weight), weight[0].size)
     return hat

@@ -10,22 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import reference_of
-from ..bit_map import BitMap
-from ..finish import Finish
+from ..fused.bit_map import BitMap
+from ..fused.epilogue import Epilogue
+from ..lowbit.rounding import QuantisedGradient
 from .bits import pack_signs, sign, weight_alpha
 from .conv import sign_grad_input, sign_grad_weight
-from .kbit import (
-    FusedKbitConv2d,
-    KbitConv2d,
-    KbitLinear,
-    pack_planes,
-    quantise_input,
-    quantise_weight,
-    weight_planes,
-    weight_range,
-)
-from .packed import FusedConv2d, FusedXnorConv2d, bind_map, bind_pack_with_k, bind_pool_bits
-from .quantised import QuantisedGradient, quantise_gradient, quantised_grad_input, quantised_grad_weight
 from .sign_maps import norm_relu, norm_signs, norm_signs_grad, signs
 from .training import (
     adam_update,
@@ -47,7 +36,7 @@ __all__ = [
     "BwnConv2d",
     "BwnLinear",
     "Conv2d",
-    "Finish",
+    "Epilogue",
     "FusedConv2d",
     "FusedKbitConv2d",
     "FusedXnorConv2d",

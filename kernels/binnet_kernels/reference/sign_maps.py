@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import checks
-from ..bit_map import BitMap, Bits
 from ..checks import Float, Halves, Pair
+from ..fused.bit_map import BitMap, Bits
 from .elementwise import relu
-from .kbit import level_codes
+from .lowbit.levels import level_codes
 from .training import batch_norm_grad, batch_norm_inference
 
 
@@ -20,7 +20,8 @@ def signs(x: Any, padding: Pair = 0, pad_value: int = 0, act_bits: int | None = 
     x, border = checks.floats(x, "x", 4), checks.pair(padding, "padding", 0)
     planes = (x < 0)[None]
     if act_bits is not None:
-        codes = level_codes(x, checks.levels(act_bits, "act_bits"))
+        checks.levels(act_bits, "act_bits")
+        codes = level_codes(x, act_bits)
         planes = np.stack([(codes >> i & 1) == 1 for i in range(act_bits)])
     maps = [BitMap(x.shape, border, pad_value) for _ in planes]
     for each, truth in zip(maps, planes, strict=True):

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import checks
 from ..checks import Float
-from ..kbit_ranges import RANGES
-from .kbit import levels_within, quantise_weight
+from ..lowbit.weight_ranges import RANGES
+from .lowbit.levels import filter_levels, levels_within
 
 # ---------------------------------------------------------------------------------------------- normalisation, loss
 
@@ -85,7 +85,8 @@ def weight_hat(weight: Any, alpha: Any, bits: int = 1) -> Float:
     """See :func:`binnet_kernels.weight_hat`."""
     weight = checks.filters(weight)
     alpha = _per_filter(checks.floats(alpha, "alpha", shape=(len(weight),)), weight)
-    hat: Float = quantise_weight(weight, bits) * alpha
+    checks.levels(bits, "bits")
+    hat: Float = filter_levels(weight, bits) * alpha
     return hat
 
 
@@ -93,7 +94,8 @@ def grad_alpha(grad_hat: Any, weight: Any, bits: int = 1) -> Float:
     """See :func:`binnet_kernels.grad_alpha`."""
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
-    return _along(grad_hat, quantise_weight(weight, bits))
+    checks.levels(bits, "bits")
+    return _along(grad_hat, filter_levels(weight, bits))
 
 
 def _along(grad_hat: Float, levels: Float) -> Float:

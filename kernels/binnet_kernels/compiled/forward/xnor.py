@@ -14,8 +14,8 @@ import numpy.typing as npt
 from numba import prange
 
 from ... import checks
-from ...bit_map import border_halves
 from ...checks import Float, Halves, Ints, Pair, Window, Words
+from ...fused.bit_map import border_halves
 from ...simd.epilogue import store_dots
 from ...simd.geometry import Indices, Sliding, aligned, border_classes, sliding
 from ...simd.jit import helper, kernel

@@ -1,7 +1,7 @@
 """Convolutions of k-bit weights with m-bit inputs, as sums of popcounts (arXiv:1603.05279, end of section 3.2).
 
-A level is a sum of signs, L q = sum_i 2^i b_i (see ``kbit_levels.py``). So a dot product of levels is one of signs for
-each pair of planes, weighted with 2^(i + j), and with n taps
+A level is a sum of signs, L q = sum_i 2^i b_i (see ``lowbit/levels.py``). So a dot product of levels is one of signs
+for each pair of planes, weighted with 2^(i + j), and with n taps
 
     L_k L_m (q · r) = L_k L_m n - 2 sum_ij 2^(i + j) popcount(plane i of x ^ plane j of W)
 
@@ -19,103 +19,64 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ... import checks
-from ...bit_map import BitMap, Bits
-from ...checks import Float, Ints, Pair, Window, Words
-from ...finish import NONE, Finish, Run, check_map, outputs
+from ...checks import Float, Ints, Window, Words
+from ...fused.bit_map import BitMap, Bits
+from ...fused.epilogue import NONE, Arrays, Epilogue, Run
+from ...simd.epilogue_steps import run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, border_classes, sliding
 from ...simd.jit import helper, kernel
 from ...simd.pixels import as_floats, changed, store, times_pixels
-from ...simd.tail import run_tail, times_columns
 from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
 from ...simd.vector import HALVES, LANES, twin
-from ..forward.fused import filter_halves, nothing, signs_of_halves, sizes_of
 from ..forward.scale import scale_map
 from ..forward.xnor import half_words, in_rows, interleaved, tap_sums, whole_blocks
+from ..fused.xnor import filter_halves, nothing, signs_of_halves, sizes_of
 from .level_lanes import pack_levels
 
 _WORTH_SHARING = 1 << 15  # values to pack, some 5 µs: as long as it takes to wake the other threads
 
 
 class FusedKbitConv2d:
-    """A convolution of levels with levels whose output goes through a :class:`Finish`.
-
-    Parameters
-    ----------
-    planes : uint64 (k, ceil(n / 64)) or (k, O, KH, KW, ceil(C / 64))
-        Those of the n weights in OHWI order, as :func:`pack_planes` packs them, or as :func:`weight_planes` does.
-    shape : (O, KH, KW, C)
-    act_bits : int
-        m, from 1 to 8.
-    stride, pad_value, use_k
-        As in :class:`XnorConv2d`.
-    padding : int, pair of ints, or four ints (top, bottom, left, right)
-    alpha : array (O,), optional
-        Scales, 1 when not given.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or a sum would not fit 32 bits.
-    """
+    """A convolution of levels with levels, planes of weights (k, ceil(n / 64)) or (k, O, KH, KW, ceil(C / 64))."""
 
     def __init__(
         self,
-        planes: Any,
+        planes: Words,
         shape: tuple[int, ...],
+        window: Window,
+        pad_value: int,
         act_bits: int,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        pad_value: int = 0,
-        alpha: Any = None,
-        use_k: bool = False,
+        alpha: Float,
+        use_k: bool,
     ) -> None:
-        tap_by_tap = np.ndim(planes) == 5
-        planes = checks.packed(
-            planes, shape[3] if tap_by_tap else int(np.prod(shape)), "planes", 5 if tap_by_tap else 2
-        )
-        self.levels = checks.levels_of_both(act_bits, len(planes), int(np.prod(shape[1:])))
-        self.shape, self.window, self.act_bits = shape, Window.with_border(shape[1:3], stride, padding), int(act_bits)
-        self.pad_value, self.use_k, self.weight_bits = checks.pad_value(pad_value), bool(use_k), len(planes)
-        self.alpha = np.ones(shape[0], np.float32) if alpha is None else checks.floats(alpha, "alpha", shape=shape[:1])
-        self.columns = whole_blocks(shape[0])
-        halves = np.stack([half_words(p, shape[3]) if tap_by_tap else filter_halves(p, shape) for p in planes])
-        whole = np.pad(halves, ((0, 0), (0, self.columns - shape[0]), (0, 0)))  # each plane in blocks of its own
-        self._weight = interleaved(whole.reshape(len(planes) * self.columns, halves.shape[2]))
+        self._shape, self._window, self._pad_value, self._use_k = shape, window, pad_value, use_k
+        self._act_bits, self._weight_bits, self._columns = act_bits, len(planes), whole_blocks(shape[0])
+        self._levels = (1 << act_bits) - 1, (1 << len(planes)) - 1
+        # Levels are counted as whole numbers L q, so both L leave with α, in one factor.
+        self._scale = alpha / np.float32(self._levels[0] * self._levels[1])
+        halves = np.stack([half_words(p, shape[3]) if planes.ndim == 5 else filter_halves(p, shape) for p in planes])
+        whole = np.pad(halves, ((0, 0), (0, self._columns - shape[0]), (0, 0)))  # each plane in blocks of its own
+        self._weight = interleaved(whole.reshape(len(planes) * self._columns, halves.shape[2]))
         sums = tap_sums(halves.reshape(len(planes), *shape[:3], -(-shape[3] // 32)), shape[3])
         self._taps = np.einsum("i,iors->ors", np.int32(1) << np.arange(len(planes), dtype=np.int32), sums)
 
     def stored(self) -> Words:
         """The planes as they were given, converted back from the order of the kernel."""
-        (o, kh, kw, c), blocks = self.shape, self._weight.reshape(self.weight_bits, -1)
+        (o, kh, kw, c), blocks = self._shape, self._weight.reshape(self._weight_bits, -1)
         return np.stack([signs_of_halves(in_rows(each, o, kh * kw * -(-c // 32)), c) for each in blocks])
 
-    def bind(self, x: Float, finish: Finish, *, residual: Any = None, out: Any = None, bits: Any = None) -> Run:
-        """A function without arguments that quantises, packs and convolves.
-
-        Parameters
-        ----------
-        x : float32 (N, H, W, C)
-        residual, out, bits
-            As in :meth:`FusedXnorConv2d.bind`.
-
-        Raises
-        ------
-        ValueError
-            When an array does not fit.
-        """
-        n, h, w, c = check_map(x).shape
-        checks.same_channels(x, self.shape)
-        plane = BitMap(x.shape, self.window.border, self.pad_value)
-        planes = np.repeat(plane.words[None], self.act_bits, axis=0)
-        K = np.empty(n * math.prod(self.window.output_size(h, w)), np.float32) if self.use_k else NONE
-        convolve = self.bind_planes(planes, x.shape, finish, residual=residual, out=out, bits=bits, K=K)
+    def bind(self, x: Float, epilogue: Epilogue, arrays: Arrays) -> Run:
+        """Quantise ``x``, convolve, multiply by K if wanted, then run the epilogue."""
+        plane = BitMap(x.shape, self._window.border, self._pad_value)
+        planes = np.repeat(plane.words[None], self._act_bits, axis=0)
+        K = np.empty(math.prod(arrays.shape[:3]), np.float32) if self._use_k else NONE
+        convolve = self._bound(planes, x.shape, epilogue, K, arrays)
         if convolve is nothing:
             return nothing
-        if self.use_k:
+        if self._use_k:
             convolve = self._with_k(x, K, convolve)
         pack = _pack_image if x.size > _WORTH_SHARING else _pack_image.alone
-        arguments = (x.ravel(), planes.ravel(), n, h, w, c, *self.window.border, self.act_bits, self.levels[0])
+        arguments = (x.ravel(), planes.ravel(), *x.shape, *self._window.border, self._act_bits, self._levels[0])
 
         def run() -> None:
             pack(*arguments)
@@ -123,34 +84,24 @@ class FusedKbitConv2d:
 
         return run
 
-    def bind_planes(
-        self,
-        planes: Bits,
-        x_shape: tuple[int, ...],
-        finish: Finish,
-        *,
-        residual: Any = None,
-        out: Any = None,
-        bits: Any = None,
-        K: Float = NONE,
-    ) -> Run:
-        """The convolution of planes of images ``x_shape`` alone, each as the words of a BitMap, times K if wanted."""
-        walk, base, group = self._tables(*x_shape[:3])
-        o, shape = self.shape[0], (walk.n, walk.oh, walk.ow, self.shape[0])
-        # Levels are counted as whole numbers L q, so both L leave with α, in one factor.
-        scale = self.alpha / np.float32(self.levels[0] * self.levels[1])
-        table, low = finish.table(o, self.columns, scale)
-        y, words, place, residual, floats, between = outputs(finish, shape, out, bits, residual)
+    def bind_planes(self, planes: Bits, x_shape: tuple[int, ...], epilogue: Epilogue, arrays: Arrays) -> Run:
+        """Convolve planes of levels, which have their border, then run the epilogue."""
+        return self._bound(planes, x_shape, epilogue, NONE, arrays)
+
+    def _bound(self, planes: Bits, x_shape: tuple[int, ...], epilogue: Epilogue, K: Float, arrays: Arrays) -> Run:
+        (walk, base, group), o = self._tables(*x_shape[:3]), self._shape[0]
         if not walk.pixels * o:
             return nothing
-        steps = (self.act_bits, self.weight_bits, planes[0].size, len(self._weight) // self.weight_bits)
-        sizes = np.append(sizes_of(walk, o, self.columns, low, floats, between, self.use_k), steps)
-        arrays = (planes.ravel(), walk.starts, self._weight, base.ravel(), group, table, finish.codes)
-        return partial(_convolve, *arrays, K, residual, y, words, place, sizes)
+        table, low = epilogue.table(o, self._columns, self._scale)
+        *targets, floats, between = arrays.flat()
+        steps = (self._act_bits, self._weight_bits, planes[0].size, len(self._weight) // self._weight_bits)
+        sizes = np.append(sizes_of(walk, o, self._columns, low, floats, between, self._use_k), steps)
+        tables = (planes.ravel(), walk.starts, self._weight, base.ravel(), group, table, epilogue.codes)
+        return partial(_convolve, *tables, K, *targets, sizes)
 
     def _with_k(self, x: Float, K: Float, convolve: Run) -> Run:
         """First the map K of ``x``, then the convolution that multiplies by it."""
-        window = self.window
+        window = self._window
 
         def run() -> None:
             K[:] = scale_map(x, window.size, window.stride, window.border).ravel()
@@ -163,12 +114,12 @@ class FusedKbitConv2d:
 
         With pad_value 0 the border is packed as +1, so what it adds is taken off, as in :class:`XnorConv2d`.
         """
-        (lm, lk), c = self.levels, self.shape[3]
-        walk = sliding((n, h, w, -(-c // 32)), self.window)
-        outside, group = border_classes(h, w, n, self.window)
-        correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self.pad_value == 0)
-        base = np.zeros((len(outside), self.columns), np.int32)
-        base[:, : self.shape[0]] = lm * (lk * int(np.prod(self.shape[1:])) - correction)
+        (lm, lk), c = self._levels, self._shape[3]
+        walk = sliding((n, h, w, -(-c // 32)), self._window)
+        outside, group = border_classes(h, w, n, self._window)
+        correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self._pad_value == 0)
+        base = np.zeros((len(outside), self._columns), np.int32)
+        base[:, : self._shape[0]] = lm * (lk * int(np.prod(self._shape[1:])) - correction)
         return walk, base, group
 
 
@@ -216,7 +167,7 @@ def _pack_image(x, planes, n, h, w, c, top, bottom, left, right, bits, levels):
 
 
 @kernel
-def _convolve(x, starts, weight, base, group, table, tail, K, residual, out, bits, places, sizes):
+def _convolve(x, starts, weight, base, group, table, steps, K, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, use_k = sizes[6], sizes[7], sizes[8], sizes[9]
     x_bits, w_bits, x_step, w_step = sizes[10], sizes[11], sizes[12], sizes[13]
@@ -230,5 +181,5 @@ def _convolve(x, starts, weight, base, group, table, tail, K, residual, out, bit
             y = times_columns(as_floats(counts, base, group, columns, first, last, channel), table, channel)
             if use_k:
                 y = times_pixels(y, K, first, last)
-            y = run_tail(y, tail, table, columns + channel, columns, residual, first, last, filters, channel)
+            y = run_epilogue(y, steps, table, columns + channel, columns, residual, first, last, filters, channel)
             store(y, low, columns, table, out, floats, bits, places, between, first, last, filters, channel)

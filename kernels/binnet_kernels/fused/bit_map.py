@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import checks
-from .window import Border, Pair, border
+from .. import checks
+from ..window import Border, Pair, border
 
 Bits = npt.NDArray[np.uint32]
 

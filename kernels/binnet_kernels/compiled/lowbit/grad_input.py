@@ -6,55 +6,22 @@ squares of 32 x 32 bits of them are turned round, in registers.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
-from ... import checks
-from ...checks import NO_BORDER, Float, Ints, Pair, Window
+from ...checks import NO_BORDER, Float, Halves, Ints, Window, Words
+from ...lowbit.rounding import QuantisedGradient
 from ...simd.geometry import framed
 from ...simd.jit import kernel
 from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, no_counts, xnor_starts
 from ...simd.wide import BITS, no_bits, ones, set_bit, store_halves
-from .masked import count_masked, store_products, twice
-from .quantise import Halves, QuantisedGradient
-from .turned import Axis, Part, parts_of_input
+from .masked_popcount import count_masked, store_products, twice
+from .transposed_conv import Axis, Part, parts_of_input
 
 
-def quantised_grad_input(
-    gradient: QuantisedGradient,
-    weight_signs: Any,
-    x_shape: tuple[int, ...],
-    stride: Pair = 1,
-    padding: Pair = 0,
-    out: Any = None,
-) -> Float:
-    """Gradient of a binary convolution with respect to the signs of its input, from a quantised gradient.
-
-    Parameters
-    ----------
-    gradient : QuantisedGradient
-        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha is in it.
-    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
-        Of the weights, from :func:`pack_signs`.
-    x_shape : (N, H, W, C)
-    stride, padding : int or pair of ints
-    out : float32 (N, H, W, C), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (N, H, W, C)
-        Whole numbers, exact below 2**24, times the unit of their sample.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    signs, window = checks.quantised_input(gradient.shape, weight_signs, x_shape, stride, padding)
-    result = grad_x = checks.output(out, tuple(x_shape))
+def quantised_grad_input(gradient: QuantisedGradient, weight_signs: Words, window: Window, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of filters of signs (O, KH, KW, words)."""
+    signs = weight_signs.view(np.uint32).reshape(len(weight_signs), -1, 2 * weight_signs.shape[3])
     (n, h, w, c), (o, size, _) = grad_x.shape, signs.shape
     if window == Window((h, w), window.stride, NO_BORDER) and c % 64 == 0:
         # One pixel, as in a dense layer: without this, most of what its windows meet would be border.
@@ -62,7 +29,6 @@ def quantised_grad_input(
         window = Window((1, 1), (1, 1), NO_BORDER)
     if grad_x.size:
         _convolve_signs(gradient, signs, window, grad_x)
-    return result
 
 
 def _convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:

@@ -1,0 +1,1 @@
+"""The NumPy forms of several bits and of rounded gradients."""
