@@ -16,7 +16,8 @@ from ...simd.epilogue_steps import plus_columns, run_epilogue, times_columns
 from ...simd.geometry import sliding
 from ...simd.jit import Kernel, kernel
 from ...simd.pixels import store
-from ...simd.tile import CHANNELS, CHUNK, FLOAT_ROWS, add_signed, float_starts, multiply_add, no_sums
+from ...simd.tile import CHANNELS, FLOAT_ROWS, add_signed, float_starts, multiply_add, no_sums
+from ...simd.tiling import items_of, part_of
 from ..forward.bwn import ROWS, are_few, blocks_of, signed_rows
 from ..forward.xnor import in_rows, interleaved, whole_blocks
 from .xnor import nothing, sizes_of, words_of
@@ -84,14 +85,11 @@ class FusedBwnConv2d(FusedConv2d):
 @kernel
 def _real(x, starts, weight, table, steps, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    low, floats, between = sizes[6], sizes[7], sizes[8]
-    tiles, blocks = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS, columns // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, last, place = tile * FLOAT_ROWS, pixels - 1, channel * rows * span
-            start, y = float_starts(starts, first), no_sums()
+    low, floats, between, last = sizes[6], sizes[7], sizes[8], pixels - 1
+    for item in prange(items_of(pixels, columns, FLOAT_ROWS)):
+        channel, begin, end = part_of(item, pixels, columns, FLOAT_ROWS)
+        for first in range(begin, end, FLOAT_ROWS):
+            start, place, y = float_starts(starts, first), channel * rows * span, no_sums()
             # Tap by tap, whatever the number of pixels: an image gets the same bits in any batch (ADR 0017).
             for r in range(rows):
                 for i in range(span):
@@ -105,14 +103,11 @@ def _real(x, starts, weight, table, steps, residual, out, bits, places, sizes):
 @kernel
 def _signed(x, starts, weight, table, steps, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    low, floats, between = sizes[6], sizes[7], sizes[8]
-    tiles, blocks = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS, columns // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, last, place = tile * FLOAT_ROWS, pixels - 1, channel // CHANNELS * rows * span
-            start, y = float_starts(starts, first), no_sums()
+    low, floats, between, last = sizes[6], sizes[7], sizes[8], pixels - 1
+    for item in prange(items_of(pixels, columns, FLOAT_ROWS)):
+        channel, begin, end = part_of(item, pixels, columns, FLOAT_ROWS)
+        for first in range(begin, end, FLOAT_ROWS):
+            start, place, y = float_starts(starts, first), channel // CHANNELS * rows * span, no_sums()
             for r in range(rows):
                 for i in range(span):
                     # The weights stay one bit each in memory, and become masks of ±1 in registers.

@@ -15,7 +15,8 @@ from ...simd.epilogue_steps import plus_columns, run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, border_classes, sliding
 from ...simd.jit import kernel
 from ...simd.pixels import as_floats, store, store_reached, times_pixels
-from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS
+from ...simd.tile import XNOR_ROWS
+from ...simd.tiling import items_of, part_of
 from ..forward.xnor import count_tile, in_rows, interleaved, tap_sums, whole_blocks
 
 
@@ -108,33 +109,28 @@ def nothing() -> None:
 @kernel
 def _xnor_bits(x, starts, weight, least, group, flips, bits, places, sizes):
     pixels, rows, span, pitch, columns = sizes[0], sizes[2], sizes[3], sizes[4], sizes[5]
-    tiles, depth, blocks = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span, columns // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first = tile * XNOR_ROWS
+    for item in prange(items_of(pixels, columns, XNOR_ROWS)):
+        channel, begin, end = part_of(item, pixels, columns, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
             # α, normalisation and ReLU are in the limits: between two binary layers no float is written (ADR 0017).
-            counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
+            counts = count_tile(x, starts, first, weight, channel * rows * span, rows, span, pitch)
             store_reached(counts, least, group, columns, flips, bits, places, first, pixels - 1, channel)
 
 
 @kernel
 def _xnor(x, starts, weight, base, group, table, steps, K, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    low, floats, between, use_k = sizes[6], sizes[7], sizes[8], sizes[9]
-    tiles, depth, blocks = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span, columns // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, last = tile * XNOR_ROWS, pixels - 1
-            counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
-            # The roundings are those of the network, in its order: α, K, shift, then the tail step by step. Factors
-            # folded into one would give other bits near zero (ADR 0017).
+    low, floats, between, use_k, last = sizes[6], sizes[7], sizes[8], sizes[9], pixels - 1
+    for item in prange(items_of(pixels, columns, XNOR_ROWS)):
+        channel, begin, end = part_of(item, pixels, columns, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
+            counts = count_tile(x, starts, first, weight, channel * rows * span, rows, span, pitch)
+            # The roundings are those of the network, in its order: α, K, shift, then the epilogue step by step.
+            # Factors folded into one would give other bits near zero (ADR 0017).
             y = times_columns(as_floats(counts, base, group, columns, first, last, channel), table, channel)
             if use_k:
                 y = times_pixels(y, K, first, last)
             y = plus_columns(y, table, columns + channel)
+            # One helper for both calls would leave the registers in between: 5 to 20 % slower, measured.
             y = run_epilogue(y, steps, table, 2 * columns + channel, columns, residual, first, last, filters, channel)
             store(y, low, columns, table, out, floats, bits, places, between, first, last, filters, channel)

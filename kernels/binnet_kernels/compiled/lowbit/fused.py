@@ -26,7 +26,8 @@ from ...simd.epilogue_steps import run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, border_classes, sliding
 from ...simd.jit import helper, kernel
 from ...simd.pixels import as_floats, changed, store, times_pixels
-from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from ...simd.tile import CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from ...simd.tiling import items_of, part_of
 from ...simd.vector import HALVES, LANES, twin
 from ..forward.scale import scale_map
 from ..forward.xnor import half_words, in_rows, interleaved, tap_sums, whole_blocks
@@ -169,14 +170,12 @@ def _pack_image(x, planes, n, h, w, c, top, bottom, left, right, bits, levels):
 @kernel
 def _convolve(x, starts, weight, base, group, table, steps, K, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    low, floats, between, use_k = sizes[6], sizes[7], sizes[8], sizes[9]
+    low, floats, between, use_k, last = sizes[6], sizes[7], sizes[8], sizes[9], pixels - 1
     x_bits, w_bits, x_step, w_step = sizes[10], sizes[11], sizes[12], sizes[13]
-    tiles, depth, blocks = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span, columns // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, last, place = tile * XNOR_ROWS, pixels - 1, channel * depth
+    for item in prange(items_of(pixels, columns, XNOR_ROWS)):
+        channel, begin, end = part_of(item, pixels, columns, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
+            place = channel * rows * span
             counts = count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_bits, x_step, w_step)
             y = times_columns(as_floats(counts, base, group, columns, first, last, channel), table, channel)
             if use_k:

@@ -13,7 +13,8 @@ from ...checks import NO_BORDER, Float, Halves, Ints, Window, Words
 from ...lowbit.rounding import QuantisedGradient
 from ...simd.geometry import framed
 from ...simd.jit import kernel
-from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tile import XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tiling import items_of, part_of
 from ...simd.wide import BITS, no_bits, ones, set_bit, store_halves
 from .masked_popcount import count_masked, store_products, twice
 from .transposed_conv import Axis, Part, parts_of_input
@@ -102,14 +103,11 @@ def _turn_signs(signs, places, turned, o, size, words, groups):
 
 @kernel
 def _convolve(planes, starts, targets, weight, most, unit, out, pixels, c, rows, span, pitch, count, plane_size):
-    tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span // 2
-    blocks = (c + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, counts = tile * XNOR_ROWS, no_counts()
-            start = xnor_starts(starts, first)
+    depth = rows * span // 2
+    for item in prange(items_of(pixels, c, XNOR_ROWS)):
+        channel, begin, end = part_of(item, pixels, c, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
+            counts, start = no_counts(), xnor_starts(starts, first)
             for plane in range(count - 1, -1, -1):
                 # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no
                 # multiplication.
