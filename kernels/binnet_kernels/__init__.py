@@ -16,7 +16,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import reference
+from .binarize import pack_signs, scale_map, sign, signs, unpack_signs, weight_alpha
+from .bwn import BwnConv2d, BwnLinear
 from .elementwise import add, relu, relu_grad
+from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .lowbit.planes import level_grad_weight, level_planes, norm_level_planes
+from .lowbit.weights import level_grad_alpha, level_weight_gradient, level_weight_hat
+from .norm import (
+    batch_norm,
+    batch_norm_grad,
+    batch_norm_inference,
+    batch_statistics,
+    norm_relu,
+    norm_signs,
+    norm_signs_grad,
+)
 from .pool import (
     avg_pool2d,
     avg_pool2d_grad,
@@ -25,43 +39,33 @@ from .pool import (
     max_pool2d_grad_winners,
     max_pool2d_winners,
 )
+from .sign_grad import sign_grad_input, sign_grad_weight
+from .threads import get_num_threads, set_num_threads
+from .update import adam_update, sgd_update
+from .weights import grad_alpha, weight_gradient, weight_hat
+from .xnor import XnorConv2d, XnorLinear, xnor_gemm
 
 if TYPE_CHECKING:
     from .bit_map import BitMap
-    from .compiled.backward.sign_grad import sign_grad_input, sign_grad_weight
     from .compiled.conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
-    from .compiled.forward.bits import pack_signs, sign, unpack_signs
-    from .compiled.forward.bwn import BwnConv2d, BwnLinear
     from .compiled.forward.fused import FusedXnorConv2d
     from .compiled.forward.fused_real import FusedConv2d
-    from .compiled.forward.gemm import xnor_gemm
-    from .compiled.forward.norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
     from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .compiled.forward.scale import scale_map, weight_alpha
-    from .compiled.forward.xnor import XnorConv2d, XnorLinear
     from .compiled.grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
-    from .compiled.loss import softmax_cross_entropy, softmax_cross_entropy_grad
     from .compiled.lowbit.fused_kbit import FusedKbitConv2d
     from .compiled.lowbit.kbit import KbitConv2d, KbitLinear
     from .compiled.lowbit.kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
     from .compiled.lowbit.quantise import QuantisedGradient, quantise_gradient
     from .compiled.lowbit.quantised_input import quantised_grad_input
     from .compiled.lowbit.quantised_weight import quantised_grad_weight
-    from .compiled.sign_maps import norm_signs, norm_signs_grad, signs
-    from .compiled.update import adam_update, sgd_update
-    from .compiled.weights import grad_alpha, weight_gradient, weight_hat
     from .finish import Finish
-    from .simd.threads import get_num_threads, set_num_threads
 
 _NAMES_IN = {
     "bit_map": ("BitMap",),
-    "compiled.forward.bits": ("pack_signs", "sign", "unpack_signs"),
-    "compiled.forward.bwn": ("BwnConv2d", "BwnLinear"),
     "compiled.conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
     "finish": ("Finish",),
     "compiled.forward.fused": ("FusedXnorConv2d",),
     "compiled.forward.fused_real": ("FusedConv2d",),
-    "compiled.forward.gemm": ("xnor_gemm",),
     "compiled.grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
     "compiled.lowbit.fused_kbit": ("FusedKbitConv2d",),
     "compiled.lowbit.kbit": ("KbitConv2d", "KbitLinear"),
@@ -72,19 +76,10 @@ _NAMES_IN = {
         "weight_planes",
         "weight_range",
     ),
-    "compiled.loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-    "compiled.forward.norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
     "compiled.forward.packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
     "compiled.lowbit.quantise": ("QuantisedGradient", "quantise_gradient"),
     "compiled.lowbit.quantised_input": ("quantised_grad_input",),
     "compiled.lowbit.quantised_weight": ("quantised_grad_weight",),
-    "compiled.forward.scale": ("scale_map", "weight_alpha"),
-    "compiled.backward.sign_grad": ("sign_grad_input", "sign_grad_weight"),
-    "compiled.sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
-    "simd.threads": ("get_num_threads", "set_num_threads"),
-    "compiled.update": ("adam_update", "sgd_update"),
-    "compiled.weights": ("grad_alpha", "weight_gradient", "weight_hat"),
-    "compiled.forward.xnor": ("XnorConv2d", "XnorLinear"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 
@@ -121,10 +116,16 @@ __all__ = [
     "grouped_conv2d",
     "grouped_conv2d_grad_input",
     "grouped_conv2d_grad_weight",
+    "level_grad_alpha",
+    "level_grad_weight",
+    "level_planes",
+    "level_weight_gradient",
+    "level_weight_hat",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",
     "max_pool2d_winners",
+    "norm_level_planes",
     "norm_relu",
     "norm_signs",
     "norm_signs_grad",

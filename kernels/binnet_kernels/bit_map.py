@@ -8,16 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks
-from .window import Border, Pair, border
+from .checks import Border, Pair, border
+from .checks import border_halves as border_halves
 
 Bits = npt.NDArray[np.uint32]
-
-
-def border_halves(c: int, pad_value: int) -> Bits:
-    """The half words of a pixel of the border: all ``c`` signs those of ``pad_value``, +1 for 0."""
-    # Unused bits are 0 here and in the weights: they never differ, so counts need no mask.
-    negative = np.arange(-(-c // 32) * 32) < (c if pad_value < 0 else 0)
-    return np.packbits(negative, bitorder="little").view(np.uint32)
 
 
 class BitMap:

@@ -12,8 +12,7 @@ from typing import Any
 from ..backend import reference_of
 from ..bit_map import BitMap
 from ..finish import Finish
-from .bits import pack_signs, sign, weight_alpha
-from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight, sign_grad_input, sign_grad_weight
+from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
 from .kbit import (
     FusedKbitConv2d,
@@ -27,21 +26,6 @@ from .kbit import (
 )
 from .packed import FusedConv2d, FusedXnorConv2d, bind_map, bind_pack_with_k, bind_pool_bits
 from .quantised import QuantisedGradient, quantise_gradient, quantised_grad_input, quantised_grad_weight
-from .sign_maps import norm_relu, norm_signs, norm_signs_grad, signs
-from .training import (
-    adam_update,
-    batch_norm,
-    batch_norm_grad,
-    batch_norm_inference,
-    batch_statistics,
-    grad_alpha,
-    sgd_update,
-    softmax_cross_entropy,
-    softmax_cross_entropy_grad,
-    weight_gradient,
-    weight_hat,
-)
-from .xnor import BwnConv2d, BwnLinear, XnorConv2d, XnorLinear, scale_map, unpack_signs, xnor_gemm
 
 __all__ = [
     "BitMap",
@@ -75,10 +59,16 @@ __all__ = [
     "grouped_conv2d",
     "grouped_conv2d_grad_input",
     "grouped_conv2d_grad_weight",
+    "level_grad_alpha",
+    "level_grad_weight",
+    "level_planes",
+    "level_weight_gradient",
+    "level_weight_hat",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",
     "max_pool2d_winners",
+    "norm_level_planes",
     "norm_relu",
     "norm_signs",
     "norm_signs_grad",

@@ -75,65 +75,6 @@ def conv2d_grad_weight(
     return gradient
 
 
-def signs_of_map(bits: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> Float:
-    """The signs in a map of bits as floats, its border ``pad_value``."""
-    (_, h, w, c), (ph, pw) = checks.image_shape(x_shape), window.padding
-    halves = checks.map_of_bits(bits, x_shape, window.border).astype("<u4", copy=False)
-    negative = np.unpackbits(halves.view(np.uint8), axis=-1, bitorder="little")[..., :c]
-    signs = np.where(negative == 1, np.float32(-1), np.float32(1))
-    # The border of the map is not read: it holds +1 where `pad_value` is 0.
-    return bordered(signs[:, ph : ph + h, pw : pw + w], window, pad_value)
-
-
-def whole_of_map(planes: Any, x_shape: tuple[int, ...], window: Window, pad_value: int) -> npt.NDArray[np.float64]:
-    """The levels in planes of bits as whole numbers, L q, with their border."""
-    maps = np.stack([signs_of_map(plane, x_shape, window, pad_value) for plane in planes])
-    # float64 holds all of these whole numbers exactly.
-    whole: npt.NDArray[np.float64] = np.einsum("i,inhwc->nhwc", 2.0 ** np.arange(len(maps)), maps)
-    return whole
-
-
-def sign_grad_weight(
-    bits: Any,
-    grad: Any,
-    weight_shape: tuple[int, ...],
-    x_shape: tuple[int, ...],
-    stride: Pair = 1,
-    padding: Pair = 0,
-    pad_value: int = 0,
-    out: Any = None,
-) -> Float:
-    """See :func:`binnet_kernels.sign_grad_weight`."""
-    window = Window.of(weight_shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x_shape, weight_shape, window)
-    if np.ndim(bits) == 5:
-        checks.map_of_bits(bits, x_shape, window.border, len(bits))
-        levels = whole_of_map(bits, x_shape, window, checks.pad_value(pad_value)) / (2 ** len(bits) - 1)
-        return conv2d_grad_weight(levels, grad, weight_shape, stride, out=out)
-    signs = signs_of_map(bits, x_shape, window, checks.pad_value(pad_value))
-    return conv2d_grad_weight(signs, grad, weight_shape, stride, out=out)
-
-
-def sign_grad_input(
-    grad: Any,
-    weight_signs: Any,
-    alpha: Any,
-    x_shape: tuple[int, ...],
-    stride: Pair = 1,
-    padding: Pair = 0,
-    out: Any = None,
-) -> Float:
-    """See :func:`binnet_kernels.sign_grad_input`."""
-    words, c = checks.words(weight_signs, "weight_signs", 4), checks.image_shape(x_shape)[3]
-    window = Window.of(words.shape[1:3], stride, padding)
-    words = checks.packed(words, c, "weight_signs")
-    grad = checks.conv_grad(grad, x_shape, (*words.shape[:3], c), window)
-    alpha = checks.floats(alpha, "alpha", shape=words.shape[:1])
-    negative = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), axis=-1, bitorder="little")[..., :c]
-    weight_hat = np.where(negative == 1, np.float32(-1), np.float32(1)) * alpha[:, None, None, None]
-    return conv2d_grad_input(grad, weight_hat, x_shape, stride, padding, out)
-
-
 class Conv2d:
     """See :class:`binnet_kernels.Conv2d`."""
 

@@ -11,10 +11,10 @@ from .. import checks
 from ..checks import Float, Pair, Window, Words
 from ..finish import Finish, Run, check_map, outputs
 from ..kbit_ranges import RANGES, stretch
-from .bits import pack_signs, weight_alpha
-from .conv import bordered, patches_of, whole_of_map
+from .conv import bordered, patches_of
+from .lowbit.maps import whole_of_map
 from .packed import run_finish, signs_of
-from .xnor import scale_map
+from .valued import pack_signs, scale_map, weight_alpha
 
 
 def quantise_input(x: Any, bits: int) -> Float:
@@ -148,7 +148,7 @@ class KbitConv2d:
         fused = self._fused
         if fused.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        checks.map_of_bits(bits, x_shape, fused.window.border, fused.act_bits)
+        bits = checks.map_of_bits(bits, x_shape, fused.window.border, fused.act_bits)
         checks.same_depth(x_shape, fused.shape)
         y = checks.output(out, (x_shape[0], *fused.window.output_size(*x_shape[1:3]), fused.shape[0]))
         y[...] = fused.convolve_whole(whole_of_map(bits, x_shape, fused.window, fused.pad_value))

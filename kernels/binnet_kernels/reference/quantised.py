@@ -12,7 +12,7 @@ from ..checks import Float, Ints, Pair
 from ..draws import uniform
 from ..levels import EVEN, MAGNITUDES, Levels, even_levels_of, magnitudes_of, signs_of
 from .conv import conv2d_grad_input, conv2d_grad_weight
-from .xnor import unpack_signs
+from .valued import unpack_signs
 
 
 @dataclass(frozen=True, eq=False)

@@ -153,7 +153,7 @@ class FusedKbitConv2d:
         window = self.window
 
         def run() -> None:
-            K[:] = scale_map(x, window.size, window.stride, window.border).ravel()
+            scale_map(x, window, K.reshape(len(x), *window.output_size(*x.shape[1:3]), 1))
             convolve()
 
         return run

@@ -10,7 +10,6 @@ import numpy as np
 from ... import checks
 from ...checks import Float, Pair
 from ...finish import Finish
-from ..forward.xnor import rows_as_pixels
 from .fused_kbit import FusedKbitConv2d
 from .kbit_levels import weight_planes, weight_range
 
@@ -134,4 +133,7 @@ class KbitLinear:
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`KbitConv2d`."""
-        return rows_as_pixels(self._conv, x, out, self.shape[0])
+        x = checks.floats(x, "x", 2)
+        y = checks.output(out, (len(x), self.shape[0]))
+        self._conv(x[:, None, None], out=y[:, None, None])
+        return y

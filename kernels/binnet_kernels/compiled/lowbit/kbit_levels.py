@@ -77,7 +77,10 @@ def weight_range(weight: Any, bits: int) -> Float:
         As :func:`weight_alpha`, and when ``bits`` is out of range.
     """
     checks.levels(bits, "bits")
-    return weight_alpha(weight) * np.float32(RANGES[bits - 1])
+    weight = checks.filters(weight)
+    alpha = np.empty(len(weight), np.float32)
+    weight_alpha(weight, alpha)
+    return alpha * np.float32(RANGES[bits - 1])
 
 
 def quantise_weight(weight: Any, bits: int) -> Float:

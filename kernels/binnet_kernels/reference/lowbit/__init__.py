@@ -1,0 +1,1 @@
+"""Several bits in the place of one, in plain NumPy."""
