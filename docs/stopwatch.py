@@ -11,7 +11,7 @@ import binnet_kernels as bk
 from binnet.lab.bench.machine import Peak
 from binnet.lab.bench.shapes import Layer
 from binnet.lab.bench.workload import Workload
-from binnet_kernels import baseline
+from binnet_kernels.compiled import baseline
 
 
 def times(layer: Layer, names: Iterable[str], seconds: float = 0.4) -> dict[str, float]:

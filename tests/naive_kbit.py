@@ -98,9 +98,9 @@ def naive_pack_planes(x, bits):
     return np.stack([naive_pack_signs(plane) for plane in planes])
 
 
-def naive_plane_maps(x, padding=0, pad_value=0, act_bits=1):
+def naive_plane_maps(x, bits, padding=0, pad_value=0):
     """Planes of a map with its border, 32 bits to a half word, and of |x| <= 1; a border of 0 is written as +1."""
-    words = naive_pack_planes(pad_image(x, padding, -1 if pad_value == -1 else 1), act_bits)
+    words = naive_pack_planes(pad_image(x, padding, -1 if pad_value == -1 else 1), bits)
     halves = words.view("<u4")[..., : math.ceil(np.shape(x)[3] / 32)].astype(np.uint32)
     return np.ascontiguousarray(halves), naive_signs(x)[1]
 

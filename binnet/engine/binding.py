@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import binnet_kernels as bk
-from binnet_kernels.window import Window
+from binnet_kernels.checks import Window
 
 from ..graph import (
     Add,

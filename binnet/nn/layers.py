@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from binnet_kernels.checks import Pair, pair, pool_window
+from binnet_kernels.checks import Pair, pair
+from binnet_kernels.pool import pool_window
 
 from .. import ops
 from ..ops.shapes import Border, border

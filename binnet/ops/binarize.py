@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from binnet_kernels import checks
-from binnet_kernels.checks import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 from binnet_kernels.checks import Float
+from binnet_kernels.weights import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 
 from ..autograd import Context
 from ..backend import kernels
@@ -114,13 +114,18 @@ def grad_weight(
     """
     if rule not in WEIGHT_GRADIENTS:
         raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
-    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out, bits=bits)
+    grad: Float
+    if bits == 1:
+        grad = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out)
+    else:
+        grad = kernels().level_weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, bits, out)
     return grad
 
 
 def grad_alpha(grad_hat: Float, weight: Float, bits: int = 1) -> Float:
     """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
-    total: Float = kernels().grad_alpha(grad_hat, weight, bits)
+    k = kernels()
+    total: Float = k.grad_alpha(grad_hat, weight) if bits == 1 else k.level_grad_alpha(grad_hat, weight, bits)
     return total
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from binnet_kernels import checks
 from binnet_kernels.checks import Float
+from binnet_kernels.loss import class_numbers
 
 from ..autograd import Context, Function, Grads
 from ..backend import kernels
@@ -90,7 +91,7 @@ class _SquaredHinge(Function):
     @staticmethod
     def forward(ctx: Context, logits: Float, labels: Any) -> Float:
         target = np.full(logits.shape, -1, np.float32)
-        target[np.arange(len(logits)), checks.labels(labels, *logits.shape)] = 1
+        target[np.arange(len(logits)), class_numbers(labels, *logits.shape)] = 1
         missing = np.maximum(1 - target * logits, 0, dtype=np.float32)
         ctx.save(missing, target)
         return np.asarray(np.square(missing).sum(dtype=np.float64) / len(logits), np.float32)

@@ -95,7 +95,8 @@ class SignProduct:
         if for_signs:
             grad_sign = self._grad_of_input(grad)
         if for_weight:
-            grad_hat = kernels().sign_grad_weight(self.bits, grad, self.shape, self.x_shape, o.stride, *self.border)
+            of_bits = kernels().sign_grad_weight if self.planes is None else kernels().level_grad_weight
+            grad_hat = of_bits(self.bits, grad, self.shape, self.x_shape, o.stride, *self.border)
         return grad_hat, grad_sign
 
     def _grad_of_input(self, grad: Float) -> Float:
@@ -104,7 +105,7 @@ class SignProduct:
         if self.options.rule.bits == 1:
             grad_x = kernels().sign_grad_input(grad, self.plan.weight_signs, alpha, *window)
         else:
-            hat = kernels().weight_hat(self.latent, alpha, self.options.rule.bits).reshape(self.shape)
+            hat = kernels().level_weight_hat(self.latent, alpha, self.options.rule.bits).reshape(self.shape)
             grad_x = kernels().conv2d_grad_input(grad, hat, *window)
         return grad_x
 

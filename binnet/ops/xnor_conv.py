@@ -146,7 +146,10 @@ class _XnorConv2d(Function):
         ctx: Context, x: Float, weight: Float, alpha: Float | None, *, options: ProductOptions, use_k: bool, ste: str
     ) -> Float:
         product = SignProduct(options, x.shape, weight, alpha)
-        bits, within = kernels().signs(x, *product.border, product.planes)
+        if product.planes is None:
+            bits, within = kernels().signs(x, *product.border)
+        else:
+            bits, within = kernels().level_planes(x, product.planes, *product.border)
         y = product.forward(bits, False)
         K = None
         if use_k:
@@ -186,7 +189,10 @@ class _NormXnorConv2d(Function):
     ) -> Float:
         product = SignProduct(options, x.shape, weight, alpha)
         norm = (gamma, *statistics.of(x), statistics.eps)
-        bits, within = kernels().norm_signs(x, gamma, beta, *norm[1:], *product.border, product.planes)
+        if product.planes is None:
+            bits, within = kernels().norm_signs(x, gamma, beta, *norm[1:], *product.border)
+        else:
+            bits, within = kernels().norm_level_planes(x, gamma, beta, *norm[1:], product.planes, *product.border)
         y = product.forward(bits, relu)
         ctx.save(product, x, norm, statistics.training, within, relu, y if relu and keep else None)
         return y

@@ -6,16 +6,15 @@ again, under the same name and in plain NumPy, in :mod:`binnet_kernels.reference
 NaN counts as +1 where only a sign is asked for (it is not below zero), wins every maximum, and spreads through all
 sums: convolutions, alpha, K, means, normalisation, losses. Both backends do the same.
 
-Names are looked up when first used, because importing Numba takes longer than everything else: whoever only asks for
+Numba is imported when a compiled form first runs, because that takes longer than everything else: whoever only asks for
 help, or builds a network, does not wait for it.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from . import reference
+from .binarize import pack_signs, scale_map, sign, signs, unpack_signs, weight_alpha
+from .bwn import BwnConv2d, BwnLinear
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
 from .fused.bit_map import BitMap
@@ -23,11 +22,23 @@ from .fused.epilogue import Epilogue
 from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
 from .fused.real import FusedConv2d
 from .fused.xnor import FusedXnorConv2d
+from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .lowbit.conv import KbitConv2d, KbitLinear
 from .lowbit.fused import FusedKbitConv2d
 from .lowbit.gradient import quantise_gradient, quantised_grad_input, quantised_grad_weight
 from .lowbit.levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
+from .lowbit.planes import level_grad_weight, level_planes, norm_level_planes
 from .lowbit.rounding import QuantisedGradient
+from .lowbit.weights import level_grad_alpha, level_weight_gradient, level_weight_hat
+from .norm import (
+    batch_norm,
+    batch_norm_grad,
+    batch_norm_inference,
+    batch_statistics,
+    norm_relu,
+    norm_signs,
+    norm_signs_grad,
+)
 from .pool import (
     avg_pool2d,
     avg_pool2d_grad,
@@ -36,36 +47,11 @@ from .pool import (
     max_pool2d_grad_winners,
     max_pool2d_winners,
 )
-
-if TYPE_CHECKING:
-    from .compiled.backward.sign_grad import sign_grad_input, sign_grad_weight
-    from .compiled.forward.bits import pack_signs, sign, unpack_signs
-    from .compiled.forward.bwn import BwnConv2d, BwnLinear
-    from .compiled.forward.gemm import xnor_gemm
-    from .compiled.forward.norm import batch_norm, batch_norm_grad, batch_norm_inference, batch_statistics, norm_relu
-    from .compiled.forward.scale import scale_map, weight_alpha
-    from .compiled.forward.xnor import XnorConv2d, XnorLinear
-    from .compiled.loss import softmax_cross_entropy, softmax_cross_entropy_grad
-    from .compiled.sign_maps import norm_signs, norm_signs_grad, signs
-    from .compiled.update import adam_update, sgd_update
-    from .compiled.weights import grad_alpha, weight_gradient, weight_hat
-    from .simd.threads import get_num_threads, set_num_threads
-
-_NAMES_IN = {
-    "compiled.forward.bits": ("pack_signs", "sign", "unpack_signs"),
-    "compiled.forward.bwn": ("BwnConv2d", "BwnLinear"),
-    "compiled.forward.gemm": ("xnor_gemm",),
-    "compiled.loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-    "compiled.forward.norm": ("batch_norm", "batch_norm_grad", "batch_norm_inference", "batch_statistics", "norm_relu"),
-    "compiled.forward.scale": ("scale_map", "weight_alpha"),
-    "compiled.backward.sign_grad": ("sign_grad_input", "sign_grad_weight"),
-    "compiled.sign_maps": ("norm_signs", "norm_signs_grad", "signs"),
-    "simd.threads": ("get_num_threads", "set_num_threads"),
-    "compiled.update": ("adam_update", "sgd_update"),
-    "compiled.weights": ("grad_alpha", "weight_gradient", "weight_hat"),
-    "compiled.forward.xnor": ("XnorConv2d", "XnorLinear"),
-}
-_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
+from .sign_grad import sign_grad_input, sign_grad_weight
+from .threads import get_num_threads, set_num_threads
+from .update import adam_update, sgd_update
+from .weights import grad_alpha, weight_gradient, weight_hat
+from .xnor import XnorConv2d, XnorLinear, xnor_gemm
 
 __all__ = [
     "BitMap",
@@ -97,10 +83,16 @@ __all__ = [
     "conv2d_grad_weight",
     "get_num_threads",
     "grad_alpha",
+    "level_grad_alpha",
+    "level_grad_weight",
+    "level_planes",
+    "level_weight_gradient",
+    "level_weight_hat",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",
     "max_pool2d_winners",
+    "norm_level_planes",
     "norm_relu",
     "norm_signs",
     "norm_signs_grad",
@@ -131,16 +123,3 @@ __all__ = [
     "weight_range",
     "xnor_gemm",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """A public name on its first use."""
-    if name in _MODULE_OF:
-        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Which of its two forms a kernel runs in: compiled, or in plain NumPy.
+"""Which of its two forms a kernel runs in: compiled, or in plain NumPy; and which kernels there are.
 
 A *front door* is the public function of a kernel. It checks its arguments once and hands checked arrays to the form of
 the active backend. Both forms have one signature and check nothing.
@@ -6,28 +6,31 @@ the active backend. Both forms have one signature and check nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 BACKENDS = ("fast", "reference")
+NOT_NAMED = "everything else"
 
-_active: ContextVar[str] = ContextVar("binnet_backend", default="fast")
-_doors: dict[str, Callable[..., Any]] = {}
+# Without the compiler, compiled forms run as plain Python that emulates vectors: that is of use to their tests alone.
+_numpy: ContextVar[bool] = ContextVar(
+    "binnet_backend", default=os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+)
+# Whether front doors run the NumPy form. A bound method of C: a call of a kernel does not pay for a Python function.
+in_numpy: Callable[[], bool] = _numpy.get
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def active() -> str:
     """The name of the active backend."""
-    return _active.get()
-
-
-def in_numpy() -> bool:
-    """Whether front doors run the NumPy form."""
-    return _active.get() == "reference"
+    return BACKENDS[in_numpy()]
 
 
 @contextmanager
@@ -37,7 +40,8 @@ def use_backend(name: str) -> Iterator[None]:
     Parameters
     ----------
     name
-        ``"fast"`` (compiled, the default) or ``"reference"`` (plain NumPy, to compare and to step through).
+        ``"fast"`` (compiled) or ``"reference"`` (plain NumPy, to compare and to step through). The first is the
+        default, unless ``NUMBA_DISABLE_JIT`` switches the compiler off.
 
     Raises
     ------
@@ -46,23 +50,71 @@ def use_backend(name: str) -> Iterator[None]:
     """
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; there are: {', '.join(BACKENDS)}")
-    token = _active.set(name)
+    token = _numpy.set(name == "reference")
     try:
         yield
     finally:
-        _active.reset(token)
+        _numpy.reset(token)
 
 
-def front_door(function: _Function) -> _Function:
-    """Make ``function`` a name of :mod:`binnet_kernels.reference` as well, where it always runs the NumPy form."""
+@dataclass(frozen=True)
+class Work:
+    """What a profile says of the calls of a kernel.
 
-    @wraps(function)
-    def in_reference(*arguments: Any, **options: Any) -> Any:
-        with use_backend("reference"):
-            return function(*arguments, **options)
+    Attributes
+    ----------
+    kind
+        Calls of one kind are added up.
+    multiply_adds
+        How many a call does, from its result and its arguments; None for kernels whose work is to read and write.
+    """
 
-    _doors[function.__name__] = in_reference
-    return function
+    kind: str = NOT_NAMED
+    multiply_adds: Callable[..., int] | None = None
+
+
+_doors: dict[str, Callable[..., Any]] = {}
+WORK: dict[tuple[Any, str], Work] = {}  # by owner, a class or None for the package, and name there
+
+
+@overload
+def front_door(kind: _Function) -> _Function: ...
+
+
+@overload
+def front_door(
+    kind: str, multiply_adds: Callable[..., int] | None = None, **methods: Work
+) -> Callable[[_Function], _Function]: ...
+
+
+def front_door(kind: Any, multiply_adds: Callable[..., int] | None = None, **methods: Work) -> Any:
+    """Make a function or class a name of :mod:`binnet_kernels.reference` too, where it always runs the NumPy form.
+
+    Parameters
+    ----------
+    kind, multiply_adds
+        See :class:`Work`; of a class, that of preparing an object.
+    methods
+        What methods of a class do.
+    """
+    if callable(kind):
+        return front_door(NOT_NAMED)(kind)
+
+    def register(function: _Function) -> _Function:
+        @wraps(function)
+        def in_reference(*arguments: Any, **options: Any) -> Any:
+            with use_backend("reference"):
+                return function(*arguments, **options)
+
+        _doors[function.__name__] = in_reference
+        if isinstance(function, type):
+            WORK[function, "__init__"] = Work(kind)
+            WORK.update({(function, name): work for name, work in methods.items()})
+        else:
+            WORK[None, function.__name__] = Work(kind, multiply_adds)
+        return function
+
+    return register
 
 
 def reference_of(name: str) -> Callable[..., Any]:

@@ -6,17 +6,12 @@ Both backends call these, so they accept and refuse the same input. Compiled cod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-from .window import NO_BORDER as NO_BORDER
-from .window import Border as Border
-from .window import Pair as Pair
-from .window import Window as Window
-from .window import pair as pair
 
 Float = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
@@ -24,7 +19,107 @@ Halves = npt.NDArray[np.uint32]
 Winners = npt.NDArray[np.uint16]
 Ints = npt.NDArray[np.int32]
 
-WEIGHT_GRADIENTS = ("exact", "paper", "plain")
+Pair = int | Sequence[int]
+Border = tuple[int, int, int, int]  # top, bottom, left, right
+NO_BORDER = (0, 0, 0, 0)
+
+T = TypeVar("T", bound=np.generic)
+
+
+# ---------------------------------------------------------------------------------------------- windows
+
+
+def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
+    """An int or a pair of ints (vertical, horizontal), each at least ``least``."""
+    both = _several(value, 2)
+    if len(both) != 2 or not _are_whole(both, least):
+        raise ValueError(f"{name} must be an int or a pair of ints, each at least {least}, got {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def border(padding: Pair) -> Border:
+    """(top, bottom, left, right) of an int, a pair (vertical, horizontal), or these four ints."""
+    four = _several(padding, 4)
+    if len(four) == 2:
+        four = (four[0], four[0], four[1], four[1])
+    if len(four) != 4 or not _are_whole(four, 0):
+        forms = "an int or a pair of ints, each at least 0, or four of them (top, bottom, left, right)"
+        raise ValueError(f"padding must be {forms}, got {padding!r}")
+    return int(four[0]), int(four[1]), int(four[2]), int(four[3])
+
+
+def _several(value: Pair, count: int) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (Sequence, np.ndarray)) else (value,) * count
+
+
+def _are_whole(values: tuple[Any, ...], least: int) -> bool:
+    return all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and v >= least for v in values)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A filter that slides over an image.
+
+    Attributes
+    ----------
+    size, stride : (vertical, horizontal)
+    border : (top, bottom, left, right)
+        Rows and columns around the image.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    border: Border
+
+    @classmethod
+    def of(cls, size: Pair, stride: Pair, padding: Pair) -> Window:
+        """With as much padding below as above and right as left: an int or a pair (vertical, horizontal)."""
+        return cls.with_border(size, stride, pair(padding, "padding", 0))
+
+    @classmethod
+    def with_border(cls, size: Pair, stride: Pair, padding: Pair) -> Window:
+        """With padding as in :func:`border`: also four ints."""
+        return cls(pair(size, "kernel_size", 1), pair(stride, "stride", 1), border(padding))
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows above and columns left of the image; with :meth:`of` there are as many below and right."""
+        return self.border[0], self.border[2]
+
+    def padded(self, h: int, w: int) -> tuple[int, int]:
+        """Rows and columns of an image with its border."""
+        top, bottom, left, right = self.border
+        return top + h + bottom, left + w + right
+
+    def bordered(self, x: npt.NDArray[T], value: float = 0.0) -> npt.NDArray[T]:
+        """Images with this border, which holds ``value``; for the NumPy forms."""
+        top, bottom, left, right = self.border
+        return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
+
+    def patches(self, padded: npt.NDArray[T]) -> npt.NDArray[T]:
+        """What the filter sees of padded images at each place, as a view (N, OH, OW, C, KH, KW)."""
+        view = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=(1, 2))
+        return view[:, :: self.stride[0], :: self.stride[1]]
+
+    def sum_over_taps(self, of_tap: Callable[[int, int], Float], x_shape: tuple[int, ...]) -> Float:
+        """Images whose pixels sum up what the taps that read them send, ``of_tap(r, s)`` (N, OH, OW, C) of each tap."""
+        (n, h, w, c), (top, _, left, _), (sh, sw) = x_shape, self.border, self.stride
+        padded, (oh, ow) = np.zeros((n, *self.padded(h, w), c), np.float32), self.output_size(h, w)
+        for r in range(self.size[0]):
+            for s in range(self.size[1]):
+                padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += of_tap(r, s)
+        return padded[:, top : top + h, left : left + w]
+
+    def output_size(self, h: int, w: int) -> tuple[int, int]:
+        """Rows and columns of the result; ValueError when the padded image is smaller than the filter."""
+        (kh, kw), (sh, sw), (high, wide) = self.size, self.stride, self.padded(h, w)
+        if high < kh or wide < kw:
+            around = self.padding if self.padding == self.border[1::2] else self.border
+            raise ValueError(f"an image of {h}x{w} with padding {around} is smaller than the filter of {kh}x{kw}")
+        return (high - kh) // sh + 1, (wide - kw) // sw + 1
+
+
+# ---------------------------------------------------------------------------------------------- arrays
 
 
 def floats(value: Any, name: str, ndim: int | None = None, shape: tuple[int, ...] | None = None) -> Float:
@@ -40,7 +135,7 @@ def floats(value: Any, name: str, ndim: int | None = None, shape: tuple[int, ...
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    return _plain(array, np.dtype(np.float32))
+    return plain(array, np.dtype(np.float32))
 
 
 def words(value: Any, name: str, ndim: int | None = None) -> Words:
@@ -50,7 +145,7 @@ def words(value: Any, name: str, ndim: int | None = None) -> Words:
         raise TypeError(f"{name} must be an array of uint64 words, got dtype {array.dtype}")
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
-    return _plain(array, np.dtype(np.uint64))
+    return plain(array, np.dtype(np.uint64))
 
 
 def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
@@ -60,24 +155,12 @@ def half_words(value: Any, name: str, shape: tuple[int, ...]) -> Halves:
         raise TypeError(f"{name} must be an array of uint32 half words, got dtype {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    return _plain(array, np.dtype(np.uint32))
+    return plain(array, np.dtype(np.uint32))
 
 
 def halves_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of the bits of an array (..., C), 32 channels to a half word."""
     return *shape[:-1], -(-shape[-1] // 32)
-
-
-def labels(value: Any, n: int, classes: int) -> npt.NDArray[np.int64]:
-    """Class numbers (n,) in [0, classes), as int64."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers, got dtype {array.dtype}")
-    if array.shape != (n,):
-        raise ValueError(f"labels must have shape {(n,)}, got {array.shape}")
-    if n and not (0 <= array.min() and array.max() < classes):
-        raise ValueError(f"labels must lie in 0…{classes - 1}, got {array.min()}…{array.max()}")
-    return np.array(array, np.int64)
 
 
 def output(out: Any, shape: tuple[int, ...]) -> Float:
@@ -98,17 +181,6 @@ def fresh(shape: tuple[int, ...]) -> Float:
     # A cache line has 64 bytes; at most 15 floats are skipped to begin at one.
     first = -buffer.ctypes.data % 64 // 4
     return buffer[first : first + size].reshape(shape)
-
-
-def in_place(array: Any, name: str, shape: tuple[int, ...]) -> Float:
-    """An array that a kernel may change: float32 of that shape, C-contiguous and writeable."""
-    if not (isinstance(array, np.ndarray) and array.dtype == np.float32):
-        raise TypeError(f"{name} is changed in place and must be a float32 array, got {kind(array)}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if not (array.flags.c_contiguous and array.flags.writeable):
-        raise ValueError(f"{name} is changed in place and must be C-contiguous and writeable")
-    return array
 
 
 def kind(value: Any) -> str:
@@ -144,6 +216,19 @@ def bits_shape(shape: tuple[int, ...], border: Border) -> tuple[int, ...]:
     return halves_shape((n, top + h + bottom, left + w + right, c))
 
 
+def sign_maps(x_shape: tuple[int, ...], border: tuple[int, int]) -> tuple[Halves, Halves]:
+    """Room for the signs of images with a border (vertical, horizontal), and for a bit of each value."""
+    (ph, pw), halves = border, np.uint32
+    return np.empty(bits_shape(x_shape, (ph, ph, pw, pw)), halves), np.empty(halves_shape(x_shape), halves)
+
+
+def border_halves(c: int, pad_value: int) -> Halves:
+    """The half words of a pixel of the border: all ``c`` signs those of ``pad_value``, +1 for 0."""
+    # Unused bits are 0 here and in the weights: they never differ, so counts need no mask.
+    negative = np.arange(-(-c // 32) * 32) < (c if pad_value < 0 else 0)
+    return np.packbits(negative, bitorder="little").view(np.uint32)
+
+
 def map_of_bits(bits: Any, x_shape: tuple[int, ...], border: Border, *planes: int) -> Halves:
     """The signs of images (N, H, W, C) with their border: uint32 (*planes, N, H + 2 ph, W + 2 pw, ceil(C / 32))."""
     for number in planes:
@@ -164,7 +249,8 @@ def same_depth(x_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> None:
         )
 
 
-def _plain(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def plain(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """``array`` as compiled code reads it, copied only when it is something else."""
     if array.dtype == dtype and array.flags.carray:  # np.require alone takes 2 µs to find that out
         return array
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
@@ -196,13 +282,6 @@ def alpha(value: Any, weight: Float, optimal: Callable[[Float], Float]) -> Float
     return floats(value, "alpha", shape=(len(weight),)).copy()
 
 
-def rule(value: str) -> str:
-    """The name of a rule for the gradient of a binary weight."""
-    if value not in WEIGHT_GRADIENTS:
-        raise ValueError(f"unknown weight_gradient {value!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
-    return value
-
-
 def bias(value: Any, o: int) -> Float | None:
     """What is added to each output channel (O,), or None."""
     return None if value is None else floats(value, "bias", shape=(o,)).copy()
@@ -213,58 +292,3 @@ def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...]
     if len(x_shape) != 4 or len(weight_shape) != 4 or x_shape[3] != weight_shape[3]:
         raise ValueError(f"x {tuple(x_shape)} and weight {tuple(weight_shape)} must be (N, H, W, C) and (O, KH, KW, C)")
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), weight_shape[0]))
-
-
-def pool_window(kernel_size: Pair, stride: Pair | None, padding: Pair) -> Window:
-    """A pooling window; the stride is the window itself unless given, the padding less than the window."""
-    window = Window.of(kernel_size, kernel_size if stride is None else stride, padding)
-    if window.padding[0] >= window.size[0] or window.padding[1] >= window.size[1]:
-        raise ValueError(f"padding must be smaller than the pooling window {window.size}, got {window.padding}")
-    return window
-
-
-def pool_grad(grad: Any, x_shape: tuple[int, ...], window: Window) -> Float:
-    """The gradient of a pooling's output: (N, OH, OW, C)."""
-    if len(x_shape) != 4:
-        raise ValueError(f"x must be (N, H, W, C), got {tuple(x_shape)}")
-    return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), x_shape[3]))
-
-
-def winners_shape(x_shape: tuple[int, ...], window: Window) -> tuple[int, int, int, int]:
-    """The shape of the numbers of the winning taps of images (N, H, W, C), which must fit 16 bits."""
-    if window.size[0] * window.size[1] > 1 << 16:
-        raise ValueError(f"a pooling window has at most 65,536 taps, got {window.size[0]}x{window.size[1]}")
-    oh, ow = window.output_size(*x_shape[1:3])
-    return x_shape[0], oh, ow, -(-x_shape[3] // 32) * 32
-
-
-def winners(value: Any, x_shape: tuple[int, ...], window: Window) -> Winners:
-    """Winners as a max-pooling has given them."""
-    array, shape = np.asarray(value), winners_shape(x_shape, window)
-    if array.dtype != np.uint16:
-        raise TypeError(f"winners must be an array of uint16, got dtype {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"winners must have shape {shape}, got {array.shape}")
-    return _plain(array, np.dtype(np.uint16))
-
-
-def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
-    """``x`` (..., C) and vectors (C,) that belong to its last axis."""
-    x = floats(x, "x")
-    if x.ndim < 2:
-        raise ValueError(f"x must be (..., C) with at least 2 dimensions, got shape {x.shape}")
-    return x, *(floats(v, name, shape=(x.shape[-1],)) for name, v in vectors.items())
-
-
-def smoothing(value: float) -> np.float32:
-    """The share of the target that label smoothing spreads over all classes, in [0, 1)."""
-    if not 0 <= value < 1:
-        raise ValueError(f"label_smoothing must lie in [0, 1), got {value!r}")
-    return np.float32(value)
-
-
-def rows(x: Float) -> tuple[int, int]:
-    """Rows and channels of ``x`` (..., C), of which there must be some to take a mean."""
-    if x.size == 0:
-        raise ValueError(f"x must hold at least one row and one channel, got shape {x.shape}")
-    return x.size // x.shape[-1], x.shape[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,18 @@ if TYPE_CHECKING:
 else:
     compiled = Late("binnet_kernels.compiled.conv")
 
+REAL = "first, last and other real layers"
 
-@front_door
+
+def _of_input(_: Any, grad: Float, weight: Float, *__: Any, **___: Any) -> int:
+    return grad.size * math.prod(weight.shape[1:])
+
+
+def _of_weight(_: Any, x: Any, grad: Float, weight_shape: tuple[int, ...], *__: Any, **___: Any) -> int:
+    return grad.size * math.prod(weight_shape[1:])
+
+
+@front_door(REAL, lambda y, x, weight, *_, **__: y.size * math.prod(weight.shape[1:]))
 def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, groups: int = 1, out: Any = None) -> Float:
     """float32 convolution (cross-correlation) with a zero border.
 
@@ -53,7 +64,7 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, groups: int
     return y
 
 
-@front_door
+@front_door(REAL, _of_input)
 def conv2d_grad_input(
     grad: Any,
     weight: Any,
@@ -94,7 +105,7 @@ def conv2d_grad_input(
     return grad_x
 
 
-@front_door
+@front_door(REAL, _of_weight)
 def conv2d_grad_weight(
     x: Any,
     grad: Any,

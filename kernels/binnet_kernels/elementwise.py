@@ -15,7 +15,7 @@ else:
     compiled = Late("binnet_kernels.compiled.forward.elementwise")
 
 
-@front_door
+@front_door("element-wise")
 def relu(x: Any, out: Any = None) -> Float:
     """``max(x, 0)``.
 
@@ -41,7 +41,7 @@ def relu(x: Any, out: Any = None) -> Float:
     return result
 
 
-@front_door
+@front_door("element-wise")
 def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
     """Gradient of :func:`relu`: ``grad`` where ``y > 0``, else 0.
 
@@ -67,7 +67,7 @@ def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
     return result
 
 
-@front_door
+@front_door("element-wise")
 def add(x: Any, y: Any, out: Any = None) -> Float:
     """``x + y``, without broadcasting.
 

@@ -14,7 +14,8 @@ import numpy as np
 
 import naive
 import naive_kbit
-from binnet_kernels import checks, reference
+from binnet_kernels import reference
+from binnet_kernels.weights import WEIGHT_GRADIENTS
 from naive_quantised import naive_quantised
 
 from .strategies import SIGN_SPECIALS, Geometry, geometries, pool_geometries, rounding, values
@@ -152,7 +153,8 @@ def map_and_grad(pad_value):
 
 def planes_of_map(x, rng, g, pad_value):
     """Planes of a map with its border, and the options of a convolution of them."""
-    planes, _ = reference.signs(x, g.padding, pad_value, int(rng.integers(1, 9)))  # plain loops would take seconds
+    # The plain loops would take seconds.
+    planes, _ = reference.level_planes(x, int(rng.integers(1, 9)), g.padding, pad_value)
     return planes, {**window(g), "x_shape": g.x_shape, "pad_value": pad_value}
 
 
@@ -353,7 +355,7 @@ def weight_arguments(*specials):
 
 def weight_gradient_arguments(rng, g):
     arrays = *weight_arguments()(rng, g), values(rng, g.o, ZEROS)
-    return arrays, {"rule": str(rng.choice(checks.WEIGHT_GRADIENTS)), "mean_alpha": bool(rng.integers(2))}
+    return arrays, {"rule": str(rng.choice(WEIGHT_GRADIENTS)), "mean_alpha": bool(rng.integers(2))}
 
 
 def update_arguments(*moments):
@@ -634,9 +636,9 @@ CASES = [
         for pad_value, call in ((v, lambda backend, *a, **o: backend.sign_grad_weight(*a, **o)) for v in (0, 1, -1))
     ),
     *(
-        Case(f"sign_grad_weight of levels, pad_value={pad_value}", planes_and_grad(pad_value), *both)
+        Case(f"level_grad_weight, pad_value={pad_value}", planes_and_grad(pad_value), *both)
         for pad_value, both in (
-            (v, (expect_level_grad_weight, lambda backend, *a, **o: backend.sign_grad_weight(*a, **o)))
+            (v, (expect_level_grad_weight, lambda backend, *a, **o: backend.level_grad_weight(*a, **o)))
             for v in (0, 1, -1)
         )
     ),
@@ -740,23 +742,20 @@ CASES = [
         same_bits=True,
     ),
     Case(
-        "weight_hat, levels",
+        "level_weight_hat",
         with_bits(lambda rng, g: ((values(rng, g.weight_shape, ZEROS), values(rng, g.o)), {}), "bits"),
         exactly(naive_kbit.naive_level_hat),
-        lambda backend, *arrays, **options: backend.weight_hat(*arrays, **options),
         same_bits=True,
     ),
     Case(
-        "grad_alpha, levels",
+        "level_grad_alpha",
         with_bits(lambda rng, g: (weight_arguments()(rng, g), {}), "bits"),
         expect_update(naive_kbit.naive_level_grad_alpha),
-        lambda backend, *arrays, **options: backend.grad_alpha(*arrays, **options),
     ),
     Case(
-        "weight_gradient, levels",
+        "level_weight_gradient",
         with_bits(weight_gradient_arguments, "bits"),
         expect_update(naive_kbit.naive_level_gradient),
-        lambda backend, *arrays, **options: backend.weight_gradient(*arrays, **options),
     ),
     Case(
         "weight_range",
@@ -901,17 +900,15 @@ CASES = [
     Case("signs", signs_arguments, exactly_each(naive.naive_signs), same_bits=True),
     Case("norm_signs", norm_signs_arguments, exactly_each(naive.naive_norm_signs), same_bits=True),
     Case(
-        "signs, levels",
-        with_bits(signs_arguments, "act_bits"),
+        "level_planes",
+        with_bits(signs_arguments, "bits"),
         exactly_each(naive_kbit.naive_plane_maps),
-        lambda backend, *arrays, **options: backend.signs(*arrays, **options),
         same_bits=True,
     ),
     Case(
-        "norm_signs, levels",
-        with_bits(norm_signs_arguments, "act_bits"),
+        "norm_level_planes",
+        with_bits(norm_signs_arguments, "bits"),
         exactly_each(naive_kbit.naive_norm_plane_maps),
-        lambda backend, *arrays, **options: backend.norm_signs(*arrays, **options),
         same_bits=True,
     ),
     Case("norm_relu", norm_relu_arguments, exactly_each(naive.naive_norm_relu), same_bits=True),

@@ -9,7 +9,7 @@ from numba.core.caching import NullCache
 
 import binnet_kernels as bk
 import naive
-from binnet_kernels import baseline
+from binnet_kernels.compiled import baseline
 from binnet_kernels.simd.geometry import sliding
 from binnet_kernels.simd.tile import CHUNK, FLOAT_ROWS, VECTORS, XNOR_ROWS
 from binnet_kernels.simd.vector import VECTOR_BITS
@@ -48,9 +48,9 @@ def test_counted_windows_are_those_of_the_convolution(rng):
     side, filters = 2 * XNOR_ROWS, 2 * baseline.COUNT_CHANNELS  # whole tiles: no pixel and no filter is repeated
     x, weight = rng.standard_normal((2, side, side, 40)), rng.standard_normal((filters, 3, 3, 40))
     plan = bk.XnorConv2d(weight, padding=1, pad_value=1, alpha=False)
-    packed, _ = plan.pack(x.astype(np.float32), side, side)
+    packed, _ = plan._form.pack(x.astype(np.float32), side, side)
     walk = sliding((2, side, side, packed.size // (2 * (side + 2) ** 2)), plan.window)
-    found = baseline.count_windows(packed, walk, plan.weight_halves, filters)
+    found = baseline.count_windows(packed, walk, plan._form.weight_halves, filters)
     assert len(found) == walk.pixels // XNOR_ROWS // CHUNK * 2
     assert found.sum(dtype=np.int64) == (plan(x).astype(np.int64) - 9 * 40).sum()
 

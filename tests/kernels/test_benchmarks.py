@@ -63,7 +63,9 @@ UPDATES = {
     "copy": lambda w, g, alpha, m, v: lambda: np.copyto(g, w),
     "weight_alpha": lambda w, g, alpha, m, v: lambda: bk.weight_alpha(w),
     "weight_gradient": lambda w, g, alpha, m, v: lambda: bk.weight_gradient(g, w, alpha, out=g),
-    "weight_gradient, 4 bits": lambda w, g, alpha, m, v: lambda: bk.weight_gradient(g, w, alpha, out=g, bits=4),
+    "level_weight_gradient": lambda w, g, alpha, m, v: (
+        lambda: bk.level_weight_gradient(g, w, alpha, "exact", True, 4, g)
+    ),
     "quantise_weight": lambda w, g, alpha, m, v: lambda: bk.quantise_weight(w, 4),
     "adam_update": lambda w, g, alpha, m, v: lambda: bk.adam_update(w, g, m, v, 1, 1e-6),
 }

@@ -36,7 +36,7 @@ CALLS = {
     "quantise_input": lambda k: k.quantise_input(X, 3),
     "weight_range": lambda k: k.weight_range(WEIGHT, 3),
     "quantise_weight": lambda k: k.quantise_weight(WEIGHT, 3),
-    "weight_hat, levels": lambda k: k.weight_hat(WEIGHT, np.ones(len(WEIGHT)), 3),
+    "level_weight_hat": lambda k: k.level_weight_hat(WEIGHT, np.ones(len(WEIGHT)), 3),
     "pack_planes": lambda k: k.pack_planes(X, 3),
     "KbitConv2d": lambda k: k.KbitConv2d(SOUND, 2, 3, 1, 1)(X),
     "KbitConv2d, use_k": lambda k: k.KbitConv2d(SOUND, 2, 3, 1, 1, use_k=True)(X),
@@ -48,7 +48,7 @@ CALLS = {
 }
 # Only the sign or the level matters there: NaN is not below zero, and counts as the highest level.
 WITHOUT_NAN = {"sign", "pack_signs", "XnorConv2d", "quantise_input", "quantise_weight", "pack_planes", "KbitConv2d"}
-WITHOUT_NAN |= {"weight_hat, levels"}
+WITHOUT_NAN |= {"level_weight_hat"}
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

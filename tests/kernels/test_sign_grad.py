@@ -38,7 +38,7 @@ def test_bits_convolve_like_the_images_they_come_from(backend, g, seed, pad_valu
 def test_bits_are_what_a_plan_packs(g, seed, pad_value):
     x, weight, _, bits = draw(g, seed, pad_value)
     plan = bk.XnorConv2d(weight, g.stride, g.padding, pad_value)
-    np.testing.assert_array_equal(plan.pack(x, *g.output_size)[0], bits.ravel())
+    np.testing.assert_array_equal(plan._form.pack(x, *g.output_size)[0], bits.ravel())
 
 
 @each_backend
@@ -107,12 +107,12 @@ def test_what_are_no_planes(backend):
     for number in (0, 9):
         planes = np.zeros((number, 1, 4, 4, 1), np.uint32)
         with pytest.raises(ValueError, match=rf"^number of planes must be a whole number from 1 to 8, got {number}"):
-            backend.sign_grad_weight(planes, np.ones((1, 2, 2, 7)), (7, 3, 3, 3), x_shape, 1, 1)
+            backend.level_grad_weight(planes, np.ones((1, 2, 2, 7)), (7, 3, 3, 3), x_shape, 1, 1)
     with pytest.raises(ValueError, match=r"^bits do not tell K"):
         backend.KbitConv2d(np.ones((2, 1, 1, 3)), 1, 2, use_k=True).convolve_bits(planes, x_shape)
-    for act_bits in (0, 9, True):
-        with pytest.raises(ValueError, match=r"^act_bits must be a whole number from 1 to 8"):
-            backend.signs(np.ones(x_shape), act_bits=act_bits)
+    for bits in (0, 9, True):
+        with pytest.raises(ValueError, match=r"^bits must be a whole number from 1 to 8"):
+            backend.level_planes(np.ones(x_shape), bits)
 
 
 @each_backend

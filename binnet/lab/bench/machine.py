@@ -17,7 +17,7 @@ from llvmlite import binding as llvm
 from numba import config
 
 import binnet_kernels as bk
-from binnet_kernels import baseline
+from binnet_kernels.compiled import baseline
 from binnet_kernels.simd.vector import VECTOR_BITS
 
 from ... import __version__
@@ -100,7 +100,7 @@ def instructions() -> str:
 
 
 def measure_peak(seconds: float, steps: int = 200_000) -> Peak:
-    """Time the register loops of :mod:`binnet_kernels.baseline`."""
+    """Time the register loops of :mod:`binnet_kernels.compiled.baseline`."""
     times = medians(
         {"popcount": lambda: baseline.popcount_peak(steps), "fma": lambda: baseline.fma_peak(steps)}, seconds
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 import binnet_kernels as bk
-from binnet_kernels import baseline
+from binnet_kernels.compiled import baseline
+from binnet_kernels.compiled.forward.xnor import XnorConv2d as CompiledConv
 from binnet_kernels.simd.geometry import sliding
 
 from .shapes import Layer
@@ -54,17 +55,19 @@ class Workload:
     def _binary(self, use_k: bool) -> dict[str, Callable[[], object]]:
         layer, x, side = self.layer, self._x, self.layer.output_size
         plan = bk.XnorConv2d(self._weight, layer.stride, layer.padding, use_k=use_k)
-        packer = bk.XnorConv2d(self._weight, layer.stride, layer.padding) if use_k else plan
-        packed, _ = packer.pack(x, side, side)
+        # The two steps of a call, packing and counting, are those of the compiled form.
+        prepared = plan.weight_signs, plan.shape, plan.window, 0, plan.alpha
+        form, without_k = CompiledConv(*prepared, use_k, None), CompiledConv(*prepared, False, None)
+        packed, _ = without_k.pack(x, side, side)
         pixels = self.batch * (layer.size + 2 * layer.padding) ** 2
         walk = sliding((*x.shape[:3], packed.size // pixels), plan.window)
         calls: dict[str, Callable[[], object]] = {
             "whole": lambda: plan(x, out=self._out),
-            "pack": lambda: packer.pack(x, side, side),
-            "popcount": lambda: baseline.count_windows(packed, walk, plan.weight_halves, layer.filters),
+            "pack": lambda: without_k.pack(x, side, side),
+            "popcount": lambda: baseline.count_windows(packed, walk, form.weight_halves, layer.filters),
         }
         if use_k:
-            calls["pack and K"] = lambda: plan.pack(x, side, side)
+            calls["pack and K"] = lambda: form.pack(x, side, side)
         return calls
 
     def _real(self) -> dict[str, Callable[[], object]]:

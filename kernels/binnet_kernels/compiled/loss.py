@@ -1,72 +1,23 @@
-"""Softmax cross-entropy and its gradient."""
+"""Softmax cross-entropy."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
-from .. import checks
 from ..checks import Float
 from ..simd.jit import kernel
 
+Labels = npt.NDArray[np.int64]
 
-def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> tuple[Float, Float]:
-    """The cross-entropy of softmax(logits) with the labels, for each row.
 
-    Parameters
-    ----------
-    logits : array (N, C) of real numbers
-        −inf is a class of probability 0. A row of −inf alone, and one with +inf or NaN, gives NaN.
-    labels : array (N,) of ints in [0, C)
-    label_smoothing : float in [0, 1)
-        Share of the target that is spread evenly over all classes.
-
-    Returns
-    -------
-    losses : float32 (N,)
-        In nats.
-    probabilities : float32 (N, C)
-        softmax(logits), for :func:`softmax_cross_entropy_grad`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, shape or range.
-    """
-    logits, spread = checks.floats(logits, "logits", 2), checks.smoothing(label_smoothing)
-    labels = checks.labels(labels, *logits.shape)
-    losses, probabilities = np.empty(len(logits), np.float32), np.empty_like(logits)
+def softmax_cross_entropy(
+    logits: Float, labels: Labels, spread: np.float32, losses: Float, probabilities: Float
+) -> None:
+    """``losses`` (N,) and ``probabilities`` (N, C); ``spread`` is the share of label smoothing."""
     if logits.size:
         _cross_entropy(logits.ravel(), labels, spread, losses, probabilities.ravel(), *logits.shape)
-    return losses, probabilities
-
-
-def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing: float = 0.0) -> Float:
-    """Gradient of the sum of losses with respect to the logits: probabilities minus the (smoothed) target.
-
-    Parameters
-    ----------
-    probabilities : array (N, C)
-        From :func:`softmax_cross_entropy`.
-    labels, label_smoothing
-        As given there.
-
-    Returns
-    -------
-    float32 (N, C)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, shape or range.
-    """
-    probabilities, spread = checks.floats(probabilities, "probabilities", 2), checks.smoothing(label_smoothing)
-    labels = checks.labels(labels, *probabilities.shape)
-    grad: Float = probabilities - spread / np.float32(max(probabilities.shape[1], 1))
-    grad[np.arange(len(labels)), labels] -= 1 - spread
-    return grad
 
 
 @kernel

@@ -8,16 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import checks
-from ..window import Border, Pair, border
-
-Bits = npt.NDArray[np.uint32]
-
-
-def border_halves(c: int, pad_value: int) -> Bits:
-    """The half words of a pixel of the border: all ``c`` signs those of ``pad_value``, +1 for 0."""
-    # Unused bits are 0 here and in the weights: they never differ, so counts need no mask.
-    negative = np.arange(-(-c // 32) * 32) < (c if pad_value < 0 else 0)
-    return np.packbits(negative, bitorder="little").view(np.uint32)
+from ..checks import Border, Halves, Pair, border, border_halves
 
 
 class BitMap:
@@ -48,7 +39,7 @@ class BitMap:
 
     def __init__(self, shape: tuple[int, ...], padding: Pair = 0, pad_value: int = 0) -> None:
         self.shape, self.border = checks.image_shape(shape), border(padding)
-        self.words: Bits = np.empty(checks.bits_shape(self.shape, self.border), np.uint32)
+        self.words: Halves = np.empty(checks.bits_shape(self.shape, self.border), np.uint32)
         self.fill = border_halves(self.shape[3], checks.pad_value(pad_value))
         self.words[...] = self.fill
         self.inside[...] = 0
@@ -57,7 +48,7 @@ class BitMap:
         return f"BitMap {self.shape} with the border {self.border}"
 
     @property
-    def inside(self) -> Bits:
+    def inside(self) -> Halves:
         """The words without the border, a view."""
         (_, h, w, _), (top, _, left, _) = self.shape, self.border
         return self.words[:, top : top + h, left : left + w]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks
-from ..backend import Late, front_door, in_numpy
+from ..backend import Late, Work, front_door, in_numpy
+from ..binarize import WEIGHTS
 from ..checks import Float, Pair, Window
 from ..fused.epilogue import Arrays, Epilogue
 from ..reference.lowbit import fused as reference
+from ..xnor import POPCOUNT, multiply_adds
 from .fused import check_sums
 from .levels import weight_planes, weight_range
 
@@ -22,7 +24,7 @@ else:
     compiled = Late("binnet_kernels.compiled.lowbit.fused")
 
 
-@front_door
+@front_door(WEIGHTS, __call__=Work(POPCOUNT, multiply_adds), convolve_bits=Work(POPCOUNT, multiply_adds))
 class KbitConv2d:
     """A convolution of k-bit weights with m-bit inputs, ``y = (q_m(x) * q_k(W / alpha)) . K . alpha``, by popcount.
 
@@ -123,7 +125,7 @@ class KbitConv2d:
         return checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
 
 
-@front_door
+@front_door(WEIGHTS, __call__=Work(POPCOUNT, multiply_adds))
 class KbitLinear:
     """A dense layer of levels: :class:`KbitConv2d` on single pixels, weight (O, I), with beta in the place of K.
 

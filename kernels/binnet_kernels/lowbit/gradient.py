@@ -7,14 +7,17 @@ zeros may stay zeros: behind ReLU and max-pooling most gradients are, and sign(0
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import checks
 from ..backend import Late, front_door, in_numpy
+from ..binarize import PACKING
 from ..checks import Float, Halves, Pair, Window
 from ..reference.lowbit import gradient as reference
+from ..xnor import POPCOUNT
 from .rounding import QuantisedGradient, Rounding
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ else:
     grad_weight = Late("binnet_kernels.compiled.lowbit.grad_weight")
 
 
-@front_door
+@front_door(PACKING)
 def quantise_gradient(
     grad: Any,
     alpha: Any = None,
@@ -72,7 +75,12 @@ def quantise_gradient(
     return (reference.quantise_gradient if in_numpy() else compiled.quantise_gradient)(grad, alpha, y, rounding)
 
 
-@front_door
+def _of_input(grad_x: Float, gradient: QuantisedGradient, weight_signs: Any, *_: Any, **__: Any) -> int:
+    taps = math.prod(np.shape(weight_signs)[1:3])
+    return math.prod((*gradient.shape, taps, grad_x.shape[3]))
+
+
+@front_door(POPCOUNT, _of_input)
 def quantised_grad_input(
     gradient: QuantisedGradient,
     weight_signs: Any,
@@ -117,7 +125,7 @@ def quantised_grad_input(
     return grad_x
 
 
-@front_door
+@front_door(POPCOUNT, lambda grad_w, bits, gradient, *_, **__: math.prod(gradient.shape) * grad_w[:1].size)
 def quantised_grad_weight(
     bits: Any,
     gradient: QuantisedGradient,

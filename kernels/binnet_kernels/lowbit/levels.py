@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import Late, front_door, in_numpy
+from ..binarize import PACKING, WEIGHTS
 from ..checks import Float, Words
 from ..reference.lowbit import levels as reference
 
@@ -25,7 +26,7 @@ else:
     compiled = Late("binnet_kernels.compiled.lowbit.levels")
 
 
-@front_door
+@front_door(PACKING)
 def quantise_input(x: Any, bits: int) -> Float:
     """The level of each value, q_k of arXiv:1603.05279, section 3.2, rounding halves up; q_1 is :func:`sign`.
 
@@ -55,7 +56,7 @@ def quantise_input(x: Any, bits: int) -> Float:
     return y
 
 
-@front_door
+@front_door(PACKING)
 def pack_planes(x: Any, bits: int) -> Words:
     """Quantise and pack: the planes of q_k(x), 64 values to a word.
 
@@ -81,7 +82,7 @@ def pack_planes(x: Any, bits: int) -> Words:
     return planes
 
 
-@front_door
+@front_door(WEIGHTS)
 def weight_range(weight: Any, bits: int) -> Float:
     """The scale of each filter with k-bit weights: mean of |W| (Eq. 6) times a constant of k.
 
@@ -110,7 +111,7 @@ def weight_range(weight: Any, bits: int) -> Float:
     return ranges
 
 
-@front_door
+@front_door(WEIGHTS)
 def quantise_weight(weight: Any, bits: int) -> Float:
     """The levels of weights, q_k(W / alpha) with alpha from :func:`weight_range`; their signs for one bit.
 
@@ -136,7 +137,7 @@ def quantise_weight(weight: Any, bits: int) -> Float:
     return y
 
 
-@front_door
+@front_door(WEIGHTS)
 def weight_planes(weight: Any, bits: int) -> Words:
     """The planes of the levels of weights, :func:`pack_planes` of :func:`quantise_weight` in one pass.
 

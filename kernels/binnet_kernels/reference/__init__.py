@@ -13,23 +13,6 @@ from ..backend import reference_of
 from ..fused.bit_map import BitMap
 from ..fused.epilogue import Epilogue
 from ..lowbit.rounding import QuantisedGradient
-from .bits import pack_signs, sign, weight_alpha
-from .conv import sign_grad_input, sign_grad_weight
-from .sign_maps import norm_relu, norm_signs, norm_signs_grad, signs
-from .training import (
-    adam_update,
-    batch_norm,
-    batch_norm_grad,
-    batch_norm_inference,
-    batch_statistics,
-    grad_alpha,
-    sgd_update,
-    softmax_cross_entropy,
-    softmax_cross_entropy_grad,
-    weight_gradient,
-    weight_hat,
-)
-from .xnor import BwnConv2d, BwnLinear, XnorConv2d, XnorLinear, scale_map, unpack_signs, xnor_gemm
 
 __all__ = [
     "BitMap",
@@ -60,10 +43,16 @@ __all__ = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "grad_alpha",
+    "level_grad_alpha",
+    "level_grad_weight",
+    "level_planes",
+    "level_weight_gradient",
+    "level_weight_hat",
     "max_pool2d",
     "max_pool2d_grad",
     "max_pool2d_grad_winners",
     "max_pool2d_winners",
+    "norm_level_planes",
     "norm_relu",
     "norm_signs",
     "norm_signs_grad",

@@ -7,29 +7,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import Float, Window, Words
-from ..fused.bit_map import BitMap, Bits
+from ..checks import Float, Halves, Window, Words
+from ..fused.bit_map import BitMap
 from ..fused.epilogue import Arrays, Epilogue, Run
-from .conv import bordered, convolve, patches_of
+from .conv import convolve
+from .xnor import half_words, scale_map
 
 Truth = npt.NDArray[np.bool_]
 
 
-def signs_of(bits: Bits, c: int) -> Float:
+def signs_of(bits: Halves, c: int) -> Float:
     """A map of bits as ±1 in float32 (..., C)."""
     return np.where(_truth(bits, c), np.float32(-1), np.float32(1))
 
 
-def _truth(bits: Bits, c: int) -> Truth:
+def _truth(bits: Halves, c: int) -> Truth:
     flat = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8), axis=-1, bitorder="little")
     return flat[..., :c].astype(bool)
 
 
 def _write(bits: BitMap, truth: Truth) -> None:
     """Bits to the inside of a map."""
-    filled = np.zeros((*truth.shape[:-1], -(-truth.shape[-1] // 32) * 32), bool)
-    filled[..., : truth.shape[-1]] = truth
-    bits.inside[...] = np.packbits(filled, axis=-1, bitorder="little").view("<u4")
+    bits.inside[...] = half_words(truth)
 
 
 def run_epilogue(y: Float, epilogue: Epilogue, arrays: Arrays) -> None:
@@ -79,9 +78,9 @@ class FusedXnorConv2d:
         return lambda: _write(bits, (self._dots(x) <= most) ^ flips)
 
     def _dots(self, x: BitMap) -> Float:
-        # Bits cannot hold 0. Here zeros stand around floats; the compiled form takes +1 and corrects the sums.
+        # Halves cannot hold 0. Here zeros stand around floats; the compiled form takes +1 and corrects the sums.
         if self._pad_value == 0:
-            signs = bordered(signs_of(x.inside, x.shape[3]), self._window)
+            signs = self._window.bordered(signs_of(x.inside, x.shape[3]))
         else:
             signs = signs_of(x.words, x.shape[3])
         return convolve(signs, self._weight, self._window)
@@ -126,8 +125,8 @@ def bind_map(x: Float, epilogue: Epilogue, window: Window, arrays: Arrays) -> Ru
 
     def run() -> None:
         # The border is never the largest value.
-        wide = bordered(x, window, -np.inf)
-        run_epilogue(patches_of(wide, window).max(axis=(4, 5)), epilogue, arrays)
+        wide = window.bordered(x, -np.inf)
+        run_epilogue(window.patches(wide).max(axis=(4, 5)), epilogue, arrays)
 
     return run
 
@@ -137,8 +136,8 @@ def bind_pool_bits(x: BitMap, flips: Truth, out: BitMap, window: Window) -> Run:
 
     def run() -> None:
         # True leaves an AND as it is, so the border plays no part.
-        wide = bordered(_truth(x.words, x.shape[3]), window, True)
-        _write(out, patches_of(wide, window).all(axis=(4, 5)) ^ flips)
+        wide = window.bordered(_truth(x.words, x.shape[3]), True)
+        _write(out, window.patches(wide).all(axis=(4, 5)) ^ flips)
 
     return run
 
@@ -148,7 +147,6 @@ def bind_pack_with_k(x: Float, bits: BitMap, K: Float, window: Window) -> Run:
 
     def run() -> None:
         _write(bits, x < 0)
-        mean_abs_x = bordered(np.abs(x).mean(axis=-1, keepdims=True), window)
-        K[...] = patches_of(mean_abs_x, window).mean(axis=(4, 5), dtype=np.float32)
+        scale_map(x, window, K)
 
     return run

@@ -1,147 +1,142 @@
-"""Binary convolutions in plain NumPy: signs, their products, the scale map K, XNOR and BWN layers."""
+"""The paper on one page, in plain NumPy: signs, scales, and products of signs (arXiv:1603.05279, sections 3.1 and 3.2).
+
+All functions take checked arrays and write the last ones. Products and sums of signs are whole numbers below 2^24,
+which float32 holds exactly. Sums of real numbers agree with the compiled forms up to the order of summation.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from .. import checks
-from ..checks import Float, Ints, Pair, Window
-from .bits import pack_signs, sign, weight_alpha
-from .conv import bordered, conv2d, convolve, signs_of_map
+from ..checks import Float, Halves, Ints, Window, Words
+from .conv import convolve
 
-# ---------------------------------------------------------------------------------------------- bits
-
-
-def unpack_signs(words: Any, n: int) -> Float:
-    """See :func:`binnet_kernels.unpack_signs`."""
-    words = checks.packed(words, n)
-    bits = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), axis=-1, bitorder="little")
-    return np.where(bits[..., :n] == 1, np.float32(-1), np.float32(1))
+# ---------------------------------------------------------------------------------------------- signs and their bits
 
 
-def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
-    """See :func:`binnet_kernels.xnor_gemm`."""
-    a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
-    differing = sum(
-        (np.bitwise_count(a[:, None, i] ^ b[None, :, i]).astype(np.int32) for i in range(a.shape[1])),
-        np.zeros((a.shape[0], b.shape[0]), np.int32),
-    )
-    dots: Ints = np.int32(n) - 2 * differing
-    return dots
+def sign(x: Float, y: Float) -> None:
+    """``y`` = sign(x), the optimal binary approximation (Eq. 4); sign(0) = +1."""
+    y[...] = np.where(x < 0, np.float32(-1), np.float32(1))
+
+
+def pack_signs(x: Float, words: Words) -> None:
+    """``words`` (..., ceil(n / 64)): a bit for each sign of ``x`` (..., n), 1 for -1."""
+    words[...] = _packed(x < 0, 64).view("<u8")
+
+
+def unpack_signs(words: Words, x: Float) -> None:
+    """The signs ``x`` (..., n) of packed ``words``."""
+    x[...] = _signs_in(words.astype("<u8", copy=False), x.shape[-1])
+
+
+def signs(x: Float, padding: tuple[int, int], pad_value: int, bits: Halves, within: Halves) -> None:
+    """``bits``: the signs of images with their border; ``within``: where the straight-through gradient passes."""
+    (ph, pw), border = padding, pad_value < 0
+    negative = np.pad(x < 0, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=border)
+    bits[...], within[...] = half_words(negative), half_words(np.abs(x) <= 1)
+
+
+def half_words(truth: npt.NDArray[np.bool_]) -> Halves:
+    """Bits (..., C) as half words (..., ceil(C / 32)), the unused ones 0."""
+    return _packed(truth, 32).view("<u4").astype(np.uint32, copy=False)
+
+
+def signs_of_map(bits: Halves, x_shape: tuple[int, ...], window: Window, pad_value: int) -> Float:
+    """The signs in a map of bits, with a border of ``pad_value``."""
+    (_, h, w, c), (ph, pw) = x_shape, window.padding
+    # The border of the map is not read: it holds +1 where `pad_value` is 0.
+    inside = bits.astype("<u4", copy=False)[:, ph : ph + h, pw : pw + w]
+    return window.bordered(_signs_in(np.ascontiguousarray(inside), c), pad_value)
+
+
+def _packed(truth: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.uint8]:
+    """Bits (..., n) in bytes, the least significant first, up to a whole number of words of ``width`` bits."""
+    n = truth.shape[-1]
+    whole = np.zeros((*truth.shape[:-1], -(-n // width) * width), bool)
+    whole[..., :n] = truth
+    return np.packbits(whole, axis=-1, bitorder="little")
+
+
+def _signs_in(words: npt.NDArray[Any], n: int) -> Float:
+    """The first ``n`` bits of each row of words as signs."""
+    negative = np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little")[..., :n]
+    return np.where(negative == 1, np.float32(-1), np.float32(1))
 
 
 # ---------------------------------------------------------------------------------------------- scales
 
 
-def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:
-    """See :func:`binnet_kernels.scale_map`."""
-    x, window = checks.floats(x, "x", 4), Window.with_border(kernel_size, stride, padding)
-    window.output_size(*x.shape[1:3])
-    mean_abs_x = np.abs(x).mean(axis=-1, keepdims=True)  # A
-    box = np.full((1, *window.size, 1), 1 / (window.size[0] * window.size[1]), np.float32)  # k
-    return convolve(bordered(mean_abs_x, window), box, window)  # K = A * k
+def weight_alpha(weight: Float, alpha: Float) -> None:
+    """``alpha`` (O,): the optimal scale of each filter, ‖W‖₁ / n (Eq. 6)."""
+    # float64: both forms round to the same float32.
+    alpha[...] = np.abs(weight).mean(axis=tuple(range(1, weight.ndim)), dtype=np.float64)
 
 
-# ---------------------------------------------------------------------------------------------- convolutions
+def scale_map(x: Float, window: Window, K: Float) -> None:
+    """``K = A * k`` (N, OH, OW, 1): A is the mean of |x| over channels, k a box filter (Eq. 11)."""
+    mean_abs_x = np.abs(x).mean(axis=-1, keepdims=True)
+    K[...] = window.patches(window.bordered(mean_abs_x)).mean(axis=(4, 5))
+
+
+# ---------------------------------------------------------------------------------------------- products
+
+
+def xnor_gemm(a: Words, b: Words, n: int, dots: Ints) -> None:
+    """``dots`` (M, N): dot products of rows of n signs. Equal signs multiply to +1, different ones to -1 (Eq. 7, 8)."""
+    dots[...] = n - 2 * np.bitwise_count(a[:, None] ^ b).sum(axis=-1, dtype=np.int32)
 
 
 class XnorConv2d:
-    """See :class:`binnet_kernels.XnorConv2d`."""
+    """``I * W ≈ (sign(I) ⊛ sign(W)) ⊙ K α`` (Eq. 11). On single pixels it is a dense layer, with K = β (Eq. 10)."""
 
     def __init__(
         self,
-        weight: Any,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        pad_value: int = 0,
-        alpha: Any = True,
-        use_k: bool = False,
-        bias: Any = None,
+        weight_signs: Words,
+        shape: tuple[int, ...],
+        window: Window,
+        pad_value: int,
+        alpha: Float,
+        use_k: bool,
+        bias: Float | None,
     ) -> None:
-        weight = checks.filters(weight, 4)
-        self.window = Window.of(weight.shape[1:3], stride, padding)
-        self.pad_value, self.use_k = checks.pad_value(pad_value), use_k
-        self.alpha, self.weight_sign, self.weight_signs = _alpha(alpha, weight), sign(weight), pack_signs(weight)
-        self.bias = checks.bias(bias, len(weight))
+        self.window, self.pad_value, self.use_k = window, pad_value, use_k
+        self.weight_sign, self.alpha, self.bias = np.empty(shape, np.float32), alpha, bias
+        unpack_signs(weight_signs, self.weight_sign)
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.weight_sign.shape)
-        oh, ow = self.window.output_size(*x.shape[1:3])
-        y = checks.output(out, (x.shape[0], oh, ow, len(self.alpha)))
-        self._convolve(bordered(sign(x), self.window, self.pad_value), y)
+    def __call__(self, x: Float, y: Float) -> None:
+        x_sign = np.empty_like(x)
+        sign(x, x_sign)
+        self._convolve(self.window.bordered(x_sign, self.pad_value), y)
         if self.use_k:
-            y *= scale_map(x, self.window.size, self.window.stride, self.window.padding)
+            K = np.empty((*y.shape[:3], 1), np.float32)
+            scale_map(x, self.window, K)
+            y *= K
         if self.bias is not None:
             y += self.bias
-        return y
 
-    def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
-        if self.use_k:
-            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        signs = signs_of_map(bits, x_shape, self.window, self.pad_value)
-        checks.same_depth(x_shape, self.weight_sign.shape)
-        y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), len(self.alpha)))
-        self._convolve(signs, y)
+    def convolve_bits(self, bits: Halves, x_shape: tuple[int, ...], relu: bool, y: Float) -> None:
+        """The same of signs that are packed already; a ReLU may follow."""
+        self._convolve(signs_of_map(bits, x_shape, self.window, self.pad_value), y)
         if self.bias is not None:
             y += self.bias
         if relu:
             y[y < 0] = 0
-        return y
 
     def _convolve(self, signs: Float, y: Float) -> None:
-        y[...] = convolve(signs, self.weight_sign, self.window)  # exact: whole numbers below 2^24
+        y[...] = convolve(signs, self.weight_sign, self.window)
         y *= self.alpha
-
-
-class XnorLinear:
-    """See :class:`binnet_kernels.XnorLinear`."""
-
-    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False, bias: Any = None) -> None:
-        weight = checks.filters(weight, 2)
-        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
-
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        return _as_pixels(self._conv, x, out, len(self._conv.alpha))
 
 
 class BwnConv2d:
-    """See :class:`binnet_kernels.BwnConv2d`."""
+    """``I * W ≈ (I ⊕ sign(W)) α`` with real input (Eq. 1)."""
 
-    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0, alpha: Any = True) -> None:
-        weight = checks.filters(weight, 4)
-        self.window = Window.of(weight.shape[1:3], stride, padding)
-        self.alpha, self.weight_sign = _alpha(alpha, weight), sign(weight)
+    def __init__(self, weight: Float, window: Window, alpha: Float) -> None:
+        self.window, self.alpha, self.weight_sign = window, alpha, np.empty_like(weight)
+        sign(weight, self.weight_sign)
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.weight_sign.shape)
-        y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), len(self.alpha)))
-        conv2d(x, self.weight_sign, self.window, 1, y)
+    def __call__(self, x: Float, y: Float) -> None:
+        y[...] = convolve(self.window.bordered(x), self.weight_sign, self.window)
         y *= self.alpha
-        return y
-
-
-class BwnLinear:
-    """See :class:`binnet_kernels.BwnLinear`."""
-
-    def __init__(self, weight: Any, alpha: Any = True) -> None:
-        weight = checks.filters(weight, 2)
-        self._conv = BwnConv2d(weight[:, None, None], alpha=alpha)
-
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        return _as_pixels(self._conv, x, out, len(self._conv.alpha))
-
-
-def _alpha(alpha: Any, weight: Float) -> Float:
-    return checks.alpha(alpha, weight, weight_alpha)
-
-
-def _as_pixels(conv: Any, x: Any, out: Any, o: int) -> Float:
-    """Run a 1x1 convolution on rows (N, I): a dense layer is one whose image has a single pixel."""
-    x = checks.floats(x, "x", 2)
-    y = checks.output(out, (len(x), o))
-    conv(x[:, None, None], out=y[:, None, None])
-    return y

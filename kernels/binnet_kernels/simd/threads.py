@@ -17,21 +17,7 @@ _caller = threading.local()  # what each Python thread has told Numba
 
 
 def set_num_threads(n: int) -> None:
-    """Use ``n`` threads in every kernel from now on, for all Python threads.
-
-    With 1, kernels run on a serial path that never enters the thread pool. Results are the same bits for any ``n``.
-
-    Parameters
-    ----------
-    n : int
-        1 to the number of threads that Numba may start (``NUMBA_NUM_THREADS``, by default the number of cores); in a
-        process forked after Numba's pool has started 1 is all there is.
-
-    Raises
-    ------
-    ValueError
-        For anything else.
-    """
+    """See :func:`binnet_kernels.set_num_threads`."""
     most = _state["most"]
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
         raise ValueError(f"the number of threads must be a whole number from 1 to {most}, got {n!r}")
@@ -39,7 +25,7 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """The number of threads that kernels use; the number of cores unless set."""
+    """See :func:`binnet_kernels.get_num_threads`."""
     return _state["threads"]
 
 

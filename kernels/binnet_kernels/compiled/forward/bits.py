@@ -7,12 +7,9 @@ one first (all machines that Numba compiles for are little-endian), so that a de
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
-from ... import checks
 from ...checks import Float, Words
 from ...simd.jit import helper, kernel
 from ...simd.vector import LANES, add, load_first, magnitude, sign_half, store_signs, sum_lanes, zeros
@@ -20,98 +17,22 @@ from ...simd.vector import LANES, add, load_first, magnitude, sign_half, store_s
 _RUN = 4096  # values that one thread takes at a time
 
 
-def sign(x: Any) -> Float:
-    """The signs of real values (arXiv:1603.05279, Eq. 4, with sign(0) = +1).
-
-    Parameters
-    ----------
-    x : array of real numbers, any shape
-
-    Returns
-    -------
-    float32, the shape of ``x``
-        -1 where x < 0, else +1.
-
-    Raises
-    ------
-    TypeError
-        When ``x`` does not hold real numbers.
-
-    Examples
-    --------
-    >>> bk.sign([-0.5, 0.0, -0.0, 2.0])
-    array([-1.,  1.,  1.,  1.], dtype=float32)
-    """
-    x = checks.floats(x, "x")
-    y: Float = np.empty_like(x)
+def sign(x: Float, y: Float) -> None:
+    """``y`` = sign(x), of one shape."""
     if x.size:
         _signs(x.ravel(), y.ravel(), -(-x.size // _RUN), x.size)
-    return y
 
 
-def pack_signs(x: Any) -> Words:
-    """Pack the signs of real values, 64 to a word.
-
-    Parameters
-    ----------
-    x : array (..., n) of real numbers
-        Any shape; the last axis is packed.
-
-    Returns
-    -------
-    uint64 (..., ceil(n / 64))
-        sign(x) of Eq. 4 (arXiv:1603.05279) as bits: 1 where x < 0.
-
-    Raises
-    ------
-    TypeError
-        When ``x`` does not hold real numbers.
-
-    Examples
-    --------
-    >>> bk.pack_signs([-0.5, 0.0, -3.0, 2.0])  # bits 0 and 2
-    array([5], dtype=uint64)
-    >>> bk.pack_signs(np.zeros((10, 100))).shape
-    (10, 2)
-    """
-    x = checks.floats(np.atleast_1d(x), "x")
-    n = x.shape[-1]
-    words = np.empty((*x.shape[:-1], -(-n // 64)), np.uint64)
+def pack_signs(x: Float, words: Words) -> None:
+    """``words`` (..., ceil(n / 64)): the signs of ``x`` (..., n)."""
     if words.size:
-        _pack_rows(x.ravel(), words.ravel().view(np.uint32), x.size // n, n)
-    return words
+        _pack_rows(x.ravel(), words.ravel().view(np.uint32), x.size // x.shape[-1], x.shape[-1])
 
 
-def unpack_signs(words: Any, n: int) -> Float:
-    """The signs in packed words, as floats.
-
-    Parameters
-    ----------
-    words : uint64 (..., ceil(n / 64))
-        As made by :func:`pack_signs`.
-    n : int
-        How many signs each row holds, at least 0.
-
-    Returns
-    -------
-    float32 (..., n)
-        +1 where the bit is 0, -1 where it is 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When ``words`` is not uint64, or its last axis is not ceil(n / 64).
-
-    Examples
-    --------
-    >>> bk.unpack_signs(np.array([5], np.uint64), 4)
-    array([-1.,  1., -1.,  1.], dtype=float32)
-    """
-    words = checks.packed(words, n)
-    x = np.empty((*words.shape[:-1], int(n)), np.float32)
+def unpack_signs(words: Words, x: Float) -> None:
+    """``x`` (..., n): the signs of packed ``words``."""
     if x.size:
         _unpack_rows(words.ravel(), x.ravel(), x.size // x.shape[-1], x.shape[-1])
-    return x
 
 
 @helper

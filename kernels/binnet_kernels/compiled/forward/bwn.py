@@ -6,99 +6,46 @@ registers; for more a slab at a time, in a buffer that stays in the cache while 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
-from ... import checks
-from ...checks import Float, Pair, Window
+from ...checks import Float, Window
 from ...simd.epilogue import store_sums
 from ...simd.geometry import padded, sliding
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, SHORT_ROWS, add_signed, no_row, no_short_sums, row_starts, short_starts
 from .blocks import SLAB, add_taps, expand, parts_of, room, share
-from .scale import weight_alpha
-from .xnor import in_blocks, rows_as_pixels
+from .xnor import in_blocks
 
 FEW = 3  # pixels, one by one faster than all of them in one tile
 ROWS = 4  # sums of one pixel at a time: eight vectors, as many additions as are under way at once
 
 
 class BwnConv2d:
-    """A convolution with binary weights, prepared for one set of weights (arXiv:1603.05279, Eq. 1).
+    """:class:`binnet_kernels.BwnConv2d` on checked arrays; the weights are kept as bits only."""
 
-    ``y = (x * sign(W)) . alpha`` with additions and subtractions only.
-
-    Parameters
-    ----------
-    weight : array (O, KH, KW, C) of real numbers
-    stride, padding : int or pair of ints
-        Vertical and horizontal; the border is zero.
-    alpha : bool or array (O,)
-        True: mean of |W| for each filter (Eq. 6). False: 1 (BinaryConnect). An array: these scales.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-
-    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0, alpha: Any = True) -> None:
-        weight = checks.filters(weight, 4)
-        self.window = Window.of(weight.shape[1:3], stride, padding)
-        self.alpha = checks.alpha(alpha, weight, weight_alpha)
-        self.shape = weight.shape
-        o, depth, blocks = len(weight), int(np.prod(weight.shape[1:])), -(-len(weight) // CHANNELS)
-        columns = blocks * CHANNELS
-        negative = np.pad(weight.reshape(o, depth) < 0, ((0, columns - o), (0, 0)))
+    def __init__(self, weight: Float, window: Window, alpha: Float) -> None:
+        self.window, o, depth, blocks = window, len(weight), weight[:1].size, -(-len(weight) // CHANNELS)
+        negative = np.pad(weight.reshape(o, depth) < 0, ((0, blocks * CHANNELS - o), (0, 0)))
         by_tap = negative.reshape(blocks, CHANNELS, depth).transpose(0, 2, 1)
         self.weight_bits = np.packbits(by_tap, axis=-1, bitorder="little").ravel()
-        self._alpha_blocks = in_blocks(self.alpha)
+        self._alpha_blocks = in_blocks(alpha)
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
-        x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
-        walk, o = sliding(x.shape, self.window), self.shape[0]
-        y = checks.output(out, (walk.n, walk.oh, walk.ow, o))
-        if y.size:
-            image, y_flat = padded(x, self.window), y.ravel()
-            sizes = walk.pixels, o, walk.rows, walk.span, walk.pitch
-            if walk.pixels <= SHORT_ROWS:
-                few = _convolve_few if are_few(walk.pixels, o) else _convolve_short
-                few(image, walk.starts, self.weight_bits, self._alpha_blocks, y_flat, *sizes)
-            else:
-                workers = get_num_threads()
-                weight = self.weight_bits, self._alpha_blocks, np.ones_like(self._alpha_blocks), room(workers)
-                _convolve_signs(image, walk.starts, walk.numbers, *weight, y_flat, *sizes, workers)
-        return y
-
-
-class BwnLinear:
-    """A dense layer with binary weights: ``y = (x · sign(W)) . alpha``.
-
-    Parameters
-    ----------
-    weight : array (O, I) of real numbers
-    alpha : bool or array (O,)
-        As in :class:`BwnConv2d`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-
-    def __init__(self, weight: Any, alpha: Any = True) -> None:
-        weight = checks.filters(weight, 2)
-        self._conv = BwnConv2d(weight[:, None, None], alpha=alpha)
-        self.shape, self.alpha = weight.shape, self._conv.alpha
-
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        """Rows (N, I) of real numbers to float32 (N, O), written to ``out`` when given."""
-        return rows_as_pixels(self._conv, x, out, self.shape[0])
+    def __call__(self, x: Float, y: Float) -> None:
+        """Images (N, H, W, C) to ``y`` (N, OH, OW, O)."""
+        if not y.size:
+            return
+        walk, o = sliding(x.shape, self.window), y.shape[3]
+        image, y_flat = padded(x, self.window), y.ravel()
+        sizes = walk.pixels, o, walk.rows, walk.span, walk.pitch
+        if walk.pixels <= SHORT_ROWS:
+            few = _convolve_few if are_few(walk.pixels, o) else _convolve_short
+            few(image, walk.starts, self.weight_bits, self._alpha_blocks, y_flat, *sizes)
+        else:
+            workers = get_num_threads()
+            weight = self.weight_bits, self._alpha_blocks, np.ones_like(self._alpha_blocks), room(workers)
+            _convolve_signs(image, walk.starts, walk.numbers, *weight, y_flat, *sizes, workers)
 
 
 def are_few(pixels: int, o: int) -> bool:

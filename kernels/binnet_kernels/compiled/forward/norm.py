@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from ... import checks
 from ...checks import Float, Halves
 from ...simd.jit import Kernel, kernel
 from ...simd.lanes import (
@@ -35,164 +34,76 @@ _WORTH_SHARING = 1 << 16  # values, some 10 µs of work: twice as long as it tak
 _NO_BITS = np.zeros(1, np.uint32)
 
 
-def batch_statistics(x: Any) -> tuple[Float, Float]:
-    """Mean and variance of each channel, in one pass.
-
-    Parameters
-    ----------
-    x : array (..., C) of real numbers, at least one row
-
-    Returns
-    -------
-    mean, var : float32 (C,)
-        The variance is the biased one. Both are summed in float64, squares of distances from the first row, so that
-        neither a large mean nor many rows cost digits.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When ``x`` has the wrong type or shape, or is empty.
-    """
-    (x,) = checks.channels(x)
-    rows, c = checks.rows(x)
+def batch_statistics(x: Float, mean: Float, var: Float) -> None:
+    """``mean`` and ``var`` (C,) of ``x`` (..., C), in one pass: sums in float64 of distances from the first row."""
+    c = x.shape[-1]
+    rows = x.size // c
     total, square = _totals(_moments, x.size, rows, c, x.ravel())
-    mean = total / rows
+    mean[...] = centre = total / rows
     with np.errstate(invalid="ignore"):  # infinities: their distance is no number
-        var = np.maximum(square / rows - np.square(mean - x.reshape(rows, c)[0]), 0)
-    return mean.astype(np.float32), var.astype(np.float32)
+        var[...] = np.maximum(square / rows - np.square(centre - x.reshape(rows, c)[0]), 0)
 
 
-def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5, out: Any = None) -> tuple[Float, Float, Float]:
-    """Normalise each channel by the mean and variance of this batch.
-
-    Parameters
-    ----------
-    x : array (..., C) of real numbers, at least one row
-    gamma, beta : array (C,)
-        Scale and shift after normalisation.
-    eps : float
-        Added to the variance.
-    out : float32 (..., C), C-contiguous, optional
-        Where to write ``y``; it may be ``x`` itself.
-
-    Returns
-    -------
-    y : float32 (..., C)
-        ``(x - mean) * (gamma / sqrt(var + eps)) + beta``
-    mean, var : float32 (C,)
-        Of this batch; the variance is the biased one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or ``x`` is empty.
-    """
-    x, gamma, beta = checks.channels(x, gamma=gamma, beta=beta)
-    mean, var = batch_statistics(x)
-    return batch_norm_inference(x, gamma, beta, mean, var, eps, out), mean, var
+def normalise(x: Float, mean: Float, factor: Float, shift: Float, y: Float) -> None:
+    """``y = (x - mean) factor + shift``"""
+    _write(x, mean, factor, shift, y, _NO_BITS)
 
 
-def batch_norm_inference(
-    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> Float:
-    """Normalise each channel by a given mean and variance: float32 (..., C), see :func:`batch_norm`."""
-    x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    y = checks.output(out, x.shape)
-    if x.size:
-        _write(x, mean, gamma / np.sqrt(var + np.float32(eps)), beta, y, _NO_BITS)
-    return y
-
-
-def norm_relu(
-    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> tuple[Float, Halves]:
-    """:func:`relu` of :func:`batch_norm_inference` in one pass, and where the gradient passes it, as bits.
-
-    :func:`norm_signs_grad` is the gradient of this too.
-
-    Parameters
-    ----------
-    x : array (..., C) of real numbers
-    gamma, beta, mean, var, eps, out
-        As in :func:`batch_norm_inference`.
-
-    Returns
-    -------
-    y : float32 (..., C)
-    passed : uint32 (..., ceil(C / 32))
-        1 where y > 0, the least significant bit first; unused bits are 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    x, gamma, beta, mean, var = checks.channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    y, passed = checks.output(out, x.shape), np.empty(checks.halves_shape(x.shape), np.uint32)
-    if x.size:
-        _write(x, mean, gamma / np.sqrt(var + np.float32(eps)), beta, y, passed)
-    return y, passed
+def norm_relu(x: Float, mean: Float, factor: Float, shift: Float, y: Float, passed: Halves) -> None:
+    """The same and a ReLU; ``passed`` are the bits of y > 0."""
+    _write(x, mean, factor, shift, y, passed)
 
 
 def batch_norm_grad(
-    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> tuple[Float, Float, Float]:
-    """Gradients of :func:`batch_norm`, through the batch's mean and variance too.
-
-    Parameters
-    ----------
-    grad, x : array (..., C) of real numbers
-        Gradient of the output, and the input.
-    gamma, mean, var : array (C,)
-        As given to and returned by :func:`batch_norm`.
-    eps : float
-        As given there.
-    out : float32 (..., C), C-contiguous, optional
-        Where to write ``grad_x``; it may be ``grad`` itself.
-
-    Returns
-    -------
-    grad_x : float32 (..., C)
-    grad_gamma, grad_beta : float32 (C,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or ``x`` is empty.
-    """
-    x, gamma, mean, var = checks.channels(x, gamma=gamma, mean=mean, var=var)
-    grad = checks.floats(grad, "grad", shape=x.shape)
-    return grad_of_norm(grad, x, gamma, mean, inverse_deviation(var, eps), checks.output(out, x.shape))
-
-
-def inverse_deviation(var: Float, eps: float) -> Float:
-    """``1 / sqrt(var + eps)``"""
-    inverse: Float = 1 / np.sqrt(var + np.float32(eps))
-    return inverse
-
-
-def grad_of_norm(
-    grad: Float, x: Float, gamma: Float, mean: Float, inverse: Float, out: Float, within: Halves | None = None
-) -> tuple[Float, Float, Float]:
-    """:func:`batch_norm_grad` of checked arrays; with ``within``, of the gradient where its bits are 1 and 0 elsewhere.
-
-    ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``, which needs the two sums first and a second pass after.
-    """
-    rows, c = checks.rows(x)
+    grad: Float, x: Float, gamma: Float, mean: Float, inverse: Float, grad_x: Float, grad_gamma: Float, grad_beta: Float
+) -> None:
+    """The three gradients; ``inverse`` is 1 / sqrt(var + eps)."""
     # Without bits the step between them is 0 and all lanes are on: one kernel for both cases.
-    mask = (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
+    _write_grad(grad, (_NO_BITS, 0, ALL), x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
+
+
+def norm_signs_grad(
+    grad: Float,
+    within: Halves,
+    x: Float,
+    gamma: Float,
+    mean: Float,
+    inverse: Float,
+    grad_x: Float,
+    grad_gamma: Float,
+    grad_beta: Float,
+) -> None:
+    """The same of a gradient that passes where the bits of ``within`` are 1."""
+    _write_grad(grad, (within.ravel(), 1, np.uint32(0)), x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
+
+
+def _write_grad(
+    grad: Float,
+    mask: tuple[Halves, int, np.uint32],
+    x: Float,
+    gamma: Float,
+    mean: Float,
+    inverse: Float,
+    grad_x: Float,
+    grad_gamma: Float,
+    grad_beta: Float,
+) -> None:
+    """``grad_x = factor (g - mean g - x_hat mean(g x_hat))``: the two sums first, and a second pass after."""
+    c = x.shape[-1]
+    rows = x.size // c
     total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
-    grad_beta, grad_gamma = total.astype(np.float32), (product * inverse).astype(np.float32)
+    grad_beta[...], grad_gamma[...] = total, product * inverse
     vectors = (mean, grad_beta / np.float32(rows), inverse * (grad_gamma / np.float32(rows)), gamma * inverse)
     write = _sharing(_norm_grad, x.size)
-    write(grad.ravel(), x.ravel(), *vectors, *mask, out.ravel(), -(-rows // _RUN), rows, c)
-    return out, grad_gamma, grad_beta
+    write(grad.ravel(), x.ravel(), *vectors, *mask, grad_x.ravel(), -(-rows // _RUN), rows, c)
 
 
 def _write(x: Float, mean: Float, factor: Float, shift: Float, y: Float, passed: Halves) -> None:
     """Normalise, and apply a ReLU if ``passed`` has room for its bits."""
-    rows, c = checks.rows(x)
-    relu = passed is not _NO_BITS
+    if not x.size:
+        return
+    c, relu = x.shape[-1], passed is not _NO_BITS
+    rows = x.size // c
     vectors = (mean, factor, shift)
     _sharing(_normalise, x.size)(x.ravel(), *vectors, relu, y.ravel(), passed.ravel(), -(-rows // _RUN), rows, c)
 

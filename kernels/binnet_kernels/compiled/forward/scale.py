@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ... import checks
-from ...checks import Float, Pair, Window
+from ...checks import Float, Window
 from ...simd.jit import helper, kernel
 from ...simd.lanes import WIDTH, all_lanes, fetch_ahead, first_lanes, load_lanes, magnitude, widened
 from ...simd.vector import LANES, add, load, store_first, sum_lanes, times, zeros
@@ -18,73 +16,18 @@ from .bits import mean_magnitude
 _WORTH_SHARING = 1 << 16  # additions of a box filter, some 4 µs: as long as it takes to wake the other threads
 
 
-def weight_alpha(weight: Any) -> Float:
-    """The optimal scale of each filter, arXiv:1603.05279, Eq. 6: alpha = ‖W‖₁ / n.
-
-    Parameters
-    ----------
-    weight : array (O, KH, KW, C) or (O, I) of real numbers
-
-    Returns
-    -------
-    float32 (O,)
-        Mean of |W| over everything but the first axis, at least 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When ``weight`` is not real, has fewer than two axes, or no taps.
-
-    Examples
-    --------
-    >>> bk.weight_alpha([[1.0, -2.0, 3.0], [0.5, 0.5, -0.5]])
-    array([2. , 0.5], dtype=float32)
-    """
-    weight = checks.filters(weight)
-    alpha = np.empty(len(weight), np.float32)
+def weight_alpha(weight: Float, alpha: Float) -> None:
+    """``alpha`` (O,): the mean of |W| of each filter."""
     if len(weight):
         _alphas(weight.ravel(), alpha, len(weight), weight[0].size)
-    return alpha
 
 
-def scale_map(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0) -> Float:
-    """The map K of Eq. 11 (arXiv:1603.05279): K = A * k, with A the mean of |x| over channels, k a box filter.
-
-    ``A`` is padded with zeros and divided by ``kh * kw`` everywhere, the border included, as the equation stands.
-
-    Parameters
-    ----------
-    x : array (N, H, W, C) of real numbers
-    kernel_size, stride : int or pair of ints
-    padding : int, pair of ints, or four ints (top, bottom, left, right)
-        Those of the convolution that K belongs to.
-
-    Returns
-    -------
-    float32 (N, OH, OW, 1)
-        beta of the window at each output pixel; NaN where the window holds one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or the padded image is smaller than the window.
-
-    Examples
-    --------
-    >>> bk.scale_map(-np.ones((1, 3, 3, 8)), kernel_size=3, padding=1)[0, :, :, 0]
-    array([[0.44444445, 0.6666667 , 0.44444445],
-           [0.6666667 , 1.        , 0.6666667 ],
-           [0.44444445, 0.6666667 , 0.44444445]], dtype=float32)
-    """
-    x, window = checks.floats(x, "x", 4), Window.with_border(kernel_size, stride, padding)
-    n, h, w, c = x.shape
-    oh, ow = window.output_size(h, w)
-    K = np.empty((n, oh, ow, 1), np.float32)
+def scale_map(x: Float, window: Window, K: Float) -> None:
+    """``K`` (N, OH, OW, 1) of the windows of images (N, H, W, C)."""
     if K.size:
-        mean_abs_x = room_for_means(x.shape, window)
+        (n, h, w, c), mean_abs_x = x.shape, room_for_means(x.shape, window)
         _mean_magnitudes(x.ravel(), mean_abs_x, n, h, w, c, *window.padding, *window.padded(h, w))
         box_filter(mean_abs_x, K, x.shape, window)
-    return K
 
 
 def room_for_means(x_shape: tuple[int, ...], window: Window) -> Float:

@@ -13,16 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from ... import checks
-from ...checks import Float, Halves, Ints, Pair, Window, Words
-from ...fused.bit_map import border_halves
+from ...checks import Float, Halves, Ints, Window, Words, bits_shape, border_halves
 from ...simd.epilogue import store_dots
 from ...simd.geometry import Indices, Sliding, aligned, border_classes, sliding
 from ...simd.jit import helper, kernel
 from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
-from .bits import pack_signs
 from .image import pack_image, pack_image_and_mean
-from .scale import box_filter, room_for_means, weight_alpha
+from .scale import box_filter, room_for_means
 
 _ONE = np.ones(1, np.float32)
 _NO_LIMIT = np.float32(-np.inf)
@@ -30,123 +27,36 @@ _WORTH_SHARING = 1 << 16  # values to pack, some 5 µs: as long as it takes to w
 
 
 class XnorConv2d:
-    """A convolution of signs with signs, prepared for one set of weights (arXiv:1603.05279, Eq. 11).
-
-    ``y = (sign(x) * sign(W)) . K . alpha``, computed with XOR and popcount; the weights are kept as bits only.
-
-    Parameters
-    ----------
-    weight : array (O, KH, KW, C) of real numbers
-    stride, padding : int or pair of ints
-        Vertical and horizontal; stride at least 1, padding at least 0.
-    pad_value : 0, +1 or -1
-        What the border holds. The paper is silent; 0 is what a float convolution has, made exact by a correction for
-        each class of border, since bits cannot hold it.
-    alpha : bool or array (O,)
-        True: mean of |W| for each filter (Eq. 6). False: 1. An array: these scales.
-    use_k : bool
-        Multiply by the map K of Eq. 11.
-    bias : array (O,), optional
-        Added at the end; the paper has none.
-
-    Attributes
-    ----------
-    alpha : float32 (O,)
-    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
-        sign(W) as from :func:`pack_signs`, for the gradient.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
+    """:class:`binnet_kernels.XnorConv2d` on checked arrays; the weights are kept as bits only."""
 
     def __init__(
         self,
-        weight: Any,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        pad_value: int = 0,
-        alpha: Any = True,
-        use_k: bool = False,
-        bias: Any = None,
+        weight_signs: Words,
+        shape: tuple[int, ...],
+        window: Window,
+        pad_value: int,
+        alpha: Float,
+        use_k: bool,
+        bias: Float | None,
     ) -> None:
-        weight = checks.filters(weight, 4)
-        self.window = Window.of(weight.shape[1:3], stride, padding)
-        self.pad_value, self.use_k = checks.pad_value(pad_value), bool(use_k)
-        self.alpha = checks.alpha(alpha, weight, weight_alpha)
-        self.shape = weight.shape
-        self.weight_signs = packed = pack_signs(weight)
-        self.weight_halves = interleaved(half_words(packed, weight.shape[3]))
-        self._columns = whole_blocks(len(weight))
-        self.bias = checks.bias(bias, len(weight))
-        self._alpha_blocks = in_blocks(self.alpha)
-        self._bias_blocks = np.zeros_like(self._alpha_blocks) if self.bias is None else in_blocks(self.bias)
-        self._taps = tap_sums(packed, weight.shape[3])
-        self._border = border_halves(weight.shape[3], self.pad_value)
+        self.shape, self.window, self.pad_value, self.use_k = shape, window, pad_value, use_k
+        self.weight_halves = interleaved(half_words(weight_signs, shape[3]))
+        self._columns = whole_blocks(shape[0])
+        self._alpha_blocks = in_blocks(alpha)
+        self._bias_blocks = np.zeros_like(self._alpha_blocks) if bias is None else in_blocks(bias)
+        self._taps = tap_sums(weight_signs, shape[3])
+        self._border = border_halves(shape[3], pad_value)
         self._known: dict[tuple[int, int, int], tuple[Sliding, Ints, Indices]] = {}  # by number and size of the images
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        """Convolve images.
-
-        Parameters
-        ----------
-        x : array (N, H, W, C) of real numbers
-        out : float32 (N, OH, OW, O), C-contiguous, optional
-            Where to write.
-
-        Returns
-        -------
-        float32 (N, OH, OW, O)
-            NaN in ``x`` counts as +1; with ``use_k`` it reaches K and so every output that sees it.
-
-        Raises
-        ------
-        TypeError, ValueError
-            When ``x`` or ``out`` has the wrong type or shape.
-        """
-        x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
-        walk, y = self._walk_and_output(x.shape, out)
+    def __call__(self, x: Float, y: Float) -> None:
+        """Images (N, H, W, C) to ``y`` (N, OH, OW, O)."""
         if y.size:
-            self._convolve(*self.pack(x, walk.oh, walk.ow), x.shape, y, _NO_LIMIT)
-        return y
+            self._convolve(*self.pack(x, *y.shape[1:3]), x.shape, y, _NO_LIMIT)
 
-    def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
-        """Convolve the signs of images that are packed already.
-
-        Parameters
-        ----------
-        bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
-            Half words of signs, with the border that :meth:`pack` writes.
-        x_shape : (N, H, W, C)
-        relu : bool
-            Whether results below 0 become 0.
-        out : float32 (N, OH, OW, O), C-contiguous, optional
-            Where to write.
-
-        Returns
-        -------
-        float32 (N, OH, OW, O)
-            The bits of ``plan(x)``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
-        """
-        if self.use_k:
-            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        bits = checks.map_of_bits(bits, x_shape, self.window.border)
-        checks.same_depth(x_shape, self.shape)
-        _, y = self._walk_and_output(x_shape, out)
+    def convolve_bits(self, bits: Halves, x_shape: tuple[int, ...], relu: bool, y: Float) -> None:
+        """The same of signs that are packed already; a ReLU may follow."""
         if y.size:
             self._convolve(bits.ravel(), _ONE, x_shape, y, np.float32(0) if relu else _NO_LIMIT)
-        return y
-
-    def _walk_and_output(self, x_shape: tuple[int, ...], out: Any) -> tuple[Sliding, Float]:
-        walk = self._tables(*x_shape[:3])[0]
-        return walk, checks.output(out, (walk.n, walk.oh, walk.ow, self.shape[0]))
 
     def _convolve(self, packed: Halves, K: Float, x_shape: tuple[int, ...], y: Float, least: np.float32) -> None:
         walk, base, group = self._tables(*x_shape[:3])
@@ -156,7 +66,7 @@ class XnorConv2d:
 
     def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
         """The padded image as half words, and the map K (one 1 when there is none), both flat."""
-        packed = np.empty(math.prod(checks.bits_shape(x.shape, self.window.border)), np.uint32)
+        packed = np.empty(math.prod(bits_shape(x.shape, self.window.border)), np.uint32)
         sizes = (*x.shape, *self.window.border)
         if not self.use_k:
             pack = pack_image if x.size > _WORTH_SHARING else pack_image.alone
@@ -184,43 +94,6 @@ class XnorConv2d:
                 self._known.clear()
             known = self._known[n, h, w] = walk, base.ravel(), class_of
         return known
-
-
-class XnorLinear:
-    """A dense layer of signs: ``y = sign(x) · sign(W) . beta . alpha`` (arXiv:1603.05279, Eq. 10).
-
-    Parameters
-    ----------
-    weight : array (O, I) of real numbers
-    alpha : bool or array (O,)
-        As in :class:`XnorConv2d`.
-    use_k : bool
-        Multiply each row by beta, the mean of |x| over it.
-    bias : array (O,), optional
-        Added at the end.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-
-    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False, bias: Any = None) -> None:
-        weight = checks.filters(weight, 2)
-        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
-        self.shape, self.alpha, self.use_k = weight.shape, self._conv.alpha, self._conv.use_k
-
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`XnorConv2d`."""
-        return rows_as_pixels(self._conv, x, out, self.shape[0])
-
-
-def rows_as_pixels(convolve: Any, x: Any, out: Any, o: int) -> Float:
-    """A dense layer is a 1x1 convolution over images of one pixel."""
-    x = checks.floats(x, "x", 2)
-    y = checks.output(out, (len(x), o))
-    convolve(x[:, None, None], out=y[:, None, None])
-    return y
 
 
 def tap_sums(packed: npt.NDArray[Any], c: int) -> Ints:

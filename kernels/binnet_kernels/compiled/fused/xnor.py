@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from ...checks import Float, Ints, Window, Words
-from ...fused.bit_map import BitMap, Bits
+from ...checks import Float, Halves, Ints, Window, Words
+from ...fused.bit_map import BitMap
 from ...fused.epilogue import NONE, Arrays, Epilogue, Run
 from ...simd.epilogue_steps import plus_columns, run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, border_classes, sliding
@@ -20,7 +20,7 @@ from ...simd.tiling import items_of, part_of
 from ..forward.xnor import count_tile, in_rows, interleaved, tap_sums, whole_blocks
 
 
-def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
+def filter_halves(signs: Words, shape: tuple[int, ...]) -> Halves:
     """Signs of filters (O, ..., C), packed in one row, as half words (O, taps · ceil(C / 32))."""
     o, c, n = shape[0], shape[-1], int(np.prod(shape))
     depth = int(np.prod(shape[1:-1])) * -(-c // 32)
@@ -32,12 +32,12 @@ def filter_halves(signs: Words, shape: tuple[int, ...]) -> Bits:
 
 
 def words_of(bits: npt.NDArray[np.uint8]) -> Words:
-    """Bits in a row as words, the lowest first; those that are left in the last word are 0."""
+    """Halves in a row as words, the lowest first; those that are left in the last word are 0."""
     words: Words = np.packbits(np.pad(bits, (0, -len(bits) % 64)), bitorder="little").view(np.uint64)
     return words
 
 
-def signs_of_halves(halves: Bits, c: int) -> Words:
+def signs_of_halves(halves: Halves, c: int) -> Words:
     """The inverse of :func:`filter_halves` for filters of ``c`` channels."""
     bits = np.unpackbits(halves.view(np.uint8).reshape(-1), bitorder="little").reshape(-1, -(-c // 32) * 32)
     return words_of(bits[:, :c].reshape(-1))

@@ -19,8 +19,8 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ...checks import Float, Ints, Window, Words
-from ...fused.bit_map import BitMap, Bits
+from ...checks import Float, Halves, Ints, Window, Words
+from ...fused.bit_map import BitMap
 from ...fused.epilogue import NONE, Arrays, Epilogue, Run
 from ...simd.epilogue_steps import run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, border_classes, sliding
@@ -85,11 +85,11 @@ class FusedKbitConv2d:
 
         return run
 
-    def bind_planes(self, planes: Bits, x_shape: tuple[int, ...], epilogue: Epilogue, arrays: Arrays) -> Run:
+    def bind_planes(self, planes: Halves, x_shape: tuple[int, ...], epilogue: Epilogue, arrays: Arrays) -> Run:
         """Convolve planes of levels, which have their border, then run the epilogue."""
         return self._bound(planes, x_shape, epilogue, NONE, arrays)
 
-    def _bound(self, planes: Bits, x_shape: tuple[int, ...], epilogue: Epilogue, K: Float, arrays: Arrays) -> Run:
+    def _bound(self, planes: Halves, x_shape: tuple[int, ...], epilogue: Epilogue, K: Float, arrays: Arrays) -> Run:
         (walk, base, group), o = self._tables(*x_shape[:3]), self._shape[0]
         if not walk.pixels * o:
             return nothing
@@ -105,7 +105,7 @@ class FusedKbitConv2d:
         window = self._window
 
         def run() -> None:
-            K[:] = scale_map(x, window.size, window.stride, window.border).ravel()
+            scale_map(x, window, K.reshape(len(x), *window.output_size(*x.shape[1:3]), 1))
             convolve()
 
         return run

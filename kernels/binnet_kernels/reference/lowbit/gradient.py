@@ -37,7 +37,8 @@ def _whole_numbers(x: Float, factor: Float, u: Any, rounding: Rounding) -> Ints:
 
 def quantised_grad_input(gradient: QuantisedGradient, weight_signs: Words, window: Window, grad_x: Float) -> None:
     """``grad_x`` (N, H, W, C) of filters of signs (O, KH, KW, words)."""
-    weight = unpack_signs(weight_signs, grad_x.shape[3])
+    weight = np.empty((*weight_signs.shape[:3], grad_x.shape[3]), np.float32)
+    unpack_signs(weight_signs, weight)
     conv2d_grad_input(gradient.rows.astype(np.float32), weight, window, 1, grad_x)
     grad_x *= gradient.row_unit[:, None, None, None]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ...checks import Float, Words
 from ...lowbit.weight_ranges import RANGES, stretch
-from ..bits import pack_signs, weight_alpha
+from ..xnor import pack_signs, weight_alpha
 
 
 def nearest_levels(x: Float, bits: int) -> Float:
@@ -32,12 +32,13 @@ def pack_planes(x: Float, planes: Words) -> None:
     """``planes`` (k, ..., ceil(n / 64)) of the levels of an array (..., n)."""
     codes = level_codes(x, len(planes))
     for i, plane in enumerate(planes):
-        plane[...] = pack_signs(-(codes >> i & 1))
+        pack_signs(np.where(codes >> i & 1, np.float32(-1), np.float32(1)), plane)
 
 
 def weight_range(weight: Float, bits: int, ranges: Float) -> None:
     """``ranges`` (O,): the mean of |W| of each filter times a constant."""
-    ranges[...] = weight_alpha(weight) * np.float32(RANGES[bits - 1])
+    weight_alpha(weight, ranges)
+    ranges *= np.float32(RANGES[bits - 1])
 
 
 def quantise_weight(weight: Float, bits: int, y: Float) -> None:

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import config, prange, types
 
-from . import checks
-from .checks import Float, Ints, Pair, Window
-from .simd.epilogue import store_ints, store_sums
-from .simd.geometry import Sliding, padded
-from .simd.jit import kernel
-from .simd.threads import get_num_threads
-from .simd.tile import (
+from .. import checks
+from ..checks import Float, Ints, Pair, Window
+from ..simd.epilogue import store_ints, store_sums
+from ..simd.geometry import Sliding, padded
+from ..simd.jit import kernel
+from ..simd.threads import get_num_threads
+from ..simd.tile import (
     CHUNK,
     COUNTS,
     FLOAT_ROWS,
@@ -33,7 +33,7 @@ from .simd.tile import (
     no_sums,
     xnor_starts,
 )
-from .simd.vector import call, spread, suffix, twin
+from ..simd.vector import call, spread, suffix, twin
 
 Packed = npt.NDArray[np.unsignedinteger[Any]]
 

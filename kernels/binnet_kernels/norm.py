@@ -1,0 +1,265 @@
+"""Batch normalisation over the last axis, its gradients, and what follows it in one pass: ReLU or signs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import checks
+from .backend import Late, front_door, in_numpy
+from .binarize import PACKING
+from .checks import Float, Halves, Pair
+from .reference import norm as reference
+
+if TYPE_CHECKING:
+    from .compiled import sign_maps
+    from .compiled.forward import norm as compiled
+else:
+    compiled = Late("binnet_kernels.compiled.forward.norm")
+    sign_maps = Late("binnet_kernels.compiled.sign_maps")
+
+
+@front_door(PACKING)
+def batch_statistics(x: Any) -> tuple[Float, Float]:
+    """Mean and variance of each channel, in one pass.
+
+    Parameters
+    ----------
+    x : array (..., C) of real numbers, at least one row
+
+    Returns
+    -------
+    mean, var : float32 (C,)
+        The variance is the biased one. Both are summed in float64, squares of distances from the first row, so that
+        neither a large mean nor many rows cost digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``x`` has the wrong type or shape, or is empty.
+    """
+    (x,) = channels(x)
+    _check_not_empty(x)
+    mean, var = np.empty((2, x.shape[-1]), np.float32)
+    (reference.batch_statistics if in_numpy() else compiled.batch_statistics)(x, mean, var)
+    return mean, var
+
+
+@front_door(PACKING)
+def batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5, out: Any = None) -> tuple[Float, Float, Float]:
+    """Normalise each channel by the mean and variance of this batch.
+
+    Parameters
+    ----------
+    x : array (..., C) of real numbers, at least one row
+    gamma, beta : array (C,)
+        Scale and shift after normalisation.
+    eps : float
+        Added to the variance.
+    out : float32 (..., C), C-contiguous, optional
+        Where to write ``y``; it may be ``x`` itself.
+
+    Returns
+    -------
+    y : float32 (..., C)
+        ``(x - mean) * (gamma / sqrt(var + eps)) + beta``
+    mean, var : float32 (C,)
+        Of this batch; the variance is the biased one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape, or ``x`` is empty.
+    """
+    x, gamma, beta = channels(x, gamma=gamma, beta=beta)
+    mean, var = batch_statistics(x)
+    return batch_norm_inference(x, gamma, beta, mean, var, eps, out), mean, var
+
+
+@front_door(PACKING)
+def batch_norm_inference(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> Float:
+    """Normalise each channel by a given mean and variance: float32 (..., C), see :func:`batch_norm`."""
+    x, mean, factor, beta = affine(x, gamma, beta, mean, var, eps)
+    y = checks.output(out, x.shape)
+    (reference.normalise if in_numpy() else compiled.normalise)(x, mean, factor, beta, y)
+    return y
+
+
+@front_door(PACKING)
+def batch_norm_grad(
+    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> tuple[Float, Float, Float]:
+    """Gradients of :func:`batch_norm`, through the batch's mean and variance too.
+
+    Parameters
+    ----------
+    grad, x : array (..., C) of real numbers
+        Gradient of the output, and the input.
+    gamma, mean, var : array (C,)
+        As given to and returned by :func:`batch_norm`.
+    eps : float
+        As given there.
+    out : float32 (..., C), C-contiguous, optional
+        Where to write ``grad_x``; it may be ``grad`` itself.
+
+    Returns
+    -------
+    grad_x : float32 (..., C)
+    grad_gamma, grad_beta : float32 (C,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape, or ``x`` is empty.
+    """
+    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
+    grad, inverse = _check_grad(grad, x), _inverse_deviation(var, eps)
+    grad_x, (grad_gamma, grad_beta) = checks.output(out, x.shape), np.empty((2, x.shape[-1]), np.float32)
+    form = reference.batch_norm_grad if in_numpy() else compiled.batch_norm_grad
+    form(grad, x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
+    return grad_x, grad_gamma, grad_beta
+
+
+@front_door(PACKING)
+def norm_relu(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> tuple[Float, Halves]:
+    """:func:`relu` of :func:`batch_norm_inference` in one pass, and where the gradient passes it, as bits.
+
+    :func:`norm_signs_grad` is the gradient of this too.
+
+    Parameters
+    ----------
+    x : array (..., C) of real numbers
+    gamma, beta, mean, var, eps, out
+        As in :func:`batch_norm_inference`.
+
+    Returns
+    -------
+    y : float32 (..., C)
+    passed : uint32 (..., ceil(C / 32))
+        1 where y > 0, the least significant bit first; unused bits are 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+    x, mean, factor, beta = affine(x, gamma, beta, mean, var, eps)
+    y, passed = checks.output(out, x.shape), np.empty(checks.halves_shape(x.shape), np.uint32)
+    form = reference.norm_relu if in_numpy() else compiled.norm_relu
+    form(x, mean, factor, beta, y, passed)
+    return y, passed
+
+
+@front_door(PACKING)
+def norm_signs(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    mean: Any,
+    var: Any,
+    eps: float = 1e-5,
+    padding: Pair = 0,
+    pad_value: int = 0,
+) -> tuple[Halves, Halves]:
+    """:func:`signs` of :func:`batch_norm_inference`, with the same roundings, in one pass over ``x``.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C) of real numbers
+    gamma, beta, mean, var : array (C,)
+        As in :func:`batch_norm_inference`; in training ``mean`` and ``var`` are the :func:`batch_statistics` of ``x``.
+    eps : float
+    padding, pad_value
+        As in :func:`signs`.
+
+    Returns
+    -------
+    bits, within
+        As from :func:`signs`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type, shape or range.
+    """
+    x, mean, factor, beta = affine(checks.floats(x, "x", 4), gamma, beta, mean, var, eps)
+    border, pad_value = checks.pair(padding, "padding", 0), checks.pad_value(pad_value)
+    bits, within = checks.sign_maps(x.shape, border)
+    form = reference.norm_signs if in_numpy() else sign_maps.norm_signs
+    form(x, mean, factor, beta, border, pad_value, bits, within)
+    return bits, within
+
+
+@front_door(PACKING)
+def norm_signs_grad(
+    grad: Any, within: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
+) -> tuple[Float, Float, Float]:
+    """Gradients of "normalise, take the sign" with the straight-through estimator (arXiv:1603.05279, section 3.1).
+
+    :func:`batch_norm_grad` of ``grad`` where the bits of ``within`` are 1, and of 0 elsewhere, without writing that
+    down. With the bits of :func:`norm_relu` it is the gradient of that.
+
+    Parameters
+    ----------
+    grad : array (..., C) of real numbers
+        Gradient of the signs.
+    within : uint32 (..., ceil(C / 32))
+        From :func:`norm_signs` or :func:`norm_relu`.
+    x, gamma, mean, var, eps
+        As given there.
+    out : float32 (..., C), C-contiguous, optional
+        Where to write; it may be ``grad`` itself.
+
+    Returns
+    -------
+    grad_x : float32 (..., C)
+    grad_gamma, grad_beta : float32 (C,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape, or ``x`` is empty.
+    """
+    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
+    grad, inverse = _check_grad(grad, x), _inverse_deviation(var, eps)
+    within = checks.half_words(within, "within", checks.halves_shape(x.shape))
+    grad_x, (grad_gamma, grad_beta) = checks.output(out, x.shape), np.empty((2, x.shape[-1]), np.float32)
+    form = reference.norm_signs_grad if in_numpy() else compiled.norm_signs_grad
+    form(grad, within, x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
+    return grad_x, grad_gamma, grad_beta
+
+
+def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
+    """``x`` (..., C) and vectors (C,) that belong to its last axis."""
+    x = checks.floats(x, "x")
+    if x.ndim < 2:
+        raise ValueError(f"x must be (..., C) with at least 2 dimensions, got shape {x.shape}")
+    return x, *(checks.floats(v, name, shape=(x.shape[-1],)) for name, v in vectors.items())
+
+
+def affine(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float) -> tuple[Float, Float, Float, Float]:
+    """``x``, and mean, factor and shift of the normalisation ``(x - mean) factor + shift``."""
+    x, gamma, beta, mean, var = channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
+    return x, mean, gamma / np.sqrt(var + np.float32(eps)), beta
+
+
+def _inverse_deviation(var: Float, eps: float) -> Float:
+    inverse: Float = 1 / np.sqrt(var + np.float32(eps))
+    return inverse
+
+
+def _check_not_empty(x: Float) -> None:
+    """Means are taken over at least one row and channel."""
+    if x.size == 0:
+        raise ValueError(f"x must hold at least one row and one channel, got shape {x.shape}")
+
+
+def _check_grad(grad: Any, x: Float) -> Float:
+    """The gradient of a normalised ``x``, which must not be empty."""
+    _check_not_empty(x)
+    return checks.floats(grad, "grad", shape=x.shape)

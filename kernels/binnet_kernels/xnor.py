@@ -1,0 +1,211 @@
+"""Products of signs with signs: matrices, convolutions and dense layers of bits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import checks
+from .backend import Late, Work, front_door, in_numpy
+from .binarize import WEIGHTS, pack_signs, weight_alpha
+from .checks import Float, Ints, Pair, Window
+from .reference import xnor as reference
+
+if TYPE_CHECKING:
+    from .compiled.forward import gemm
+    from .compiled.forward import xnor as compiled
+else:
+    gemm = Late("binnet_kernels.compiled.forward.gemm")
+    compiled = Late("binnet_kernels.compiled.forward.xnor")
+
+POPCOUNT = "popcount convolution"
+
+
+@front_door(POPCOUNT, lambda dots, a, b, n: dots.size * n)
+def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
+    """Dot products of rows of packed signs: ``n - 2 * popcount(a ^ b)``.
+
+    Parameters
+    ----------
+    a : uint64 (M, ceil(n / 64)),  b : uint64 (N, ceil(n / 64))
+        Signs from :func:`pack_signs`; unused bits of the last word must be equal in both (0 there).
+    n : int
+        Number of signs in a row, at least 0.
+
+    Returns
+    -------
+    int32 (M, N)
+        Exact; in [-n, n].
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not uint64, not two-dimensional, or its rows are not ceil(n / 64) words.
+
+    Examples
+    --------
+    >>> x, w = np.array([[1.0, -2.0, 3.0]]), np.array([[4.0, 5.0, -6.0], [1.0, -1.0, 1.0]])
+    >>> bk.xnor_gemm(bk.pack_signs(x), bk.pack_signs(w), n=3)
+    array([[-1,  3]], dtype=int32)
+    """
+    a, b = checks.packed(a, n, "a", 2), checks.packed(b, n, "b", 2)
+    dots = np.empty((len(a), len(b)), np.int32)
+    (reference.xnor_gemm if in_numpy() else gemm.xnor_gemm)(a, b, int(n), dots)
+    return dots
+
+
+def multiply_adds(y: Float, plan: XnorConv2d, *_: Any, **__: Any) -> int:
+    products: int = y.size * math.prod(plan.shape[1:])
+    return products
+
+
+@front_door(WEIGHTS, __call__=Work(POPCOUNT, multiply_adds), convolve_bits=Work(POPCOUNT, multiply_adds))
+class XnorConv2d:
+    """A convolution of signs with signs, prepared for one set of weights (arXiv:1603.05279, Eq. 11).
+
+    ``y = (sign(x) * sign(W)) . K . alpha``, computed with XOR and popcount; the weights are kept as bits only.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) of real numbers
+    stride, padding : int or pair of ints
+        Vertical and horizontal; stride at least 1, padding at least 0.
+    pad_value : 0, +1 or -1
+        What the border holds. The paper is silent; 0 is what a float convolution has, made exact by a correction for
+        each class of border, since bits cannot hold it.
+    alpha : bool or array (O,)
+        True: mean of |W| for each filter (Eq. 6). False: 1. An array: these scales.
+    use_k : bool
+        Multiply by the map K of Eq. 11.
+    bias : array (O,), optional
+        Added at the end; the paper has none.
+
+    Attributes
+    ----------
+    alpha : float32 (O,)
+    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
+        sign(W) as from :func:`pack_signs`, for the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(
+        self,
+        weight: Any,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        pad_value: int = 0,
+        alpha: Any = True,
+        use_k: bool = False,
+        bias: Any = None,
+    ) -> None:
+        weight = checks.filters(weight, 4)
+        self.window = Window.of(weight.shape[1:3], stride, padding)
+        self.pad_value, self.use_k, self.shape = checks.pad_value(pad_value), bool(use_k), weight.shape
+        self.alpha, self.bias = checks.alpha(alpha, weight, weight_alpha), checks.bias(bias, len(weight))
+        self.weight_signs = pack_signs(weight)
+        options = self.window, self.pad_value, self.alpha, self.use_k, self.bias
+        form = reference.XnorConv2d if in_numpy() else compiled.XnorConv2d
+        self._form = form(self.weight_signs, self.shape, *options)
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        """Convolve images.
+
+        Parameters
+        ----------
+        x : array (N, H, W, C) of real numbers
+        out : float32 (N, OH, OW, O), C-contiguous, optional
+            Where to write.
+
+        Returns
+        -------
+        float32 (N, OH, OW, O)
+            NaN in ``x`` counts as +1; with ``use_k`` it reaches K and so every output that sees it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When ``x`` or ``out`` has the wrong type or shape.
+        """
+        x = checks.floats(x, "x", 4)
+        checks.same_channels(x, self.shape)
+        y = checks.output(out, self._output_shape(x.shape))
+        self._form(x, y)
+        return y
+
+    def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
+        """Convolve the signs of images that are packed already.
+
+        Parameters
+        ----------
+        bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
+            Half words of signs, with the border of this plan, from :func:`signs`.
+        x_shape : (N, H, W, C)
+        relu : bool
+            Whether results below 0 become 0.
+        out : float32 (N, OH, OW, O), C-contiguous, optional
+            Where to write.
+
+        Returns
+        -------
+        float32 (N, OH, OW, O)
+            The bits of ``plan(x)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
+        """
+        if self.use_k:
+            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+        bits = checks.map_of_bits(bits, x_shape, self.window.border)
+        checks.same_depth(x_shape, self.shape)
+        y = checks.output(out, self._output_shape(x_shape))
+        self._form.convolve_bits(bits, tuple(x_shape), bool(relu), y)
+        return y
+
+    def _output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]
+
+
+@front_door(WEIGHTS)
+class XnorLinear:
+    """A dense layer of signs: ``y = sign(x) · sign(W) . beta . alpha`` (arXiv:1603.05279, Eq. 10).
+
+    Parameters
+    ----------
+    weight : array (O, I) of real numbers
+    alpha : bool or array (O,)
+        As in :class:`XnorConv2d`.
+    use_k : bool
+        Multiply each row by beta, the mean of |x| over it.
+    bias : array (O,), optional
+        Added at the end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+
+    def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False, bias: Any = None) -> None:
+        weight = checks.filters(weight, 2)
+        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
+        self.shape, self.alpha, self.use_k = weight.shape, self._conv.alpha, self._conv.use_k
+
+    def __call__(self, x: Any, out: Any = None) -> Float:
+        """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`XnorConv2d`."""
+        return rows_as_pixels(self._conv, x, out, self.shape[0])
+
+
+def rows_as_pixels(convolve: Any, x: Any, out: Any, o: int) -> Float:
+    """A dense layer is a 1x1 convolution over images of one pixel."""
+    x = checks.floats(x, "x", 2)
+    y = checks.output(out, (len(x), o))
+    convolve(x[:, None, None], out=y[:, None, None])
+    return y
