@@ -5,7 +5,7 @@ Few wide groups of channels (AlexNet's two) are one convolution each; the other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numba import prange
@@ -44,15 +44,39 @@ class Conv2d:
 
 def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:
     """``y`` (N, OH, OW, O) of images (N, H, W, C) and filters (O, KH, KW, C / groups)."""
-    if groups == 1:
-        _conv2d(x, weight, window, y)
-    elif grouped.are_narrow(weight.shape, groups):
+    if grouped.are_narrow(weight.shape, groups):
         grouped.conv2d(x, weight, window, groups, y)
     else:
-        for part, filters, result in zip(*_split(groups, (x, 3), (weight, 0), (y, 3)), strict=True):
-            sums = np.empty(result.shape, np.float32)
-            _conv2d(np.ascontiguousarray(part), filters, window, sums)
-            result[...] = sums
+        _by_group(_conv2d, groups, window, (x, 3), (weight, 0), (y, 3))
+
+
+def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of a gradient (N, OH, OW, O) and filters (O, KH, KW, C / groups)."""
+    if grouped.are_narrow(weight.shape, groups):
+        grouped.conv2d_grad_input(grad, weight, window, groups, grad_x)
+    else:
+        _by_group(grad_input, groups, window, (grad, 3), (weight, 0), (grad_x, 3))
+
+
+def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_w: Float) -> None:
+    """``grad_w`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
+    if grouped.are_narrow(grad_w.shape, groups):
+        grouped.conv2d_grad_weight(x, grad, window, groups, grad_w)
+    else:
+        _by_group(grad_weight, groups, window, (x, 3), (grad, 3), (grad_w, 0))
+
+
+def _by_group(form: Callable[..., None], groups: int, window: Window, *arrays: tuple[Float, int]) -> None:
+    """Call ``form`` for each group; arrays come with the axis that is divided, the last one is written."""
+    if groups == 1:
+        (a, _), (b, _), (target, _) = arrays
+        form(a, b, window, target)
+        return
+    for a, b, target in zip(*(np.split(array, groups, axis) for array, axis in arrays), strict=True):
+        # Kernels take arrays without gaps, which neighbouring channels of an image are not.
+        result = np.empty(target.shape, np.float32)
+        form(np.ascontiguousarray(a), np.ascontiguousarray(b), window, result)
+        target[...] = result
 
 
 def _conv2d(x: Float, weight: Float, window: Window, y: Float) -> None:
@@ -63,35 +87,6 @@ def _conv2d(x: Float, weight: Float, window: Window, y: Float) -> None:
         sizes = (walk.pixels, y.shape[3], walk.rows, walk.span, walk.pitch)
         tables = padded(x, window), walk.starts, walk.numbers
         _convolve_once(*tables, weight.ravel(), ones, room(workers), y.ravel(), *sizes, workers)
-
-
-def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, grad_x: Float) -> None:
-    """``grad_x`` (N, H, W, C) of a gradient (N, OH, OW, O) and filters (O, KH, KW, C / groups)."""
-    if groups == 1:
-        grad_input(grad, weight, window, grad_x)
-    elif grouped.are_narrow(weight.shape, groups):
-        grouped.conv2d_grad_input(grad, weight, window, groups, grad_x)
-    else:
-        for part, filters, result in zip(*_split(groups, (grad, 3), (weight, 0), (grad_x, 3)), strict=True):
-            sums = np.empty(result.shape, np.float32)
-            grad_input(np.ascontiguousarray(part), filters, window, sums)
-            result[...] = sums
-
-
-def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_w: Float) -> None:
-    """``grad_w`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
-    if groups == 1:
-        grad_weight(x, grad, window, grad_w)
-    elif grouped.are_narrow(grad_w.shape, groups):
-        grouped.conv2d_grad_weight(x, grad, window, groups, grad_w)
-    else:
-        for part, of_output, result in zip(*_split(groups, (x, 3), (grad, 3), (grad_w, 0)), strict=True):
-            grad_weight(np.ascontiguousarray(part), np.ascontiguousarray(of_output), window, result)
-
-
-def _split(groups: int, *arrays: tuple[Float, int]) -> Iterator[list[Float]]:
-    """Views of the groups of each array along its axis."""
-    return (np.split(array, groups, axis) for array, axis in arrays)
 
 
 # ---------------------------------------------------------------------------------------------- kernels

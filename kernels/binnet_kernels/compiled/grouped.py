@@ -19,8 +19,8 @@ _SLICES = 16  # parts of the sum of a weight gradient, which the threads share
 
 
 def are_narrow(weight_shape: tuple[int, ...], groups: int) -> bool:
-    """Whether there are at least as many groups as filters in each."""
-    return weight_shape[0] <= groups * groups
+    """Whether there are several groups, at least as many as filters in each."""
+    return groups > 1 and weight_shape[0] <= groups * groups
 
 
 def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:

@@ -14,7 +14,7 @@ from ..binarize import WEIGHTS
 from ..checks import Float, Pair, Window
 from ..fused.epilogue import Arrays, Epilogue
 from ..reference.lowbit import fused as reference
-from ..xnor import POPCOUNT, multiply_adds
+from ..xnor import POPCOUNT, multiply_adds, rows_as_pixels
 from .fused import check_sums
 from .levels import weight_planes, weight_range
 
@@ -125,7 +125,7 @@ class KbitConv2d:
         return checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
 
 
-@front_door(WEIGHTS, __call__=Work(POPCOUNT, multiply_adds))
+@front_door(WEIGHTS)
 class KbitLinear:
     """A dense layer of levels: :class:`KbitConv2d` on single pixels, weight (O, I), with beta in the place of K.
 
@@ -151,7 +151,4 @@ class KbitLinear:
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`KbitConv2d`."""
-        x = checks.floats(x, "x", 2)
-        y = checks.output(out, (len(x), self.shape[0]))
-        self._conv(x[:, None, None], out=y[:, None, None])
-        return y
+        return rows_as_pixels(self._conv, x, out, self.shape[0])

@@ -16,9 +16,11 @@ import numpy as np
 
 from .. import checks
 from ..backend import Late, front_door, in_numpy
-from ..binarize import PACKING, WEIGHTS
+from ..binarize import PACKING, WEIGHTS, weight_alpha
 from ..checks import Float, Words
 from ..reference.lowbit import levels as reference
+from .weight_ranges import RANGES
+from .weights import level_weight_hat
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import levels as compiled
@@ -104,11 +106,8 @@ def weight_range(weight: Any, bits: int) -> Float:
     TypeError, ValueError
         As :func:`weight_alpha`, and when ``bits`` is out of range.
     """
-    weight = checks.filters(weight)
     checks.levels(bits, "bits")
-    ranges = np.empty(len(weight), np.float32)
-    (reference.weight_range if in_numpy() else compiled.weight_range)(weight, int(bits), ranges)
-    return ranges
+    return weight_alpha(weight) * np.float32(RANGES[bits - 1])
 
 
 @front_door(WEIGHTS)
@@ -131,10 +130,7 @@ def quantise_weight(weight: Any, bits: int) -> Float:
         As :func:`weight_range`.
     """
     weight = checks.filters(weight)
-    checks.levels(bits, "bits")
-    y: Float = np.empty_like(weight)
-    (reference.quantise_weight if in_numpy() else compiled.quantise_weight)(weight, int(bits), y)
-    return y
+    return level_weight_hat(weight, np.ones(len(weight), np.float32), bits)
 
 
 @front_door(WEIGHTS)

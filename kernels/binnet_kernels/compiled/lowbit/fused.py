@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import prange
 
 from ...checks import Float, Halves, Ints, Window, Words
@@ -25,14 +23,14 @@ from ...fused.epilogue import NONE, Arrays, Epilogue, Run
 from ...simd.epilogue_steps import run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, border_classes, sliding
 from ...simd.jit import helper, kernel
-from ...simd.pixels import as_floats, changed, store, times_pixels
+from ...simd.pixels import as_floats, store, times_pixels
 from ...simd.tile import CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
 from ...simd.tiling import items_of, part_of
-from ...simd.vector import HALVES, LANES, twin
 from ..forward.scale import scale_map
 from ..forward.xnor import half_words, in_rows, interleaved, tap_sums, whole_blocks
 from ..fused.xnor import filter_halves, nothing, signs_of_halves, sizes_of
 from .level_lanes import pack_levels
+from .masked_popcount import twice
 
 _WORTH_SHARING = 1 << 15  # values to pack, some 5 µs: as long as it takes to wake the other threads
 
@@ -127,17 +125,6 @@ class FusedKbitConv2d:
 # ---------------------------------------------------------------------------------------------- kernels
 
 
-@twin(lambda counts: counts + counts)
-def doubled(context: Any, counts: Any) -> Any:
-    """Each count twice."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        one = ir.Constant(HALVES.llvm_type, [1] * LANES)
-        return changed(builder, sig.args[0], args[0], lambda value, row, v: builder.shl(value, one))
-
-    return counts(counts), build
-
-
 @helper
 def count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_bits, x_step, w_step):
     """Differing signs of one tile, over all pairs of planes, each pair times 2^(i + j)."""
@@ -145,7 +132,7 @@ def count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_b
     start = xnor_starts(starts, first)
     for power in range(x_bits + w_bits - 2, -1, -1):
         # Horner's rule over the powers of two: one shift of the tile for all pairs of planes with the same i + j.
-        counts = doubled(counts)
+        counts = twice(counts)
         for i in range(max(0, power - w_bits + 1), min(power, x_bits - 1) + 1):
             source, target = i * x_step, place + (power - i) * w_step
             for r in range(rows):

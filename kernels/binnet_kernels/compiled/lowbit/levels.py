@@ -9,7 +9,6 @@ from ...checks import Float, Words
 from ...lowbit.weight_ranges import RANGES
 from ...simd.jit import kernel
 from ...simd.lanes import WIDTH, all_lanes, first_lanes, store_lanes
-from ..forward.scale import filter_alpha
 from .level_lanes import filter_stretch, levels_at, pack_levels
 
 _RUN = 4096  # values that one thread takes at a time
@@ -26,17 +25,6 @@ def pack_planes(x: Float, planes: Words) -> None:
     if planes.size:
         k, n = len(planes), x.shape[-1]
         _pack_rows(x.ravel(), planes.ravel().view(np.uint32), x.size // n, n, k, (1 << k) - 1)
-
-
-def weight_range(weight: Float, bits: int, ranges: Float) -> None:
-    """``ranges`` (O,): the mean of |W| of each filter times a constant."""
-    if len(weight):
-        _ranges(weight.ravel(), ranges, len(weight), weight[0].size, np.float32(RANGES[bits - 1]))
-
-
-def quantise_weight(weight: Float, bits: int, y: Float) -> None:
-    """``y``: the level of each weight within the range of its filter."""
-    scaled_levels(weight, np.ones(len(weight), np.float32), bits, y)
 
 
 def scaled_levels(weight: Float, alpha: Float, bits: int, y: Float) -> None:
@@ -68,12 +56,6 @@ def _quantise(x, y, runs, size, levels):
         for i in range(run * _RUN, min((run + 1) * _RUN, size), WIDTH):
             lanes = first_lanes(min((run + 1) * _RUN, size) - i)
             store_lanes(y, i, levels_at(x, i, lanes, np.float32(1), levels), lanes)
-
-
-@kernel
-def _ranges(weight, ranges, filters, n, ratio):
-    for o in prange(filters):
-        ranges[o] = filter_alpha(weight, o * n, n) * ratio
 
 
 @kernel

@@ -35,22 +35,11 @@ def pack_planes(x: Float, planes: Words) -> None:
         pack_signs(np.where(codes >> i & 1, np.float32(-1), np.float32(1)), plane)
 
 
-def weight_range(weight: Float, bits: int, ranges: Float) -> None:
-    """``ranges`` (O,): the mean of |W| of each filter times a constant."""
-    weight_alpha(weight, ranges)
-    ranges *= np.float32(RANGES[bits - 1])
-
-
-def quantise_weight(weight: Float, bits: int, y: Float) -> None:
-    """``y``: the level of each weight within the range of its filter."""
-    y[...] = filter_levels(weight, bits)
-
-
 def filter_levels(weight: Float, bits: int) -> Float:
     """q_k(W / r) with the range of each filter."""
     ranges = np.empty(len(weight), np.float32)
-    weight_range(weight, bits, ranges)
-    return levels_within(weight, ranges, bits)
+    weight_alpha(weight, ranges)
+    return levels_within(weight, ranges * np.float32(RANGES[bits - 1]), bits)
 
 
 def levels_within(weight: Float, ranges: Float, bits: int) -> Float:
