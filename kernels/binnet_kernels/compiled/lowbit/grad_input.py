@@ -13,9 +13,10 @@ from ...checks import NO_BORDER, Float, Halves, Ints, Window, Words
 from ...lowbit.rounding import QuantisedGradient
 from ...simd.geometry import framed
 from ...simd.jit import kernel
+from ...simd.lanes import WIDTH, all_lanes, store_all
 from ...simd.tile import XNOR_ROWS, no_counts, xnor_starts
 from ...simd.tiling import items_of, part_of
-from ...simd.wide import BITS, no_bits, ones, set_bit, store_halves
+from .bit_lanes import ones, set_bit
 from .masked_popcount import count_masked, store_products, twice
 from .transposed_conv import Axis, Part, parts_of_input
 
@@ -53,8 +54,8 @@ def _one_part(
     """The pixels of x that meet the same taps."""
     (planes, kept, wide), (o, size, words), c = frame, signs.shape, grad_x.shape[3]
     halves, per_sample = gradient.rows.shape[4], part.pixels // len(grad_x)
-    turned = np.empty(-(-c // BITS) * len(part.taps) * halves * BITS, np.uint32)
-    _turn_signs(signs.ravel(), part.taps, turned, o, size, words, -(-c // BITS))
+    turned = np.empty(-(-c // WIDTH) * len(part.taps) * halves * WIDTH, np.uint32)
+    _turn_signs(signs.ravel(), part.taps, turned, o, size, words, -(-c // WIDTH))
     most, unit = np.empty(part.pixels, np.int32), np.repeat(gradient.row_unit, per_sample)
     _sum_kept(kept, part.starts, most, part.pixels, 2 * halves, part.rows, part.cols, wide)
     arrays = planes, part.starts, part.targets, turned, most, unit, grad_x.ravel()
@@ -91,14 +92,14 @@ def _sum_kept(kept, starts, most, pixels, step, rows, cols, wide):
 @kernel
 def _turn_signs(signs, places, turned, o, size, words, groups):
     """Signs (O, size, half words of C) as (group of 32 channels, place, half word of O, 32 channels)."""
-    halves, count = (o + BITS - 1) // BITS, len(places)
+    halves, count = (o + WIDTH - 1) // WIDTH, len(places)
     for item in prange(halves * count):  # the same filters for all taps and groups, so that they stay cached
         half, place = item // count, item % count
         for group in range(groups):
-            lanes = no_bits()
-            for f in range(half * BITS, min((half + 1) * BITS, o)):
-                lanes = set_bit(lanes, signs[(f * size + places[place]) * words + group], f - half * BITS)
-            store_halves(turned, ((group * count + place) * halves + half) * BITS, lanes)
+            lanes = all_lanes(np.uint32(0))
+            for f in range(half * WIDTH, min((half + 1) * WIDTH, o)):
+                lanes = set_bit(lanes, signs[(f * size + places[place]) * words + group], f - half * WIDTH)
+            store_all(turned, ((group * count + place) * halves + half) * WIDTH, lanes)
 
 
 @kernel
@@ -111,10 +112,10 @@ def _convolve(planes, starts, targets, weight, most, unit, out, pixels, c, rows,
             for plane in range(count - 1, -1, -1):
                 # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no
                 # multiplication.
-                counts, place = twice(counts), channel // BITS * depth * BITS + channel % BITS
+                counts, place = twice(counts), channel // WIDTH * depth * WIDTH + channel % WIDTH
                 for r in range(rows):
                     row = plane * plane_size + r * pitch
                     for i in range(row, row + span, 2):
                         counts = count_masked(counts, planes, start, i, weight, place, 1)
-                        place += BITS
+                        place += WIDTH
             store_products(counts, out, xnor_starts(targets, first), pixels - first, c, channel, most, unit, first)

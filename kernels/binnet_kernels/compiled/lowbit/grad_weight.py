@@ -18,10 +18,11 @@ from ...lowbit.rounding import QuantisedGradient
 from ...simd.epilogue import store_ints
 from ...simd.geometry import border_classes, filled, sliding
 from ...simd.jit import helper, kernel
+from ...simd.lanes import WIDTH, all_lanes, store_all
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, XNOR_ROWS, no_counts, xnor_starts
-from ...simd.wide import BITS, no_bits, set_bit, store_halves
 from ..forward.blocks import share
+from .bit_lanes import set_bit
 from .masked_popcount import count_masked, store_products, twice
 
 _ROWS = filled(np.arange(XNOR_ROWS))  # where the channels of a tile start
@@ -41,11 +42,11 @@ def quantised_grad_weight(
     size = tuple(side - 2 * p for side, p in zip(padded, window.padding))
     walk = sliding((n, *size, halves), window)
     taps = np.arange(kh)[:, None] * walk.pitch + np.arange(kw) * halves
-    blocks, workers = -(-walk.pixels // BITS), get_num_threads()
+    blocks, workers = -(-walk.pixels // WIDTH), get_num_threads()
     planes = gradient.columns.ravel(), gradient.planes, gradient.columns[0].size, gradient.columns.shape[2]
     most = _most(_inside(size, n, window, pad_value == 0), planes, o, kh * kw)
     together = int(np.clip(_CACHED // blocks, 1, kh * kw * halves))
-    panels = np.empty(workers * together * blocks * BITS, np.uint32)
+    panels = np.empty(workers * together * blocks * WIDTH, np.uint32)
     arrays = walk.starts, taps.ravel(), filled(np.arange(o) * kh * kw), most.ravel(), gradient.column_unit, panels
     sizes = walk.pixels, o, kh * kw, c, together, workers
     _sum_signs(planes, bits.ravel(), *arrays, grad_weight.ravel(), *sizes)
@@ -74,10 +75,10 @@ def _inside(size: tuple[int, int], n: int, window: Window, of_zeros: bool) -> Ha
     outside, class_of = border_classes(*size, n, window)
     classes = (~outside if of_zeros else np.ones_like(outside)).reshape(len(outside), -1)
     pixels, taps = len(class_of), classes.shape[1]
-    of_pixel = np.zeros((-(-(taps + 1) // BITS) * BITS, -(-pixels // BITS) * BITS), bool)
+    of_pixel = np.zeros((-(-(taps + 1) // WIDTH) * WIDTH, -(-pixels // WIDTH) * WIDTH), bool)
     of_pixel[:taps, :pixels] = classes[class_of].T
     words = np.packbits(of_pixel, axis=1, bitorder="little").view("<u4")
-    return np.ascontiguousarray(words.reshape(-1, BITS, words.shape[1]).swapaxes(1, 2), np.uint32)
+    return np.ascontiguousarray(words.reshape(-1, WIDTH, words.shape[1]).swapaxes(1, 2), np.uint32)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -93,31 +94,33 @@ def _count_blocks(gradient, quad, blocks, panel, place):
         counts = twice(counts)
         first = plane * plane_size + quad * pitch * _BOTH
         for block in range(blocks):
-            counts = count_masked(counts, columns, start, first + block * _BOTH, panel, place + block * BITS, XNOR_ROWS)
+            counts = count_masked(
+                counts, columns, start, first + block * _BOTH, panel, place + block * WIDTH, XNOR_ROWS
+            )
     return counts
 
 
 @kernel
 def _count_inside(gradient, inside, base, counts, rows, blocks, groups):
     for quad in prange(rows // XNOR_ROWS):
-        for lane in range(0, groups * BITS, CHANNELS):
-            tile = _count_blocks(gradient, quad, blocks, inside, lane // BITS * blocks * BITS + lane % BITS)
-            store_ints(tile, counts, quad * XNOR_ROWS, rows - 1, groups * BITS, lane, base)
+        for lane in range(0, groups * WIDTH, CHANNELS):
+            tile = _count_blocks(gradient, quad, blocks, inside, lane // WIDTH * blocks * WIDTH + lane % WIDTH)
+            store_ints(tile, counts, quad * XNOR_ROWS, rows - 1, groups * WIDTH, lane, base)
 
 
 @helper
 def _turn_panel(bits, starts, offset, panel, first, pixels):
     """``panel[block, lane]`` is bit ``lane`` of ``bits[starts[q] + offset]`` for 32 pixels q."""
-    for begin in range(0, pixels, BITS):
-        lanes = no_bits()
-        for q in range(begin, min(begin + BITS, pixels)):
+    for begin in range(0, pixels, WIDTH):
+        lanes = all_lanes(np.uint32(0))
+        for q in range(begin, min(begin + WIDTH, pixels)):
             lanes = set_bit(lanes, bits[starts[q] + offset], q - begin)
-        store_halves(panel, first + begin, lanes)
+        store_all(panel, first + begin, lanes)
 
 
 @kernel
 def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixels, o, size, c, together, workers):
-    quads, groups, blocks = (o + XNOR_ROWS - 1) // XNOR_ROWS, (c + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
+    quads, groups, blocks = (o + XNOR_ROWS - 1) // XNOR_ROWS, (c + WIDTH - 1) // WIDTH, (pixels + WIDTH - 1) // WIDTH
     # Threads that share the panels turn each once; threads that share the filters turn all of them, each for itself.
     by_panel = size * groups >= 4 * workers  # otherwise threads share the filters
     for worker in prange(workers):
@@ -126,17 +129,17 @@ def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixe
             of_panels = share(worker, workers, size * groups)
         else:
             of_quads = share(worker, workers, quads)
-        room = worker * together * blocks * BITS
+        room = worker * together * blocks * WIDTH
         for first in range(of_panels[0], of_panels[1], together):
             last = min(first + together, of_panels[1])
             for i in range(first, last):
                 offset = taps[i // groups] + i % groups
-                _turn_panel(bits, starts, offset, panels, room + (i - first) * blocks * BITS, pixels)
+                _turn_panel(bits, starts, offset, panels, room + (i - first) * blocks * WIDTH, pixels)
             for quad in range(of_quads[0], of_quads[1]):
                 row, channel = xnor_starts(rows, quad * XNOR_ROWS), quad * XNOR_ROWS
                 for i in range(first, last):
-                    tap, group, panel = i // groups, i % groups * BITS, room + (i - first) * blocks * BITS
-                    for lane in range(group, min(group + BITS, c), CHANNELS):
+                    tap, group, panel = i // groups, i % groups * WIDTH, room + (i - first) * blocks * WIDTH
+                    for lane in range(group, min(group + WIDTH, c), CHANNELS):
                         counts = _count_blocks(gradient, quad, blocks, panels, panel + lane - group)
                         store_products(
                             counts, out[tap * c :], row, o - channel, c, lane, most[tap * o :], unit, channel

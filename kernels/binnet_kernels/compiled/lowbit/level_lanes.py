@@ -10,10 +10,9 @@ from numba import types
 
 from ...simd.jit import helper
 from ...simd.lanes import SINGLES, WIDTH, all_lanes, first_lanes, load_lanes, widened
-from ...simd.vector import Vector, spread, sum_lanes, twin
+from ...simd.vector import spread, sum_lanes, twin
 from ..forward.scale import filter_alpha
-
-CODES = Vector(types.uint32, WIDTH)
+from .bit_lanes import HALF_WORDS
 
 
 def _codes_of(value: Any, levels: int) -> Any:
@@ -28,7 +27,7 @@ def codes_of(context: Any, value: Any, levels: Any) -> Any:
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         y, levels = args
-        floats, ints = SINGLES.llvm_type, CODES.llvm_type
+        floats, ints = SINGLES.llvm_type, HALF_WORDS.llvm_type
         one, minus_one, shift = (ir.Constant(t, [v] * WIDTH) for t, v in ((floats, 1.0), (floats, -1.0), (ints, 1)))
         y = builder.select(builder.fcmp_ordered("<", y, one), y, one)  # NaN becomes 1
         y = builder.select(builder.fcmp_ordered(">", y, minus_one), y, minus_one)
@@ -39,7 +38,7 @@ def codes_of(context: Any, value: Any, levels: Any) -> Any:
         middle = builder.trunc(builder.lshr(levels, ir.Constant(levels.type, 1)), ir.IntType(32))
         return builder.sub(spread(builder, middle, WIDTH), half)
 
-    return CODES(SINGLES, types.intp), build
+    return HALF_WORDS(SINGLES, types.intp), build
 
 
 def _levels_of(codes: Any, levels: int) -> Any:
@@ -53,10 +52,10 @@ def levels_of(context: Any, codes: Any, levels: Any) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         codes, levels = args
         floats, whole = SINGLES.llvm_type, spread(builder, builder.trunc(levels, ir.IntType(32)), WIDTH)
-        twice = builder.shl(codes, ir.Constant(CODES.llvm_type, [1] * WIDTH))
+        twice = builder.shl(codes, ir.Constant(HALF_WORDS.llvm_type, [1] * WIDTH))
         return builder.fdiv(builder.sitofp(builder.sub(whole, twice), floats), builder.sitofp(whole, floats))
 
-    return SINGLES(CODES, types.intp), build
+    return SINGLES(HALF_WORDS, types.intp), build
 
 
 def _plane_half(codes: Any, plane: int) -> Any:
@@ -71,10 +70,10 @@ def plane_half(context: Any, codes: Any, plane: Any) -> Any:
         codes, plane = args
         bit = builder.shl(ir.Constant(ir.IntType(32), 1), builder.trunc(plane, ir.IntType(32)))
         chosen = builder.and_(codes, spread(builder, bit, WIDTH))
-        zeros = ir.Constant(CODES.llvm_type, [0] * WIDTH)
+        zeros = ir.Constant(HALF_WORDS.llvm_type, [0] * WIDTH)
         return builder.bitcast(builder.icmp_unsigned("!=", chosen, zeros), ir.IntType(WIDTH))
 
-    return types.uint32(CODES, types.intp), build
+    return types.uint32(HALF_WORDS, types.intp), build
 
 
 # ---------------------------------------------------------------------------------------------- helpers

@@ -14,14 +14,15 @@ from numba import types
 from ...checks import Float
 from ...lowbit.counter_rng import FIRST, SECOND, STEP, mixed
 from ...lowbit.rounding import even_levels_of, magnitudes_of, signs_of
+from ...simd.lanes import SINGLES, WIDTH
 from ...simd.vector import call, spread, suffix, twin
-from ...simd.wide import BITS, LEVELS, WIDE
+from .bit_lanes import HALF_WORDS
 
-_FLOATS, _INTS = WIDE.llvm_type, LEVELS.llvm_type
+_FLOATS, _INTS = SINGLES.llvm_type, HALF_WORDS.llvm_type
 
 
 def _draw(first: int, key: Any, second_key: Any) -> Float:
-    return mixed((np.arange(first, first + BITS, dtype=np.uint64)).astype(np.uint32), key, second_key)
+    return mixed((np.arange(first, first + WIDTH, dtype=np.uint64)).astype(np.uint32), key, second_key)
 
 
 @twin(_draw)
@@ -32,22 +33,22 @@ def draw(context: Any, first: Any, key: Any, second_key: Any) -> Any:
         first, key, second_key = args
 
         def same(value: int) -> Any:
-            return ir.Constant(_INTS, [value] * BITS)
+            return ir.Constant(_INTS, [value] * WIDTH)
 
         def folded(x: Any, shift: int) -> Any:
             return builder.xor(x, builder.lshr(x, same(shift)))
 
-        lanes = ir.Constant(_INTS, list(range(BITS)))
-        x = builder.add(spread(builder, builder.trunc(first, ir.IntType(32)), BITS), lanes)
-        x = builder.xor(x, spread(builder, key, BITS))
-        x = builder.add(builder.mul(folded(x, 16), same(FIRST)), spread(builder, second_key, BITS))
+        lanes = ir.Constant(_INTS, list(range(WIDTH)))
+        x = builder.add(spread(builder, builder.trunc(first, ir.IntType(32)), WIDTH), lanes)
+        x = builder.xor(x, spread(builder, key, WIDTH))
+        x = builder.add(builder.mul(folded(x, 16), same(FIRST)), spread(builder, second_key, WIDTH))
         x = folded(builder.mul(folded(x, 15), same(SECOND)), 16)
         # 24 bits are exact in float32 and not negative, so the signed conversion will do, which every CPU has as a
         # vector instruction.
         number = builder.sitofp(builder.lshr(x, same(8)), _FLOATS)
-        return builder.fmul(number, ir.Constant(_FLOATS, [float(STEP)] * BITS))
+        return builder.fmul(number, ir.Constant(_FLOATS, [float(STEP)] * WIDTH))
 
-    return WIDE(types.intp, types.uint32, types.uint32), build
+    return SINGLES(types.intp, types.uint32, types.uint32), build
 
 
 def _least(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
@@ -64,9 +65,9 @@ def magnitude_levels(context: Any, x: Any, factor: Any, u: Any, top: Any) -> Any
         size = call(builder, f"llvm.fabs.{suffix(_FLOATS)}", _FLOATS, [x])
         # The level is not negative, so the conversion below, which cuts off, is the floor.
         level = builder.fadd(builder.fmul(size, factor), u)
-        return builder.fptosi(_least(builder, level, spread(builder, top, BITS)), _INTS)
+        return builder.fptosi(_least(builder, level, spread(builder, top, WIDTH)), _INTS)
 
-    return LEVELS(WIDE, WIDE, WIDE, types.float32), build
+    return HALF_WORDS(SINGLES, SINGLES, SINGLES, types.float32), build
 
 
 @twin(even_levels_of)
@@ -75,8 +76,8 @@ def even_levels(context: Any, x: Any, factor: Any, u: Any, top: Any) -> Any:
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         x, factor, u, top = args
-        zero, one, half = (ir.Constant(_FLOATS, [value] * BITS) for value in (0.0, 1.0, 0.5))
-        most = spread(builder, top, BITS)
+        zero, one, half = (ir.Constant(_FLOATS, [value] * WIDTH) for value in (0.0, 1.0, 0.5))
+        most = spread(builder, top, WIDTH)
         level = builder.fadd(builder.fmul(x, factor), builder.fsub(u, half))
         level = call(builder, f"llvm.floor.{suffix(_FLOATS)}", _FLOATS, [level])
         level = builder.fadd(level, builder.fmul(builder.fadd(most, one), half))
@@ -84,7 +85,7 @@ def even_levels(context: Any, x: Any, factor: Any, u: Any, top: Any) -> Any:
         level = builder.select(builder.fcmp_ordered(">", level, zero), level, zero)
         return builder.fptosi(builder.fsub(most, level), _INTS)
 
-    return LEVELS(WIDE, WIDE, WIDE, types.float32), build
+    return HALF_WORDS(SINGLES, SINGLES, SINGLES, types.float32), build
 
 
 @twin(signs_of)
@@ -92,7 +93,7 @@ def sign_levels(context: Any, x: Any) -> Any:
     """:func:`signs_of` lane by lane."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        negative = builder.fcmp_ordered("<", args[0], ir.Constant(_FLOATS, [0.0] * BITS))
+        negative = builder.fcmp_ordered("<", args[0], ir.Constant(_FLOATS, [0.0] * WIDTH))
         return builder.zext(negative, _INTS)
 
-    return LEVELS(WIDE), build
+    return HALF_WORDS(SINGLES), build
