@@ -15,7 +15,7 @@ from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
 from .. import engine, shipped
-from ..autograd import no_grad
+from ..autograd import Tensor, no_grad
 from ..engine import PackedModel
 from ..engine.preprocessing import view_of
 from ..modelfile import CHECKPOINT, StorageError, container
@@ -25,7 +25,6 @@ from ..models.own_network import OwnNetwork, OwnNetworkError, rebuild
 from ..nn import Module, init
 from ..ops import cross_entropy
 from ..packing import pack
-from ..tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
 Tick = Callable[[int], None]

@@ -8,7 +8,6 @@ import numpy as np
 
 import binnet_kernels as bk
 
-from ..autograd import Call
 from ..ops.activations import _PRelu, _Relu, _Softmax
 from ..ops.arithmetic import _Divide, _Matmul, _Subtract
 from ..ops.binarize import NotFiniteError
@@ -22,6 +21,7 @@ from ..ops.pool import _AvgPool2d, _MaxPool2d
 from ..ops.reduce import _Sum
 from ..ops.shapes import _Concatenate, _Pad, _Reshape
 from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
+from ..recording import Call
 from . import maps, windows
 from .graph import Four, Node
 from .tracer import Tracer, converts

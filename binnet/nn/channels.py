@@ -11,7 +11,7 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from .. import ops
-from ..tensor import Tensor
+from ..autograd import Tensor
 from .module import Module, Parameter
 
 

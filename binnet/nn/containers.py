@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .. import ops
-from ..tensor import Tensor
+from ..autograd import Tensor
 from .fusion import joined
 from .module import LayerError, Module
 

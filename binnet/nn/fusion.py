@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..autograd import is_recording
-from ..tensor import Tensor
+from ..autograd import Tensor, state
 from .binary import BinConv2d, BinLinear
 from .layers import AvgPool2d, BatchNorm, Conv2d, Flatten, MaxPool2d, ReLU
 from .module import Module
@@ -24,7 +23,7 @@ def joined(modules: Iterable[Module]) -> Iterator[Callable[[Tensor], Tensor]]:
     "BatchNorm, ReLU", and "Conv2d, BatchNorm, ReLU" at the image. A module with a ``forward`` of its own, set on the
     object, is always called by itself. While calls are recorded nothing is joined, so that each layer has its own.
     """
-    if is_recording():
+    if state.recorder is not None:
         yield from modules
         return
     rest = deque(modules)

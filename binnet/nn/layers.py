@@ -9,8 +9,8 @@ import numpy as np
 from binnet_kernels.checks import Pair, pair, pool_window
 
 from .. import ops
+from ..autograd import Tensor
 from ..ops.shapes import Border, border
-from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..autograd import is_recording, running
-from ..tensor import Tensor
+from ..autograd import Tensor, state
 from ..watch import Memory
 from . import init
 
@@ -107,7 +106,8 @@ class Module:
     def __call__(self, x: Tensor | Array) -> Tensor:
         """Run :meth:`forward`; LayerError (a ValueError) naming the layer when it refuses its input."""
         x = x if isinstance(x, Tensor) else Tensor(x)
-        with self.naming_errors(), running(self) if is_recording() else nullcontext():
+        recorder = state.recorder
+        with self.naming_errors(), nullcontext() if recorder is None else recorder.running(self):
             return self.forward(x)
 
     @contextmanager

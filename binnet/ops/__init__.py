@@ -1,5 +1,6 @@
 """Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
 
+from ..autograd import Tensor, operations
 from .activations import prelu, relu, softmax
 from .arithmetic import divide, matmul, neg, subtract
 from .binarize import (
@@ -25,11 +26,16 @@ from .shapes import concatenate, flatten, pad, reshape
 from .sign_product import Rounding
 from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
 
+# What a tensor has as an operator or a method (ADR 0026). `autograd` cannot import it, because operations make tensors.
+operations.update(add=add, subtract=subtract, mul=mul, divide=divide, neg=neg, matmul=matmul)
+operations.update(reshape=reshape, sum=sum, mean=mean)
+
 __all__ = [
     "NotFiniteError",
     "Rounding",
     "Rule",
     "Statistics",
+    "Tensor",
     "add",
     "as_pixels",
     "as_rows",

@@ -6,9 +6,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Operand, Tensor
 from ..backend import kernels
-from ..tensor import Operand, Tensor
 from .elementwise import mul, operand, unbroadcast
 
 

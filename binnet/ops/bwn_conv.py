@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 from .binarize import Rule
 from .conv import as_pixels, as_rows
 

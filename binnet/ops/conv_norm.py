@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 from .norm import Statistics, grad_of_norm_and_bits
 
 
@@ -60,5 +59,5 @@ class _ConvNormRelu(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, weight, window, norm, training, passed = ctx.saved
         z = kernels().conv2d(x, weight, *window)
-        grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.room(grad))
+        grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.reusable(grad))
         return None, kernels().conv2d_grad_weight(x, grad, weight.shape, *window), *grads

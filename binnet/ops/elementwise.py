@@ -9,9 +9,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Operand, Tensor
 from ..backend import kernels
-from ..tensor import Operand, Tensor
 from ..watch import Memory
 
 STE = ("clip", "polynomial")
@@ -148,5 +147,5 @@ class _Sign(Function):
         if x is not None:
             return through_polynomial(grad, x)
         passed = truth(within, grad.size // max(len(within), 1)).reshape(grad.shape)
-        grad_x: Float = np.multiply(grad, passed, out=ctx.room(grad), dtype=np.float32)
+        grad_x: Float = np.multiply(grad, passed, out=ctx.reusable(grad), dtype=np.float32)
         return grad_x

@@ -6,9 +6,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 
 
 def quantise(x: Tensor, bits: int) -> Tensor:

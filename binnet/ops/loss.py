@@ -9,9 +9,8 @@ import numpy as np
 from binnet_kernels import checks
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 
 
 def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:

@@ -10,9 +10,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 from .binarize import NotFiniteError
 from .elementwise import truth
 
@@ -136,8 +135,8 @@ class _BatchNorm(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, norm, training, passed = ctx.saved
         if passed is not None:
-            return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.room(grad))
+            return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.reusable(grad))
         if not training:
             return _grad_of_fixed_norm(grad, x, *norm)
-        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(grad, x, *norm, out=ctx.room(grad))
+        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(grad, x, *norm, out=ctx.reusable(grad))
         return grads

@@ -8,8 +8,7 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
-from ..tensor import Tensor
+from ..autograd import Context, Function, Grads, Tensor
 
 Axes = int | tuple[int, ...] | None
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
-from ..tensor import Operand, Tensor
+from ..autograd import Context, Function, Grads, Operand, Tensor
 from .elementwise import operand
 
 Border = int | Sequence[int]

@@ -75,7 +75,7 @@ class SignProduct:
         o = self.options.rounding
         if o is not None:
             return kernels().quantise_gradient(grad, self.plan.alpha, y, how=o.how, bits=o.bits, seed=o.seed)
-        return grad if y is None else kernels().relu_grad(grad, y, out=ctx.room(grad))
+        return grad if y is None else kernels().relu_grad(grad, y, out=ctx.reusable(grad))
 
     def backward(self, ctx: Context, grad: Any) -> tuple[Float | None, Grad, Grad]:
         """Gradients of the signs, the weights and the learned scales, where ``ctx`` needs them.

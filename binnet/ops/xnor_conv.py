@@ -13,9 +13,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 from .binarize import Rule
 from .conv import as_pixels, as_rows
 from .elementwise import check_ste, through_polynomial, truth
@@ -159,7 +158,7 @@ class _XnorConv2d(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         product, K, passes = ctx.saved
         if K is not None:
-            grad = np.multiply(grad, K, out=ctx.room(grad))
+            grad = np.multiply(grad, K, out=ctx.reusable(grad))
         grad_sign, *grads = product.backward(ctx, product.ready(ctx, grad))
         if grad_sign is None:
             return None, *grads
@@ -194,7 +193,7 @@ class _NormXnorConv2d(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         product, x, norm, training, within, relu, y = ctx.saved
-        ctx.free()
+        ctx.saved = ()
         if relu and y is None:
             y = product.forward(product.bits, True)
         grad, y = product.ready(ctx, grad, y), None  # y goes before another map comes
