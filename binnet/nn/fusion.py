@@ -79,7 +79,7 @@ def _sign_block(rest: deque[Module]) -> SignBlock | None:
     flat = _is(rest, 1, Flatten)
     layer = rest[1 + flat] if len(rest) > 1 + flat else None
     found = _is(rest, 0, BatchNorm) and _is(rest, 1 + flat, BinLinear, *(() if flat else (BinConv2d,)))
-    if not (found and isinstance(layer, BinConv2d | BinLinear) and layer.needs_signs_only):
+    if not (found and isinstance(layer, BinConv2d | BinLinear) and layer.input_binariser.needs_bits_only):
         return None
     norm, relu = rest[0], _is(rest, 2 + flat, ReLU)
     assert isinstance(norm, BatchNorm)

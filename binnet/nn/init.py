@@ -33,8 +33,8 @@ def outline(limit: int) -> Iterator[None]:
         _left.reset(token)
 
 
-def chance(seed: int) -> np.random.Generator:
-    """What all weights of a network are drawn from.
+def network_rng(seed: int) -> np.random.Generator:
+    """The generator from which all weights of a network are drawn.
 
     Inside :func:`outline` nothing is drawn: a model is loaded without NumPy's generators, 10 ms to import.
     """

@@ -65,8 +65,7 @@ class Conv2d(Module):
 
     def before_norm(self, x: Tensor, norm: BatchNorm) -> Tensor:
         """``relu(norm(self(x)))`` as one function; for a layer without bias and groups, and images."""
-        tensors = (self.weight, norm.gamma, norm.beta)
-        return ops.conv2d_norm_relu(x, *tensors, norm.statistics(), stride=self.stride, padding=self.padding)
+        return ops.conv2d_norm_relu(x, self.weight, norm.normalisation(), stride=self.stride, padding=self.padding)
 
 
 def _channels_of_group(in_channels: int, out_channels: int, groups: int) -> int:
@@ -133,6 +132,10 @@ class BatchNorm(Module):
         """LayerError unless ``x`` is an input for this layer."""
         axes: tuple[str, ...] = ("N", "H", "W") if x.ndim == 4 else ("N",)
         self.expect(x.shape, *axes, len(self.gamma))
+
+    def normalisation(self) -> ops.Normalisation:
+        """γ, β and the statistics of now, for functions that normalise on the way."""
+        return ops.Normalisation(self.gamma, self.beta, self.statistics())
 
     def statistics(self) -> ops.Statistics:
         """Mean and variance to use now, in training or evaluation."""

@@ -8,7 +8,7 @@ from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from .elementwise import unbroadcast
+from .arithmetic import unbroadcast
 
 
 def relu(x: Tensor) -> Tensor:

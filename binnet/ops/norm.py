@@ -12,8 +12,7 @@ from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from .binarize import NotFiniteError
-from .elementwise import truth
+from .binarize import NotFiniteError, unpack_bits
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,21 @@ class Statistics:
         return mean, var
 
 
+@dataclass(frozen=True)
+class Normalisation:
+    """A batch normalisation that runs as one function with its neighbours.
+
+    Attributes
+    ----------
+    gamma, beta : (C,)
+    statistics
+    """
+
+    gamma: Tensor
+    beta: Tensor
+    statistics: Statistics
+
+
 def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *, relu: bool = False) -> Tensor:
     """``γ (x − mean) / √(var + ε) + β`` for each channel of x (..., C).
 
@@ -95,16 +109,16 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *
 
 
 def grad_of_norm_and_bits(
-    grad: Float, passed: Any, x: Float, norm: tuple[Any, ...], training: bool, room: Float | None
+    grad: Float, passed: Any, x: Float, norm: tuple[Any, ...], training: bool, out: Float | None
 ) -> tuple[Float, Float, Float]:
     """Gradients of x, γ and β where the gradient of the normalised x counts only where bits of ``passed`` are 1.
 
-    ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``room`` is written to.
+    ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``out`` may be ``grad``.
     """
     if training:
-        grads: tuple[Float, Float, Float] = kernels().norm_signs_grad(grad, passed, x, *norm, out=room)
+        grads: tuple[Float, Float, Float] = kernels().norm_signs_grad(grad, passed, x, *norm, out=out)
         return grads
-    return _grad_of_fixed_norm(np.multiply(grad, truth(passed, x.shape[-1]), dtype=np.float32), x, *norm)
+    return _grad_of_fixed_norm(np.multiply(grad, unpack_bits(passed, x.shape[-1]), dtype=np.float32), x, *norm)
 
 
 def _grad_of_fixed_norm(

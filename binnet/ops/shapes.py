@@ -9,7 +9,7 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads, Operand, Tensor
-from .elementwise import operand
+from .arithmetic import operand
 
 Border = int | Sequence[int]
 

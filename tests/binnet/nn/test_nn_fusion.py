@@ -23,7 +23,8 @@ def network(**options):
     blocks = nn.Blocks("xnor", nn.BinaryOptions(**options), seed=3)
     layers = [
         *blocks.first_conv("conv1", 3, 37, 3, padding=1),
-        *blocks.conv("conv2", 37, 33, 3, 2, 1, pool=nn.MaxPool2d(2)),
+        *blocks.conv("conv2", 37, 33, 3, 2, 1),
+        ("conv2_pool", nn.MaxPool2d(2)),
         *blocks.conv("conv3", 33, 12, 1, relu=False),
         *blocks.linear("dense4", 48, 40, norm_features=12),
         *blocks.linear("dense5", 40, 20, relu=False),
@@ -69,7 +70,7 @@ def test_what_is_joined(rng):
 
 @pytest.mark.parametrize("options", [{"use_k": True}, {"ste": "polynomial"}])
 def test_what_needs_more_than_signs_runs_by_itself(options, rng):
-    conv = nn.BinConv2d(4, 4, 3, options=nn.BinaryOptions(**options), rng=rng)
+    conv = nn.BinConv2d(4, 4, 3, **nn.BinaryOptions(**options).for_xnor(), rng=rng)
     assert calls(nn.BatchNorm(4), conv, nn.ReLU()) == ["BatchNorm", "BinConv2d", "ReLU"]
 
 
@@ -115,7 +116,7 @@ def test_what_is_kept_for_the_backward_pass_is_two_bits_a_value(rng):
     product, K, within = conv(x).node.ctx.saved
     assert K is None
     assert product.bits.nbytes == within.nbytes == x.data.nbytes // 32
-    levels = nn.BinConv2d(64, 8, 1, options=nn.BinaryOptions(act_bits=3), rng=rng)
+    levels = nn.BinConv2d(64, 8, 1, **nn.BinaryOptions(act_bits=3).for_xnor(), rng=rng)
     assert levels(x).node.ctx.saved[0].bits.nbytes == 3 * within.nbytes
     y = nn.Sequential(norm, conv, nn.ReLU())(x)
     saved = y.node.ctx.saved

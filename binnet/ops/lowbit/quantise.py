@@ -1,4 +1,4 @@
-"""The activation of k bits (arXiv:1603.05279, end of section 3.2); products of levels are in xnor_conv.py."""
+"""The activation of k bits (arXiv:1603.05279, end of section 3.2)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
+from ...autograd import Context, Function, Grads, Tensor
+from ...backend import kernels
 
 
 def quantise(x: Tensor, bits: int) -> Tensor:
