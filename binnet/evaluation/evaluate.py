@@ -242,8 +242,8 @@ def evaluate(
     if batch_size is None:
         batch_size = _default_batch(image_size or split.uniform_size, split.channels)
     mean, std = info.normalisation()
-    view = view_of(info, split)
-    for images, labels in Loader(split, batch_size, mean=mean, std=std, image_size=image_size, **view).epoch():
+    view = view_of(info, split, image_size)
+    for images, labels in Loader(split, batch_size, mean=mean, std=std, view=view).epoch():
         parts.append(logits(images))
         loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
         if tick:
