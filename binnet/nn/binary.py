@@ -68,6 +68,8 @@ class BinaryLayer(Module):
     ) -> None:
         super().__init__()
         self.weight_binariser = weight_binariser
+        # Beyond ±1 the straight-through gradient of the sign is 0, so a weight out there would hardly come back. Decay
+        # would pull weights towards 0, where signs flip by chance.
         limit = 1.0 if weight_binariser.clip else None
         self.weight = Parameter(init.he_normal(shape, rng), binary=True, clip=limit, decay=False)
         self.alpha: Parameter | None = None
@@ -76,7 +78,7 @@ class BinaryLayer(Module):
 
     def _first_alpha(self) -> Float:
         """The α of Eq. 6; of an outline, which has no weights, zeros."""
-        weight = self.weight.array
+        weight = self.weight.array  # not `data`: it is only read, so it need not be watched for changes
         if init.is_outline(weight):
             return np.zeros(len(weight), np.float32)
         return self.weight_binariser.mean_alpha(ops.centred(weight) if self.weight_binariser.center else weight)
@@ -127,7 +129,7 @@ class BinConv2d(BinaryLayer):
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
         if self.training:
-            ops.check_finite(x.array)
+            ops.check_finite(x.array)  # sign(NaN) = +1 would hide that a training has diverged
         return ops.xnor_conv2d(
             x,
             self.weight,
@@ -141,6 +143,7 @@ class BinConv2d(BinaryLayer):
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
+        # No check for NaN: the statistics of the normalisation have shown whether there is one.
         conv = BinaryConv(self.stride, self.padding, self.weight_binariser, self.input_binariser.for_pass())
         return ops.norm_xnor_conv2d(x, norm.normalisation(), self.weight, self.alpha, conv, relu=relu, keep=keep)
 
@@ -172,6 +175,7 @@ class BinLinear(BinaryLayer):
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
         self.expect((len(x), math.prod(x.shape[1:])) if flat else x.shape, "N", self.weight.shape[1])
+        # Rows are images of one pixel; the window is the whole image either way.
         images = x if x.ndim == 4 else ops.as_pixels(x)
         conv = BinaryConv(weights=self.weight_binariser, inputs=self.input_binariser.for_pass())
         tensors = (norm.normalisation(), self.weight, self.alpha)

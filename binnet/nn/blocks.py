@@ -10,7 +10,7 @@ from binnet_kernels.checks import Pair, pair
 
 from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
 from .containers import Named, Residual, Sequential
-from .init import network_rng
+from .init import make_rng
 from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
 from .lowbit import Quantise
 from .module import Module
@@ -49,12 +49,14 @@ class Blocks:
     def __init__(self, mode: str, options: BinaryOptions, seed: int = 0) -> None:
         check_word("binarize", mode, MODES)
         self.mode, self.options, self.seed = mode, options, seed
-        self.rng = network_rng(seed)
+        self.rng = make_rng(seed)
         self.scaled = mode in ("xnor", "bwn")
         self.binary_input = mode in ("xnor", "bnn")
+        # Real inputs are normalised behind the layer; a sign wants its input normalised before it (section 3.2).
         self.norm_first = self.binary_input and options.order == "bacp"
         self.one_bit_classifier = options.classifier == "one-bit" and mode != "float"
-        self._dropouts = self._layers = 0  # so far
+        # Counted, so that each dropout and each rounding of gradients has a seed of its own that follows from `seed`.
+        self._dropouts = self._layers = 0
 
     def conv(
         self,
@@ -98,6 +100,7 @@ class Blocks:
             layer: Module = Linear(in_features, out_features, bias=False, rng=self.rng)
         else:
             layer = (BinLinear if self.binary_input else BwnLinear)(in_features, out_features, **self._binary())
+        # Flattened behind a normalisation that stands first: one mean a channel, not one a pixel.
         flatten: list[Named] = [] if norm_features is None else [(f"{name}_flatten", Flatten())]
         after = self._after(name, relu, True)
         return self._arrange(name, layer, norm_features or in_features, out_features, flatten, after)

@@ -52,6 +52,7 @@ class Conv2d(Module):
         kh, kw = pair(kernel_size, "kernel_size", 1)
         self.stride, self.padding, self.groups = pair(stride, "stride", 1), pair(padding, "padding", 0), groups
         depth = in_channels if groups == 1 else _channels_of_group(in_channels, out_channels, groups)
+        # OHWI: the channels that a tap reads lie side by side, as they do in the NHWC image.
         self.weight = Parameter(init.he_normal((out_channels, kh, kw, depth), rng))
         self.bias = Parameter(np.zeros(out_channels), decay=False) if bias else None
 
@@ -122,7 +123,7 @@ class BatchNorm(Module):
         self.beta = Parameter(np.zeros(channels), decay=False)
         self.running_mean = np.zeros(channels, np.float32)
         self.running_var = np.ones(channels, np.float32)
-        self.statistics()  # checks the numbers
+        self.statistics()  # raises for numbers out of range, now and not in the first batch
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         self.check(x)
@@ -145,6 +146,7 @@ class BatchNorm(Module):
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
         super().__init__()
+        # The kernel's own check, so that a wrong window is an error of the layer that has it.
         window = pool_window(kernel_size, stride, padding)
         self.kernel_size, self.stride, self.padding = window.size, window.stride, window.padding
 
@@ -225,6 +227,7 @@ class Dropout(Module):
         self.step = np.zeros((), np.int64)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Not counted in evaluation, so that validation between epochs does not change the masks of training.
         if not self.training or self.p == 0:
             return x
         rng = np.random.default_rng([*self.seed.tolist(), int(self.step)])

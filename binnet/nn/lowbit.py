@@ -51,6 +51,7 @@ class GradientRounding(Module):
 
     def __init__(self, how: str, bits: int, seed: Sequence[int] | None = None, signs: InputBinariser = SIGNS) -> None:
         super().__init__()
+        # Buffers, so that training that goes on from a checkpoint draws what training that never stopped would.
         self.how, self.bits, self.signs, self.seed = how, bits, signs, init.make_seed(seed)
         self.step = np.zeros((), np.int64)
 
@@ -62,5 +63,5 @@ class GradientRounding(Module):
     def for_pass(self) -> RoundedGradient:
         """The rounding of the pass that begins now; each call in training counts as a pass."""
         seed = np.random.SeedSequence([*self.seed.tolist(), int(self.step)]).generate_state(1, np.uint64)[0]
-        self.step += self.training
+        self.step += self.training  # evaluation leaves the state as it is
         return RoundedGradient(**asdict(self.signs), how=self.how, bits=self.bits, seed=int(seed))

@@ -13,6 +13,7 @@ from .lowbit import GradientRounding
 
 MODES = ("float", "bwn", "xnor", "bnn", "binaryconnect")
 
+# The first word of each is the default. Command line, configuration and model files list and check these words.
 CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "weight_gradient": ("exact", "paper", "plain"),
     "use_k": (False, True),
@@ -135,6 +136,7 @@ class BinaryOptions:
         if self.weight_bits > 1:
             weights = WeightQuantiser(**asdict(weights), bits=self.weight_bits)
         if self.levels:
+            # The gradient of levels is always clipped, whatever `ste` says.
             return {
                 "weight_binariser": weights,
                 "input_binariser": InputQuantiser("clip", use_k, self.pad_value, self.act_bits),
@@ -151,5 +153,6 @@ class BinaryOptions:
 
 def check_word(name: str, value: Any, words: Any) -> None:
     """ValueError that lists ``words`` unless ``value`` is one of them, of the same type."""
+    # True == 1, but `use_k = 1` in a configuration is a mistake.
     if not any(type(value) is type(word) and value == word for word in words):
         raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(map(str, words))}")

@@ -65,7 +65,7 @@ def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
         return x
     kept = rng.random(x.shape, dtype=np.float32) >= p
     mask = Tensor(kept * np.float32(1 / (1 - p)))
-    mask.memory = Memory(exposed=False)
+    mask.memory = Memory(exposed=False)  # nobody else has the mask, so it need not be watched for changes
     return _Mul.apply(x, mask)
 
 
@@ -75,6 +75,7 @@ def unbroadcast(grad: Float, shape: tuple[int, ...]) -> Float:
         return grad
     extra = tuple(range(grad.ndim - len(shape)))
     repeated = tuple(i + len(extra) for i, length in enumerate(shape) if length == 1)
+    # In float64: a bias may be repeated over millions of pixels.
     total: Float = grad.sum(axis=extra + repeated, keepdims=True, dtype=np.float64).astype(np.float32)
     return total.reshape(shape)
 
@@ -83,6 +84,7 @@ class _Add(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         ctx.save(x.shape, y.shape)
+        # The kernel runs on all cores, but only on arrays of one shape; broadcasting is NumPy's.
         total: Float = kernels().add(x, y) if x.shape == y.shape else np.add(x, y)
         return total
 

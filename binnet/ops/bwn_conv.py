@@ -72,6 +72,7 @@ class _BwnConv2d(Function):
         weights: WeightBinariser,
     ) -> Float:
         latent, scales = weights.binarise(weight, alpha)
+        # The real input is kept as it is: ∂C/∂W̃ is its convolution with the gradient.
         ctx.save(x, latent, scales, stride, padding, weights)
         y: Float = kernels().BwnConv2d(latent, stride, padding, scales)(x)
         return y
@@ -81,7 +82,7 @@ class _BwnConv2d(Function):
         x, latent, scales, stride, padding, weights = ctx.saved
         grad_x = None
         if ctx.needs_grad[0]:
-            # W̃ in the place of W; there is no gain in one-bit weights here, because the gradient is real.
+            # Algorithm 1: the backward pass uses W̃ in the place of W.
             grad_x = kernels().conv2d_grad_input(grad, kernels().weight_hat(latent, scales), x.shape, stride, padding)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None

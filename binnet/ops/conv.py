@@ -88,6 +88,7 @@ class _Conv2d(Function):
         ctx: Context, x: Float, weight: Float, bias: Float | None, *, stride: Pair, padding: Pair, groups: int
     ) -> Float:
         ctx.save(x, weight, stride, padding, groups)
+        # The register tile broadcasts one input value to all filters, which see other channels where there are groups.
         y: Float
         if groups == 1:
             y = kernels().conv2d(x, weight, stride, padding)
@@ -96,7 +97,7 @@ class _Conv2d(Function):
         if bias is not None:
             if bias.shape != (len(weight),):
                 raise ValueError(f"bias must have shape {(len(weight),)}, got {bias.shape}")
-            y += bias
+            y += bias  # the map is fresh, so no second one is needed
         return y
 
     @staticmethod
@@ -130,6 +131,7 @@ class _ConvNormRelu(Function):
         padding: Pair,
     ) -> Float:
         z = kernels().conv2d(x, weight, stride, padding)
+        # Normalised and cut off in place; what is kept is one bit a value, whether the ReLU let it pass.
         norm = (gamma, *statistics.of(z), statistics.eps)
         y: Float
         y, passed = kernels().norm_relu(z, gamma, beta, *norm[1:], out=z)
@@ -139,6 +141,6 @@ class _ConvNormRelu(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x, weight, window, norm, training, passed = ctx.saved
-        z = kernels().conv2d(x, weight, *window)
+        z = kernels().conv2d(x, weight, *window)  # the same bits as in the forward pass, and not stored in between
         grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.reusable(grad))
         return None, kernels().conv2d_grad_weight(x, grad, weight.shape, *window), *grads

@@ -68,6 +68,7 @@ class Statistics:
         mean, var = kernels().batch_statistics(x)
         if not np.isfinite(var).all():  # a few channels; the sign of a binary layer would hide it from here on
             raise NotFiniteError("the input of a batch normalisation has values that are not finite")
+        # Bessel's correction: the running variance estimates that of all data. The batch is normalised without it.
         unbiased = var * np.float32(rows / max(rows - 1, 1))
         for average, value in zip((self.running_mean, self.running_var), (mean, unbiased), strict=True):
             average += np.float32(self.momentum) * (value - average)
@@ -125,6 +126,7 @@ def _grad_of_fixed_norm(
     grad: Float, x: Float, gamma: Float, mean: Float, var: Float, eps: float
 ) -> tuple[Float, Float, Float]:
     """With mean and variance fixed the layer is an affine function of each channel."""
+    # y = γ (x − mean) inverse + β, so ∂y/∂x is one number a channel.
     inverse = 1 / np.sqrt(var + np.float32(eps))
     axes = tuple(range(x.ndim - 1))
     grad_gamma = (grad * (x - mean) * inverse).sum(axis=axes, dtype=np.float64).astype(np.float32)

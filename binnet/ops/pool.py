@@ -25,6 +25,7 @@ def avg_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding
 class _MaxPool2d(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
+        # With a gradient to come, the place of each largest element is kept, two bytes, and not the map itself.
         y: Float
         if not ctx.needs_grad[0]:
             y = kernels().max_pool2d(x, kernel_size, stride, padding)

@@ -39,6 +39,7 @@ class SignProduct:
         self.conv, self.x_shape = conv, x_shape
         self.border = conv.padding, conv.inputs.pad_value
         self.latent, scales = conv.weights.binarise(weight, alpha)
+        # A dense layer is a convolution whose window is the whole image.
         filters = self.latent if weight.ndim == 4 else self.latent.reshape(-1, *x_shape[1:])
         self.shape, self.plan = filters.shape, self.prepare(filters, scales)
         self.bits: Any = None
@@ -74,6 +75,7 @@ class SignProduct:
         grad_sign = self.grad_input(grad) if any(ctx.needs_grad[:-2]) else None
         if not any(ctx.needs_grad[-2:]):
             return grad_sign, None, None
+        # From W̃ = α s to W and α is the binariser's rule; the product knows only W̃.
         grad_hat = self.grad_weight(grad).reshape(self.latent.shape)
         return grad_sign, *self.conv.weights.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
 
@@ -255,6 +257,7 @@ class _XnorConv2d(Function):
         y = product.forward(bits)
         K = None
         if conv.inputs.use_k:
+            # Eq. 11: one number a pixel, the mean magnitude of what its window covers, for all filters.
             K = kernels().scale_map(x, product.shape[1:3], conv.stride, conv.padding)
             y *= K
         # The clipped estimator needs one bit a value, the polynomial the values.
@@ -265,12 +268,14 @@ class _XnorConv2d(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         product, K, passes = ctx.saved
         if K is not None:
+            # y = K (…), and K counts as a constant.
             grad = np.multiply(grad, K, out=ctx.reusable(grad))
         grad_sign, *grads = product.backward(ctx, product.before_backward(ctx, grad))
         if grad_sign is None:
             return None, *grads
         if product.conv.inputs.ste == "polynomial":
             return through_polynomial(grad_sign, passes), *grads
+        # Clipped straight-through estimator: sign(x) passes the gradient on where |x| <= 1, and nothing elsewhere.
         grad_sign *= unpack_bits(passes, grad_sign.shape[3])
         return grad_sign, *grads
 
@@ -281,6 +286,7 @@ class _NormXnorConv2d(Function):
         x, gamma, beta, weight, alpha = arrays
         product = conv.product(x, weight, alpha)
         mean, var = statistics.of(x)
+        # Normalised, compared and packed in one pass over x; a map of real numbers between them never exists.
         bits, within = product.pack_normalised(x, (gamma, beta, mean, var, statistics.eps))
         y = product.forward(bits, relu)
         norm = gamma, mean, var, statistics.eps
@@ -290,7 +296,7 @@ class _NormXnorConv2d(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         product, x, norm, training, within, relu, y = ctx.saved
-        ctx.saved = ()
+        ctx.saved = ()  # so that each map goes as soon as it is used
         if relu and y is None:
             y = product.forward(product.bits, True)
         grad, y = product.before_backward(ctx, grad, y), None  # y goes before another map comes

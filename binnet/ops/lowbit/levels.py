@@ -17,6 +17,7 @@ class LevelProduct(SignProduct):
     """``(q_m(x) ⊛ q_k(W / r)) α``, where q has evenly spaced levels from −1 to +1: 2, as signs are, for one bit."""
 
     def prepare(self, filters: Float, alpha: Float) -> Any:
+        # k · m products of planes of bits, doubled and added inside the register tile (ADR 0019).
         bits = self.conv.weights.precision, self._act_bits
         return kernels().KbitConv2d(filters, *bits, self.conv.stride, *self.border, alpha)
 
@@ -34,6 +35,7 @@ class LevelProduct(SignProduct):
     def grad_input(self, grad: Any) -> Float:
         if self.conv.weights.precision == 1:
             return super().grad_input(grad)
+        # Levels of several bits are no signs: W̃ is written out as floats, for this product only.
         hat = kernels().weight_hat(self.latent, self.plan.alpha, self.conv.weights.precision).reshape(self.shape)
         grad_x: Float = kernels().conv2d_grad_input(grad, hat, self.x_shape, self.conv.stride, self.conv.padding)
         return grad_x

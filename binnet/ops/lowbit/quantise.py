@@ -24,7 +24,7 @@ def quantise(x: Tensor, bits: int) -> Tensor:
 class _Quantise(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, bits: int) -> Float:
-        ctx.save(x)
+        ctx.save(x)  # the values: where |x| <= 1 is what the gradient asks
         y: Float = kernels().quantise_input(x, bits)
         return y
 

@@ -18,6 +18,7 @@ class RoundedProduct(SignProduct):
     def before_backward(self, ctx: Context, grad: Float, y: Float | None = None) -> Any:
         rounding = self.conv.inputs
         assert isinstance(rounding, RoundedGradient)
+        # Rounded twice: times α for the gradient of the input, without α for that of the weights.
         how = {"how": rounding.how, "bits": rounding.bits, "seed": rounding.seed}
         return kernels().quantise_gradient(grad, self.plan.alpha, y, **how)
 
