@@ -3,7 +3,8 @@
 What goes beyond the paper's layers of one bit is in :mod:`binnet.ops.lowbit`.
 """
 
-from ..autograd import Tensor, operations
+from ..autograd import Tensor as Tensor
+from ..autograd import operations
 from .activations import prelu, relu, softmax
 from .arithmetic import add, divide, dropout, matmul, mul, neg, subtract
 from .binarize import (
@@ -35,7 +36,6 @@ __all__ = [
     "Normalisation",
     "NotFiniteError",
     "Statistics",
-    "Tensor",
     "WeightBinariser",
     "add",
     "as_pixels",
