@@ -12,11 +12,10 @@ from .engine import PackedModel, load
 
 if TYPE_CHECKING:
     from . import graph, models, nn, ops, optim, schedules
-    from .autograd import Function, is_grad_enabled, no_grad
+    from .autograd import Function, Tensor, is_grad_enabled, no_grad
     from .backend import kernels, use_backend
     from .ops import cross_entropy, squared_hinge
     from .packing import pack
-    from .tensor import Tensor
     from .testing import gradcheck
 
 __version__ = "0.1.0"
@@ -53,7 +52,7 @@ _MODULE_OF = {
     "cross_entropy": "ops",
     "squared_hinge": "ops",
     "pack": "packing",
-    "Tensor": "tensor",
+    "Tensor": "ops",  # which gives it its operators
 }
 
 

@@ -1,103 +1,181 @@
-"""Reverse-mode differentiation: recording, and the backward sweep. It knows no operation."""
+"""Reverse-mode differentiation: tensors, functions, and the backward sweep. It knows no operation."""
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .tensor import Tensor
-from .watch import Memory, Watch, fingerprint
+from .watch import Memory, Watch
 
 Grad = Float | None
 Grads = Grad | tuple[Grad, ...]
 
 _clock = itertools.count()
-_state = threading.local()
+operations: dict[str, Callable[..., Tensor]] = {}  # what tensors have as operators and methods; binnet.ops fills it
+
+
+class _State(threading.local):
+    enabled = True
+    recorder: Any = None  # a binnet.recording.Recorder, told of every module and call
+
+
+state = _State()
 
 
 def is_grad_enabled() -> bool:
     """Whether operations of this thread are recorded."""
-    return getattr(_state, "enabled", True)
+    return state.enabled
 
 
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Within this block, and this thread, nothing is recorded and no result requires a gradient."""
-    before = is_grad_enabled()
-    _state.enabled = False
+    before, state.enabled = state.enabled, False
     try:
         yield
     finally:
-        _state.enabled = before
+        state.enabled = before
 
 
-class Call(NamedTuple):
-    """One call of a :class:`Function` while :func:`recording`.
+def _operator(name: str, swapped: bool = False) -> Callable[[Tensor, Operand], Tensor]:
+    def operator(self: Tensor, other: Operand) -> Tensor:
+        return operations[name](other, self) if swapped else operations[name](self, other)
+
+    return operator
+
+
+class Tensor:
+    """A float32 array, and what is needed to differentiate through it.
+
+    ``+ - * / @``, unary minus, ``reshape``, ``sum`` and ``mean`` are the functions of :mod:`binnet.ops` in another
+    spelling (ADR 0026); the other operand may be a tensor, an array or a number, on either side. ``==`` compares
+    identity; ``<``, ``bool(x)`` and ``float(x)`` are TypeErrors.
+
+    Parameters
+    ----------
+    data
+        Real numbers of any shape; TypeError for others. A float32 array is shared, anything else is converted.
+    requires_grad
+        Whether :meth:`backward` stores the derivative in ``grad``.
 
     Attributes
     ----------
-    function : Function class
-    inputs, options
-        As given to :meth:`Function.apply`.
-    result : Tensor
-    module : Module or None
-        The innermost module that was running.
-    prints : tuple of bytes
-        Fingerprints of the arrays of the inputs, and last of the result, as they were after the call; empty for what
-        is no array.
+    data : float32 array
+        May be changed in place, but not between a forward pass and a :meth:`backward` that depends on it, which is a
+        RuntimeError there. Reading ``data`` hands the array out: from then on it is compared for changes (ADR 0024).
+    array : float32 array
+        The same, only to be read.
+    grad : float32 array of the same shape, or None
+        Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
     """
 
-    function: type[Function]
-    inputs: tuple[Any, ...]
-    options: dict[str, Any]
-    result: Tensor
-    module: Any
-    prints: tuple[bytes, ...]
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            raise TypeError("data is a Tensor already; use .detach() to cut it from its graph")
+        array = np.asarray(data)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"data must be real numbers, got dtype {array.dtype}")
+        self.array: Float = array.astype(np.float32, copy=False)
+        # An array that was shared stays in the hands of the caller, who may change it at any time.
+        self.memory = Memory(exposed=self.array is array)
+        self.grad: Float | None = None
+        self.requires_grad = bool(requires_grad)
+        self.node: Node | None = None
+
+    @property
+    def data(self) -> Float:
+        """See the class."""
+        self.memory.expose()
+        return self.array
+
+    @data.setter
+    def data(self, array: Float) -> None:
+        self.array, self.memory = array, Memory(exposed=True)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.array.ndim
+
+    def numpy(self) -> Float:
+        """The array itself, not a copy."""
+        return self.data
+
+    def detach(self) -> Tensor:
+        """The same array outside the graph."""
+        return Tensor(self.data)
+
+    def item(self) -> float:
+        """The only element, as a Python float; ValueError when there is not exactly one."""
+        if self.array.size == 1:
+            return float(self.array.reshape(()))
+        raise ValueError(f"item() needs a tensor of one element, got shape {self.shape}")
+
+    def backward(self, grad: Any = None) -> None:
+        """Add the derivatives of this tensor to ``grad`` of every leaf it was made from, and free the graph.
+
+        ``grad`` is the derivative of the final result with respect to this tensor, of its shape; by default 1, for a
+        tensor of one element only. RuntimeError when nothing requires a gradient, or the graph has been freed before.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward() on a tensor that does not require a gradient: nothing was recorded for it")
+        if grad is None and self.array.size != 1:
+            raise ValueError(f"backward() without grad needs a tensor of one element, got shape {self.shape}")
+        given = np.ones(self.shape) if grad is None else grad.array if isinstance(grad, Tensor) else grad
+        start = np.asarray(given, np.float32)
+        if start.shape != self.shape:
+            raise ValueError(f"grad must have the shape of the tensor, {self.shape}, got {start.shape}")
+        _sweep(self, start)
+
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
+        """:func:`binnet.ops.reshape`; the lengths as one tuple or one by one."""
+        return operations["reshape"](self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """:func:`binnet.ops.sum`."""
+        return operations["sum"](self, axis, keepdims)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """:func:`binnet.ops.mean`."""
+        return operations["mean"](self, axis, keepdims)
+
+    # NumPy then leaves `array + tensor` to the tensor, in place of making an array of objects.
+    __array_ufunc__ = None
+
+    __add__, __radd__ = _operator("add"), _operator("add", swapped=True)
+    __sub__, __rsub__ = _operator("subtract"), _operator("subtract", swapped=True)
+    __mul__, __rmul__ = _operator("mul"), _operator("mul", swapped=True)
+    __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", swapped=True)
+    __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", swapped=True)
+
+    def __neg__(self) -> Tensor:
+        return operations["neg"](self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a tensor has no truth value: compare its only element, x.item(), or its array, x.data")
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __repr__(self) -> str:
+        suffix = ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({np.array2string(self.array, prefix='Tensor(', threshold=20)}, shape={self.shape}{suffix})"
 
 
-class _Recorder:
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.modules: list[Any] = []
-
-    def add(self, function: type[Function], inputs: tuple[Any, ...], options: dict[str, Any], result: Tensor) -> None:
-        """List a call."""
-        arrays = [value.array if isinstance(value, Tensor) else value for value in (*inputs, result)]
-        prints = tuple(fingerprint(a) if isinstance(a, np.ndarray) and a.dtype != object else b"" for a in arrays)
-        self.calls.append(Call(function, inputs, options, result, self.modules[-1] if self.modules else None, prints))
-
-
-@contextmanager
-def recording() -> Iterator[list[Call]]:
-    """Within this block, and this thread, every call of a Function is added to the list that it gives."""
-    before, _state.recorder = getattr(_state, "recorder", None), _Recorder()
-    try:
-        yield _state.recorder.calls
-    finally:
-        _state.recorder = before
-
-
-def is_recording() -> bool:
-    """Whether calls of this thread are being listed, see :func:`recording`."""
-    return getattr(_state, "recorder", None) is not None
-
-
-@contextmanager
-def running(module: Any) -> Iterator[None]:
-    """Within this block, calls are listed as those of ``module``; only while :func:`recording`."""
-    modules = _state.recorder.modules
-    modules.append(module)
-    try:
-        yield
-    finally:
-        modules.pop()
+Operand = Tensor | Float | float
 
 
 class Context:
@@ -113,78 +191,25 @@ class Context:
 
     def __init__(self, needs_grad: tuple[bool, ...]) -> None:
         self.needs_grad, self.owns_grad = needs_grad, False
-        self._saved: tuple[Any, ...] = ()
+        self.saved: tuple[Any, ...] = ()
 
-    def room(self, grad: Float) -> Float | None:
+    def save(self, *values: Any) -> None:
+        """Keep ``values`` as ``saved`` for the backward pass; nothing is kept when there will be none."""
+        if any(self.needs_grad):
+            self.saved = values
+
+    def reusable(self, grad: Float) -> Float | None:
         """``grad`` itself where its memory may be used for a result of the same shape, else None."""
         return grad if self.owns_grad else None
 
-    def save(self, *values: Any) -> None:
-        """Keep ``values`` for the backward pass; nothing is kept when there will be none."""
-        if any(self.needs_grad):
-            self._saved = values
-
-    @property
-    def saved(self) -> tuple[Any, ...]:
-        """The values given to :meth:`save`."""
-        return self._saved
-
-    def free(self) -> None:
-        """Drop the saved values."""
-        self._saved = ()
-
-
-class Node:
-    """One recorded call: the function, its context, and the receivers of the gradients of its inputs.
-
-    ``inputs[i]`` receives the i-th gradient: a leaf Tensor, the producing Node (whose array is not kept alive by this),
-    or None for an input without a gradient. ``shape`` is that of the result. ``watches`` are on the arrays that the
-    backward pass may read, with a name for each.
-    """
-
-    def __init__(
-        self,
-        function: type[Function],
-        ctx: Context,
-        inputs: tuple[Tensor | Node | None, ...],
-        shape: tuple[int, ...],
-        watches: Iterable[tuple[str, Watch]] = (),
-    ) -> None:
-        self.function, self.ctx, self.inputs, self.shape = function, ctx, inputs, shape
-        self._watches = tuple(watches)
-        self.order = next(_clock)  # an input is always older than what is made from it
-        self.freed = False
-
-    def backward(self, grad: Float, owned: bool) -> tuple[Grad, ...]:
-        """Gradients of the inputs, checked for number and shape; ``owned``: nobody else reads ``grad``."""
-        for what, watch in self._watches:
-            watch.check(what)
-        self.ctx.owns_grad = owned
-        grads = self.function.backward(self.ctx, grad)
-        grads = grads if isinstance(grads, tuple) else (grads,)
-        name = self.function.__name__
-        if len(grads) != len(self.inputs):
-            raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs")
-        for source, value in zip(self.inputs, grads, strict=True):
-            # The sum of two gradients would broadcast a wrong shape without an error.
-            if source is not None and value is not None and value.shape != source.shape:
-                raise RuntimeError(f"{name}.backward returned a gradient {value.shape} for an input {source.shape}")
-        return grads
-
-    def free(self) -> None:
-        """Drop the saved arrays and the links to the inputs, so that memory falls during the sweep."""
-        self.ctx.free()
-        self.inputs = self._watches = ()
-        self.freed = True
-
 
 class Function:
-    """A differentiable operation: a pair of static methods on raw arrays.
+    """A differentiable operation: two static methods on arrays.
 
     ``forward(ctx, *arrays, **options)`` returns an array; ``backward(ctx, grad)`` takes the derivative with respect to
     that array and returns one gradient (or None) for each positional input, as a tuple when there are several. Neither
-    writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` says that it may. What it returns,
-    it gives away: fresh arrays, or ``grad`` and views of it, never anything saved.
+    writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` is True. What it returns are fresh
+    arrays, or ``grad`` and views of it, never anything saved.
     """
 
     @staticmethod
@@ -201,15 +226,9 @@ class Function:
     def apply(cls, *inputs: Any, **options: Any) -> Tensor:
         """Run ``forward`` on the arrays of ``inputs`` and record it when one of them requires a gradient.
 
-        Parameters
-        ----------
-        *inputs
-            Tensors, or anything else (arrays, None), which is handed on as it is and gets no gradient.
-        **options
-            Handed on to ``forward``.
+        ``inputs`` are tensors, or anything else (arrays, None), which is handed on as it is and gets no gradient.
         """
-        recording = is_grad_enabled()
-        ctx = Context(tuple(recording and isinstance(i, Tensor) and i.requires_grad for i in inputs))
+        ctx = Context(tuple(state.enabled and isinstance(i, Tensor) and i.requires_grad for i in inputs))
         arrays = [i.array if isinstance(i, Tensor) else i for i in inputs]
         result = cls.forward(ctx, *arrays, **options)
         memories = [_memory(i) for i in inputs]
@@ -217,48 +236,86 @@ class Function:
         shared = (m for m, a in zip(memories, arrays, strict=True) if m and np.may_share_memory(a, result))
         out.memory = next(shared, None) or Memory(exposed=False)  # a view lies in the memory of its input
         if out.requires_grad:
-            # The node refers to nodes, not to tensors: the array of an inner result is freed unless a function has
-            # saved it.
-            wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
             name = cls.__name__
-            # Only arrays that the backward pass may read are watched: the inputs, and the result where it was saved
-            # (ADR 0024).
+            # To nodes, not to tensors, so that the array of an inner result is freed unless a function has saved it.
+            wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
+            # Watched is what the backward pass may read: the inputs, and the result where it was saved (ADR 0024).
             watches = [(f"an input of {name}", m.watch(a)) for m, a in zip(memories, arrays, strict=True) if m]
             if any(value is result for value in ctx.saved):
                 watches.append((f"the result of {name}", out.memory.watch(out.array)))
             out.node = Node(cls, ctx, tuple(wanted), out.shape, watches)
-        if is_recording():
-            _state.recorder.add(cls, inputs, options, out)
+        if state.recorder is not None:
+            state.recorder.add(cls, inputs, options, out)
         return out
 
 
 def _memory(value: Any) -> Memory | None:
-    """The memory of a tensor or of an array; arrays count as exposed, as their owner may change them."""
     if isinstance(value, Tensor):
         return value.memory
-    return Memory(exposed=True) if isinstance(value, np.ndarray) else None
+    return Memory(exposed=True) if isinstance(value, np.ndarray) else None  # its owner may change it at any time
 
 
-def backward(root: Tensor, grad: Any = None) -> None:
-    """The sweep behind :meth:`binnet.Tensor.backward`; iterative, so that the depth of a graph is not limited."""
-    if not root.requires_grad:
-        raise RuntimeError("backward() on a tensor that does not require a gradient: nothing was recorded for it")
-    sweep = _Sweep()
-    sweep.deliver(root.node or root, _start(root, grad), owned=False)
+@dataclass(eq=False)
+class Node:
+    """One recorded call: the function, its context, and the receivers of the gradients of its inputs.
+
+    ``inputs[i]`` receives the i-th gradient: a leaf Tensor, the producing Node, or None. ``shape`` is that of the
+    result. ``watches`` are on the arrays that the backward pass may read, with a name for each.
+    """
+
+    function: type[Function]
+    ctx: Context
+    inputs: tuple[Tensor | Node | None, ...]
+    shape: tuple[int, ...]
+    watches: list[tuple[str, Watch]]
+    order: int = field(default_factory=lambda: next(_clock))  # an input is always older than what is made from it
+    freed: bool = False
+
+    def backward(self, grad: Float, owned: bool) -> tuple[Grad, ...]:
+        """Gradients of the inputs, checked for number and shape; ``owned``: nobody else reads ``grad``."""
+        for what, watch in self.watches:
+            watch.check(what)
+        self.ctx.owns_grad = owned
+        grads = self.function.backward(self.ctx, grad)
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        name = self.function.__name__
+        if len(grads) != len(self.inputs):
+            raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs")
+        for source, value in zip(self.inputs, grads, strict=True):
+            # The sum of two gradients would broadcast a wrong shape without an error.
+            if source is not None and value is not None and value.shape != source.shape:
+                raise RuntimeError(f"{name}.backward returned a gradient {value.shape} for an input {source.shape}")
+        return grads
+
+    def free(self) -> None:
+        """Drop the saved arrays and the links to the inputs, so that memory falls during the sweep."""
+        self.inputs, self.ctx.saved, self.watches, self.freed = (), (), [], True
+
+
+# What has come for a node so far, and whether nobody else reads that array, so that it may be written to.
+Pending = dict[Node, tuple[Float, bool]]
+
+
+def _sweep(root: Tensor, grad: Float) -> None:
+    """Send ``grad`` from ``root`` back to the leaves; iterative, so that the depth of a graph is not limited."""
+    pending: Pending = {}
+    _deliver(pending, root.node or root, grad, owned=False)
     # Every consumer of a result is newer than its maker, so all parts of a gradient have come when a node is visited.
     for node in [] if root.node is None else _newest_first(root.node):
-        sweep.visit(node)
+        if node in pending:
+            _visit(node, pending)
+        node.free()
 
 
-def _start(root: Tensor, grad: Any) -> Float:
-    if grad is None:
-        if root.array.size != 1:
-            raise ValueError(f"backward() without grad needs a tensor of one element, got shape {root.shape}")
-        return np.ones(root.shape, np.float32)
-    start = np.asarray(grad.array if isinstance(grad, Tensor) else grad, np.float32)
-    if start.shape != root.shape:
-        raise ValueError(f"grad must have the shape of the tensor, {root.shape}, got {start.shape}")
-    return start
+def _visit(node: Node, pending: Pending) -> None:
+    grad, owned = pending.pop(node)
+    grads = node.backward(grad, owned)
+    # A gradient that others read must not be written to, and neither must a result in the same memory.
+    arrays = [g for g in grads if isinstance(g, np.ndarray)] + ([] if owned else [grad])
+    for source, value in zip(node.inputs, grads, strict=True):
+        if source is not None and value is not None:
+            alone = sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
+            _deliver(pending, source, value, alone and value.flags.writeable)
 
 
 def _newest_first(root: Node) -> list[Node]:
@@ -277,46 +334,15 @@ def _newest_first(root: Node) -> list[Node]:
     return sorted(found, key=lambda node: -node.order)
 
 
-class _Sweep:
-    """One backward sweep: the pending gradients, each with a flag that says whether the sweep owns its array.
-
-    Own arrays are handed on, summed into and kept as they are; an array that somebody else may read, such as a gradient
-    that goes to both sides of a sum, is copied as soon as something has to be written.
-    """
-
-    def __init__(self) -> None:
-        self._pending: dict[Node, tuple[Float, bool]] = {}
-
-    def visit(self, node: Node) -> None:
-        """Run one node backward, when a gradient has reached it, and free it."""
-        if node in self._pending:
-            grad, owned = self._pending.pop(node)
-            # A gradient that is not the sweep's own has another reader, so a result in the same memory must not be
-            # written to.
-            grads = node.backward(grad, owned)
-            arrays = [g for g in grads if isinstance(g, np.ndarray)] + ([] if owned else [grad])
-            for source, value in zip(node.inputs, grads, strict=True):
-                if source is not None and value is not None:
-                    self.deliver(source, value, _is_alone(value, arrays))
-        node.free()
-
-    def deliver(self, source: Tensor | Node, value: Float, owned: bool) -> None:
-        """Add ``value`` to what has come for ``source``: to ``grad`` of a leaf, to what waits for a node."""
-        if isinstance(source, Tensor):
-            source.receive(value, owned)
-            return
-        known = self._pending.get(source)
-        self._pending[source] = (value, owned) if known is None else (_sum(known, (value, owned)), True)
-
-
-def _is_alone(value: Float, arrays: list[Float]) -> bool:
-    """Whether an array may be written to, and none of the other ``arrays`` lies in the same memory."""
-    return value.flags.writeable and sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
-
-
-def _sum(one: tuple[Float, bool], other: tuple[Float, bool]) -> Float:
-    """Sum of two gradients, written to the first of them that the sweep owns, else to a new array."""
-    # A gradient is as large as its map, so an array of the sweep's own is used again (ADR 0020).
-    room = next((array for array, owned in (one, other) if owned), None)
-    total: Float = np.add(one[0], other[0], out=room)
-    return total
+def _deliver(pending: Pending, source: Tensor | Node, value: Float, owned: bool) -> None:
+    """Add ``value`` to ``grad`` of a leaf, or to what is pending for a node."""
+    if isinstance(source, Tensor):
+        total = source.grad
+        source.grad = value.astype(np.float32, copy=not owned) if total is None else np.add(total, value, out=total)
+    elif source in pending:
+        known, known_owned = pending[source]
+        # A gradient is as large as its map, so the sum takes the place of a part that may be written to (ADR 0020).
+        out = known if known_owned else value if owned else None
+        pending[source] = np.add(known, value, out=out), True
+    else:
+        pending[source] = value, owned

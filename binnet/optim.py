@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from binnet_kernels.checks import Float
 
+from .autograd import Tensor
 from .backend import kernels
 from .memory import keep_freed_memory
-from .tensor import Tensor
 
 Array = npt.NDArray[Any]
 Params = Iterable[Tensor | Mapping[str, Any]]

@@ -9,8 +9,7 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .autograd import no_grad
-from .tensor import Tensor
+from .autograd import Tensor, no_grad
 
 
 def gradcheck(

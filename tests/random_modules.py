@@ -46,7 +46,9 @@ def binary_layers(draw, c, o, rng, exact):
     }
     kind = draw(st.sampled_from([nn.BinConv2d, nn.BinConv2d, nn.BwnConv2d]))
     window = (draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([0, 1])))
-    return kind(c, o, *window, options=BinaryOptions(**words), scaled=draw(st.booleans()), rng=rng)
+    options, scaled = BinaryOptions(**words), draw(st.booleans())
+    how = options.for_bwn(scaled) if kind is nn.BwnConv2d else options.for_xnor(scaled)
+    return kind(c, o, *window, **how, rng=rng)
 
 
 @st.composite
@@ -70,8 +72,9 @@ def layers(draw, shape, rng, exact):
     if kind == "block":
         pool = draw(st.sampled_from([nn.MaxPool2d(2), nn.MaxPool2d(3, 1, 1), nn.ReLU(), nn.PReLU(o)]))
         norms = [nn.BatchNorm(n, eps=0.0 if exact else 1e-5) for n in (c, o)]
-        last = nn.BinConv2d(o, draw(CHANNELS), 1, options=BinaryOptions(scale="learned"), rng=rng)
-        first = nn.BinConv2d(c, o, 3, 1, 1, scaled=draw(st.booleans()), options=BinaryOptions(scale="learned"), rng=rng)
+        learned, plain = (nn.WeightBinariser(scale) for scale in ("learned", "none"))
+        last = nn.BinConv2d(o, draw(CHANNELS), 1, weight_binariser=learned, rng=rng)
+        first = nn.BinConv2d(c, o, 3, 1, 1, weight_binariser=draw(st.sampled_from([learned, plain])), rng=rng)
         return nn.Sequential(norms[0], first, pool, norms[1], last)
     if kind == "conv":
         size = draw(st.sampled_from([1, 3]))

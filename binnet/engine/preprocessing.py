@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 import binnet_datasets
-from binnet_datasets import Dataset, Split
+from binnet_datasets import Dataset, Split, View
 from binnet_datasets.images.windows import resized_to
 
 from ..modelfile.info import DataInfo, Preprocessing
@@ -61,15 +61,15 @@ def read_for(
     return binnet_datasets.read_centre(source, size, model.in_channels, stored, short, where)
 
 
-def view_of(info: DataInfo, split: Split) -> dict[str, Any]:
-    """Which part of each image of a split a model is shown: arguments for :class:`binnet_datasets.Loader`.
+def view_of(info: DataInfo, split: Split, image_size: tuple[int, int] | None = None) -> View:
+    """Which part of each image of a split a model is shown.
 
     Arrays have the model's size already. Other images are shown whole or as a window, as those of the model were.
     """
     if isinstance(split.images, np.ndarray):
-        return {}
+        return View(image_size)
     short = info.preprocessing.short_side
-    return {"whole": True} if short is None else {"short_side": short}
+    return View(image_size, short, whole=short is None)
 
 
 def preprocessing_of(dataset: Dataset, image_size: tuple[int, int]) -> Preprocessing:

@@ -71,8 +71,8 @@ def compare(
         raise ValueError("there are no images to compare the models on")
     differing, largest, scale = 0, np.float32(0), np.float32(0)
     mean, std = info.normalisation()
-    view = view_of(info, split)
-    for images, labels in Loader(split, BATCH, mean=mean, std=std, image_size=image_size, **view).epoch():
+    view = view_of(info, split, image_size)
+    for images, labels in Loader(split, BATCH, mean=mean, std=std, view=view).epoch():
         a, b = expected(images), found(images)
         differing += int((a.argmax(axis=1) != b.argmax(axis=1)).sum())
         largest, scale = np.maximum(largest, np.abs(a - b).max()), np.maximum(scale, np.abs(a).max())

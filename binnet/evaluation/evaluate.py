@@ -15,7 +15,7 @@ from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
 from .. import engine, shipped
-from ..autograd import no_grad
+from ..autograd import Tensor, no_grad
 from ..engine import PackedModel
 from ..engine.preprocessing import view_of
 from ..modelfile import CHECKPOINT, StorageError, container
@@ -25,7 +25,6 @@ from ..models.own_network import OwnNetwork, OwnNetworkError, rebuild
 from ..nn import Module, init
 from ..ops import cross_entropy
 from ..packing import pack
-from ..tensor import Tensor
 
 Ints = npt.NDArray[np.int64]
 Tick = Callable[[int], None]
@@ -243,8 +242,8 @@ def evaluate(
     if batch_size is None:
         batch_size = _default_batch(image_size or split.uniform_size, split.channels)
     mean, std = info.normalisation()
-    view = view_of(info, split)
-    for images, labels in Loader(split, batch_size, mean=mean, std=std, image_size=image_size, **view).epoch():
+    view = view_of(info, split, image_size)
+    for images, labels in Loader(split, batch_size, mean=mean, std=std, view=view).epoch():
         parts.append(logits(images))
         loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
         if tick:

@@ -90,8 +90,8 @@ class Picker:
         if test.channels != model.in_channels:
             raise DataError(f"the model takes images of {model.in_channels} channels, but {data} has {test.channels}")
         mean, std = self.info.normalisation()
-        view = view_of(self.info, test)
-        batches = Loader(test, 1, mean=mean, std=std, image_size=model.image_size, **view).epoch()
+        view = view_of(self.info, test, model.image_size)
+        batches = Loader(test, 1, mean=mean, std=std, view=view).epoch()
         named = zip(names_of(test.images), batches, strict=True)
         return len(test), (Picked(name, partial(np.asarray, image)) for name, (image, _) in named)
 

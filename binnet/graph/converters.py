@@ -8,20 +8,19 @@ import numpy as np
 
 import binnet_kernels as bk
 
-from ..autograd import Call
 from ..ops.activations import _PRelu, _Relu, _Softmax
-from ..ops.arithmetic import _Divide, _Matmul, _Subtract
-from ..ops.binarize import NotFiniteError
+from ..ops.arithmetic import _Add, _Divide, _Matmul, _Mul, _Subtract
+from ..ops.binarize import NotFiniteError, WeightBinariser, _Sign
 from ..ops.bwn_conv import _BwnConv2d
-from ..ops.conv import _Conv2d
-from ..ops.conv_norm import _ConvNormRelu
-from ..ops.elementwise import _Add, _Mul, _Sign
-from ..ops.kbit import _Quantise
+from ..ops.conv import _Conv2d, _ConvNormRelu
+from ..ops.lowbit import InputQuantiser
+from ..ops.lowbit.quantise import _Quantise
 from ..ops.norm import _BatchNorm
 from ..ops.pool import _AvgPool2d, _MaxPool2d
 from ..ops.reduce import _Sum
 from ..ops.shapes import _Concatenate, _Pad, _Reshape
-from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
+from ..ops.xnor_conv import BinaryConv, _NormXnorConv2d, _XnorConv2d
+from ..recording import Call
 from . import maps, windows
 from .graph import Four, Node
 from .tracer import Tracer, converts
@@ -62,8 +61,8 @@ def _real(
 @converts(_BwnConv2d)
 def _bwn(t: Tracer, call: Call) -> None:
     x, weight, alpha = call.inputs
-    rule, window = call.options["rule"], _window(call.options["stride"], call.options["padding"])
-    signs, scales = _one_bit(t, rule, weight, alpha)
+    window = _window(call.options["stride"], call.options["padding"])
+    signs, scales = _one_bit(t, call.options["weights"], weight, alpha)
     shape = weight.shape
     rows = t.rows(x) if shape[1:3] == (1, 1) and window == _window(1, 0) else None
     if rows is not None:
@@ -80,50 +79,50 @@ def _xnor(t: Tracer, call: Call) -> None:
     x, weight, alpha = call.inputs
     dense = weight.ndim == 2
     source = t.flat(x) if dense else t.node(x)
-    _product(t, call, source, weight, alpha, call.options["options"], call.options["use_k"])
+    _product(t, call, source, weight, alpha)
 
 
-def _product(
-    t: Tracer, call: Call, source: str, weight: Any, alpha: Any, options: Any, use_k: bool, last: bool = True
-) -> str:
+def _product(t: Tracer, call: Call, source: str, weight: Any, alpha: Any, last: bool = True) -> str:
     """The node of signs by signs, or levels by levels."""
-    rule = options.rule
-    window = _window(options.stride, options.padding)
-    settings = {"pad_value": options.pad_value, "use_k": use_k}
-    if (rule.bits, options.act_bits) == (1, 1):
-        signs, scales = _one_bit(t, rule, weight, alpha)
+    conv: BinaryConv = call.options["conv"]
+    weights, inputs = conv.weights, conv.inputs
+    window = _window(conv.stride, conv.padding)
+    settings: dict[str, Any] = {"pad_value": inputs.pad_value, "use_k": inputs.use_k}
+    if not isinstance(inputs, InputQuantiser):
+        signs, scales = _one_bit(t, weights, weight, alpha)
 
         def make(name: str, inputs: tuple[str, ...]) -> Node:
             return windows.XnorConv(name, inputs, weight.shape, **window, signs=signs, alpha=scales, **settings)
     else:
-        latent, scales = _binarised(t, rule, weight, alpha)
+        latent, scales = _binarised(t, weights, weight, alpha)
+        bits, act_bits = weights.precision, inputs.bits
         planes = t.derived(
-            ("planes", rule),
+            ("planes", weights),
             weight.array,
-            lambda: bk.pack_planes(bk.quantise_weight(latent, rule.bits).ravel(), rule.bits),
+            lambda: bk.pack_planes(bk.quantise_weight(latent, bits).ravel(), bits),
         )
 
         def make(name: str, inputs: tuple[str, ...]) -> Node:
-            fields = {"planes": planes, "alpha": scales, "act_bits": options.act_bits, **settings}
+            fields = {"planes": planes, "alpha": scales, "act_bits": act_bits, **settings}
             return windows.KbitConv(name, inputs, weight.shape, **window, **fields)
 
     return t.add(call, make, source) if last else t.between(make, source, suffix="xnor_conv2d")
 
 
-def _one_bit(t: Tracer, rule: Any, weight: Any, alpha: Any) -> tuple[Any, Any]:
+def _one_bit(t: Tracer, weights: WeightBinariser, weight: Any, alpha: Any) -> tuple[Any, Any]:
     """The packed signs and the scales of a weight."""
-    latent, scales = _binarised(t, rule, weight, alpha)
-    return t.derived(("signs", rule), weight.array, lambda: bk.pack_signs(latent.ravel())), scales
+    latent, scales = _binarised(t, weights, weight, alpha)
+    return t.derived(("signs", weights), weight.array, lambda: bk.pack_signs(latent.ravel())), scales
 
 
-def _binarised(t: Tracer, rule: Any, weight: Any, alpha: Any) -> tuple[Any, Any]:
+def _binarised(t: Tracer, weights: WeightBinariser, weight: Any, alpha: Any) -> tuple[Any, Any]:
     """What is binarised, and the scales (O,), or None when they are 1."""
     learned = None if alpha is None else t.constant(alpha)
     try:
-        latent, scales = rule.binary_weight(t.constant(weight), learned)
+        latent, scales = weights.binarise(t.constant(weight), learned)
     except NotFiniteError:
         t.refuse("its weights are not finite")
-    return latent, None if rule.scale == "none" else np.array(scales, np.float32)
+    return latent, None if weights.scale == "none" else np.array(scales, np.float32)
 
 
 @converts(_BatchNorm)
@@ -160,7 +159,7 @@ def _norm_xnor(t: Tracer, call: Call) -> None:
     if weight.ndim == 2:
         source = t.between(maps.Flatten, source, suffix="flatten")
     relu = call.options["relu"]
-    source = _product(t, call, source, weight, alpha, call.options["options"], False, last=not relu)
+    source = _product(t, call, source, weight, alpha, last=not relu)
     if relu:
         t.add(call, maps.Relu, source, suffix="relu")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Call, Function
+from ..autograd import Function, Tensor
 from ..nn import Module
-from ..tensor import Tensor
+from ..recording import Call
 from ..watch import fingerprint
 from .graph import Array, Float, Graph, Input, Node, Shape, text
 from .maps import Constant, Flatten, Reshape

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import no_grad, recording
+from ..autograd import Tensor, no_grad
 from ..nn import Module
-from ..tensor import Tensor
+from ..recording import recording
 from . import converters  # noqa: F401 # fills the table of the tracer
 from .graph import Array, Float, Graph, Input, Shape
 from .tracer import Known, Tracer

@@ -40,11 +40,14 @@ def alexnet(
     h, w = after(image_size, (11, stride, 2), *BEFORE_WIDE)
     p = 0.0 if blocks.binary_input else dropout
     return [
-        *blocks.first_conv("conv1", in_channels, 96, 11, stride, 2, pool=MaxPool2d(*POOL)),
-        *blocks.conv("conv2", 96, 256, 5, padding=2, relu=False, pool=MaxPool2d(*POOL)),
+        *blocks.first_conv("conv1", in_channels, 96, 11, stride, 2),
+        ("conv1_pool", MaxPool2d(*POOL)),
+        *blocks.conv("conv2", 96, 256, 5, padding=2, relu=False),
+        ("conv2_pool", MaxPool2d(*POOL)),
         *blocks.conv("conv3", 256, 384, 3, padding=1, relu=False),
         *blocks.conv("conv4", 384, 384, 3, padding=1, relu=False),
-        *blocks.conv("conv5", 384, 256, 3, padding=1, relu=False, pool=MaxPool2d(*POOL)),
+        *blocks.conv("conv5", 384, 256, 3, padding=1, relu=False),
+        ("conv5_pool", MaxPool2d(*POOL)),
         *blocks.dropout("dropout6", p),
         *blocks.linear("dense6", h * w * 256, wide, norm_features=256, relu=False),
         *blocks.dropout("dropout7", p),

@@ -25,11 +25,14 @@ def cifar_vgg(blocks: Blocks, num_classes: int, in_channels: int, image_size: Si
     h, w = (side // 8 for side in image_size)
     return [
         *blocks.first_conv("conv1", in_channels, 128, 3, padding=1),
-        *blocks.conv("conv2", 128, 128, 3, padding=1, pool=MaxPool2d(2)),
+        *blocks.conv("conv2", 128, 128, 3, padding=1),
+        ("conv2_pool", MaxPool2d(2)),
         *blocks.conv("conv3", 128, 256, 3, padding=1),
-        *blocks.conv("conv4", 256, 256, 3, padding=1, pool=MaxPool2d(2)),
+        *blocks.conv("conv4", 256, 256, 3, padding=1),
+        ("conv4_pool", MaxPool2d(2)),
         *blocks.conv("conv5", 256, 512, 3, padding=1),
-        *blocks.conv("conv6", 512, 512, 3, padding=1, pool=MaxPool2d(2)),
+        *blocks.conv("conv6", 512, 512, 3, padding=1),
+        ("conv6_pool", MaxPool2d(2)),
         *blocks.linear("dense7", h * w * 512, 1024, norm_features=512),
         *blocks.linear("dense8", 1024, 1024),
         *blocks.last_norm("last", 1024, relu=False),

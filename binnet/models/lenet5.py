@@ -28,8 +28,10 @@ def lenet5(
     padding = 0 if min(image_size) >= 20 else 2
     h, w = after(image_size, *[(5, 1, padding), (2, 2, 0)] * 2)
     return [
-        *blocks.first_conv("conv1", in_channels, 20, 5, padding=padding, pool=MaxPool2d(2)),
-        *blocks.conv("conv2", 20, 50, 5, padding=padding, pool=MaxPool2d(2)),
+        *blocks.first_conv("conv1", in_channels, 20, 5, padding=padding),
+        ("conv1_pool", MaxPool2d(2)),
+        *blocks.conv("conv2", 20, 50, 5, padding=padding),
+        ("conv2_pool", MaxPool2d(2)),
         *blocks.linear("dense3", h * w * 50, 500, norm_features=50),
         *blocks.dropout("dropout", dropout),
         *blocks.last_linear("dense4", 500, num_classes),

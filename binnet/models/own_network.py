@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import no_grad
+from ..autograd import Tensor, no_grad
 from ..nn import Module
-from ..tensor import Tensor
 from .spec import ModelSpec
 
 GIVEN = ("num_classes", "in_channels", "image_size", "binarize", "seed")  # beside the options of the binary layers

@@ -23,7 +23,7 @@ def resnet18(blocks: Blocks, num_classes: int, in_channels: int, image_size: Siz
         For images below 17 pixels, of which the last stage would have nothing left to halve.
     """
     require_least("resnet18", image_size, 17)
-    stem = blocks.first_conv("conv1", in_channels, 64, 7, 2, 3, pool=MaxPool2d(3, 2, 1))
+    stem = [*blocks.first_conv("conv1", in_channels, 64, 7, 2, 3), ("conv1_pool", MaxPool2d(3, 2, 1))]
     layers = [*stem, *blocks.residual("stage1_block1", 64, 64), *blocks.residual("stage1_block2", 64, 64)]
     for number, (before, channels) in enumerate(pairwise(STAGES), start=2):
         layers += blocks.residual(f"stage{number}_block1", before, channels, stride=2)

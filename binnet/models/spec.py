@@ -11,9 +11,9 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
+from ..autograd import Tensor
 from ..nn import Named, Sequential
 from ..ops import NotFiniteError
-from ..tensor import Tensor
 
 LARGEST_SIDE = 4096  # of images that a file may ask for
 

@@ -1,7 +1,8 @@
 """Modules, layers, binary layers, and the blocks that networks are built from."""
 
+from ..ops import InputBinariser, WeightBinariser
 from . import init
-from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
+from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
 from .blocks import Blocks
 from .channels import PReLU, Scale, Shift
 from .containers import ModuleList, Named, Residual, Sequential
@@ -18,6 +19,7 @@ from .layers import (
     Softmax,
     ZeroPad2d,
 )
+from .lowbit import GradientRounding, Quantise
 from .module import LayerError, Loaded, Module, Parameter
 from .options import MODES, BinaryOptions
 
@@ -36,6 +38,8 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
+    "GradientRounding",
+    "InputBinariser",
     "LayerError",
     "Linear",
     "Loaded",
@@ -53,6 +57,7 @@ __all__ = [
     "Shift",
     "Sign",
     "Softmax",
+    "WeightBinariser",
     "ZeroPad2d",
     "init",
 ]

@@ -8,10 +8,11 @@ from typing import Any
 
 from binnet_kernels.checks import Pair, pair
 
-from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Quantise, Sign
+from .binary import BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
 from .containers import Named, Residual, Sequential
-from .init import chance
+from .init import make_rng
 from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
+from .lowbit import Quantise
 from .module import Module
 from .options import MODES, BinaryOptions, check_word
 
@@ -22,17 +23,18 @@ class Blocks:
     """Builds the blocks of one network.
 
     ============================== ====================================================
-    ``xnor``, ``bnn``, order bacp  BatchNorm – (sign inside) BinConv – [ReLU] – Pool
-    ``xnor``, ``bnn``, order cbap  BinConv – BatchNorm – Sign – Pool
-    ``float``                      Conv – BatchNorm – ReLU – Pool
-    ``bwn``, ``binaryconnect``     BwnConv – BatchNorm – ReLU – Pool
+    ``xnor``, ``bnn``, order bacp  BatchNorm – (sign inside) BinConv – [ReLU]
+    ``xnor``, ``bnn``, order cbap  BinConv – BatchNorm – Sign
+    ``float``                      Conv – BatchNorm – ReLU
+    ``bwn``, ``binaryconnect``     BwnConv – BatchNorm – ReLU
     ============================== ====================================================
 
     ``bnn`` is ``xnor``, and ``binaryconnect`` is ``bwn``, without scales and K. With ``act_bits`` above 1 there is
     Quantise in place of Sign, under the same name.
 
     Every method returns layers with names: the convolution or dense layer has the block's ``name``, the others
-    ``name_norm``, ``name_flatten``, ``name_relu``, ``name_sign`` and ``name_pool``; a residual block is one layer.
+    ``name_norm``, ``name_flatten``, ``name_relu`` and ``name_sign``; a residual block is one layer. Pooling is for the
+    network to add, behind the block.
 
     Parameters
     ----------
@@ -41,18 +43,20 @@ class Blocks:
     options
         Those of the binary layers.
     seed
-        All chance in the network comes from it.
+        All random numbers of the network follow from it: weights, dropout, rounding of gradients.
     """
 
     def __init__(self, mode: str, options: BinaryOptions, seed: int = 0) -> None:
         check_word("binarize", mode, MODES)
         self.mode, self.options, self.seed = mode, options, seed
-        self.rng = chance(seed)
+        self.rng = make_rng(seed)
         self.scaled = mode in ("xnor", "bwn")
         self.binary_input = mode in ("xnor", "bnn")
+        # Real inputs are normalised behind the layer; a sign wants its input normalised before it (section 3.2).
         self.norm_first = self.binary_input and options.order == "bacp"
         self.one_bit_classifier = options.classifier == "one-bit" and mode != "float"
-        self._dropouts = self._layers = 0  # so far
+        # Counted, so that each dropout and each rounding of gradients has a seed of its own that follows from `seed`.
+        self._dropouts = self._layers = 0
 
     def conv(
         self,
@@ -63,9 +67,7 @@ class Blocks:
         stride: Pair = 1,
         padding: Pair = 0,
         *,
-        relu: bool = True,
-        activation: bool = True,
-        pool: Module | None = None,
+        relu: bool | None = True,
     ) -> list[Named]:
         """A block around a binary convolution (a real one in the mode ``float``).
 
@@ -73,15 +75,14 @@ class Blocks:
         ----------
         relu
             Whether a ReLU follows the convolution in the order bacp; the other orders have their activation anyway.
-        activation
-            False: nothing follows the convolution and its normalisation in any order, as before a residual sum.
+            None: nothing follows the convolution and its normalisation in any order, as before a residual sum.
         """
         window = (in_channels, out_channels, kernel_size, stride, padding)
         if self.mode == "float":
             layer: Module = Conv2d(*window, rng=self.rng)
         else:
             layer = (BinConv2d if self.binary_input else BwnConv2d)(*window, **self._binary())
-        after = self._after(name, relu and activation, activation) + _pooling(name, pool)
+        after = self._after(name, bool(relu), relu is not None)
         return self._arrange(name, layer, in_channels, out_channels, [], after)
 
     def linear(
@@ -99,6 +100,7 @@ class Blocks:
             layer: Module = Linear(in_features, out_features, bias=False, rng=self.rng)
         else:
             layer = (BinLinear if self.binary_input else BwnLinear)(in_features, out_features, **self._binary())
+        # Flattened behind a normalisation that stands first: one mean a channel, not one a pixel.
         flatten: list[Named] = [] if norm_features is None else [(f"{name}_flatten", Flatten())]
         after = self._after(name, relu, True)
         return self._arrange(name, layer, norm_features or in_features, out_features, flatten, after)
@@ -116,7 +118,7 @@ class Blocks:
         """
         body = Sequential(
             *self.conv("conv1", in_channels, out_channels, 3, stride, 1),
-            *self.conv("conv2", out_channels, out_channels, 3, padding=1, activation=False),
+            *self.conv("conv2", out_channels, out_channels, 3, padding=1, relu=None),
         )
         shortcut: Module | None = None
         if in_channels != out_channels or pair(stride, "stride", 1) != (1, 1):
@@ -132,13 +134,10 @@ class Blocks:
         kernel_size: Pair,
         stride: Pair = 1,
         padding: Pair = 0,
-        *,
-        pool: Module | None = None,
     ) -> list[Named]:
-        """The block at the image, real in every mode: Conv – BatchNorm – ReLU (Sign in the order cbap) – Pool."""
+        """The block at the image, real in every mode: Conv – BatchNorm – ReLU (Sign in the order cbap)."""
         layer = Conv2d(in_channels, out_channels, kernel_size, stride, padding, rng=self.rng)
-        after: list[Named] = [(name, layer), (f"{name}_norm", BatchNorm(out_channels)), self._activation(name)]
-        return after + _pooling(name, pool)
+        return [(name, layer), (f"{name}_norm", BatchNorm(out_channels)), self._activation(name)]
 
     def last_norm(self, name: str, channels: int, *, relu: bool = True) -> list[Named]:
         """BatchNorm – [ReLU] before a classifier where no block ends so: in the order bacp of ``xnor`` and ``bnn``."""
@@ -148,13 +147,13 @@ class Blocks:
     def last_conv(self, name: str, in_channels: int, num_classes: int) -> list[Named]:
         """The classifier of every pixel: real with a bias in every mode, unless ``options.classifier`` is one-bit."""
         if self.one_bit_classifier:
-            return [(name, BwnConv2d(in_channels, num_classes, 1, options=self.options, rng=self.rng))]
+            return [(name, BwnConv2d(in_channels, num_classes, 1, **self.options.for_bwn(), rng=self.rng))]
         return [(name, Conv2d(in_channels, num_classes, 1, bias=True, rng=self.rng))]
 
     def last_linear(self, name: str, in_features: int, num_classes: int) -> list[Named]:
         """The classifier: real with a bias in every mode, unless ``options.classifier`` is one-bit."""
         if self.one_bit_classifier:
-            return [(name, BwnLinear(in_features, num_classes, options=self.options, rng=self.rng))]
+            return [(name, BwnLinear(in_features, num_classes, **self.options.for_bwn(), rng=self.rng))]
         return [(name, Linear(in_features, num_classes, rng=self.rng))]
 
     def dropout(self, name: str, p: float) -> list[Named]:
@@ -163,13 +162,14 @@ class Blocks:
         return [(name, Dropout(p, seed=[self.seed, self._dropouts]))] if p else []
 
     def _binary(self) -> dict[str, Any]:
-        options = self.options
-        if self.binary_input and not self.norm_first:
-            # The input has gone through Sign already. A second sign changes nothing, but the polynomial would
-            # multiply the gradient by its value at ±1, which is 0.
-            options = dataclasses.replace(options, ste="clip")
+        """What the next binary layer takes by keyword."""
         self._layers += 1
-        return {"options": options, "scaled": self.scaled, "rng": self.rng, "seed": [self.seed, self._layers]}
+        if not self.binary_input:
+            return {**self.options.for_bwn(self.scaled), "rng": self.rng}
+        # In the order cbap the input has gone through Sign already. A second sign changes nothing, but the polynomial
+        # would multiply the gradient by its value at ±1, which is 0.
+        options = self.options if self.norm_first else dataclasses.replace(self.options, ste="clip")
+        return {**options.for_xnor(self.scaled, [self.seed, self._layers]), "rng": self.rng}
 
     def _activation(self, name: str) -> Named:
         if self.binary_input and not self.norm_first:
@@ -194,7 +194,3 @@ class Blocks:
         if self.norm_first:
             return [(f"{name}_norm", BatchNorm(norm_before, eps=SIGN_EPS)), *flatten, (name, layer), *after]
         return [*flatten, (name, layer), (f"{name}_norm", BatchNorm(norm_after)), *after]
-
-
-def _pooling(name: str, pool: Module | None) -> list[Named]:
-    return [] if pool is None else [(f"{name}_pool", pool)]

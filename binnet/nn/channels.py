@@ -11,7 +11,7 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from .. import ops
-from ..tensor import Tensor
+from ..autograd import Tensor
 from .module import Module, Parameter
 
 
@@ -31,6 +31,7 @@ class PReLU(Module):
         self.slope = Parameter(_one_each(channels, slope), decay=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        # One slope for all channels takes inputs of any shape.
         if len(self.slope) > 1:
             _expect_channels(self, x, len(self.slope))
         return ops.prelu(x, self.slope)
@@ -67,5 +68,6 @@ def _one_each(channels: int, value: float) -> Float:
 
 
 def _expect_channels(module: Module, x: Tensor, channels: int) -> None:
+    # Rows and maps only: broadcasting along the last axis would also take other shapes without a word.
     axes: tuple[str, ...] = ("N", "H", "W") if x.ndim == 4 else ("N",)
     module.expect(x.shape, *axes, channels)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .. import ops
-from ..tensor import Tensor
-from .fusion import joined
+from ..autograd import Tensor
+from .fusion import fused
 from .module import LayerError, Module
 
 Named = tuple[str, Module]
@@ -26,7 +26,7 @@ class _Row(Module):
 
 
 class Sequential(_Row):
-    """Modules one after the other; neighbours run as one function where :func:`binnet.nn.fusion.joined` joins them.
+    """Modules one after the other; neighbours run as one function where :func:`binnet.nn.fusion.fused` finds them.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Sequential(_Row):
             setattr(self, name, module)
 
     def forward(self, x: Tensor) -> Tensor:
-        for call in joined(self):
+        for call in fused(self):
             x = call(x)
         return x
 
@@ -83,6 +83,7 @@ class ModuleList(_Row):
     def __delitem__(self, index: int) -> None:
         kept, names = list(self), [name for name, _ in self.children()]
         del kept[index]
+        # Names are numbers without gaps, because the state is stored by name.
         for name in names:
             delattr(self, name)
         self.extend(kept)  # numbered anew
@@ -98,6 +99,7 @@ class Residual(Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.body(x)
         z = x if self.shortcut is None else self.shortcut(x)
+        # `add` would broadcast, for example over a lost batch axis.
         if y.shape != z.shape:
             raise LayerError(f"{self.label}: the body gives {y.shape}, the shortcut {z.shape}")
         return ops.add(y, z)

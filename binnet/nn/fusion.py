@@ -9,22 +9,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..autograd import is_recording
-from ..tensor import Tensor
+from ..autograd import Tensor, state
 from .binary import BinConv2d, BinLinear
 from .layers import AvgPool2d, BatchNorm, Conv2d, Flatten, MaxPool2d, ReLU
 from .module import Module
 
 
-def joined(modules: Iterable[Module]) -> Iterator[Callable[[Tensor], Tensor]]:
+def fused(modules: Iterable[Module]) -> Iterator[Callable[[Tensor], Tensor]]:
     """The calls that a sequence of modules comes to, in order.
 
     Where they stand side by side, these become one call: "BatchNorm, [Flatten,] BinConv2d or BinLinear, [ReLU]", with
     options that leave nothing but signs of the normalised map to know (no K, clipped straight-through gradient),
     "BatchNorm, ReLU", and "Conv2d, BatchNorm, ReLU" at the image. A module with a ``forward`` of its own, set on the
-    object, is always called by itself. While calls are recorded nothing is joined, so that each layer has its own.
+    object, is always called by itself. While calls are recorded nothing is fused, so that each layer has its own.
     """
-    if is_recording():
+    # A graph has a node for each layer; the engine fuses by rewrites of its own.
+    if state.recorder is not None:
         yield from modules
         return
     rest = deque(modules)
@@ -68,6 +68,7 @@ class ImageBlock:
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.requires_grad:
+            # The fused op computes its map again in the backward pass, and has no gradient for its input.
             return NormRelu(self.norm)(self.conv(x))
         self.conv.check(x)
         self.norm.expect((*x.shape[:3], len(self.conv.weight)), "N", "H", "W", len(self.norm.gamma))
@@ -77,10 +78,11 @@ class ImageBlock:
 
 def _sign_block(rest: deque[Module]) -> SignBlock | None:
     """The block that ``rest`` begins with, taken out of it."""
+    # A flattening of images moves nothing in memory, so a dense layer behind it reads the same bits.
     flat = _is(rest, 1, Flatten)
     layer = rest[1 + flat] if len(rest) > 1 + flat else None
     found = _is(rest, 0, BatchNorm) and _is(rest, 1 + flat, BinLinear, *(() if flat else (BinConv2d,)))
-    if not (found and isinstance(layer, BinConv2d | BinLinear) and layer.needs_signs_only):
+    if not (found and isinstance(layer, BinConv2d | BinLinear) and layer.input_binariser.needs_bits_only):
         return None
     norm, relu = rest[0], _is(rest, 2 + flat, ReLU)
     assert isinstance(norm, BatchNorm)
@@ -102,6 +104,7 @@ def _image_block(rest: deque[Module]) -> ImageBlock | None:
     conv, norm = rest[0], rest[1]
     assert isinstance(conv, Conv2d)
     assert isinstance(norm, BatchNorm)
+    # Before a normalisation a convolution usually has neither, so others need not be fast.
     if conv.bias is not None or conv.groups != 1:
         return None
     _drop(rest, 3)
@@ -110,6 +113,7 @@ def _image_block(rest: deque[Module]) -> ImageBlock | None:
 
 def _is(rest: deque[Module], index: int, *kinds: type[Module]) -> bool:
     """Whether the module at ``index`` is of exactly one of these classes, with its forward."""
+    # Not isinstance: a subclass may compute something else.
     return len(rest) > index and type(rest[index]) in kinds and "forward" not in vars(rest[index])
 
 

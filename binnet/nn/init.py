@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from binnet_kernels.checks import Float
 
 _left: ContextVar[int | None] = ContextVar("weights that an outline may still have", default=None)
-_NOBODY: Any = None
+_NO_RNG = cast("np.random.Generator", None)
 _seeds = itertools.count()
 
 
@@ -31,14 +31,6 @@ def outline(limit: int) -> Iterator[None]:
         yield
     finally:
         _left.reset(token)
-
-
-def chance(seed: int) -> np.random.Generator:
-    """What all weights of a network are drawn from.
-
-    Inside :func:`outline` nothing is drawn: a model is loaded without NumPy's generators, 10 ms to import.
-    """
-    return _NOBODY if _left.get() is not None else np.random.default_rng(seed)
 
 
 def make_seed(seed: int | Sequence[int] | None) -> npt.NDArray[np.int64]:
@@ -67,6 +59,9 @@ def _hashed(seed: int) -> int:
 
 def make_rng(rng: np.random.Generator | int) -> np.random.Generator:
     """``rng`` itself, or a new generator with this seed; TypeError for anything else."""
+    # Inside `outline` nothing is drawn: a model is loaded without NumPy's generators, which take 10 ms to import.
+    if _left.get() is not None:
+        return _NO_RNG
     if isinstance(rng, np.random.Generator):
         return rng
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
@@ -81,6 +76,7 @@ def repeated(value: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
 
 def is_outline(array: npt.NDArray[Any]) -> bool:
     """Whether it is one value, repeated."""
+    # NumPy's broadcast of one value: no step in any direction, and not writeable.
     return not any(array.strides) and not array.flags.writeable
 
 
@@ -103,6 +99,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | int) -> Float:
         raise ValueError(f"the sizes of a layer must be whole numbers of at least 1, got weights of shape {shape}")
     left = _left.get()
     if left is not None:
+        # Counted before anything is allocated: the description in a file may ask for any size.
         if math.prod(shape) > left:
             raise ValueError("it does not hold as many weights as the network has that it describes")
         _left.set(left - math.prod(shape))

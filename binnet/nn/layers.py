@@ -10,8 +10,8 @@ from binnet_kernels.checks import Pair, pair
 from binnet_kernels.pool import pool_window
 
 from .. import ops
+from ..autograd import Tensor
 from ..ops.shapes import Border, border
-from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 
@@ -53,6 +53,7 @@ class Conv2d(Module):
         kh, kw = pair(kernel_size, "kernel_size", 1)
         self.stride, self.padding, self.groups = pair(stride, "stride", 1), pair(padding, "padding", 0), groups
         depth = in_channels if groups == 1 else _channels_of_group(in_channels, out_channels, groups)
+        # OHWI: the channels that a tap reads lie side by side, as they do in the NHWC image.
         self.weight = Parameter(init.he_normal((out_channels, kh, kw, depth), rng))
         self.bias = Parameter(np.zeros(out_channels), decay=False) if bias else None
 
@@ -66,8 +67,7 @@ class Conv2d(Module):
 
     def before_norm(self, x: Tensor, norm: BatchNorm) -> Tensor:
         """``relu(norm(self(x)))`` as one function; for a layer without bias and groups, and images."""
-        tensors = (self.weight, norm.gamma, norm.beta)
-        return ops.conv2d_norm_relu(x, *tensors, norm.statistics(), stride=self.stride, padding=self.padding)
+        return ops.conv2d_norm_relu(x, self.weight, norm.normalisation(), stride=self.stride, padding=self.padding)
 
 
 def _channels_of_group(in_channels: int, out_channels: int, groups: int) -> int:
@@ -124,7 +124,7 @@ class BatchNorm(Module):
         self.beta = Parameter(np.zeros(channels), decay=False)
         self.running_mean = np.zeros(channels, np.float32)
         self.running_var = np.ones(channels, np.float32)
-        self.statistics()  # checks the numbers
+        self.statistics()  # raises for numbers out of range, now and not in the first batch
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         self.check(x)
@@ -135,6 +135,10 @@ class BatchNorm(Module):
         axes: tuple[str, ...] = ("N", "H", "W") if x.ndim == 4 else ("N",)
         self.expect(x.shape, *axes, len(self.gamma))
 
+    def normalisation(self) -> ops.Normalisation:
+        """γ, β and the statistics of now, for functions that normalise on the way."""
+        return ops.Normalisation(self.gamma, self.beta, self.statistics())
+
     def statistics(self) -> ops.Statistics:
         """Mean and variance to use now, in training or evaluation."""
         return ops.Statistics(self.running_mean, self.running_var, self.training, self.momentum, self.eps)
@@ -143,6 +147,7 @@ class BatchNorm(Module):
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
         super().__init__()
+        # The kernel's own check, so that a wrong window is an error of the layer that has it.
         window = pool_window(kernel_size, stride, padding)
         self.kernel_size, self.stride, self.padding = window.size, window.stride, window.padding
 
@@ -223,6 +228,7 @@ class Dropout(Module):
         self.step = np.zeros((), np.int64)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Not counted in evaluation, so that validation between epochs does not change the masks of training.
         if not self.training or self.p == 0:
             return x
         rng = np.random.default_rng([*self.seed.tolist(), int(self.step)])

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..autograd import is_recording, running
-from ..tensor import Tensor
+from ..autograd import Tensor, state
 from ..watch import Memory
 from . import init
 
@@ -35,7 +34,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any, *, binary: bool = False, clip: float | None = None, decay: bool = True) -> None:
         values = data if isinstance(data, np.ndarray) and init.is_outline(data) else np.array(data, np.float32)
         super().__init__(values, requires_grad=True)
-        self.memory = Memory(exposed=False)
+        self.memory = Memory(exposed=False)  # the values were copied, so nobody else can change them
         self.binary, self.clip, self.decay = binary, clip, decay
 
     def _in_place(self, other: Any) -> NoReturn:
@@ -94,6 +93,7 @@ class Module:
         if isinstance(value, Module):
             if "path" not in vars(self):
                 raise TypeError(f"{type(self).__name__} must call super().__init__() before it sets {name}")
+            # Paths of all below change with it; the same walk finds a module that would contain itself.
             for path, module in value.named_modules(_join(self.path, name)):
                 if module is self:
                     raise ValueError(f"{self.label} cannot be a part of itself, as {name} would make it")
@@ -107,7 +107,8 @@ class Module:
     def __call__(self, x: Tensor | Array) -> Tensor:
         """Run :meth:`forward`; LayerError (a ValueError) naming the layer when it refuses its input."""
         x = x if isinstance(x, Tensor) else Tensor(x)
-        with self.naming_errors(), running(self) if is_recording() else nullcontext():
+        recorder = state.recorder  # while a graph is traced, calls are listed with the module that makes them
+        with self.naming_errors(), nullcontext() if recorder is None else recorder.running(self):
             return self.forward(x)
 
     @contextmanager
@@ -116,7 +117,7 @@ class Module:
         try:
             yield
         except LayerError:
-            raise
+            raise  # the innermost layer has named itself
         except ValueError as error:
             raise LayerError(f"{self.label}: {error}") from error
 
@@ -146,6 +147,7 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with its full name."""
+        # A parameter that several modules share has the name of its first place, and is updated once.
         seen: set[int] = set()
         for path, module in self.named_modules():
             for name, value in vars(module).items():
@@ -220,6 +222,7 @@ class Module:
             problems.append(f"it has none of the names of the network, such as {next(iter(own))}")
         if problems:
             raise ValueError("the state does not fit the network: " + "; ".join(problems))
+        # Graphs that are still to be swept need the old values, and notice (ADR 0024).
         for parameter in self.parameters():
             parameter.memory.before_change()
         for name in common:

@@ -1,13 +1,19 @@
-"""The choices a binary layer leaves open, with the words there are for each."""
+"""The choices a binary layer leaves open, as flat words, and the objects that layers take for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ..ops.binarize import WeightBinariser
+from ..ops.lowbit import InputQuantiser, WeightQuantiser
+from ..ops.xnor_conv import InputBinariser
+from .lowbit import GradientRounding
+
 MODES = ("float", "bwn", "xnor", "bnn", "binaryconnect")
 
+# The first word of each is the default. Command line, configuration and model files list and check these words.
 CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "weight_gradient": ("exact", "paper", "plain"),
     "use_k": (False, True),
@@ -110,6 +116,36 @@ class BinaryOptions:
             check_word("option", name, known)
         return cls(**options)
 
+    def for_bwn(self, scaled: bool = True) -> dict[str, Any]:
+        """What a layer with real inputs takes by keyword; not ``scaled``: without α."""
+        scale = self.scale if scaled else "none"
+        return {"weight_binariser": WeightBinariser(scale, self.weight_gradient, self.center, self.clip)}
+
+    def for_xnor(self, scaled: bool = True, seed: Sequence[int] | None = None) -> dict[str, Any]:
+        """What a layer with binary inputs takes by keyword.
+
+        Parameters
+        ----------
+        scaled
+            False: without α and K.
+        seed
+            Of the random numbers in ``binary_gradient``; None for one of the layer's own.
+        """
+        weights, use_k = self.for_bwn(scaled)["weight_binariser"], self.use_k and scaled
+        signs = InputBinariser(self.ste, use_k, self.pad_value)
+        if self.weight_bits > 1:
+            weights = WeightQuantiser(**asdict(weights), bits=self.weight_bits)
+        if self.levels:
+            # The gradient of levels is always clipped, whatever `ste` says.
+            return {
+                "weight_binariser": weights,
+                "input_binariser": InputQuantiser("clip", use_k, self.pad_value, self.act_bits),
+            }
+        if self.binary_gradient == "off":
+            return {"weight_binariser": weights, "input_binariser": signs}
+        rounding = GradientRounding(self.binary_gradient, self.grad_bits, seed, signs)
+        return {"weight_binariser": weights, "input_binariser": rounding}
+
     def to_dict(self) -> dict[str, Any]:
         """All options by name."""
         return asdict(self)
@@ -117,5 +153,6 @@ class BinaryOptions:
 
 def check_word(name: str, value: Any, words: Any) -> None:
     """ValueError that lists ``words`` unless ``value`` is one of them, of the same type."""
+    # True == 1, but `use_k = 1` in a configuration is a mistake.
     if not any(type(value) is type(word) and value == word for word in words):
         raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(map(str, words))}")

@@ -1,41 +1,47 @@
-"""Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`."""
+"""Differentiable functions: tensors in, a tensor out. Each is a :class:`binnet.autograd.Function`.
 
+What goes beyond the paper's layers of one bit is in :mod:`binnet.ops.lowbit`.
+"""
+
+from ..autograd import Tensor as Tensor
+from ..autograd import operations
 from .activations import prelu, relu, softmax
-from .arithmetic import divide, matmul, neg, subtract
+from .arithmetic import add, divide, dropout, matmul, mul, neg, subtract
 from .binarize import (
     NotFiniteError,
-    Rule,
-    binary_weight,
+    WeightBinariser,
     centred,
     check_finite,
     grad_alpha,
     grad_weight,
+    sign,
     weight_alpha,
 )
 from .bwn_conv import bwn_conv2d, bwn_linear
-from .conv import as_pixels, as_rows, conv2d, linear
-from .conv_norm import conv2d_norm_relu
-from .elementwise import add, dropout, mul, sign
-from .kbit import quantise
+from .conv import as_pixels, as_rows, conv2d, conv2d_norm_relu, linear
 from .loss import cross_entropy, squared_hinge
-from .norm import Statistics, batch_norm
+from .norm import Normalisation, Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduce import global_average, mean, sum
 from .shapes import concatenate, flatten, pad, reshape
-from .sign_product import Rounding
-from .xnor_conv import norm_xnor_conv2d, xnor_conv2d, xnor_linear
+from .xnor_conv import BinaryConv, InputBinariser, norm_xnor_conv2d, xnor_conv2d, xnor_linear
+
+# What a tensor has as an operator or a method (ADR 0026). `autograd` cannot import it, because operations make tensors.
+operations.update(add=add, subtract=subtract, mul=mul, divide=divide, neg=neg, matmul=matmul)
+operations.update(reshape=reshape, sum=sum, mean=mean)
 
 __all__ = [
+    "BinaryConv",
+    "InputBinariser",
+    "Normalisation",
     "NotFiniteError",
-    "Rounding",
-    "Rule",
     "Statistics",
+    "WeightBinariser",
     "add",
     "as_pixels",
     "as_rows",
     "avg_pool2d",
     "batch_norm",
-    "binary_weight",
     "bwn_conv2d",
     "bwn_linear",
     "centred",
@@ -59,7 +65,6 @@ __all__ = [
     "norm_xnor_conv2d",
     "pad",
     "prelu",
-    "quantise",
     "relu",
     "reshape",
     "sign",

@@ -6,10 +6,9 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
-from .elementwise import unbroadcast
+from .arithmetic import unbroadcast
 
 
 def relu(x: Tensor) -> Tensor:
@@ -59,7 +58,7 @@ class _Relu(Function):
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        grad_x: Float = kernels().relu_grad(grad, *ctx.saved, out=ctx.room(grad))
+        grad_x: Float = kernels().relu_grad(grad, *ctx.saved, out=ctx.reusable(grad))
         return grad_x
 
 

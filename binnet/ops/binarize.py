@@ -1,4 +1,4 @@
-"""How weights are binarised, and the gradients of arXiv:1603.05279, section 3.1: pure functions on arrays.
+"""What turns real into binary (arXiv:1603.05279, section 3.1): the sign, α, and the gradients that pass them.
 
 ``W`` is the real ("latent") weight that the optimiser updates, ``s = sign W``, ``α`` one scale a filter and
 ``W̃ = α s`` (weight_hat) what the network computes with. Nothing here writes to ``W``. The convolutions that use these
@@ -7,22 +7,50 @@ functions are in :mod:`binnet.ops.bwn_conv` and :mod:`binnet.ops.xnor_conv`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from binnet_kernels import checks
 from binnet_kernels.checks import Float
 from binnet_kernels.weights import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 
-from ..autograd import Context
+from ..autograd import Context, Function, Grad, Grads, Tensor
 from ..backend import kernels
 
 SCALES = ("mean", "learned", "none")
+STE = ("clip", "polynomial")
 
 
 class NotFiniteError(ValueError):
     """NaN or infinities where a sign is taken, which would hide them: sign(NaN) = +1."""
+
+
+def sign(x: Tensor, ste: str = "clip") -> Tensor:
+    """+1 where x >= 0 (also for −0.0 and NaN), else −1, with a straight-through gradient.
+
+    Parameters
+    ----------
+    x : (...)
+    ste
+        What stands for the derivative. ``"clip"``: 1 where |x| <= 1, else 0 (arXiv:1603.05279, section 3.1; the stray
+        factor r printed there is left out). ``"polynomial"``: 2 + 2x on [−1, 0), 2 − 2x on [0, 1), else 0 (Bi-Real
+        Net, arXiv:1808.00278); not in the paper.
+
+    Raises
+    ------
+    ValueError
+        For any other word.
+    """
+    return _Sign.apply(x, ste=check_ste(ste))
+
+
+def check_ste(ste: str) -> str:
+    """``ste`` itself; ValueError listing the words when it is none of them."""
+    if ste not in STE:
+        raise ValueError(f"unknown ste {ste!r}; there are: {', '.join(STE)}")
+    return ste
 
 
 def check_finite(x: Float) -> None:
@@ -45,52 +73,13 @@ def centred(weight: Float) -> Float:
     return weight - mean
 
 
-def binary_weight(weight: Float, alpha: Float | None, scale: str, center: bool, bits: int = 1) -> tuple[Float, Float]:
-    """What is binarised, and its scales; training, evaluation and packing all ask here.
-
-    Parameters
-    ----------
-    weight : (O, ..., C)
-    alpha : (O,) or None
-        The learned scales; used with ``scale="learned"`` only.
-    scale
-        ``"mean"``: Eq. 6. ``"learned"``: ``alpha``. ``"none"``: 1 (BinaryConnect, BNN).
-    center
-        Whether to subtract the mean over input channels first.
-    bits
-        Of each weight. With several, α is that of Eq. 6 times a constant, see :func:`binnet_kernels.weight_range`.
-
-    Returns
-    -------
-    latent : (O, ..., C), the array whose signs (levels) are taken (``weight`` itself unless centred)
-    alpha : (O,)
-
-    Raises
-    ------
-    NotFiniteError
-        When a weight or a scale is NaN or infinite.
-    """
-    if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}; there are: {', '.join(SCALES)}")
-    if scale == "learned" and alpha is None:
-        raise ValueError("scale='learned' needs alpha_param, one scale for each filter")
-    latent = centred(weight) if center else weight
-    mean: Float = kernels().weight_range(latent, bits) if scale == "mean" else weight_alpha(latent)
-    if not np.isfinite(mean).all() or (alpha is not None and not np.isfinite(alpha).all()):
-        raise NotFiniteError("the weights of a binary layer are no longer finite")
-    if scale == "mean":
-        return latent, mean
-    return latent, np.ones(len(latent), np.float32) if scale == "none" or alpha is None else alpha
+def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:
+    if value not in words:
+        raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(words)}")
 
 
 def grad_weight(
-    grad_hat: Float,
-    weight: Float,
-    alpha: Float,
-    rule: str,
-    mean_alpha: bool = True,
-    out: Float | None = None,
-    bits: int = 1,
+    grad_hat: Float, weight: Float, alpha: Float, rule: str, mean_alpha: bool = True, out: Float | None = None
 ) -> Float:
     """From g = ∂C/∂W̃ to ∂C/∂W, by one of the three rules people use.
 
@@ -100,74 +89,159 @@ def grad_weight(
     ----------
     grad_hat, weight : (O, ...)
     alpha : (O,)
+    rule
+        ``"exact"``, ``"paper"`` or ``"plain"``.
     mean_alpha
         False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
     out : (O, ...), optional
         Where to write; it may be ``grad_hat``.
-    bits
-        Of each weight.
 
     Raises
     ------
     ValueError
         For any other rule.
     """
-    if rule not in WEIGHT_GRADIENTS:
-        raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
-    grad: Float
-    if bits == 1:
-        grad = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out)
-    else:
-        grad = kernels().level_weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, bits, out)
+    _check_word("weight_gradient", rule, WEIGHT_GRADIENTS)
+    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out)
     return grad
 
 
-def grad_alpha(grad_hat: Float, weight: Float, bits: int = 1) -> Float:
+def grad_alpha(grad_hat: Float, weight: Float) -> Float:
     """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
-    k = kernels()
-    total: Float = k.grad_alpha(grad_hat, weight) if bits == 1 else k.level_grad_alpha(grad_hat, weight, bits)
+    total: Float = kernels().grad_alpha(grad_hat, weight)
     return total
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How a weight is binarised and differentiated: the options that all binary convolutions share.
+class WeightBinariser:
+    """How real weights become ``α sign(W)``, and their gradient; by default as in arXiv:1603.05279.
 
-    With several ``bits`` it has levels in the place of signs.
+    Attributes
+    ----------
+    scale
+        α: ``"mean"`` of |W| (Eq. 6), ``"learned"``, or ``"none"``, which is 1 (BinaryConnect, BNN).
+    weight_gradient
+        ``"exact"`` (chain rule), ``"paper"`` (as printed in section 3.1) or ``"plain"`` (as in Algorithm 1); see
+        :func:`grad_weight`.
+    center
+        Whether to subtract the mean over input channels first (authors' code; not in the paper).
+    clip
+        Whether the optimiser keeps the real weights within ±1 (authors' code; not in the paper).
 
     Raises
     ------
     ValueError
-        On construction, for words that there are not and numbers out of range.
+        On construction, for words that there are not.
     """
 
     scale: str = "mean"
     weight_gradient: str = "exact"
     center: bool = False
-    bits: int = 1
+    clip: bool = True
 
     def __post_init__(self) -> None:
-        for value, words, name in (
-            (self.scale, SCALES, "scale"),
-            (self.weight_gradient, WEIGHT_GRADIENTS, "weight_gradient"),
-        ):
-            if value not in words:
-                raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(words)}")
-        checks.levels(self.bits, "weight_bits")
+        _check_word("scale", self.scale, SCALES)
+        _check_word("weight_gradient", self.weight_gradient, WEIGHT_GRADIENTS)
 
-    def binary_weight(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
-        """See :func:`binary_weight`."""
-        return binary_weight(weight, alpha, self.scale, self.center, self.bits)
+    def binarise(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
+        """What is binarised, and its scales; training, evaluation and packing all ask here.
 
-    def gradients(
-        self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float
-    ) -> tuple[Float | None, Float | None]:
+        Parameters
+        ----------
+        weight : (O, ..., C)
+        alpha : (O,) or None
+            The learned scales; used with ``scale="learned"`` only.
+
+        Returns
+        -------
+        latent : (O, ..., C), the array whose signs are taken (``weight`` itself unless centred)
+        alpha : (O,)
+
+        Raises
+        ------
+        NotFiniteError
+            When a weight or a scale is NaN or infinite.
+        """
+        if self.scale == "learned" and alpha is None:
+            raise ValueError("scale='learned' needs alpha_param, one scale for each filter")
+        latent = centred(weight) if self.center else weight
+        # Also without this α: a mean that is finite shows, in one pass, that all weights are.
+        mean = self.mean_alpha(latent)
+        if not np.isfinite(mean).all() or (alpha is not None and not np.isfinite(alpha).all()):
+            raise NotFiniteError("the weights of a binary layer are no longer finite")
+        if self.scale == "mean":
+            return latent, mean
+        return latent, np.ones(len(latent), np.float32) if self.scale == "none" or alpha is None else alpha
+
+    @property
+    def precision(self) -> int:
+        """Bits of a binarised weight."""
+        return 1
+
+    def require_signs(self) -> None:
+        """ValueError unless weights become signs, as the kernels of the caller need."""
+        if self.precision != 1:
+            raise ValueError(f"this layer takes weights of 1 bit, got {type(self).__name__} of {self.precision}")
+
+    def mean_alpha(self, latent: Float) -> Float:
+        """The α of ``scale="mean"``, at which a learned one begins: (O, ...) to (O,)."""
+        return weight_alpha(latent)
+
+    def gradients(self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float) -> tuple[Grad, Grad]:
         """Gradients of the stored weight and of the learned scales, the last two inputs; takes ``grad_hat`` over."""
         grad = scales = None
+        # The scales first: the gradient of the weight is written over grad_hat.
         if ctx.needs_grad[-1] and self.scale == "learned":
-            scales = grad_alpha(grad_hat, latent, self.bits)
+            scales = self.grad_alpha(grad_hat, latent)
         if ctx.needs_grad[-2]:
-            rule = self.weight_gradient, self.scale == "mean"
-            grad = grad_weight(grad_hat, latent, alpha, *rule, out=grad_hat, bits=self.bits)
+            grad = self.grad_weight(grad_hat, latent, alpha)
             grad = centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
         return grad, scales
+
+    def grad_weight(self, grad_hat: Float, latent: Float, alpha: Float) -> Float:
+        """:func:`grad_weight` by the rule, written to ``grad_hat``."""
+        return grad_weight(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean", out=grad_hat)
+
+    def grad_alpha(self, grad_hat: Float, latent: Float) -> Float:
+        """:func:`grad_alpha`."""
+        return grad_alpha(grad_hat, latent)
+
+
+PAPER = WeightBinariser()  # α of Eq. 6, the exact gradient
+
+
+def unpack_bits(words: Any, c: int) -> Any:
+    """Words of bits, uint32 (..., ceil(c / 32)), to booleans (..., c); bit 0 comes first."""
+    return np.unpackbits(words.astype("<u4", copy=False).view(np.uint8), axis=-1, count=c, bitorder="little") == 1
+
+
+def through_polynomial(grad: Float, x: Float) -> Float:
+    """``grad`` times the slope of the polynomial that stands for the sign; a new array."""
+    slope = np.abs(x, out=np.empty_like(x))  # 2 − 2|x| within (−1, 1), 0 outside
+    np.subtract(1, slope, out=slope)
+    np.maximum(slope, 0, out=slope)
+    slope *= 2
+    slope *= grad
+    return slope
+
+
+class _Sign(Function):
+    @staticmethod
+    def forward(ctx: Context, x: Float, *, ste: str) -> Float:
+        if ste == "clip" and ctx.needs_grad[0]:
+            # One bit a value is kept, |x| <= 1; the kernel that makes it wants maps, so a row becomes one pixel.
+            rows = (*x.shape[:1], 1, 1, math.prod(x.shape[1:])) if x.ndim else (1, 1, 1, 1)
+            ctx.save(None, kernels().signs(x.reshape(rows))[1])
+        else:
+            ctx.save(x, None)
+        y: Float = kernels().sign(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x, within = ctx.saved
+        if x is not None:
+            return through_polynomial(grad, x)
+        passed = unpack_bits(within, grad.size // max(len(within), 1)).reshape(grad.shape)
+        grad_x: Float = np.multiply(grad, passed, out=ctx.reusable(grad), dtype=np.float32)
+        return grad_x

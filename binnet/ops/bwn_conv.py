@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
-from .binarize import Rule
+from .binarize import PAPER, WeightBinariser
 from .conv import as_pixels, as_rows
 
 
@@ -23,9 +22,7 @@ def bwn_conv2d(
     *,
     stride: Pair = 1,
     padding: Pair = 0,
-    scale: str = "mean",
-    weight_gradient: str = "exact",
-    center: bool = False,
+    weights: WeightBinariser = PAPER,
 ) -> Tensor:
     """Convolve real images with binary weights, ``x ∗ (α s)`` (Eq. 1), on the kernels that the packed model uses.
 
@@ -34,10 +31,10 @@ def bwn_conv2d(
     x : (N, H, W, C)
     weight : (O, KH, KW, C), the real weights
     alpha_param : (O,), the scales with ``scale="learned"``
-    scale, center
-        See :func:`binary_weight`.
-    weight_gradient
-        See :func:`grad_weight`.
+    stride, padding
+        An int or a pair (vertical, horizontal); the border counts as 0.
+    weights
+        How weights are binarised; by default as in the paper.
 
     Returns
     -------
@@ -47,43 +44,47 @@ def bwn_conv2d(
     Raises
     ------
     ValueError
-        For wrong words and for shapes that do not fit together.
+        For shapes that do not fit together.
+    NotFiniteError
+        For weights that are not finite.
     """
-    rule = Rule(scale, weight_gradient, center)
-    return _BwnConv2d.apply(x, weight, alpha_param, stride=stride, padding=padding, rule=rule)
+    weights.require_signs()
+    return _BwnConv2d.apply(x, weight, alpha_param, stride=stride, padding=padding, weights=weights)
 
 
 def bwn_linear(
-    x: Tensor,
-    weight: Tensor,
-    alpha_param: Tensor | None = None,
-    *,
-    scale: str = "mean",
-    weight_gradient: str = "exact",
-    center: bool = False,
+    x: Tensor, weight: Tensor, alpha_param: Tensor | None = None, weights: WeightBinariser = PAPER
 ) -> Tensor:
     """:func:`bwn_conv2d` on single pixels: x (N, I), weight (O, I), result (N, O)."""
-    rule = Rule(scale, weight_gradient, center)
-    return as_rows(_BwnConv2d.apply(as_pixels(x), as_pixels(weight), alpha_param, stride=1, padding=0, rule=rule))
+    return as_rows(bwn_conv2d(as_pixels(x), as_pixels(weight), alpha_param, weights=weights))
 
 
 class _BwnConv2d(Function):
     @staticmethod
     def forward(
-        ctx: Context, x: Float, weight: Float, alpha: Float | None, *, stride: Pair, padding: Pair, rule: Rule
+        ctx: Context,
+        x: Float,
+        weight: Float,
+        alpha: Float | None,
+        *,
+        stride: Pair,
+        padding: Pair,
+        weights: WeightBinariser,
     ) -> Float:
-        latent, scales = rule.binary_weight(weight, alpha)
-        ctx.save(x, latent, scales, stride, padding, rule)
+        latent, scales = weights.binarise(weight, alpha)
+        # The real input is kept as it is: ∂C/∂W̃ is its convolution with the gradient.
+        ctx.save(x, latent, scales, stride, padding, weights)
         y: Float = kernels().BwnConv2d(latent, stride, padding, scales)(x)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, latent, scales, stride, padding, rule = ctx.saved
+        x, latent, scales, stride, padding, weights = ctx.saved
         grad_x = None
         if ctx.needs_grad[0]:
+            # Algorithm 1: the backward pass uses W̃ in the place of W.
             grad_x = kernels().conv2d_grad_input(grad, kernels().weight_hat(latent, scales), x.shape, stride, padding)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
         grad_hat = kernels().conv2d_grad_weight(x, grad, latent.shape, stride, padding)
-        return grad_x, *rule.gradients(ctx, grad_hat, latent, scales)
+        return grad_x, *weights.gradients(ctx, grad_hat, latent, scales)

@@ -1,4 +1,4 @@
-"""Real-valued convolution and the dense layer, which is a convolution of single pixels."""
+"""Real-valued convolution, alone and with what follows it, and the dense layer: a convolution of single pixels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
+from .norm import Normalisation, Statistics, grad_of_norm_and_bits
 from .shapes import reshape
 
 
@@ -58,6 +58,30 @@ def as_rows(x: Tensor) -> Tensor:
     return reshape(x, (x.shape[0], x.shape[3]))
 
 
+def conv2d_norm_relu(
+    x: Tensor,
+    weight: Tensor,
+    norm: Normalisation,
+    *,
+    stride: Pair = 1,
+    padding: Pair = 0,
+) -> Tensor:
+    """:func:`relu` of :func:`batch_norm` of :func:`conv2d`, to the last bit, for images that need no gradient.
+
+    The largest map of most networks is that of the convolution at the image, which is cheap for want of channels. So
+    it is not kept, but computed again in the backward pass.
+
+    Raises
+    ------
+    ValueError
+        When shapes do not fit together, or ``x`` requires a gradient.
+    """
+    if x.requires_grad:
+        raise ValueError("conv2d_norm_relu is for images, which have no gradient")
+    tensors = (x, weight, norm.gamma, norm.beta)
+    return _ConvNormRelu.apply(*tensors, statistics=norm.statistics, stride=stride, padding=padding)
+
+
 class _Conv2d(Function):
     @staticmethod
     def forward(
@@ -68,7 +92,7 @@ class _Conv2d(Function):
         if bias is not None:
             if bias.shape != (len(weight),):
                 raise ValueError(f"bias must have shape {(len(weight),)}, got {bias.shape}")
-            y += bias
+            y += bias  # the map is fresh, so no second one is needed
         return y
 
     @staticmethod
@@ -82,3 +106,32 @@ class _Conv2d(Function):
         if ctx.needs_grad[2]:
             grad_bias = grad.sum(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
         return grad_x, grad_weight, grad_bias
+
+
+class _ConvNormRelu(Function):
+    @staticmethod
+    def forward(
+        ctx: Context,
+        x: Float,
+        weight: Float,
+        gamma: Float,
+        beta: Float,
+        *,
+        statistics: Statistics,
+        stride: Pair,
+        padding: Pair,
+    ) -> Float:
+        z = kernels().conv2d(x, weight, stride, padding)
+        # Normalised and cut off in place; what is kept is one bit a value, whether the ReLU let it pass.
+        norm = (gamma, *statistics.of(z), statistics.eps)
+        y: Float
+        y, passed = kernels().norm_relu(z, gamma, beta, *norm[1:], out=z)
+        ctx.save(x, weight, (stride, padding), norm, statistics.training, passed)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x, weight, window, norm, training, passed = ctx.saved
+        z = kernels().conv2d(x, weight, *window)  # the same bits as in the forward pass, and not stored in between
+        grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.reusable(grad))
+        return None, kernels().conv2d_grad_weight(x, grad, weight.shape, *window), *grads

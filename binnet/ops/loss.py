@@ -10,9 +10,8 @@ from binnet_kernels import checks
 from binnet_kernels.checks import Float
 from binnet_kernels.loss import class_numbers
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 
 
 def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:
@@ -70,6 +69,7 @@ class _CrossEntropy(Function):
     def forward(
         ctx: Context, logits: Float, labels: Any, *, label_smoothing: float, class_weights: Float | None
     ) -> Float:
+        # The probabilities are computed on the way, and the gradient is a difference of them.
         losses, probabilities = kernels().softmax_cross_entropy(logits, labels, label_smoothing)
         if class_weights is None:
             ctx.save(probabilities, labels, label_smoothing, None)
@@ -83,6 +83,7 @@ class _CrossEntropy(Function):
         probabilities, labels, label_smoothing, shares = ctx.saved
         grad_logits: Float = kernels().softmax_cross_entropy_grad(probabilities, labels, label_smoothing)
         if shares is not None:
+            # The mean over the batch becomes a weighted one: each row has its own share in place of 1 / N.
             return grad_logits * (grad * shares[:, None]).astype(np.float32), None
         return grad_logits * (grad / np.float32(len(probabilities))), None
 
@@ -92,6 +93,7 @@ class _SquaredHinge(Function):
     def forward(ctx: Context, logits: Float, labels: Any) -> Float:
         target = np.full(logits.shape, -1, np.float32)
         target[np.arange(len(logits)), class_numbers(labels, *logits.shape)] = 1
+        # How much of the margin of 1 is missing; where none is, neither loss nor gradient.
         missing = np.maximum(1 - target * logits, 0, dtype=np.float32)
         ctx.save(missing, target)
         return np.asarray(np.square(missing).sum(dtype=np.float64) / len(logits), np.float32)

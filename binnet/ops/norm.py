@@ -10,11 +10,9 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
-from .binarize import NotFiniteError
-from .elementwise import truth
+from .binarize import NotFiniteError, unpack_bits
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,26 @@ class Statistics:
         mean, var = kernels().batch_statistics(x)
         if not np.isfinite(var).all():  # a few channels; the sign of a binary layer would hide it from here on
             raise NotFiniteError("the input of a batch normalisation has values that are not finite")
+        # Bessel's correction: the running variance estimates that of all data. The batch is normalised without it.
         unbiased = var * np.float32(rows / max(rows - 1, 1))
         for average, value in zip((self.running_mean, self.running_var), (mean, unbiased), strict=True):
             average += np.float32(self.momentum) * (value - average)
         return mean, var
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """A batch normalisation that runs as one function with its neighbours.
+
+    Attributes
+    ----------
+    gamma, beta : (C,)
+    statistics
+    """
+
+    gamma: Tensor
+    beta: Tensor
+    statistics: Statistics
 
 
 def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *, relu: bool = False) -> Tensor:
@@ -96,22 +110,23 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *
 
 
 def grad_of_norm_and_bits(
-    grad: Float, passed: Any, x: Float, norm: tuple[Any, ...], training: bool, room: Float | None
+    grad: Float, passed: Any, x: Float, norm: tuple[Any, ...], training: bool, out: Float | None
 ) -> tuple[Float, Float, Float]:
     """Gradients of x, γ and β where the gradient of the normalised x counts only where bits of ``passed`` are 1.
 
-    ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``room`` is written to.
+    ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``out`` may be ``grad``.
     """
     if training:
-        grads: tuple[Float, Float, Float] = kernels().norm_signs_grad(grad, passed, x, *norm, out=room)
+        grads: tuple[Float, Float, Float] = kernels().norm_signs_grad(grad, passed, x, *norm, out=out)
         return grads
-    return _grad_of_fixed_norm(np.multiply(grad, truth(passed, x.shape[-1]), dtype=np.float32), x, *norm)
+    return _grad_of_fixed_norm(np.multiply(grad, unpack_bits(passed, x.shape[-1]), dtype=np.float32), x, *norm)
 
 
 def _grad_of_fixed_norm(
     grad: Float, x: Float, gamma: Float, mean: Float, var: Float, eps: float
 ) -> tuple[Float, Float, Float]:
     """With mean and variance fixed the layer is an affine function of each channel."""
+    # y = γ (x − mean) inverse + β, so ∂y/∂x is one number a channel.
     inverse = 1 / np.sqrt(var + np.float32(eps))
     axes = tuple(range(x.ndim - 1))
     grad_gamma = (grad * (x - mean) * inverse).sum(axis=axes, dtype=np.float64).astype(np.float32)
@@ -136,8 +151,8 @@ class _BatchNorm(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, norm, training, passed = ctx.saved
         if passed is not None:
-            return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.room(grad))
+            return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.reusable(grad))
         if not training:
             return _grad_of_fixed_norm(grad, x, *norm)
-        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(grad, x, *norm, out=ctx.room(grad))
+        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(grad, x, *norm, out=ctx.reusable(grad))
         return grads

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
 
 
 def max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
@@ -26,6 +25,7 @@ def avg_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding
 class _MaxPool2d(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
+        # With a gradient to come, the place of each largest element is kept, two bytes, and not the map itself.
         y: Float
         if not ctx.needs_grad[0]:
             y = kernels().max_pool2d(x, kernel_size, stride, padding)

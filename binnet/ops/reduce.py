@@ -8,8 +8,7 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
-from ..tensor import Tensor
+from ..autograd import Context, Function, Grads, Tensor
 
 Axes = int | tuple[int, ...] | None
 
@@ -40,10 +39,12 @@ class _Sum(Function):
             raise ValueError(f"the mean of no elements: shape {x.shape}, axis {axis}")
         kept = tuple(1 if i in axes else length for i, length in enumerate(x.shape))
         ctx.save(x.shape, kept, np.float32(1 / count))
+        # Summed and divided in float64, rounded once.
         total = x.sum(axis=axes, keepdims=keepdims, dtype=np.float64)
         return np.asarray(total / count, np.float32)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         shape, kept, share = ctx.saved
+        # A view that repeats the values: the sweep copies it only if something has to be written to it.
         return np.broadcast_to(grad.reshape(kept) * share, shape)

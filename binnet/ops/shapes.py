@@ -8,9 +8,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
-from ..tensor import Operand, Tensor
-from .elementwise import operand
+from ..autograd import Context, Function, Grads, Operand, Tensor
+from .arithmetic import operand
 
 Border = int | Sequence[int]
 
@@ -83,6 +82,7 @@ def border(padding: Border) -> tuple[int, int, int, int]:
     if not whole or len(sides) not in (1, 2, 4):
         forms = "an int, a pair of ints or four (top, bottom, left, right), each at least 0"
         raise ValueError(f"padding must be {forms}, got {padding!r}")
+    # One number is for all sides, two are (vertical, horizontal).
     numbers = [int(n) for n in sides]
     if len(numbers) < 4:
         numbers = [numbers[0]] * 2 + [numbers[-1]] * 2
@@ -105,7 +105,7 @@ class _Reshape(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, shape: tuple[int, ...]) -> Float:
         ctx.save(x.shape)
-        return x.reshape(shape)
+        return x.reshape(shape)  # a view: `apply` sees that it lies in the memory of x
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
@@ -116,6 +116,7 @@ class _Reshape(Function):
 class _Concatenate(Function):
     @staticmethod
     def forward(ctx: Context, *arrays: Float, axis: int) -> Float:
+        # Where each but the first begins along the axis, as np.split takes it.
         ctx.save(np.cumsum([a.shape[axis] for a in arrays])[:-1], axis)
         return np.concatenate(arrays, axis=axis)
 
@@ -138,5 +139,6 @@ class _Pad(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         (inside,) = ctx.saved
+        # The border is a constant, so its part of the gradient goes nowhere.
         grad_x: Float = grad[inside]
         return grad_x

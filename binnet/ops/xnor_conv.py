@@ -2,25 +2,158 @@
 
 The forward pass runs on the packed kernels also in training, so that a packed model computes the same bits. What the
 backward pass needs of the input is kept as two bits a value: its sign, and whether the straight-through estimator lets
-the gradient pass. With levels of m bits in the place of signs it is m + 1 bits.
+the gradient pass.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads
+from ..autograd import Context, Function, Grad, Grads, Tensor
 from ..backend import kernels
-from ..tensor import Tensor
-from .binarize import Rule
+from .binarize import PAPER, WeightBinariser, check_ste, through_polynomial, unpack_bits
 from .conv import as_pixels, as_rows
-from .elementwise import check_ste, through_polynomial, truth
-from .norm import Statistics, grad_of_norm_and_bits
-from .sign_product import ProductOptions, Rounding, SignProduct
+from .norm import Normalisation, Statistics, grad_of_norm_and_bits
+
+
+class SignProduct:
+    """``(sign(x) ⊛ sign(W)) α`` of one call, Eq. 11 without K, and its gradients.
+
+    The weights are binarised once, for both passes.
+
+    Parameters
+    ----------
+    conv
+        Stride, padding, and how weights and inputs become binary.
+    x_shape : (N, H, W, C)
+    weight : (O, KH, KW, C), or (O, H W C) for a window that is the whole image
+    alpha : (O,) or None
+    """
+
+    def __init__(self, conv: BinaryConv, x_shape: tuple[int, ...], weight: Float, alpha: Float | None) -> None:
+        self.conv, self.x_shape = conv, x_shape
+        self.border = conv.padding, conv.inputs.pad_value
+        self.latent, scales = conv.weights.binarise(weight, alpha)
+        # A dense layer is a convolution whose window is the whole image.
+        filters = self.latent if weight.ndim == 4 else self.latent.reshape(-1, *x_shape[1:])
+        self.shape, self.plan = filters.shape, self.prepare(filters, scales)
+        self.bits: Any = None
+
+    def prepare(self, filters: Float, alpha: Float) -> Any:
+        """The kernel for these weights: packed signs and α."""
+        self.conv.weights.require_signs()
+        return kernels().XnorConv2d(filters, self.conv.stride, *self.border, alpha)
+
+    def pack(self, x: Float) -> Any:
+        """The packed signs of images, border included, and bits that say where |x| <= 1."""
+        return kernels().signs(x, *self.border)
+
+    def pack_normalised(self, x: Float, norm: tuple[Any, ...]) -> Any:
+        """:meth:`pack` of normalised images, which are never written; ``norm`` is (γ, β, mean, variance, ε)."""
+        return kernels().norm_signs(x, *norm, *self.border)
+
+    def forward(self, bits: Any, relu: bool = False) -> Float:
+        """Convolve packed images: (N, OH, OW, O)."""
+        self.bits = bits
+        y: Float = self.plan.convolve_bits(bits, self.x_shape, relu)
+        return y
+
+    def before_backward(self, ctx: Context, grad: Float, y: Float | None = None) -> Any:
+        """A gradient as :meth:`backward` takes it: behind the ReLU, if there is one, whose result is ``y``."""
+        return grad if y is None else kernels().relu_grad(grad, y, out=ctx.reusable(grad))
+
+    def backward(self, ctx: Context, grad: Any) -> tuple[Grad, Grad, Grad]:
+        """Gradients of sign(x), W and the learned scales, where ``ctx`` needs them.
+
+        The last two inputs of ``ctx`` are weights and scales; one before them is the input.
+        """
+        grad_sign = self.grad_input(grad) if any(ctx.needs_grad[:-2]) else None
+        if not any(ctx.needs_grad[-2:]):
+            return grad_sign, None, None
+        # From W̃ = α s to W and α is the binariser's rule; the product knows only W̃.
+        grad_hat = self.grad_weight(grad).reshape(self.latent.shape)
+        return grad_sign, *self.conv.weights.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
+
+    def grad_input(self, grad: Any) -> Float:
+        """∂C/∂sign(x), the transposed convolution with W̃ = α s: (N, H, W, C)."""
+        window = self.x_shape, self.conv.stride, self.conv.padding
+        grad_x: Float = kernels().sign_grad_input(grad, self.plan.weight_signs, self.plan.alpha, *window)
+        return grad_x
+
+    def grad_weight(self, grad: Any) -> Float:
+        """∂C/∂W̃: (O, KH, KW, C)."""
+        window = self.shape, self.x_shape, self.conv.stride
+        grad_hat: Float = kernels().sign_grad_weight(self.bits, grad, *window, *self.border)
+        return grad_hat
+
+
+@dataclass(frozen=True)
+class InputBinariser:
+    """How real inputs become binary, and how the gradient passes that; by default as in arXiv:1603.05279.
+
+    Attributes
+    ----------
+    ste
+        Gradient of the sign: ``"clip"`` (section 3.1) or ``"polynomial"`` (Bi-Real Net); see :func:`binnet.ops.sign`.
+    use_k
+        Whether to multiply by the map K of the input's magnitude (Eq. 11). K is a constant in the backward pass: the
+        paper gives no gradient for it.
+    pad_value
+        What the border counts as after the sign: 0, +1 or −1. K's border is always 0.
+
+    Raises
+    ------
+    ValueError
+        On construction, when there is no such ``ste``.
+    """
+
+    ste: str = "clip"
+    use_k: bool = False
+    pad_value: int = 0
+
+    product: ClassVar[type[SignProduct]] = SignProduct
+
+    def __post_init__(self) -> None:
+        check_ste(self.ste)
+
+    @property
+    def needs_bits_only(self) -> bool:
+        """Whether bits are all that both passes need of the input: K and the polynomial need the values."""
+        return self.ste == "clip" and not self.use_k
+
+    def for_pass(self) -> InputBinariser:
+        """What to use in the forward pass that begins now, and its backward pass."""
+        return self
+
+
+SIGNS = InputBinariser()  # clipped straight-through gradient, no K
+
+
+@dataclass(frozen=True)
+class BinaryConv:
+    """What defines a binary convolution beside its arrays.
+
+    Attributes
+    ----------
+    stride, padding
+        An int or a pair (vertical, horizontal).
+    weights, inputs
+        How they become binary.
+    """
+
+    stride: Pair = 1
+    padding: Pair = 0
+    weights: WeightBinariser = PAPER
+    inputs: InputBinariser = SIGNS
+
+    def product(self, x: Float, weight: Float, alpha: Float | None) -> SignProduct:
+        """The product of images (N, H, W, C) and weights that this describes."""
+        return self.inputs.product(self, x.shape, weight, alpha)
 
 
 def xnor_conv2d(
@@ -30,15 +163,8 @@ def xnor_conv2d(
     *,
     stride: Pair = 1,
     padding: Pair = 0,
-    pad_value: int = 0,
-    scale: str = "mean",
-    use_k: bool = False,
-    weight_gradient: str = "exact",
-    center: bool = False,
-    ste: str = "clip",
-    rounding: Rounding | None = None,
-    weight_bits: int = 1,
-    act_bits: int = 1,
+    weights: WeightBinariser = PAPER,
+    inputs: InputBinariser = SIGNS,
 ) -> Tensor:
     """Convolve the signs of images with the signs of weights, ``(sign(x) ⊛ s) ⊙ K α`` (Eq. 11), by XNOR and popcount.
 
@@ -47,21 +173,9 @@ def xnor_conv2d(
     x : (N, H, W, C)
         Real, usually normalised; its sign is taken here.
     weight : (O, KH, KW, C), the real weights
-    alpha_param, scale, weight_gradient, center
-        As for :func:`bwn_conv2d`.
-    pad_value
-        What the border counts as after the sign: 0, +1 or −1. K's border is always 0.
-    use_k
-        Whether to multiply by the map K of the input's magnitude. K is a constant in the backward pass: the paper
-        gives no gradient for it.
-    ste
-        See :func:`binnet.ops.sign`.
-    rounding
-        Of the gradient, see :class:`Rounding`; None for an exact one.
-    weight_bits, act_bits
-        k and m, from 1 to 8: of several bits, levels from −1 to +1 take the place of signs, ``W̃ = α q_k(W / r)`` and
-        q_m(x), with r from :func:`binnet_kernels.weight_range`; α is r as well unless it is learned or left out. They
-        know neither rounded gradients nor ``ste="polynomial"``.
+    alpha_param : (O,), the scales with ``scale="learned"``
+    stride, padding, weights, inputs
+        See :class:`BinaryConv`.
 
     Returns
     -------
@@ -71,39 +185,36 @@ def xnor_conv2d(
     Raises
     ------
     ValueError
-        For wrong words and for shapes that do not fit together.
+        For shapes that do not fit together.
+    NotFiniteError
+        For weights that are not finite.
     """
-    rule = Rule(scale, weight_gradient, center, weight_bits)
-    options = ProductOptions(stride, padding, pad_value, rule, rounding, act_bits)
-    return _XnorConv2d.apply(x, weight, alpha_param, options=options, use_k=use_k, ste=check_ste(ste))
+    return _XnorConv2d.apply(x, weight, alpha_param, conv=BinaryConv(stride, padding, weights, inputs))
 
 
-def xnor_linear(x: Tensor, weight: Tensor, alpha_param: Tensor | None = None, **options: Any) -> Tensor:
+def xnor_linear(
+    x: Tensor,
+    weight: Tensor,
+    alpha_param: Tensor | None = None,
+    *,
+    weights: WeightBinariser = PAPER,
+    inputs: InputBinariser = SIGNS,
+) -> Tensor:
     """:func:`xnor_conv2d` on single pixels: x (N, I), weight (O, I), result (N, O). K is the mean of a row's |x|."""
-    return as_rows(xnor_conv2d(as_pixels(x), weight, alpha_param, **options))
+    return as_rows(xnor_conv2d(as_pixels(x), weight, alpha_param, weights=weights, inputs=inputs))
 
 
 def norm_xnor_conv2d(
     x: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    statistics: Statistics,
+    norm: Normalisation,
     weight: Tensor,
     alpha_param: Tensor | None = None,
+    conv: BinaryConv = BinaryConv(),  # frozen
     *,
     relu: bool = False,
     keep: bool = True,
-    stride: Pair = 1,
-    padding: Pair = 0,
-    pad_value: int = 0,
-    scale: str = "mean",
-    weight_gradient: str = "exact",
-    center: bool = False,
-    rounding: Rounding | None = None,
-    weight_bits: int = 1,
-    act_bits: int = 1,
 ) -> Tensor:
-    """:func:`batch_norm`, :func:`xnor_conv2d` without K, and :func:`relu` if wanted, without a map between them.
+    """:func:`batch_norm`, :func:`xnor_conv2d`, and :func:`relu` if wanted, without a map between them.
 
     The result is the same to the last bit. Of the normalised images nothing is kept but two bits a value; ``x`` itself,
     which the gradient of the normalisation needs, is usually the result of the block before.
@@ -111,18 +222,18 @@ def norm_xnor_conv2d(
     Parameters
     ----------
     x : (N, H, W, C)
-    gamma, beta : (C,)
-    statistics
-        For the normalisation.
+    norm
+        γ and β (C,), and the statistics.
     weight : (O, KH, KW, C), or (O, H W C)
         A dense layer's is a convolution whose window is the whole image, so that no image has to be flattened.
+    alpha_param : (O,), the scales with ``scale="learned"``
+    conv
+        Its inputs without K and with the clipped gradient.
     relu
         Whether negative results become 0.
     keep
         Whether to keep the result for the gradient of the ReLU, or to compute it again from the bits: worth it where
         nobody else keeps it either, as before a pooling.
-    alpha_param, stride, padding, pad_value, scale, weight_gradient, center, rounding, weight_bits, act_bits
-        As for :func:`xnor_conv2d`, whose ``ste`` is "clip" here.
 
     Returns
     -------
@@ -132,78 +243,63 @@ def norm_xnor_conv2d(
     Raises
     ------
     ValueError
-        For wrong words and for shapes that do not fit together.
+        For shapes that do not fit together.
     """
-    rule = Rule(scale, weight_gradient, center, weight_bits)
-    options = ProductOptions(stride, padding, pad_value, rule, rounding, act_bits)
-    tensors = (x, gamma, beta, weight, alpha_param)
-    return _NormXnorConv2d.apply(*tensors, statistics=statistics, options=options, relu=relu, keep=keep)
+    tensors = (x, norm.gamma, norm.beta, weight, alpha_param)
+    return _NormXnorConv2d.apply(*tensors, statistics=norm.statistics, conv=conv, relu=relu, keep=keep)
 
 
 class _XnorConv2d(Function):
     @staticmethod
-    def forward(
-        ctx: Context, x: Float, weight: Float, alpha: Float | None, *, options: ProductOptions, use_k: bool, ste: str
-    ) -> Float:
-        product = SignProduct(options, x.shape, weight, alpha)
-        if product.planes is None:
-            bits, within = kernels().signs(x, *product.border)
-        else:
-            bits, within = kernels().level_planes(x, product.planes, *product.border)
-        y = product.forward(bits, False)
+    def forward(ctx: Context, x: Float, weight: Float, alpha: Float | None, *, conv: BinaryConv) -> Float:
+        product = conv.product(x, weight, alpha)
+        bits, within = product.pack(x)
+        y = product.forward(bits)
         K = None
-        if use_k:
-            K = kernels().scale_map(x, product.shape[1:3], options.stride, options.padding)
+        if conv.inputs.use_k:
+            # Eq. 11: one number a pixel, the mean magnitude of what its window covers, for all filters.
+            K = kernels().scale_map(x, product.shape[1:3], conv.stride, conv.padding)
             y *= K
-        ctx.save(product, K, within if ste == "clip" else x)
+        # The clipped estimator needs one bit a value, the polynomial the values.
+        ctx.save(product, K, within if conv.inputs.ste == "clip" else x)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         product, K, passes = ctx.saved
         if K is not None:
-            grad = np.multiply(grad, K, out=ctx.room(grad))
-        grad_sign, *grads = product.backward(ctx, product.ready(ctx, grad))
+            # y = K (…), and K counts as a constant.
+            grad = np.multiply(grad, K, out=ctx.reusable(grad))
+        grad_sign, *grads = product.backward(ctx, product.before_backward(ctx, grad))
         if grad_sign is None:
             return None, *grads
-        if passes.dtype == np.float32:  # the input itself, for the polynomial
+        if product.conv.inputs.ste == "polynomial":
             return through_polynomial(grad_sign, passes), *grads
-        grad_sign *= truth(passes, grad_sign.shape[3])
+        # Clipped straight-through estimator: sign(x) passes the gradient on where |x| <= 1, and nothing elsewhere.
+        grad_sign *= unpack_bits(passes, grad_sign.shape[3])
         return grad_sign, *grads
 
 
 class _NormXnorConv2d(Function):
     @staticmethod
-    def forward(
-        ctx: Context,
-        x: Float,
-        gamma: Float,
-        beta: Float,
-        weight: Float,
-        alpha: Float | None,
-        *,
-        statistics: Statistics,
-        options: ProductOptions,
-        relu: bool,
-        keep: bool,
-    ) -> Float:
-        product = SignProduct(options, x.shape, weight, alpha)
-        norm = (gamma, *statistics.of(x), statistics.eps)
-        if product.planes is None:
-            bits, within = kernels().norm_signs(x, gamma, beta, *norm[1:], *product.border)
-        else:
-            bits, within = kernels().norm_level_planes(x, gamma, beta, *norm[1:], product.planes, *product.border)
+    def forward(ctx: Context, *arrays: Any, statistics: Statistics, conv: BinaryConv, relu: bool, keep: bool) -> Float:
+        x, gamma, beta, weight, alpha = arrays
+        product = conv.product(x, weight, alpha)
+        mean, var = statistics.of(x)
+        # Normalised, compared and packed in one pass over x; a map of real numbers between them never exists.
+        bits, within = product.pack_normalised(x, (gamma, beta, mean, var, statistics.eps))
         y = product.forward(bits, relu)
+        norm = gamma, mean, var, statistics.eps
         ctx.save(product, x, norm, statistics.training, within, relu, y if relu and keep else None)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         product, x, norm, training, within, relu, y = ctx.saved
-        ctx.free()
+        ctx.saved = ()  # so that each map goes as soon as it is used
         if relu and y is None:
             y = product.forward(product.bits, True)
-        grad, y = product.ready(ctx, grad, y), None  # y goes before another map comes
+        grad, y = product.before_backward(ctx, grad, y), None  # y goes before another map comes
         grad_sign, *grads = product.backward(ctx, grad)
         if grad_sign is None:
             return None, None, None, *grads

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from binnet_datasets import Augment, Dataset, Loader
+from binnet_datasets import Augment, Dataset, Loader, Sampling, View
 from binnet_kernels.checks import Float
 
 from .. import __version__, models, optim
@@ -68,8 +68,8 @@ def build_loader(
     c, (mean, std) = config, _normalisation(dataset, start)
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
     augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)
-    order: dict[str, Any] = {"shuffle": True, "seed": c.seed, "augment": augment, "workers": c.workers}
-    return Loader(dataset.train, c.batch_size * c.accumulate, mean=mean, std=std, image_size=image_size, **order)
+    how: dict[str, Any] = {"view": View(image_size), "sampling": Sampling(True, c.seed, augment)}
+    return Loader(dataset.train, c.batch_size * c.accumulate, mean=mean, std=std, **how, workers=c.workers)
 
 
 def _normalisation(dataset: Dataset, start: Start | None) -> tuple[tuple[float, ...], tuple[float, ...]]:

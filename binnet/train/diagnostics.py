@@ -12,9 +12,9 @@ import numpy.typing as npt
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
+from ..autograd import Tensor
 from ..nn import Module
 from ..nn.binary import BinaryLayer
-from ..tensor import Tensor
 
 Signs = dict[str, npt.NDArray[np.uint64]]
 _SAMPLE = 256  # validation images looked at, spread evenly: enough for shares, and little beside the validation itself

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from binnet_kernels.checks import Float
 
 from .. import ops
+from ..autograd import Tensor
 from ..models import check_images
 from ..nn import Module
 from ..optim import Optimizer, clip_gradients
 from ..profiler import phase
-from ..tensor import Tensor
 from .config import TrainConfig
 
 Ints = npt.NDArray[np.int64]

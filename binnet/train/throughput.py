@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 
-from binnet_datasets import Loader
+from binnet_datasets import Loader, View
 from binnet_kernels.checks import Float
 
 from ..evaluation.evaluate import run
@@ -83,7 +83,7 @@ def _validation_seconds(training: Training) -> float:
     """Time of a validation, from one batch."""
     split, info = training.dataset.test, training.info
     size, (mean, std) = training.state.spec.image_size, info.normalisation()
-    loader = Loader(split, _BATCH, mean=mean, std=std, image_size=size, workers=0)
+    loader = Loader(split, _BATCH, mean=mean, std=std, view=View(size), workers=0)
     with closing(loader.epoch()) as batches:
         images, _ = next(batches)
     logits = run(training.state.network.eval())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .batching.augment import Augment
-from .batching.loader import Loader, batches, num_batches
+from .batching.augment import Augment, Sampling
+from .batching.loader import Loader, View, batches, num_batches
 from .cache import cache_folder
 from .contact_sheet import contact_sheet
 from .dataset import Dataset, Images, Split
@@ -28,8 +28,10 @@ __all__ = [
     "Dataset",
     "Images",
     "Loader",
+    "Sampling",
     "Split",
     "StoreImages",
+    "View",
     "batches",
     "build_store",
     "cache_folder",

@@ -159,7 +159,7 @@ class Scaled(Function):
     @staticmethod
     def backward(ctx, grad):
         Scaled.owned.append(ctx.owns_grad)
-        return np.multiply(grad, 3, out=ctx.room(grad))
+        return np.multiply(grad, 3, out=ctx.reusable(grad))
 
 
 def test_a_gradient_of_one_s_own_may_be_written_to_and_is_kept_without_a_copy(leaf):

@@ -82,4 +82,4 @@ def layer_of(node: XnorConv, network: Module | None) -> Layer:
         signs = node.weight_sign.reshape(node.filters)
         return Layer(*settings, None, signs, alpha, "none" if node.alpha is None else "stored")
     weight = np.ascontiguousarray(module.binary_weight()[0]).reshape(node.filters)
-    return Layer(*settings, weight, bk.sign(weight), alpha, module.scale)
+    return Layer(*settings, weight, bk.sign(weight), alpha, module.weight_binariser.scale)

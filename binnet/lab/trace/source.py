@@ -10,7 +10,7 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from ... import models, shipped
-from ...autograd import no_grad
+from ...autograd import Tensor, no_grad
 from ...engine import PackedModel
 from ...evaluation.evaluate import open_model
 from ...graph import BwnConv, KbitConv, Node, XnorConv
@@ -18,7 +18,6 @@ from ...modelfile.info import DataInfo, Preprocessing
 from ...nn import BatchNorm, Module
 from ...nn.options import check_word
 from ...packing import pack
-from ...tensor import Tensor
 
 LARGEST_SIDE = 1024  # of images, in pixels: the maps before the layer are kept in memory
 _SHIFTS, _PIXELS = 8, 1 << 19  # copies of the image from which a fresh network takes its statistics; at most, of all

@@ -43,6 +43,22 @@ def _is_range(scale: tuple[int, int], least: int) -> bool:
     return whole and len(scale) == 2 and least <= scale[0] <= scale[1]
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """In which order, and how changed, the images of an epoch come; all follows from ``(seed, epoch)``.
+
+    Attributes
+    ----------
+    shuffle : whether to permute the images
+    seed : 0 or more
+    augment : random changes to each image
+    """
+
+    shuffle: bool = False
+    seed: int = 0
+    augment: Augment = Augment()
+
+
 @dataclass(frozen=True, eq=False)
 class Draws:
     """All that is random in an epoch, image by image in the order of the epoch; None for what is not asked for.
@@ -68,17 +84,17 @@ class Draws:
         return Draws(**part)
 
 
-def draw(n: int, augment: Augment, shuffle: bool, seed: int, epoch: int) -> Draws:
+def draw(n: int, sampling: Sampling, epoch: int) -> Draws:
     """Draw an epoch of ``n`` images: a few numbers an image, so an epoch of 1.2 million takes some 50 MB.
 
     Everything follows from ``(seed, epoch)``, and each kind has a stream of its own, so that asking for one changes
     nothing about the others. Nothing is left to chance afterwards: who makes which batch when does not matter.
     """
-    order_rng = np.random.default_rng([seed, epoch])
+    order_rng = np.random.default_rng([sampling.seed, epoch])
     padding_rng, flip_rng, place_rng, short_rng = order_rng.spawn(4)
-    a = augment
+    a = sampling.augment
     return Draws(
-        order_rng.permutation(n) if shuffle else np.arange(n),
+        order_rng.permutation(n) if sampling.shuffle else np.arange(n),
         padding_rng.integers(0, 2 * a.pad + 1, size=(n, 2)) if a.pad else None,
         flip_rng.random(n) < 0.5 if a.flip else None,
         place_rng.random((n, 2)) if a.crop or a.scale else None,

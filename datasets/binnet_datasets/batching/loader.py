@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
@@ -13,10 +14,35 @@ from numpy.typing import ArrayLike, NDArray
 from ..dataset import Split
 from ..images.transforms import channel_stats, flip, normalise, pad_and_crop, resize_to
 from ..images.windows import corners, cut, resized_to
-from .augment import Augment, Draws, draw
+from .augment import Augment, Draws, Sampling, draw
 from .prefetch import prefetch
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of each image a batch shows, and at which size.
+
+    Attributes
+    ----------
+    image_size : rows and columns of the batches, or one number for both; None for the images' own
+    short_side : pixels to which the short side is resized before the window is cut; not with random scales
+    whole : whether to resize whole images to ``image_size``; not with ``short_side`` or random changes of place
+    """
+
+    image_size: int | tuple[int, int] | None = None
+    short_side: int | None = None
+    whole: bool = False
+
+    def check(self, augment: Augment) -> None:
+        """Raise ValueError unless at most one thing says which part of an image is shown."""
+        if self.short_side is not None:
+            _check_int("short_side", self.short_side, 1)
+            if augment.scale is not None:
+                raise ValueError("short_side and random scales cannot be given together")
+        if self.whole and (self.short_side is not None or augment.scale or augment.crop):
+            raise ValueError("whole images leave nothing to short_side, random scales or random windows")
 
 
 class Loader:
@@ -28,8 +54,8 @@ class Loader:
     Images that are larger than ``image_size`` are resized until the short side is 256/224 of it, then the window in the
     centre is cut out: 224 pixels out of 256. What is smaller grows until it covers the window; what lies in between is
     cut as it is; images of the size itself keep exactly their pixels. `Augment` may cut elsewhere and scale at random.
-    With ``short_side`` every image is resized to that short side instead, whatever its own, so that the same part of it
-    is shown at every size; with ``whole`` all of it is, and its proportions change where they are not the window's.
+    With ``view.short_side`` every image is resized to that short side instead, whatever its own, so that the same part
+    of it is shown at every size; with ``view.whole`` all of it is, and its proportions become the window's.
 
     Memory: ``workers + 2`` batches, besides the one in the consumer's hands and what the split holds itself.
 
@@ -39,12 +65,8 @@ class Loader:
     batch_size : images in a batch, 1 or more; the last has what is left, one more than this where a single image is
         left
     mean, std : a number, or one for each channel, of images scaled to [0, 1]
-    image_size : rows and columns of the batches, or one number for both; None for the images' own
-    short_side : pixels to which the short side is resized before the window is cut; not with random scales
-    whole : whether to resize whole images to ``image_size``; not with ``short_side`` or random changes of place
-    shuffle : whether to permute the images
-    seed : 0 or more
-    augment : random changes, or None
+    view : what of each image is shown; by default images keep their own size, which must be the same for all
+    sampling : order and random changes; by default all images in their order, as they are
     workers : background threads that make batches; 0 makes them in the calling thread
 
     Attributes
@@ -65,37 +87,23 @@ class Loader:
         *,
         mean: ArrayLike,
         std: ArrayLike,
-        image_size: int | tuple[int, int] | None = None,
-        short_side: int | None = None,
-        whole: bool = False,
-        shuffle: bool = False,
-        seed: int = 0,
-        augment: Augment | None = None,
+        view: View | None = None,
+        sampling: Sampling | None = None,
         workers: int = 1,
     ) -> None:
         self._count = num_batches(len(split), batch_size)
-        _check_int("seed", seed, 0)
+        self.view, self.sampling = view or View(), sampling or Sampling()
+        _check_int("seed", self.sampling.seed, 0)
         _check_int("workers", workers, 0)
-        self.split, self.batch_size, self.shuffle, self.seed = split, int(batch_size), shuffle, int(seed)
+        self.split, self.batch_size, self.workers, self.waited = split, int(batch_size), int(workers), 0.0
         self.mean, self.std = channel_stats(mean, std, split.channels)
-        self.image_size = _size(split, image_size)
-        self.augment, self.workers, self.waited = augment or Augment(), int(workers), 0.0
-        self.augment.check(self.image_size)
-        self.short_side, self.whole = short_side, whole
-        self._check_view()
-        self._as_is = split.uniform_size == self.image_size and self.augment.scale is None
-        self._as_is &= short_side in (None, min(self.image_size))
+        self.image_size, augment = _size(split, self.view.image_size), self.sampling.augment
+        augment.check(self.image_size)
+        self.view.check(augment)
+        self._as_is = split.uniform_size == self.image_size and augment.scale is None
+        self._as_is &= self.view.short_side in (None, min(self.image_size))
         if not self._as_is and split.channels not in (1, 3):
             raise ValueError(f"images must have 1 or 3 channels to be resized, got {split.channels}")
-
-    def _check_view(self) -> None:
-        """Raise ValueError unless at most one thing says which part of an image is shown."""
-        if self.short_side is not None:
-            _check_int("short_side", self.short_side, 1)
-            if self.augment.scale is not None:
-                raise ValueError("short_side and random scales cannot be given together")
-        if self.whole and (self.short_side is not None or self.augment.scale or self.augment.crop):
-            raise ValueError("whole images leave nothing to short_side, random scales or random windows")
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -121,7 +129,7 @@ class Loader:
         """
         _check_int("epoch", epoch, 0)
         _check_int("skip", skip, 0)
-        draws = draw(len(self.split), self.augment, self.shuffle, self.seed, epoch)
+        draws = draw(len(self.split), self.sampling, epoch)
         self.waited = 0.0
         return self._timed(prefetch(partial(self._batch, draws), range(skip, len(self)), self.workers))
 
@@ -142,9 +150,9 @@ class Loader:
         end = (number + 1) * self.batch_size
         last = number == len(self) - 1 and len(self.split) - end == 1
         part = draws.part(slice(number * self.batch_size, end + last))
-        images = self._images(part)
+        images, augment = self._images(part), self.sampling.augment
         if part.padding is not None:
-            images = pad_and_crop(images, self.augment.pad, part.padding, self.augment.mode)
+            images = pad_and_crop(images, augment.pad, part.padding, augment.mode)
         if part.flipped is not None:
             images = flip(images, part.flipped)
         return normalise(images, self.mean, self.std), self.split.labels[part.order]
@@ -155,11 +163,12 @@ class Loader:
         if self._as_is and isinstance(source, np.ndarray):
             return source[index]
         out = np.empty((len(index), *window, self.split.channels), np.uint8)
-        if self.whole:
+        if self.view.whole:
             for slot, i in enumerate(index.tolist()):
                 out[slot] = resize_to(source[i], window)
             return out
-        short = part.short if self.short_side is None else np.full(len(index), self.short_side)
+        side = self.view.short_side
+        short = part.short if side is None else np.full(len(index), side)
         resized = resized_to(self.split.sizes[index], window, short)
         corner = corners(resized, window, part.place)
         for slot, i in enumerate(index.tolist()):
@@ -178,7 +187,9 @@ def batches(
     epoch: int = 0,
     augment: Augment | None = None,
 ) -> Iterator[Batch]:
-    """Iterate once over a split of images of one size, in the calling thread; see `Loader` for the parameters.
+    """Iterate once over a split of images of one size, in the calling thread.
+
+    The parameters are those of `Loader` and `Sampling`.
 
     Returns
     -------
@@ -189,17 +200,8 @@ def batches(
     ValueError
         At the call, not at the first batch, when an argument is not what `Loader` takes.
     """
-    loader = Loader(
-        split,
-        batch_size,
-        mean=mean,
-        std=std,
-        shuffle=shuffle,
-        seed=seed,
-        augment=augment,
-        workers=0,
-    )
-    return loader.epoch(epoch)
+    sampling = Sampling(shuffle, seed, augment or Augment())
+    return Loader(split, batch_size, mean=mean, std=std, sampling=sampling, workers=0).epoch(epoch)
 
 
 def num_batches(n: int, batch_size: int) -> int:

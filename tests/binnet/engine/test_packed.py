@@ -239,9 +239,9 @@ def _share(net):
     "change",
     [
         lambda net: setattr(net, "conv2_pool", nn.AvgPool2d(2)),
-        lambda net: setattr(net.conv2, "pad_value", 1),
-        lambda net: setattr(net.conv2, "use_k", True),
-        lambda net: setattr(net.conv2, "scale", "none"),
+        lambda net: setattr(net.conv2, "input_binariser", nn.InputBinariser(pad_value=1)),
+        lambda net: setattr(net.conv2, "input_binariser", nn.InputBinariser(use_k=True)),
+        lambda net: setattr(net.conv2, "weight_binariser", nn.WeightBinariser("none")),
         lambda net: setattr(net, "more", nn.ReLU()),
         lambda net: delattr(net, "dense3_relu"),
         lambda net: setattr(net, "conv1_relu", _Reversed()),
@@ -330,7 +330,7 @@ def residual(seed=0):
     pool = nn.MaxPool2d(3, 1, 1)
     first = nn.Conv2d(2, 6, **window)
     options = BinaryOptions(use_k=True)
-    last = [nn.GlobalAvgPool(), nn.BwnLinear(10, 9, rng=rng), nn.BinLinear(9, 4, options=options, rng=rng)]
+    last = [nn.GlobalAvgPool(), nn.BwnLinear(10, 9, rng=rng), nn.BinLinear(9, 4, **options.for_xnor(), rng=rng)]
     return [first, plain, inner, pool, nn.ReLU(), nn.Residual(body, short), *last]
 
 

@@ -108,7 +108,8 @@ def test_pooling_after_steps_that_fall(options, seed):
     blocks = Blocks("xnor", BinaryOptions(**options), seed)
     layers = [
         *blocks.first_conv("a", 3, 33, 3, padding=1),
-        *blocks.conv("b", 33, 40, 3, padding=1, pool=nn.MaxPool2d(2), relu=bool(seed % 2)),
+        *blocks.conv("b", 33, 40, 3, padding=1, relu=bool(seed % 2)),
+        ("b_pool", nn.MaxPool2d(2)),
         *blocks.conv("c", 40, 9, 3, padding=1, relu=False),
     ]
     for _, layer in layers:

@@ -28,21 +28,26 @@ FORWARD = (
 )  # the options that change what a network computes
 
 
+def _named_pool(name, pool):
+    return [] if pool is None else [(f"{name}_pool", pool)]
+
+
 @st.composite
 def layers(draw, mode, options, in_channels):
     """The layers of a network that ends in three scores, whatever the size of the images."""
     blocks = Blocks(mode, options, draw(st.integers(0, 99)))
     c = draw(CHANNELS)
     first = (draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 2])), 1)
-    result = blocks.first_conv("first", in_channels, c, *first, pool=draw(POOLS))
+    result = blocks.first_conv("first", in_channels, c, *first) + _named_pool("first", draw(POOLS))
     for number in range(draw(st.integers(1, 3))):
         before, c = c, draw(CHANNELS)
         if draw(st.booleans()):
             result += blocks.residual(f"r{number}", before, c, draw(st.sampled_from([1, 2])))
         else:
             kernel = draw(st.sampled_from([1, 3, (3, 1)]))
-            words = {"relu": draw(st.booleans()), "activation": draw(st.booleans()), "pool": draw(POOLS)}
-            result += blocks.conv(f"c{number}", before, c, kernel, draw(st.sampled_from([1, 2])), 1, **words)
+            stride, relu = draw(st.sampled_from([1, 2])), draw(st.sampled_from([True, False, None]))
+            result += blocks.conv(f"c{number}", before, c, kernel, stride, 1, relu=relu)
+            result += _named_pool(f"c{number}", draw(POOLS))
     return blocks, c, result
 
 

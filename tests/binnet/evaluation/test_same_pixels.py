@@ -60,8 +60,8 @@ def answers(text):
 def test_a_store_shows_the_same_pixels_as_the_files(photos, tmp_path, how):
     model = open_model(save_model(tmp_path / "m.h5", how=how))
     data = binnet_datasets.load_evaluation(photos, options=BuildOptions(how.stored_size))
-    view = view_of(model.info, data.test)
-    (shown, _), *_ = Loader(data.test, 99, mean=0, std=1, image_size=(16, 16), **view).epoch()
+    view = view_of(model.info, data.test, (16, 16))
+    (shown, _), *_ = Loader(data.test, 99, mean=0, std=1, view=view).epoch()
     files = [read_for(model, photos / name) for name in data.test.images.names]
     assert len(files) == 10
     assert np.array_equal(shown, np.stack(files) / np.float32(255))
@@ -94,7 +94,7 @@ def test_a_store_of_another_size_shows_the_same_part(tmp_path):
     info, ends = DataInfo(preprocessing=HOW), []
     for size in (17, 24, 64, 200):
         test = binnet_datasets.load_evaluation(tmp_path / "ramp", options=BuildOptions(size)).test
-        (x, _), *_ = Loader(test, 2, mean=0, std=1, image_size=16, **view_of(info, test)).epoch()
+        (x, _), *_ = Loader(test, 2, mean=0, std=1, view=view_of(info, test, (16, 16))).epoch()
         ends.append(x[0, 8, [0, -1], 0])
     assert np.abs(np.array(ends) - ends[1]).max() < 0.02
 
@@ -108,7 +108,7 @@ def test_a_model_of_a_data_set_by_name_sees_whole_images(photos, tmp_path, say):
     files = answers(say("predict", model, small, "--json")[1])
     data = binnet_datasets.load_evaluation(small).test
     view = view_of(open_model(model).info, data)
-    assert view == {"whole": True}
+    assert view.whole
     assert say("evaluate", model, "--data", small, "--json")[0] == 0
     assert len(files) == 2
 

@@ -114,10 +114,8 @@ def test_a_matrix_product(rng):
 
 def test_fused_functions_that_are_called_directly(rng):
     def forward(self, x):
-        x = ops.conv2d_norm_relu(x, self.conv.weight, self.norm.gamma, self.norm.beta, self.norm.statistics())
-        norm, binary = self.norm2, self.binary
-        tensors = (norm.gamma, norm.beta, norm.statistics(), binary.weight)
-        return ops.norm_xnor_conv2d(x, *tensors, relu=True)
+        x = ops.conv2d_norm_relu(x, self.conv.weight, self.norm.normalisation())
+        return ops.norm_xnor_conv2d(x, self.norm2.normalisation(), self.binary.weight, relu=True)
 
     layers = {"norm": nn.BatchNorm(4), "norm2": nn.BatchNorm(4), "binary": nn.BinConv2d(4, 3, 3, rng=rng)}
     model = same(own(forward, conv=nn.Conv2d(1, 4, 3, rng=rng), **layers), (7, 7, 1))

@@ -42,16 +42,16 @@ def test_forward(rng, options, scaled):
     chosen = nn.BinaryOptions(**options)
     x = rng.standard_normal((2, 5, 5, 3)).astype(np.float32)
     use_k = chosen.use_k and scaled
-    layer = nn.BinConv2d(3, 4, 3, 2, 1, options=chosen, scaled=scaled, rng=generator())
+    layer = nn.BinConv2d(3, 4, 3, 2, 1, **chosen.for_xnor(scaled), rng=generator())
     expected = naive_xnor_conv2d(x, layer.weight.data, 2, 1, chosen.pad_value, scaled, use_k)
     np.testing.assert_allclose(layer(x).data, expected, rtol=1e-4, atol=1e-5)
-    layer = nn.BwnConv2d(3, 4, 3, 2, 1, options=chosen, scaled=scaled, rng=generator())
+    layer = nn.BwnConv2d(3, 4, 3, 2, 1, **chosen.for_bwn(scaled), rng=generator())
     np.testing.assert_allclose(layer(x).data, naive_bwn_conv2d(x, layer.weight.data, 2, 1, scaled), atol=1e-4)
     rows = x.reshape(10, 15)
-    layer = nn.BinLinear(15, 4, options=chosen, scaled=scaled, rng=generator())
+    layer = nn.BinLinear(15, 4, **chosen.for_xnor(scaled), rng=generator())
     expected = naive_xnor_linear(rows, layer.weight.data, scaled, use_k)
     np.testing.assert_allclose(layer(rows).data, expected, rtol=1e-4, atol=1e-5)
-    layer = nn.BwnLinear(15, 4, options=chosen, scaled=scaled, rng=generator())
+    layer = nn.BwnLinear(15, 4, **chosen.for_bwn(scaled), rng=generator())
     np.testing.assert_allclose(layer(rows).data, naive_bwn_linear(rows, layer.weight.data, scaled), atol=1e-4)
 
 
@@ -59,23 +59,23 @@ def test_flags_of_the_weights():
     layer = nn.BinConv2d(3, 4, 3, rng=generator())
     assert (layer.weight.binary, layer.weight.clip, layer.weight.decay) == (True, 1.0, False)
     assert layer.alpha is None
-    assert layer.scale == "mean"
-    layer = nn.BwnLinear(3, 4, options=nn.BinaryOptions(clip=False, scale="learned"), rng=generator())
+    assert layer.weight_binariser.scale == "mean"
+    layer = nn.BwnLinear(3, 4, weight_binariser=nn.WeightBinariser("learned", clip=False), rng=generator())
     assert layer.weight.clip is None
     assert not layer.alpha.decay
     np.testing.assert_allclose(layer.alpha.data, np.abs(layer.weight.data).mean(1), rtol=1e-6)
     assert [name for name, _ in layer.named_parameters()] == ["weight", "alpha"]
-    layer = nn.BwnLinear(3, 4, options=nn.BinaryOptions(center=True, scale="learned"), rng=generator())
+    layer = nn.BwnLinear(3, 4, weight_binariser=nn.WeightBinariser("learned", center=True), rng=generator())
     latent = layer.weight.data - layer.weight.data.mean(1, keepdims=True)
     np.testing.assert_allclose(layer.alpha.data, np.abs(latent).mean(1), rtol=1e-6)
-    layer = nn.BinLinear(3, 4, options=nn.BinaryOptions(scale="learned", use_k=True), scaled=False, rng=generator())
-    assert (layer.scale, layer.use_k, layer.alpha) == ("none", False, None)
+    layer = nn.BinLinear(3, 4, **nn.BinaryOptions(scale="learned", use_k=True).for_xnor(False), rng=generator())
+    assert (layer.weight_binariser.scale, layer.input_binariser.use_k, layer.alpha) == ("none", False, None)
 
 
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("scale", ["mean", "learned"])
 def test_binary_weight_is_what_forward_computes_with(rng, center, scale):
-    layer = nn.BinConv2d(3, 4, 3, options=nn.BinaryOptions(center=center, scale=scale), rng=generator())
+    layer = nn.BinConv2d(3, 4, 3, **nn.BinaryOptions(center=center, scale=scale).for_xnor(), rng=generator())
     if scale == "learned":
         layer.alpha.data *= 2
     latent, alpha = layer.binary_weight()
@@ -104,7 +104,7 @@ def kinds(layers):
 
 def conv_block(mode, order="bacp", relu=True):
     blocks = nn.Blocks(mode, nn.BinaryOptions(order=order))
-    return kinds(blocks.conv("b", 3, 4, 3, relu=relu, pool=nn.MaxPool2d(2)))
+    return kinds(blocks.conv("b", 3, 4, 3, relu=relu))
 
 
 def linear_block(mode, order="bacp"):
@@ -113,16 +113,16 @@ def linear_block(mode, order="bacp"):
 
 @pytest.mark.parametrize("mode", ["xnor", "bnn"])
 def test_order_bacp_normalises_before_the_sign(mode):
-    norm, conv, relu, pool = ("b_norm", "BatchNorm"), ("b", "BinConv2d"), ("b_relu", "ReLU"), ("b_pool", "MaxPool2d")
-    assert conv_block(mode) == [norm, conv, relu, pool]
-    assert conv_block(mode, relu=False) == [norm, conv, pool]
+    norm, conv, relu = ("b_norm", "BatchNorm"), ("b", "BinConv2d"), ("b_relu", "ReLU")
+    assert conv_block(mode) == [norm, conv, relu]
+    assert conv_block(mode, relu=False) == [norm, conv]
     assert linear_block(mode) == [norm, ("b_flatten", "Flatten"), ("b", "BinLinear"), relu]
 
 
 @pytest.mark.parametrize("mode", ["xnor", "bnn"])
-def test_order_cbap_pools_signs(mode):
+def test_order_cbap_ends_in_signs(mode):
     norm, sign = ("b_norm", "BatchNorm"), ("b_sign", "Sign")
-    assert conv_block(mode, "cbap") == [("b", "BinConv2d"), norm, sign, ("b_pool", "MaxPool2d")]
+    assert conv_block(mode, "cbap") == [("b", "BinConv2d"), norm, sign]
     assert linear_block(mode, "cbap") == [("b_flatten", "Flatten"), ("b", "BinLinear"), norm, sign]
 
 
@@ -131,7 +131,7 @@ def test_order_cbap_pools_signs(mode):
 def test_real_inputs_keep_the_usual_order(mode, prefix, order):
     norm, relu = ("b_norm", "BatchNorm"), ("b_relu", "ReLU")
     conv = ("b", f"{prefix}Conv2d")
-    assert conv_block(mode, order, relu=False) == [conv, norm, relu, ("b_pool", "MaxPool2d")]
+    assert conv_block(mode, order, relu=False) == [conv, norm, relu]
     assert linear_block(mode, order) == [("b_flatten", "Flatten"), ("b", f"{prefix}Linear"), norm, relu]
 
 
@@ -162,7 +162,7 @@ def test_a_polynomial_gradient_survives_the_order_cbap(rng):
 
 def test_scales_of_the_modes():
     scales = {m: dict(nn.Blocks(m, nn.BinaryOptions()).conv("b", 1, 1, 1))["b"] for m in nn.MODES if m != "float"}
-    assert {m: layer.scale for m, layer in scales.items()} == {
+    assert {m: layer.weight_binariser.scale for m, layer in scales.items()} == {
         "bwn": "mean",
         "xnor": "mean",
         "bnn": "none",
@@ -178,24 +178,24 @@ def test_scales_of_the_modes():
 def test_layers_of_levels(rng):
     chosen = nn.BinaryOptions(weight_bits=2, act_bits=3, use_k=True, pad_value=-1)
     x = rng.standard_normal((2, 5, 5, 3)).astype(np.float32)
-    layer = nn.BinConv2d(3, 4, 3, 2, 1, options=chosen, rng=generator())
+    layer = nn.BinConv2d(3, 4, 3, 2, 1, **chosen.for_xnor(), rng=generator())
     expected = naive_kbit_conv2d(x, layer.weight.data, 2, 3, 2, 1, -1, use_k=True)
     np.testing.assert_allclose(layer(x).data, expected, rtol=1e-4, atol=1e-5)
-    dense = nn.BinLinear(15, 4, options=chosen, scaled=False, rng=generator())
+    dense = nn.BinLinear(15, 4, **chosen.for_xnor(False), rng=generator())
     expected = naive_kbit_linear(x.reshape(10, 15), dense.weight.data, 2, 3, alpha=False)
     np.testing.assert_allclose(dense(x.reshape(10, 15)).data, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_learned_scales_of_levels_begin_at_their_range():
     options = nn.BinaryOptions(weight_bits=2, act_bits=3, scale="learned")
-    layer = nn.BinConv2d(3, 4, 3, options=options, rng=generator())
+    layer = nn.BinConv2d(3, 4, 3, **options.for_xnor(), rng=generator())
     np.testing.assert_allclose(layer.alpha.data, 1.8719 * np.abs(layer.weight.data).mean(axis=(1, 2, 3)), rtol=1e-5)
 
 
 def test_real_inputs_pass_over_bits(rng):
     x = rng.standard_normal((2, 5, 5, 3)).astype(np.float32)
     plain, levels = (
-        nn.BwnConv2d(3, 4, 3, options=nn.BinaryOptions(weight_bits=k, act_bits=k), rng=generator()) for k in (1, 4)
+        nn.BwnConv2d(3, 4, 3, **nn.BinaryOptions(weight_bits=k, act_bits=k).for_bwn(), rng=generator()) for k in (1, 4)
     )
     np.testing.assert_array_equal(plain(x).data, levels(x).data)
 

@@ -67,10 +67,10 @@ def test_a_last_norm_only_where_no_block_ends_with_one(mode):
 
 def test_relu_between_binary_layers_is_a_choice():
     assert kinds(blocks("xnor").conv("c", 2, 3, 1, relu=False)) == "BatchNorm BinConv2d"
-    assert kinds(blocks("xnor").conv("c", 2, 3, 1, pool=nn.MaxPool2d(2))) == "BatchNorm BinConv2d ReLU MaxPool2d"
+    assert kinds(blocks("xnor").conv("c", 2, 3, 1)) == "BatchNorm BinConv2d ReLU"
     assert kinds(blocks("bwn").conv("c", 2, 3, 1, relu=False)) == "BwnConv2d BatchNorm ReLU"
     assert kinds(blocks("xnor", "cbap").conv("c", 2, 3, 1, relu=False)) == "BinConv2d BatchNorm Sign"
-    assert kinds(blocks("bwn").conv("c", 2, 3, 1, activation=False)) == "BwnConv2d BatchNorm"
+    assert kinds(blocks("bwn").conv("c", 2, 3, 1, relu=None)) == "BwnConv2d BatchNorm"
     assert kinds(blocks("xnor").linear("c", 2, 3, relu=False)) == "BatchNorm BinLinear"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import binnet
 from binnet import Tensor, nn, ops
-from binnet.nn.fusion import joined
+from binnet.nn.fusion import fused
 
 OPTIONS = [
     {},
@@ -23,7 +23,8 @@ def network(**options):
     blocks = nn.Blocks("xnor", nn.BinaryOptions(**options), seed=3)
     layers = [
         *blocks.first_conv("conv1", 3, 37, 3, padding=1),
-        *blocks.conv("conv2", 37, 33, 3, 2, 1, pool=nn.MaxPool2d(2)),
+        *blocks.conv("conv2", 37, 33, 3, 2, 1),
+        ("conv2_pool", nn.MaxPool2d(2)),
         *blocks.conv("conv3", 33, 12, 1, relu=False),
         *blocks.linear("dense4", 48, 40, norm_features=12),
         *blocks.linear("dense5", 40, 20, relu=False),
@@ -48,10 +49,10 @@ def one_by_one(net, x):
 
 
 def calls(*modules):
-    return [type(call).__name__ for call in joined(modules)]
+    return [type(call).__name__ for call in fused(modules)]
 
 
-def test_what_is_joined(rng):
+def test_what_is_fused(rng):
     norm, relu, flatten = nn.BatchNorm(4), nn.ReLU(), nn.Flatten()
     conv, dense = nn.BinConv2d(4, 4, 3, rng=rng), nn.BinLinear(4, 4, rng=rng)
     assert calls(norm, conv, relu, norm, conv) == ["SignBlock", "SignBlock"]
@@ -60,16 +61,16 @@ def test_what_is_joined(rng):
     assert calls(real, norm, relu, real, norm, conv) == ["ImageBlock", "Conv2d", "SignBlock"]
     assert calls(biased, norm, relu) == ["Conv2d", "NormRelu"]
     pooled = [norm, conv, relu, nn.MaxPool2d(2), norm, conv, nn.AvgPool2d(2), norm, conv]
-    assert [call.pooled for call in joined(pooled) if hasattr(call, "pooled")] == [True, True, False]
+    assert [call.pooled for call in fused(pooled) if hasattr(call, "pooled")] == [True, True, False]
     assert calls(norm, relu, conv, relu) == ["NormRelu", "BinConv2d", "ReLU"]
     assert calls(norm, flatten, conv) == ["BatchNorm", "Flatten", "BinConv2d"]
     assert calls(conv, norm, flatten) == ["BinConv2d", "BatchNorm", "Flatten"]
-    assert [call.relu for call in joined([norm, conv, relu, norm, dense])] == [True, False]
+    assert [call.relu for call in fused([norm, conv, relu, norm, dense])] == [True, False]
 
 
 @pytest.mark.parametrize("options", [{"use_k": True}, {"ste": "polynomial"}])
 def test_what_needs_more_than_signs_runs_by_itself(options, rng):
-    conv = nn.BinConv2d(4, 4, 3, options=nn.BinaryOptions(**options), rng=rng)
+    conv = nn.BinConv2d(4, 4, 3, **nn.BinaryOptions(**options).for_xnor(), rng=rng)
     assert calls(nn.BatchNorm(4), conv, nn.ReLU()) == ["BatchNorm", "BinConv2d", "ReLU"]
 
 
@@ -115,7 +116,7 @@ def test_what_is_kept_for_the_backward_pass_is_two_bits_a_value(rng):
     product, K, within = conv(x).node.ctx.saved
     assert K is None
     assert product.bits.nbytes == within.nbytes == x.data.nbytes // 32
-    levels = nn.BinConv2d(64, 8, 1, options=nn.BinaryOptions(act_bits=3), rng=rng)
+    levels = nn.BinConv2d(64, 8, 1, **nn.BinaryOptions(act_bits=3).for_xnor(), rng=rng)
     assert levels(x).node.ctx.saved[0].bits.nbytes == 3 * within.nbytes
     y = nn.Sequential(norm, conv, nn.ReLU())(x)
     saved = y.node.ctx.saved
@@ -126,12 +127,12 @@ def test_what_is_kept_for_the_backward_pass_is_two_bits_a_value(rng):
 def test_what_is_computed_again_is_not_kept(rng):
     conv, norm = nn.BinConv2d(64, 8, 1, rng=rng), nn.BatchNorm(64)
     x = Tensor(rng.standard_normal((2, 16, 16, 64)), requires_grad=True)
-    call, _ = joined([norm, conv, nn.ReLU(), nn.MaxPool2d(2)])
+    call, _ = fused([norm, conv, nn.ReLU(), nn.MaxPool2d(2)])
     y = call(x)
     assert not [v for v in y.node.ctx.saved if isinstance(v, np.ndarray) and v.shape == y.shape]
     image = Tensor(rng.standard_normal((2, 16, 16, 3)))
     real = nn.Conv2d(3, 64, 3, padding=1, rng=rng)
-    [call] = joined([real, norm, nn.ReLU()])
+    [call] = fused([real, norm, nn.ReLU()])
     z = call(image)
     assert not [v for v in z.node.ctx.saved if isinstance(v, np.ndarray) and v.shape == z.shape]
 

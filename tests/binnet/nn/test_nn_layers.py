@@ -124,9 +124,9 @@ def test_layers_without_a_seed_draw_masks_of_their_own():
 
 def test_rounding_without_a_seed_is_one_layer_s_own(rng):
     options = nn.BinaryOptions(binary_gradient="ternary")
-    one, other = (nn.BinConv2d(2, 2, 3, options=options, rng=0) for _ in range(2))
+    one, other = (nn.BinConv2d(2, 2, 3, **options.for_xnor(), rng=0) for _ in range(2))
     np.testing.assert_array_equal(one.weight.data, other.weight.data)
-    assert one.rounding.next().seed != other.rounding.next().seed
+    assert one.input_binariser.for_pass().seed != other.input_binariser.for_pass().seed
 
 
 @pytest.mark.parametrize("layer", [nn.Linear, nn.BinLinear, nn.BwnLinear])
@@ -165,9 +165,7 @@ def test_a_batch_normalisation_notices_what_a_sign_would_hide(backend, value):
 @pytest.mark.parametrize("scale", ["mean", "learned", "none"])
 @pytest.mark.parametrize("kind", [nn.BinLinear, nn.BwnLinear])
 def test_weights_that_are_not_finite_are_refused(backend, kind, scale):
-    layer = kind(
-        5, 2, options=nn.BinaryOptions(scale="mean" if scale == "none" else scale), scaled=scale != "none", rng=0
-    )
+    layer = kind(5, 2, weight_binariser=nn.WeightBinariser(scale), rng=0)
     layer.weight.data[1, 3] = np.nan
     with pytest.raises(nn.LayerError, match="weights of a binary layer are no longer finite"):
         layer(np.ones((2, 5)))

@@ -6,9 +6,11 @@ import pytest
 import binnet
 import binnet_kernels as bk
 from binnet import Tensor, nn, ops
+from binnet.ops.lowbit import RoundedGradient
 from binnet_kernels import reference
 
 KINDS = [("ternary", 1), ("ternary", 4), ("even", 2), ("paper", 1)]
+PLAIN = ops.WeightBinariser("none", "plain")
 
 
 def block(how, bits, seed=5):
@@ -36,7 +38,7 @@ def test_a_rounded_gradient_is_the_product_with_rounded_operands(rng):
     x, weight = rng.standard_normal((3, 5, 5, 8)).astype(np.float32), rng.standard_normal((6, 3, 3, 8))
     grad = rng.standard_normal((3, 3, 3, 6)).astype(np.float32)
     leaf, w = Tensor(x, requires_grad=True), Tensor(weight, requires_grad=True)
-    y = ops.xnor_conv2d(leaf, w, scale="none", weight_gradient="plain", rounding=ops.Rounding("ternary", 2, 9))
+    y = ops.xnor_conv2d(leaf, w, weights=PLAIN, inputs=RoundedGradient(how="ternary", bits=2, seed=9))
     y.backward(grad)
     levels = reference.quantise_gradient(grad, np.ones(6), None, "ternary", 2, 9)
     bits, within = reference.signs(x)
@@ -51,13 +53,13 @@ def test_the_mean_over_many_draws_is_the_exact_gradient(rng):
     x, weight = rng.standard_normal((2, 5, 5, 8)), rng.standard_normal((6, 3, 3, 8))
     grad = rng.standard_normal((2, 3, 3, 6)).astype(np.float32)
 
-    def of(rounding):
+    def of(inputs):
         w = Tensor(weight, requires_grad=True)
-        ops.xnor_conv2d(Tensor(x), w, scale="none", weight_gradient="plain", rounding=rounding).backward(grad)
+        ops.xnor_conv2d(Tensor(x), w, weights=PLAIN, inputs=inputs).backward(grad)
         return w.grad
 
-    draws = np.mean([of(ops.Rounding("ternary", 1, seed)) for seed in range(400)], axis=0)
-    exact = of(None)
+    draws = np.mean([of(RoundedGradient(how="ternary", bits=1, seed=seed)) for seed in range(400)], axis=0)
+    exact = of(ops.InputBinariser())
     assert np.abs(draws - exact).mean() < 0.1 * np.abs(exact).mean()
 
 
@@ -90,15 +92,15 @@ def test_chance_follows_from_seed_layer_and_step_alone(how, rng):
 
 def test_calls_are_counted_in_training_only():
     net = binnet.models.build("lenet5", in_channels=1, binary_gradient="ternary")
-    counts = [name for name, _ in net.named_buffers() if name.endswith("rounding.step")]
-    assert counts == ["conv2.rounding.step", "dense3.rounding.step"]
+    counts = [name for name, _ in net.named_buffers() if name.endswith("input_binariser.step")]
+    assert counts == ["conv2.input_binariser.step", "dense3.input_binariser.step"]
     x = np.zeros((2, 28, 28, 1))
     net(x)
     net.eval()(x)
     assert [int(dict(net.named_buffers())[name]) for name in counts] == [1, 1]
-    assert not [name for name, _ in binnet.models.build("lenet5", in_channels=1).named_buffers() if "rounding" in name]
+    assert not [name for name, _ in binnet.models.build("lenet5", in_channels=1).named_buffers() if "binariser" in name]
     bwn = binnet.models.build("lenet5", in_channels=1, binarize="bwn", binary_gradient="ternary")
-    assert not [name for name, _ in bwn.named_buffers() if "rounding" in name]
+    assert not [name for name, _ in bwn.named_buffers() if "binariser" in name]
 
 
 @pytest.mark.parametrize("options", [{}, {"order": "cbap"}, {"use_k": True}])

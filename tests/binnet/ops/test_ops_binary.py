@@ -78,6 +78,17 @@ def layer(leaf):
     return x, weight, Tensor([0.5, 1.5, -0.25, 2.0], requires_grad=True)
 
 
+def xnor(x, weight, alpha=None, *, stride=1, padding=0, scale="mean", weight_gradient="exact", center=False, **inputs):
+    """xnor_conv2d with flat options."""
+    how = {"weights": ops.WeightBinariser(scale, weight_gradient, center), "inputs": ops.InputBinariser(**inputs)}
+    return ops.xnor_conv2d(x, weight, alpha, stride=stride, padding=padding, **how)
+
+
+def bwn(x, weight, alpha=None, *, scale="mean", weight_gradient="exact", center=False, **window):
+    """bwn_conv2d with flat options."""
+    return ops.bwn_conv2d(x, weight, alpha, weights=ops.WeightBinariser(scale, weight_gradient, center), **window)
+
+
 def backward(y, rng):
     grad = rng.standard_normal(y.shape).astype(np.float32)
     y.backward(grad)
@@ -107,7 +118,7 @@ def test_sign_of_nan_is_plus_one():
 def test_xnor_forward_is_equation_11(backend, layer, stride, padding, pad_value, use_k, scale):
     x, weight, alpha = layer
     options = {"stride": stride, "padding": padding, "pad_value": pad_value, "use_k": use_k}
-    y = ops.xnor_conv2d(x, weight, alpha, scale=scale, **options)
+    y = xnor(x, weight, alpha, scale=scale, **options)
     expected = naive_xnor_conv2d(
         x.data, weight.data, alpha={"mean": True, "learned": alpha.data, "none": False}[scale], **options
     )
@@ -123,7 +134,7 @@ def test_xnor_forward_is_equation_11(backend, layer, stride, padding, pad_value,
 def test_xnor_backward(backend, layer, rng, stride, padding, rule, scale, use_k, pad_value, ste):
     x, weight, alpha = layer
     options = {"stride": stride, "padding": padding, "pad_value": pad_value, "use_k": use_k, "ste": ste}
-    grad = backward(ops.xnor_conv2d(x, weight, alpha, scale=scale, weight_gradient=rule, **options), rng)
+    grad = backward(xnor(x, weight, alpha, scale=scale, weight_gradient=rule, **options), rng)
     scales = {"mean": np.abs(weight.data).mean((1, 2, 3)), "learned": alpha.data, "none": np.ones(4)}[scale]
     grad_x, grad_weight, grad_alpha = loop_xnor_grads(
         x.data, weight.data, scales, grad, rule=rule, mean_alpha=scale == "mean", **options
@@ -141,7 +152,7 @@ def test_xnor_backward(backend, layer, rng, stride, padding, rule, scale, use_k,
 @pytest.mark.parametrize("scale", ["mean", "learned", "none"])
 def test_bwn(backend, layer, rng, stride, padding, rule, scale):
     x, weight, alpha = layer
-    y = ops.bwn_conv2d(x, weight, alpha, stride=stride, padding=padding, scale=scale, weight_gradient=rule)
+    y = bwn(x, weight, alpha, stride=stride, padding=padding, scale=scale, weight_gradient=rule)
     scales = {"mean": np.abs(weight.data).mean((1, 2, 3)), "learned": alpha.data, "none": np.ones(4)}[scale]
     np.testing.assert_allclose(
         y.data, naive_bwn_conv2d(x.data, weight.data, stride, padding, scales), rtol=1e-4, atol=1e-4
@@ -182,7 +193,7 @@ def test_exact_is_the_derivative_through_alpha(rng):
     assert np.sum(exact * step) == pytest.approx(numeric, rel=1e-4)
 
 
-@pytest.mark.parametrize("op", [ops.xnor_conv2d, ops.bwn_conv2d])
+@pytest.mark.parametrize("op", [xnor, bwn])
 @pytest.mark.parametrize("rule", RULES)
 def test_centring_is_functional_and_differentiated(layer, rng, op, rule):
     x, weight, _ = layer
@@ -208,7 +219,8 @@ def test_linear_is_the_convolution_of_single_pixels(backend, leaf, rng, scale):
         Tensor(d, requires_grad=True) for d in (x.data[:, None, None], weight.data[:, None, None], alpha.data)
     )
     for linear, conv in ((ops.xnor_linear, ops.xnor_conv2d), (ops.bwn_linear, ops.bwn_conv2d)):
-        y, y4 = linear(x, weight, alpha, scale=scale), conv(x4, w4, a4, scale=scale)
+        weights = ops.WeightBinariser(scale)
+        y, y4 = linear(x, weight, alpha, weights=weights), conv(x4, w4, a4, weights=weights)
         np.testing.assert_array_equal(y.data, y4.data[:, 0, 0])
         grad = backward(y, rng)
         y4.backward(grad[:, None, None])
@@ -218,7 +230,7 @@ def test_linear_is_the_convolution_of_single_pixels(backend, leaf, rng, scale):
 
 def test_k_of_a_linear_layer_is_beta(backend, leaf):
     x, weight = leaf(3, 40), leaf(5, 40)
-    y = ops.xnor_linear(x, weight, use_k=True)
+    y = ops.xnor_linear(x, weight, inputs=ops.InputBinariser(use_k=True))
     beta = np.abs(x.data).mean(1, keepdims=True)  # Eq. (10)
     expected = beta * (naive_sign(x.data) @ naive_sign(weight.data).T) * np.abs(weight.data).mean(1)
     np.testing.assert_allclose(y.data, expected, rtol=1e-5, atol=1e-5)
@@ -243,7 +255,7 @@ def test_algorithm_1(leaf):
     np.testing.assert_array_equal(naive_sign(weight.data), naive_sign(before))
 
 
-@pytest.mark.parametrize("op", [ops.xnor_conv2d, ops.bwn_conv2d])
+@pytest.mark.parametrize("op", [xnor, bwn])
 def test_wrong_words_list_the_words(layer, op):
     x, weight, _ = layer
     with pytest.raises(ValueError, match="'no'; there are: exact, paper, plain"):
@@ -256,12 +268,12 @@ def test_wrong_words_list_the_words(layer, op):
 
 def test_wrong_words_of_activations(layer):
     x, weight, _ = layer
-    for call in (lambda: ops.sign(x, "no"), lambda: ops.xnor_conv2d(x, weight, ste="no")):
+    for call in (lambda: ops.sign(x, "no"), lambda: xnor(x, weight, ste="no")):
         with pytest.raises(ValueError, match="'no'; there are: clip, polynomial"):
             call()
     with pytest.raises(ValueError, match="pad_value must be 0"):
-        ops.xnor_conv2d(x, weight, pad_value=2)
+        xnor(x, weight, pad_value=2)
     with pytest.raises(ValueError, match="'no'; there are: exact"):
         ops.grad_weight(weight.data, weight.data, ops.weight_alpha(weight.data), "no")
     with pytest.raises(ValueError, match="'no'; there are: mean"):
-        ops.binary_weight(weight.data, None, "no", False)
+        ops.WeightBinariser("no")

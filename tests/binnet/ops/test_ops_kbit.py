@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from binnet import Tensor, ops
+from binnet.ops.lowbit import InputQuantiser, RoundedGradient, WeightQuantiser, quantise
 from naive import naive_conv2d_grad_input, naive_conv2d_grad_weight, naive_scale_map, pad_image, pair
 from naive_kbit import (
     RANGES,
@@ -60,8 +61,13 @@ def layer(leaf):
     return x, weight, Tensor([0.5, 1.5, -0.25, 2.0], requires_grad=True)
 
 
-def options_of(bits, **more):
-    return {"weight_bits": bits[0], "act_bits": bits[1], **more}
+def convolve(x, weight, alpha=None, *, bits, stride=1, padding=0, pad_value=0, use_k=False, **weights):
+    """The convolution with flat options."""
+    how = {
+        "weights": WeightQuantiser(**weights, bits=bits[0]),
+        "inputs": InputQuantiser("clip", use_k, pad_value, bits[1]),
+    }
+    return ops.xnor_conv2d(x, weight, alpha, stride=stride, padding=padding, **how)
 
 
 @pytest.mark.usefixtures("backend")
@@ -71,7 +77,7 @@ def options_of(bits, **more):
 @pytest.mark.parametrize("use_k", [False, True])
 def test_forward(layer, bits, stride, padding, pad_value, use_k):
     x, weight, _ = layer
-    y = ops.xnor_conv2d(x, weight, **options_of(bits, stride=stride, padding=padding, pad_value=pad_value, use_k=use_k))
+    y = convolve(x, weight, bits=bits, stride=stride, padding=padding, pad_value=pad_value, use_k=use_k)
     expected = naive_kbit_conv2d(x.data, weight.data, *bits, stride, padding, pad_value, True, use_k)
     np.testing.assert_allclose(y.data, expected, rtol=1e-4, atol=1e-5)
 
@@ -84,7 +90,7 @@ def test_forward(layer, bits, stride, padding, pad_value, use_k):
 def test_gradients(layer, rng, bits, rule, scale, use_k):
     x, weight, alpha = layer
     window = {"stride": (1, 2), "padding": (2, 0), "pad_value": -1, "use_k": use_k}
-    y = ops.xnor_conv2d(x, weight, alpha, scale=scale, weight_gradient=rule, **options_of(bits, **window))
+    y = convolve(x, weight, alpha, scale=scale, weight_gradient=rule, bits=bits, **window)
     grad = rng.standard_normal(y.shape).astype(np.float32)
     y.backward(grad)
     scales = {"mean": naive_weight_range(weight.data, bits[0]), "learned": alpha.data, "none": np.ones(4)}[scale]
@@ -104,9 +110,10 @@ def test_one_bit_is_the_layer_of_signs(layer, rng, center, rule):
     """Forward to the last bit, and all gradients."""
     results = []
     grad = rng.standard_normal((2, 5, 7, 4)).astype(np.float32)
-    for convolve, bits in ((ops.xnor_conv2d, {}), (ops.xnor_conv2d, options_of((1, 1)))):
+    weights = {"center": center, "weight_gradient": rule}
+    for inputs in (ops.InputBinariser(), InputQuantiser(bits=1)):
         x, weight = (Tensor(t.data.copy(), requires_grad=True) for t in layer[:2])
-        y = convolve(x, weight, padding=1, center=center, weight_gradient=rule, **bits)
+        y = ops.xnor_conv2d(x, weight, padding=1, weights=ops.WeightBinariser(**weights), inputs=inputs)
         y.backward(grad)
         results.append((y.data, x.grad, weight.grad))
     np.testing.assert_array_equal(results[0][0], results[1][0])
@@ -117,7 +124,7 @@ def test_one_bit_is_the_layer_of_signs(layer, rng, center, rule):
 @pytest.mark.usefixtures("backend")
 def test_centred_weights_have_centred_gradients(layer, rng):
     x, weight, _ = layer
-    y = ops.xnor_conv2d(x, weight, center=True, **options_of((2, 2)))
+    y = convolve(x, weight, center=True, bits=(2, 2))
     mean = weight.data.mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(y.data, naive_kbit_conv2d(x.data, weight.data - mean, 2, 2), rtol=1e-4, atol=1e-5)
     y.backward(rng.standard_normal(y.shape).astype(np.float32))
@@ -127,7 +134,7 @@ def test_centred_weights_have_centred_gradients(layer, rng):
 @pytest.mark.usefixtures("backend")
 def test_linear(leaf):
     x, weight = leaf(3, 65), leaf(4, 65)
-    y = ops.xnor_linear(x, weight, **options_of((3, 2), use_k=True))
+    y = ops.xnor_linear(x, weight, weights=WeightQuantiser(bits=3), inputs=InputQuantiser(use_k=True, bits=2))
     np.testing.assert_allclose(y.data, naive_kbit_linear(x.data, weight.data, 3, 2, use_k=True), rtol=1e-4, atol=1e-5)
     y.backward(np.ones_like(y.data))
     assert x.grad.shape == (3, 65)
@@ -138,7 +145,7 @@ def test_linear(leaf):
 def test_quantise(leaf):
     x = leaf(3, 40)
     x.data[0, :3] = [1.0, -1.0, -0.0]
-    y = ops.quantise(x, 3)
+    y = quantise(x, 3)
     np.testing.assert_array_equal(y.data, naive_quantise(x.data, 3))
     grad = np.full((3, 40), 2, np.float32)
     y.backward(grad)
@@ -147,19 +154,26 @@ def test_quantise(leaf):
 
 def test_what_need_no_gradient_gets_none(layer):
     x, weight, _ = layer
-    ops.xnor_conv2d(x, Tensor(weight.data), **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
+    convolve(x, Tensor(weight.data), bits=(2, 2)).backward(np.ones((2, 3, 5, 4), np.float32))
     assert x.grad is not None
-    ops.xnor_conv2d(Tensor(x.data), weight, **options_of((2, 2))).backward(np.ones((2, 3, 5, 4), np.float32))
+    convolve(Tensor(x.data), weight, bits=(2, 2)).backward(np.ones((2, 3, 5, 4), np.float32))
     assert weight.grad is not None
 
 
-@pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize("name", ["weight_bits", "act_bits"])
-def test_bits_out_of_range(layer, name):
+@pytest.mark.parametrize(("kind", "name"), [(WeightQuantiser, "weight_bits"), (InputQuantiser, "act_bits")])
+def test_bits_out_of_range(kind, name):
     with pytest.raises(ValueError, match=f"{name} must be a whole number from 1 to 8, got 9"):
-        ops.xnor_conv2d(*layer[:2], **{**options_of((2, 2)), name: 9})
+        kind(bits=9)
 
 
-def test_gradients_are_rounded_for_one_bit_only(layer):
-    with pytest.raises(ValueError, match="gradients are rounded for weights and inputs of one bit only"):
-        ops.xnor_conv2d(*layer[:2], rounding=ops.Rounding("ternary", 1, 0), **options_of((1, 2)))
+@pytest.mark.parametrize("inputs", [RoundedGradient(), ops.InputBinariser()])
+def test_signs_and_rounded_gradients_are_for_weights_of_one_bit(layer, inputs):
+    with pytest.raises(ValueError, match="takes weights of 1 bit, got WeightQuantiser of 2"):
+        ops.xnor_conv2d(*layer[:2], weights=WeightQuantiser(bits=2), inputs=inputs)
+    with pytest.raises(ValueError, match="takes weights of 1 bit"):
+        ops.bwn_conv2d(*layer[:2], weights=WeightQuantiser(bits=2))
+
+
+def test_the_gradient_of_levels_is_clipped():
+    with pytest.raises(ValueError, match="the gradient of levels is clipped, but ste is 'polynomial'"):
+        InputQuantiser("polynomial", bits=2)

@@ -33,13 +33,13 @@ def test_options_reach_the_loader():
     loader = builders.build_loader(config, data, (10, 10))
     mean, std = data.mean_std()
     augment = binnet_datasets.Augment(pad=2, flip=True, scale=(12, 16), crop=True)
-    given = {"mean": mean, "std": std, "image_size": (10, 10), "shuffle": True, "seed": 9, "augment": augment}
-    reference = binnet_datasets.Loader(data.train, 7, **given)
+    how = {"view": binnet_datasets.View((10, 10)), "sampling": binnet_datasets.Sampling(True, 9, augment)}
+    reference = binnet_datasets.Loader(data.train, 7, mean=mean, std=std, **how)
     assert loader.workers == 3
     for (x, labels), (expected, theirs) in zip(loader.epoch(2), reference.epoch(2), strict=True):
         np.testing.assert_array_equal(x, expected)
         np.testing.assert_array_equal(labels, theirs)
-    assert builders.build_loader(TrainConfig(), data, (8, 8)).augment.scale is None
+    assert builders.build_loader(TrainConfig(), data, (8, 8)).sampling.augment.scale is None
 
 
 @pytest.mark.parametrize(("image_size", "expected"), [(None, (8, 8)), (12, (12, 12))])

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from binnet_datasets import Augment
-from binnet_datasets.batching.augment import Draws, draw
+from binnet_datasets.batching.augment import Draws, Sampling, draw
 
 ALL = Augment(pad=2, flip=True, scale=(10, 14))
 
 
 def test_only_what_is_asked_for_is_drawn() -> None:
     def drawn(augment: Augment) -> set[str]:
-        draws = draw(5, augment, True, 0, 0)
+        draws = draw(5, Sampling(True, 0, augment), 0)
         return {field.name for field in fields(Draws) if getattr(draws, field.name) is not None}
 
     assert drawn(Augment()) == {"order"}
@@ -27,13 +27,13 @@ def test_only_what_is_asked_for_is_drawn() -> None:
 
 @given(st.integers(0, 40), st.booleans())
 def test_an_epoch_has_every_image_once(n: int, shuffle: bool) -> None:
-    order = draw(n, Augment(), shuffle, 1, 2).order
+    order = draw(n, Sampling(shuffle, 1), 2).order
     assert sorted(order.tolist()) == list(range(n))
     assert shuffle or order.tolist() == list(range(n))
 
 
 def test_spans() -> None:
-    draws = draw(4000, ALL, True, 0, 0)
+    draws = draw(4000, Sampling(True, 0, ALL), 0)
     assert np.unique(draws.padding).tolist() == [0, 1, 2, 3, 4]
     assert np.unique(draws.short).tolist() == [10, 11, 12, 13, 14]
     assert 0 <= draws.place.min() < 0.01 < 0.99 < draws.place.max() < 1
@@ -41,16 +41,16 @@ def test_spans() -> None:
 
 
 def test_each_kind_has_a_stream_of_its_own() -> None:
-    every = draw(50, ALL, True, 3, 4)
+    every = draw(50, Sampling(True, 3, ALL), 4)
     for augment in (Augment(pad=2), Augment(flip=True), Augment(crop=True), Augment(scale=(10, 14))):
-        some = draw(50, augment, True, 3, 4)
+        some = draw(50, Sampling(True, 3, augment), 4)
         for field in fields(Draws):
             if getattr(some, field.name) is not None:
                 assert np.array_equal(getattr(some, field.name), getattr(every, field.name)), field.name
 
 
 def test_parts_of_an_epoch() -> None:
-    draws = draw(9, Augment(flip=True), True, 0, 0)
+    draws = draw(9, Sampling(True, 0, Augment(flip=True)), 0)
     part = draws.part(slice(3, 5))
     assert part.order.tolist() == draws.order.tolist()[3:5]
     assert part.flipped.tolist() == draws.flipped.tolist()[3:5]

@@ -10,12 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binnet_datasets import Augment, DataError, Loader, Split, batches, normalise, num_batches
+from binnet_datasets import Augment, DataError, Loader, Sampling, Split, View, batches, normalise, num_batches
 from binnet_datasets.batching import loader
 
 from ..fakes import FakeImages, coordinates
 
 RAW = {"mean": 0.0, "std": 1.0}
+OF_VIEW = ("image_size", "short_side", "whole")
+OF_SAMPLING = ("shuffle", "seed", "augment")
+
+
+def loader_of(split: Split, batch_size: int, mean: float = 0, std: float = 1, workers: int = 1, **options) -> Loader:
+    """A Loader from flat options."""
+    view = View(**{name: options.pop(name) for name in OF_VIEW if name in options})
+    sampling = Sampling(**{name: options.pop(name) for name in OF_SAMPLING if name in options})
+    return Loader(split, batch_size, mean=mean, std=std, view=view, sampling=sampling, workers=workers, **options)
 
 
 def split_of(n: int) -> Split:
@@ -147,7 +156,7 @@ def mixed(sizes=SIZES) -> Split:
 
 
 def collected(split: Split, batch_size: int = 4, epoch: int = 0, skip: int = 0, **options) -> tuple[np.ndarray, list]:
-    images, labels = zip(*Loader(split, batch_size, **{**RAW, **options}).epoch(epoch, skip), strict=True)
+    images, labels = zip(*loader_of(split, batch_size, **{**RAW, **options}).epoch(epoch, skip), strict=True)
     return np.concatenate(images), np.concatenate(labels).tolist()
 
 
@@ -171,7 +180,7 @@ def test_same_images_whatever_the_workers_the_batches_and_where_it_begins(
 ) -> None:
     split, options = EVERYTHING[case]
     images, labels = collected(split, 21, epoch, shuffle=True, seed=5, workers=0, **options)
-    some = Loader(split, batch_size, **RAW, shuffle=True, seed=5, workers=workers, **options)
+    some = loader_of(split, batch_size, **RAW, shuffle=True, seed=5, workers=workers, **options)
     parts = list(some.epoch(epoch, skip))
     assert len(parts) == max(0, len(some) - skip)
     left_out = skip * batch_size if parts else len(labels)  # a single image at the end belongs to the batch before
@@ -185,7 +194,7 @@ def test_same_images_whatever_the_workers_the_batches_and_where_it_begins(
 def test_a_single_image_at_the_end_joins_the_batch_before(batch_size: int, sizes: list[int]) -> None:
     split, options = EVERYTHING["in memory"]
     assert len(split) == 21
-    loader = Loader(split, batch_size, **RAW, **options)
+    loader = loader_of(split, batch_size, **RAW, **options)
     assert [len(labels) for _, labels in loader.epoch()] == sizes
     assert len(loader) == len(sizes)
     assert num_batches(1, 4) == 1
@@ -252,7 +261,7 @@ def test_what_goes_wrong_in_a_worker_comes_to_the_consumer(workers: int) -> None
             return super().__getitem__(i)
 
     split = Split(Damaged([np.zeros((2, 2, 1), np.uint8)] * 9), np.zeros(9, np.int64))
-    made = Loader(split, 2, **RAW, workers=workers).epoch()
+    made = loader_of(split, 2, **RAW, workers=workers).epoch()
     assert len(list(islice(made, 3))) == 3
     with pytest.raises(DataError, match="expected image 6, but it is damaged"):
         next(made)
@@ -263,7 +272,7 @@ def test_few_batches_are_made_ahead(workers: int) -> None:
     split = mixed([(4, 4)] * 200)
     alive: list[weakref.ref] = []
     most = 0
-    for number, (images, _) in enumerate(Loader(split, 4, **RAW, workers=workers).epoch()):
+    for number, (images, _) in enumerate(loader_of(split, 4, **RAW, workers=workers).epoch()):
         assert len(split.images.asked) <= 4 * (number + 1 + (workers + 2 if workers else 0))
         alive = [other for other in [*alive, weakref.ref(images)] if other() is not None]
         most = max(most, len(alive))
@@ -272,7 +281,7 @@ def test_few_batches_are_made_ahead(workers: int) -> None:
 
 def test_batches_are_made_in_the_background_until_the_loop_is_left() -> None:
     split = mixed([(4, 4)] * 200)
-    for _ in Loader(split, 4, **RAW, workers=2).epoch():
+    for _ in loader_of(split, 4, **RAW, workers=2).epoch():
         break
     gc.collect()
     assert threading.current_thread() not in split.images.threads
@@ -289,7 +298,7 @@ def test_skipped_batches_are_not_made() -> None:
 def test_time_spent_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count()
     monkeypatch.setattr(loader, "perf_counter", lambda: next(clock))  # each wait looks twice: one second each
-    some = Loader(split_of(10), 4, **RAW)
+    some = loader_of(split_of(10), 4, **RAW)
     assert some.waited == 0
     for number, _ in enumerate(some.epoch(), start=1):
         assert some.waited == number
@@ -310,19 +319,19 @@ def test_time_spent_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_loader_refuses(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Loader(mixed(), 4, **RAW, **options)
+        loader_of(mixed(), 4, **RAW, **options)
 
 
 def test_only_grey_and_colour_images_are_resized() -> None:
     split = Split(np.zeros((2, 6, 6, 2), np.uint8), np.zeros(2, np.int64))
-    assert len(Loader(split, 1, **RAW)) == 2
+    assert len(loader_of(split, 1, **RAW)) == 2
     with pytest.raises(ValueError, match="images must have 1 or 3 channels to be resized, got 2"):
-        Loader(split, 1, **RAW, image_size=5)
+        loader_of(split, 1, **RAW, image_size=5)
 
 
 @pytest.mark.parametrize("options", [{"epoch": -1}, {"skip": -1}, {"skip": 1.0}])
 def test_an_epoch_refuses_at_the_call(options: dict) -> None:
-    some = Loader(split_of(4), 2, **RAW)
+    some = loader_of(split_of(4), 2, **RAW)
     with pytest.raises(ValueError, match=next(iter(options))):
         some.epoch(**options)
 
@@ -331,11 +340,11 @@ def test_whole_images_and_a_short_side_of_ones_own() -> None:
     ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[None, :, None], (20, 40, 1))
     split = Split(np.ascontiguousarray(ramp)[None], np.zeros(1, np.int64))
     common = {"mean": 0, "std": 1, "image_size": 10, "workers": 0}
-    ((whole, _),) = Loader(split, 1, whole=True, **common).epoch()
+    ((whole, _),) = loader_of(split, 1, whole=True, **common).epoch()
     assert np.rint(whole[0, 0, [0, -1], 0] * 255).tolist() == [2, 37]
-    ((middle, _),) = Loader(split, 1, short_side=20, **common).epoch()
+    ((middle, _),) = loader_of(split, 1, short_side=20, **common).epoch()
     assert np.rint(middle[0, 0, :, 0] * 255).tolist() == [*range(15, 25)]
-    ((small, _),) = Loader(split, 1, short_side=5, **common).epoch()  # grows until the window is covered
+    ((small, _),) = loader_of(split, 1, short_side=5, **common).epoch()  # grows until the window is covered
     assert np.rint(small[0, 0, [0, -1], 0] * 255).tolist() == [11, 29]
 
 
@@ -351,4 +360,4 @@ def test_whole_images_and_a_short_side_of_ones_own() -> None:
 def test_contradictions_about_what_is_shown(wrong: dict[str, object], message: str) -> None:
     split = Split(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
     with pytest.raises(ValueError, match=message):
-        Loader(split, 1, mean=0, std=1, **wrong)  # type: ignore[arg-type]
+        loader_of(split, 1, mean=0, std=1, **wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The activation of k bits (arXiv:1603.05279, end of section 3.2); products of levels are in xnor_conv.py."""
+"""The activation of k bits (arXiv:1603.05279, end of section 3.2)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads
-from ..backend import kernels
-from ..tensor import Tensor
+from ...autograd import Context, Function, Grads, Tensor
+from ...backend import kernels
 
 
 def quantise(x: Tensor, bits: int) -> Tensor:
@@ -25,7 +24,7 @@ def quantise(x: Tensor, bits: int) -> Tensor:
 class _Quantise(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, bits: int) -> Float:
-        ctx.save(x)
+        ctx.save(x)  # the values: where |x| <= 1 is what the gradient asks
         y: Float = kernels().quantise_input(x, bits)
         return y
 

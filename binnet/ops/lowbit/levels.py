@@ -1,0 +1,111 @@
+"""Products of levels with levels: weights and inputs of k bits in the place of signs (section 3.2, ADR 0019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from binnet_kernels import checks
+from binnet_kernels.checks import Float
+
+from ...backend import kernels
+from ..binarize import WeightBinariser
+from ..xnor_conv import InputBinariser, SignProduct
+
+
+class LevelProduct(SignProduct):
+    """``(q_m(x) ⊛ q_k(W / r)) α``, where q has evenly spaced levels from −1 to +1: 2, as signs are, for one bit."""
+
+    def prepare(self, filters: Float, alpha: Float) -> Any:
+        # k · m products of planes of bits, doubled and added inside the register tile (ADR 0019).
+        bits = self.conv.weights.precision, self._act_bits
+        return kernels().KbitConv2d(filters, *bits, self.conv.stride, *self.border, alpha)
+
+    @property
+    def _act_bits(self) -> int:
+        assert isinstance(self.conv.inputs, InputQuantiser)
+        return self.conv.inputs.bits
+
+    def pack(self, x: Float) -> Any:
+        return kernels().level_planes(x, self._act_bits, *self.border)
+
+    def pack_normalised(self, x: Float, norm: tuple[Any, ...]) -> Any:
+        return kernels().norm_level_planes(x, *norm, self._act_bits, *self.border)
+
+    def grad_input(self, grad: Any) -> Float:
+        if self.conv.weights.precision == 1:
+            return super().grad_input(grad)
+        # Levels of several bits are no signs: W̃ is written out as floats, for this product only.
+        hat = kernels().level_weight_hat(self.latent, self.plan.alpha, self.conv.weights.precision).reshape(self.shape)
+        grad_x: Float = kernels().conv2d_grad_input(grad, hat, self.x_shape, self.conv.stride, self.conv.padding)
+        return grad_x
+
+    def grad_weight(self, grad: Any) -> Float:
+        # Bits of levels have one axis more than those of signs.
+        window = self.shape, self.x_shape, self.conv.stride
+        grad_hat: Float = kernels().level_grad_weight(self.bits, grad, *window, *self.border)
+        return grad_hat
+
+
+@dataclass(frozen=True)
+class WeightQuantiser(WeightBinariser):
+    """Weights of several bits, ``W̃ = α q_k(W / r)``, for layers whose inputs an :class:`InputQuantiser` makes.
+
+    α is r itself unless it is learned or left out; r is that of Eq. 6 times a constant, see
+    :func:`binnet_kernels.weight_range`. The other attributes are those of :class:`binnet.ops.WeightBinariser`.
+
+    Attributes
+    ----------
+    bits
+        k, from 1 to 8; ValueError otherwise.
+    """
+
+    bits: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.levels(self.bits, "weight_bits")
+
+    @property
+    def precision(self) -> int:
+        return self.bits
+
+    def mean_alpha(self, latent: Float) -> Float:
+        alpha: Float = kernels().weight_range(latent, self.bits)
+        return alpha
+
+    def grad_weight(self, grad_hat: Float, latent: Float, alpha: Float) -> Float:
+        rule = self.weight_gradient, self.scale == "mean"
+        grad: Float = kernels().level_weight_gradient(grad_hat, latent, alpha, *rule, self.bits, out=grad_hat)
+        return grad
+
+    def grad_alpha(self, grad_hat: Float, latent: Float) -> Float:
+        total: Float = kernels().level_grad_alpha(grad_hat, latent, self.bits)
+        return total
+
+
+@dataclass(frozen=True)
+class InputQuantiser(InputBinariser):
+    """Inputs of several bits: levels q_m(x), whose gradient passes where |x| <= 1.
+
+    Weights may have one bit or several. The other attributes are those of :class:`binnet.ops.InputBinariser`.
+
+    Attributes
+    ----------
+    bits
+        m, from 1 to 8.
+
+    Raises
+    ------
+    ValueError
+        On construction, for other bits, and for another ``ste`` than "clip".
+    """
+
+    bits: int = 1
+
+    product: ClassVar[type[SignProduct]] = LevelProduct
+
+    def __post_init__(self) -> None:
+        checks.levels(self.bits, "act_bits")
+        if self.ste != "clip":
+            raise ValueError(f"the gradient of levels is clipped, but ste is {self.ste!r}")

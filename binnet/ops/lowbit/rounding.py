@@ -1,0 +1,54 @@
+"""Rounded gradients: the convolutions of the backward pass are binary as well (section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from binnet_kernels.checks import Float
+
+from ...autograd import Context
+from ...backend import kernels
+from ..xnor_conv import InputBinariser, SignProduct
+
+
+class RoundedProduct(SignProduct):
+    """The product of signs with signs whose gradient is rounded to levels before it is used."""
+
+    def before_backward(self, ctx: Context, grad: Float, y: Float | None = None) -> Any:
+        rounding = self.conv.inputs
+        assert isinstance(rounding, RoundedGradient)
+        # Rounded twice: times α for the gradient of the input, without α for that of the weights.
+        how = {"how": rounding.how, "bits": rounding.bits, "seed": rounding.seed}
+        return kernels().quantise_gradient(grad, self.plan.alpha, y, **how)
+
+    def grad_input(self, grad: Any) -> Float:
+        window = self.x_shape, self.conv.stride, self.conv.padding
+        grad_x: Float = kernels().quantised_grad_input(grad, self.plan.weight_signs, *window)
+        return grad_x
+
+    def grad_weight(self, grad: Any) -> Float:
+        window = self.shape, self.conv.stride, *self.border
+        grad_hat: Float = kernels().quantised_grad_weight(self.bits, grad, *window)
+        return grad_hat
+
+
+@dataclass(frozen=True)
+class RoundedGradient(InputBinariser):
+    """Signs as inputs, where the gradient that comes back to the convolution is rounded.
+
+    For weights of one bit. The other attributes are those of :class:`binnet.ops.InputBinariser`.
+
+    Attributes
+    ----------
+    how, bits
+        See :func:`binnet_kernels.quantise_gradient`.
+    seed
+        Of 64 bits; another one for each layer and step.
+    """
+
+    how: str = "ternary"
+    bits: int = 1
+    seed: int = 0
+
+    product: ClassVar[type[SignProduct]] = RoundedProduct
