@@ -14,18 +14,6 @@ BORROWED = (
     *("numpy", "numba", "llvmlite", "scipy", "h5py"),
     *("msgspec", "PIL", "rich", "platformdirs", "pooch", "requests"),
 )
-    "numpy",
-    "numba",
-    "llvmlite",
-    "scipy",
-    "h5py",
-    "msgspec",
-    "PIL",
-    "rich",
-    "platformdirs",
-    "pooch",
-    "requests",
-)
 
 
 def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
