@@ -1,16 +1,22 @@
 """Cheap tests that hold the house: sizes, commands in the README, the index of decisions, layers."""
 
+import ast
+import graphlib
 import importlib.util
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGES = ("binnet", "kernels/binnet_kernels", "datasets/binnet_datasets")
 MAX_LINES = 350
+# A tensor imports these inside functions: its operators call ops, and backward() walks the graph that autograd records
+# (docs/adr/0026-tensor-operators.md).
+CIRCLES = {("binnet.tensor", "binnet.ops"), ("binnet.tensor", "binnet.autograd")}
 SKIPPED_FOLDERS = {"build", "dist", "runs", "htmlcov", "venv", "node_modules", "__pycache__"}
 # In two pieces each, so that this file does not hold what it forbids.
 REGISTRY_HOSTS = [
@@ -100,6 +106,39 @@ def test_no_file_names_a_package_registry(root: Path) -> None:
         text = path.read_bytes().decode("utf-8", errors="ignore")
         found += [(str(path.relative_to(root)), host) for host in REGISTRY_HOSTS if host in text]
     assert found == []
+
+
+def _imports(package: str, tree: ast.AST) -> Iterator[str]:
+    """The full names that a file imports, also inside functions, but not those that are for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        else:
+            yield from _imports(package, node)
+
+
+def test_no_circle_of_files(root: Path) -> None:
+    """A file imports no file that comes to import it, neither on top nor inside a function."""
+    files = {}
+    for folder in PACKAGES:
+        for path in (root / folder).rglob("*.py"):
+            name = ".".join(path.relative_to((root / folder).parent).with_suffix("").parts)
+            files[name.removesuffix(".__init__")] = path
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        # `from package import name` means the file of that name, or else the package's own file.
+        found = _imports(package, ast.parse(path.read_text("utf-8")))
+        used = {full if full in files else full.rpartition(".")[0] for full in found}
+        graph[name] = {other for other in used & files.keys() - {name} if (name, other) not in CIRCLES}
+    assert sum(map(len, graph.values())) > len(files) > 200
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError shows the files of a circle
 
 
 def test_layers_hold(root: Path) -> None:

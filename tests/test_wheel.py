@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("binnet", "binnet_kernels", "binnet_datasets")
-BORROWED = ("numpy", "numba", "llvmlite", "scipy", "h5py", "PIL", "rich", "platformdirs", "pooch", "requests")
+BORROWED = (
+    *("numpy", "numba", "llvmlite", "scipy", "h5py"),
+    *("msgspec", "PIL", "rich", "platformdirs", "pooch", "requests"),
+)
 
 
 def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,7 @@ from ..engine import PackedModel
 from ..engine.preprocessing import view_of
 from ..modelfile import CHECKPOINT, StorageError, container
 from ..modelfile.info import DataInfo
-from ..models import ModelSpec, Network, check_images
+from ..models import ModelSpec, Network, build_spec, check_images
 from ..models.own_network import OwnNetwork, OwnNetworkError, rebuild
 from ..nn import Module, init
 from ..ops import cross_entropy
@@ -137,7 +137,7 @@ def restore(
         state = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
         if spec.source is None:
             with init.outline(limit=sum(array.size for array in state.values())):
-                spec.build()  # before memory is taken for it
+                build_spec(spec)  # before memory is taken for it
         network = rebuild(path, spec, own)
         network.load_state_dict(state)
     except OwnNetworkError:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad
 from ..nn import Module
+from .registry import build_spec
 from .spec import ModelSpec
 
 GIVEN = ("num_classes", "in_channels", "image_size", "binarize", "seed")  # beside the options of the binary layers
@@ -197,7 +198,7 @@ def rebuild(file: object, spec: ModelSpec, own: OwnNetwork | str | None = None) 
     if spec.source is None:
         if own is not None:
             raise OwnNetworkError(f"{file} holds a {spec.name}, which comes with binnet: leave out --model")
-        return spec.build()
+        return build_spec(spec)
     if own is None:
         raise OwnNetworkError(
             f"{file} holds a network of one's own, and the code in a file is never run: "

@@ -45,15 +45,6 @@ class ModelSpec:
     options: dict[str, Any] = field(default_factory=dict, hash=False)
     source: str | None = None
 
-    def build(self, seed: int = 0) -> Network:
-        """A new network of this description; ValueError for a network of one's own, whose code is not run from here."""
-        from . import build
-
-        if self.source is not None:
-            raise ValueError(f"{self.name} is a network of one's own, which only its file can build")
-        size = self.image_size
-        return build(self.name, self.binarize, self.num_classes, self.in_channels, size, seed, **self.options)
-
     @property
     def sha256(self) -> str:
         """SHA-256 of ``source`` in hexadecimal digits; empty without a source."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
 
 import binnet_datasets
 from binnet_datasets.sources.splits import LAYOUTS
@@ -17,6 +18,7 @@ from ..models.own_network import is_own
 from ..nn.options import CHOICES
 from ..schedules import SCHEDULES, check_milestones
 from . import budget, recipes
+from .option_types import Count, Fraction, Natural, NonNegative, Numbers, Share, Switch, Whole, Word
 
 OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
@@ -29,8 +31,8 @@ class ConfigError(ValueError):
     """A configuration that cannot be: one sentence that names the option."""
 
 
-def _option(default: Any, text: str, choices: tuple[Any, ...] = (), least: float | None = None, **more: Any) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, "least": least, **more})
+def _option(default: Any, text: str, choices: tuple[Any, ...] = (), **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, **more})
 
 
 def _binary(name: str, text: str) -> Any:
@@ -50,35 +52,35 @@ class TrainConfig:
         On construction, when a value has the wrong type, is out of range or is not one of the words there are.
     """
 
-    recipe: str | None = _option(
+    recipe: Word | None = _option(
         None,
         "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; imagenet-64; or finetune",
         recipes.names(),
         metavar="NAME",
     )
-    dataset: str | None = _option(
+    dataset: Word | None = _option(
         None, "what to train on; digits unless recipe or data say otherwise", binnet_datasets.names()
     )
-    data: str | None = _option(
+    data: Word | None = _option(
         None,
         "image store, or folder or archive of images; beside a dataset, folder with its files (else downloaded)",
         metavar="PATH",
     )
-    val: str | None = _option(
+    val: Word | None = _option(
         None,
         "validation images: a share of each class to hold out (0.1 unless the data has its own), or a folder of them",
         metavar="SHARE|PATH",
     )
-    classes: str | None = _option(
+    classes: Word | None = _option(
         None, "classes of data: the first N, ids with commas between, or a text file of ids", metavar="N|LIST|FILE"
     )
-    layout: str | None = _option(
+    layout: Word | None = _option(
         None,
         "how the folders of data are read where train or val may be a class: as splits, or as classes",
         LAYOUTS,
     )
-    max_corrupt: float | None = _option(None, "share of the images in data that may be unreadable", least=0)
-    model: str | None = _option(
+    max_corrupt: NonNegative | None = _option(None, "share of the images in data that may be unreadable")
+    model: Word | None = _option(
         None,
         f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick for colour images of "
         "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
@@ -86,64 +88,64 @@ class TrainConfig:
         "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
         metavar="NAME|FILE:FUNCTION",
     )
-    init: str | None = _option(
+    init: Word | None = _option(
         None,
         "fine-tune: begin with all arrays that fit by name and shape, from a checkpoint, packed model or run folder, "
         "or a model that comes with binnet by its name; network, mode and image size are its own unless given, and "
         "images are normalised as its own were",
         metavar="FILE",
     )
-    freeze_until: str | None = _option(
+    freeze_until: Word | None = _option(
         None, "with init: layers up to this one, and it, do not learn and stay in evaluation mode", metavar="LAYER"
     )
-    body_lr: float = _option(1.0, "with init: learning rate of what was taken from it, times that of the rest", least=0)
-    binarize: str = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
-    epochs: int = _option(50, "passes over the training images", least=1)
-    time_budget: str | None = _option(
+    body_lr: NonNegative = _option(1.0, "with init: learning rate of what was taken from it, times that of the rest")
+    binarize: Word = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
+    epochs: Count = _option(50, "passes over the training images")
+    time_budget: Word | None = _option(
         None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
     )
-    batch_size: int = _option(32, "images in a step", least=1)
-    lr: float = _option(0.002, "highest learning rate", least=0)
-    optimizer: str = _option("adam", "update rule", OPTIMIZERS)
-    momentum: float = _option(0.9, "of sgd, in [0, 1)", least=0)
-    nesterov: bool = _option(False, "Nesterov's form of the momentum")
-    weight_decay: float = _option(0.0, "on real weights; binary ones and batch norm are spared", least=0)
-    decay_until: float = _option(1.0, "share of the training after which weight decay is 0", least=0)
-    schedule: str = _option("cosine", "of the learning rate", SCHEDULES)
-    milestones: tuple[float, ...] = _option((0.5, 0.75), "of schedule step: rising shares of the training")
-    factors: tuple[float, ...] = _option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
-    warmup_epochs: float = _option(0.0, "rise of the learning rate from 0", least=0)
-    loss: str = _option("cross_entropy", "what is minimised", LOSSES)
-    label_smoothing: float = _option(0.0, "share of the target spread over all classes, in [0, 1)", least=0)
-    mixup: float = _option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none", least=0)
-    class_weights: str = _option(
+    batch_size: Count = _option(32, "images in a step")
+    lr: NonNegative = _option(0.002, "highest learning rate")
+    optimizer: Word = _option("adam", "update rule", OPTIMIZERS)
+    momentum: Fraction = _option(0.9, "of sgd, in [0, 1)")
+    nesterov: Switch = _option(False, "Nesterov's form of the momentum")
+    weight_decay: NonNegative = _option(0.0, "on real weights; binary ones and batch norm are spared")
+    decay_until: Share = _option(1.0, "share of the training after which weight decay is 0")
+    schedule: Word = _option("cosine", "of the learning rate", SCHEDULES)
+    milestones: Numbers = _option((0.5, 0.75), "of schedule step: rising shares of the training")
+    factors: Numbers = _option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
+    warmup_epochs: NonNegative = _option(0.0, "rise of the learning rate from 0")
+    loss: Word = _option("cross_entropy", "what is minimised", LOSSES)
+    label_smoothing: Fraction = _option(0.0, "share of the target spread over all classes, in [0, 1)")
+    mixup: NonNegative = _option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none")
+    class_weights: Word = _option(
         "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
     )
-    accumulate: int = _option(1, "batches whose gradients are added up for an update", least=1)
-    patience: int = _option(0, "epochs without a better validation that end the training, 0 for no limit", least=0)
-    clip_norm: float = _option(0.0, "largest norm of all gradients together, 0 for no limit", least=0)
-    image_size: int | None = _option(None, "side of the images in pixels; their own unless given", least=1)
-    scale_min: int = _option(0, "short side of training images before cropping, at least; 0 to leave it", least=0)
-    scale_max: int = _option(0, "the same, at most", least=0)
-    crop_pad: int = _option(0, "reflected border from which training images are cropped at random, pixels", least=0)
-    flip: bool = _option(False, "mirror training images at random")
-    weight_gradient: str = _binary("weight_gradient", "gradient of alpha sign(W)")
-    use_k: bool = _binary("use_k", "multiply by the map K of Eq. 11")
-    scale: str = _binary("scale", "alpha: mean of |W| (Eq. 6), or learned")
-    order: str = _binary("order", "of a block: BNorm-Activ-Conv-Pool, or Conv-BNorm-Activ-Pool")
-    clip: bool = _binary("clip", "keep real weights within ±1")
-    center: bool = _binary("center", "subtract the mean over input channels before binarising")
-    ste: str = _binary("ste", "gradient of the sign of activations")
-    pad_value: int = _binary("pad_value", "border of a binary convolution")
-    classifier: str = _binary("classifier", "weights of the last layer")
-    binary_gradient: str = _binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
-    grad_bits: int = _binary("grad_bits", "bits of a ternary or even binary gradient")
-    weight_bits: int = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
-    act_bits: int = _binary("act_bits", "bits of an input of a binary layer")
-    seed: int = _option(0, "random seed for weights, order of images and augmentation", least=0)
-    workers: int = _option(1, "threads that prepare batches in the background, 0 for none", least=0)
-    checkpoint_every: float = _option(10.0, "minutes between checkpoints within an epoch, 0 for none", least=0)
-    tensorboard: bool = _option(False, "write the figures for TensorBoard as well")
+    accumulate: Count = _option(1, "batches whose gradients are added up for an update")
+    patience: Natural = _option(0, "epochs without a better validation that end the training, 0 for no limit")
+    clip_norm: NonNegative = _option(0.0, "largest norm of all gradients together, 0 for no limit")
+    image_size: Count | None = _option(None, "side of the images in pixels; their own unless given")
+    scale_min: Natural = _option(0, "short side of training images before cropping, at least; 0 to leave it")
+    scale_max: Natural = _option(0, "the same, at most")
+    crop_pad: Natural = _option(0, "reflected border from which training images are cropped at random, pixels")
+    flip: Switch = _option(False, "mirror training images at random")
+    weight_gradient: Word = _binary("weight_gradient", "gradient of alpha sign(W)")
+    use_k: Switch = _binary("use_k", "multiply by the map K of Eq. 11")
+    scale: Word = _binary("scale", "alpha: mean of |W| (Eq. 6), or learned")
+    order: Word = _binary("order", "of a block: BNorm-Activ-Conv-Pool, or Conv-BNorm-Activ-Pool")
+    clip: Switch = _binary("clip", "keep real weights within ±1")
+    center: Switch = _binary("center", "subtract the mean over input channels before binarising")
+    ste: Word = _binary("ste", "gradient of the sign of activations")
+    pad_value: Whole = _binary("pad_value", "border of a binary convolution")
+    classifier: Word = _binary("classifier", "weights of the last layer")
+    binary_gradient: Word = _binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
+    grad_bits: Whole = _binary("grad_bits", "bits of a ternary or even binary gradient")
+    weight_bits: Whole = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
+    act_bits: Whole = _binary("act_bits", "bits of an input of a binary layer")
+    seed: Natural = _option(0, "random seed for weights, order of images and augmentation")
+    workers: Natural = _option(1, "threads that prepare batches in the background, 0 for none")
+    checkpoint_every: NonNegative = _option(10.0, "minutes between checkpoints within an epoch, 0 for none")
+    tensorboard: Switch = _option(False, "write the figures for TensorBoard as well")
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -156,17 +158,12 @@ class TrainConfig:
 
     def _check_together(self) -> None:
         """What one option alone does not show."""
-        for name in ("momentum", "label_smoothing"):
-            if getattr(self, name) >= 1:
-                raise ConfigError(f"{_flag(name)} must be below 1, got {getattr(self, name)}")
         if self.model is not None and self.model not in models.names() and not is_own(self.model):
             known = ", ".join(models.names())
             raise ConfigError(
                 f"unknown --model {self.model!r}; there are: {known}; "
                 "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
             )
-        if self.decay_until > 1:
-            raise ConfigError(f"--decay-until must be at most 1, got {self.decay_until:g}")
         if self.warmup_epochs > self.epochs and self.time_budget is None:
             raise ConfigError(f"--warmup-epochs must be at most --epochs ({self.epochs}), got {self.warmup_epochs:g}")
         if not self.scale_min <= self.scale_max or bool(self.scale_min) != bool(self.scale_max):
@@ -254,11 +251,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not a TOML file: {error}") from error
 
 
+_HINTS = get_type_hints(TrainConfig, include_extras=True)
+
+
 def type_of(option: Field[Any]) -> type:
     """The plain type of an option: str, int, float, bool, or tuple for a row of floats."""
-    hint = get_type_hints(TrainConfig)[option.name]
-    plain = next((part for part in get_args(hint) if part is not type(None)), hint)
-    return tuple if get_origin(hint) is tuple else plain
+    plain: type = _annotated(option).__origin__
+    return get_origin(plain) or plain
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -290,35 +289,21 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _annotated(option: Field[Any]) -> Any:
+    """The type of an option from :mod:`.option_types`, without the None that it may be instead."""
+    hint = _HINTS[option.name]
+    return get_args(hint)[0] if option.default is None else hint
+
+
 def _checked(option: Field[Any], value: Any) -> Any:
     """The value in the option's own type, or ConfigError."""
-    if value is None and option.default is None:
-        return None
-    wanted, name, meta = type_of(option), _flag(option.name), option.metadata
-    if wanted is tuple:
-        return _row(name, value)
-    value = _plain(name, wanted, value)
-    if meta["choices"] and value not in meta["choices"]:
-        raise ConfigError(f"unknown {name} {value!r}; there are: {', '.join(map(str, meta['choices']))}")
-    if meta["least"] is not None and value < meta["least"]:
-        raise ConfigError(f"{name} must be at least {meta['least']}, got {value}")
-    assert option.default is not MISSING
+    try:
+        value = msgspec.convert(value, _HINTS[option.name])
+    except msgspec.ValidationError as error:
+        # msgspec names the type alone; the whole number of 400 digits in a file needs no more than its beginning
+        wanted = _annotated(option).__metadata__[0].description
+        raise ConfigError(f"{_flag(option.name)} must be {wanted}, got {value!r:.80}") from error
+    choices = option.metadata["choices"]
+    if choices and value is not None and value not in choices:
+        raise ConfigError(f"unknown {_flag(option.name)} {value!r}; there are: {', '.join(map(str, choices))}")
     return value
-
-
-def _plain(name: str, wanted: type, value: Any) -> Any:
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 2**1023 else math.inf  # a TOML file may hold any number of digits
-    if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
-        raise ConfigError(f"{name} must be {_kind(wanted)}, got {value!r}")
-    return value
-
-
-def _row(name: str, value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"{name} must be a row of numbers, got {value!r}")
-    return tuple(_plain(name, float, v) for v in value)
-
-
-def _kind(wanted: type) -> str:
-    return {str: "a word", int: "a whole number", float: "a finite number", bool: "true or false"}[wanted]

@@ -14,7 +14,7 @@ import numpy as np
 import binnet_kernels as bk
 
 from ... import memory
-from ...models import ModelSpec, Network
+from ...models import ModelSpec, Network, build_spec
 from ...optim import Optimizer
 from ...train.builders import build_optimizer
 from ...train.config import TrainConfig
@@ -59,7 +59,7 @@ class Step:
 
     def build(self) -> tuple[Network, Optimizer]:
         """A fresh network and its optimiser; ValueError when it cannot be built."""
-        network = self.spec.build(self.config.seed)
+        network = build_spec(self.spec, self.config.seed)
         return network.train(), build_optimizer(self.config, network)
 
     def prepare(self) -> Callable[[], object]:

@@ -75,7 +75,7 @@ def test_spec_round_trip():
     assert spec.options["weight_gradient"] == "exact"  # defaults are written down too
     again = ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
-    rebuilt = again.build(seed=3)
+    rebuilt = models.build_spec(again, seed=3)
     assert rebuilt.spec == spec
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(rebuilt.state_dict()[name], value)

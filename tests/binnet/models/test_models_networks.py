@@ -147,7 +147,7 @@ def test_real_weights_in_a_network_built_again(name):
     net = models.build(name, num_classes=4, seed=1, **SMALL[name])
     x = images(net.spec.image_size)
     net(x)  # moves the running statistics
-    again = models.ModelSpec.from_dict(net.spec.to_dict()).build(seed=2)
+    again = models.build_spec(models.ModelSpec.from_dict(net.spec.to_dict()), seed=2)
     again.load_state_dict(net.state_dict())
     np.testing.assert_array_equal(again.eval()(x).data, net.eval()(x).data)
 

@@ -11,7 +11,7 @@ import pytest
 from binnet import Tensor, nn
 from binnet.evaluation.evaluate import open_model, restore
 from binnet.modelfile import container
-from binnet.models import ModelSpec
+from binnet.models import ModelSpec, build_spec
 from binnet.models.own_network import OwnNetworkError, is_own, load, rebuild
 from binnet.train import TrainingError, TrainingInterruptedError, fit, loop, trainer
 from binnet.train.config import TrainConfig
@@ -212,7 +212,7 @@ def test_a_changed_source_in_a_file_is_noticed():
     with pytest.raises(ValueError, match="a model spec has the fields"):
         ModelSpec.from_dict({name: value for name, value in values.items() if name != "sha256"})
     with pytest.raises(ValueError, match=r"net.py:build is a network of one's own, which only its file can build"):
-        ModelSpec.from_dict(values).build()
+        build_spec(ModelSpec.from_dict(values))
 
 
 def test_what_a_training_keeps(file, tmp_path, unpacked):

@@ -99,7 +99,10 @@ def test_data_sets_of_recipes():
             {"recipe": "alexnet-xnor"},
             "the recipe alexnet-xnor needs images: name a store or folder of them with --data",
         ),
-        ({"recipe": "alexnet-xnor", **IMAGES, "image_size": "big"}, "--image-size must be a whole number, got 'big'"),
+        (
+            {"recipe": "alexnet-xnor", **IMAGES, "image_size": "big"},
+            "--image-size must be a whole number of at least 1, got 'big'",
+        ),
         ({"recipe": "alexnet-xnor", **IMAGES, "image_size": [2]}, "--image-size must be a whole number"),
     ],
 )

@@ -121,7 +121,10 @@ def test_another_optimizer(path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"config": {"epochs": 0}}, "holds no configuration that this binnet understands: --epochs must be at least 1"),
+        (
+            {"config": {"epochs": 0}},
+            "no configuration that this binnet understands: --epochs must be a whole number of at least 1",
+        ),
         ({"config": {"epoch": 3}}, "understands: unknown option 'epoch'"),
         ({"config": 3}, "holds no configuration"),
         ({"config": None}, "holds no configuration"),

@@ -1,0 +1,26 @@
+"""Types of the options of a training: what msgspec accepts, and how an error message names it.
+
+In strict mode, the default, msgspec takes a whole number for a float and a list for a tuple; otherwise the type must be
+the one that is named: a bool is no int, and a string is never read as a number.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from msgspec import Meta
+
+_LARGEST = sys.float_info.max  # as a limit it keeps out infinity and, like any limit, NaN
+
+Word = Annotated[str, Meta(description="a word")]
+Switch = Annotated[bool, Meta(description="true or false")]
+Whole = Annotated[int, Meta(description="a whole number")]
+Natural = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
+Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
+NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST, description="a finite number of at least 0")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+Fraction = Annotated[float, Meta(ge=0, lt=1, description="a number of at least 0 and below 1")]
+Numbers = Annotated[
+    tuple[Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)], ...], Meta(description="a row of finite numbers")
+]
