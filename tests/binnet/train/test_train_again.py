@@ -204,9 +204,9 @@ def _relabel(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_rename, r"the classes are others \(gone: dog, new: bird\)"),
-        (_replace_class, r"the classes are others \(gone: dog, new: bird\)"),
-        (_add_class, r"the classes are others \(none gone, new: bird\)"),
+        (_rename, r"the classes have changed \(gone: dog, new: bird\)"),
+        (_replace_class, r"the classes have changed \(gone: dog, new: bird\)"),
+        (_add_class, r"the classes have changed \(none gone, new: bird\)"),
         (_add, r"1 added \(cat/7-0.png\)"),
         (_remove, "1 removed"),
         (_relabel, "(some have another class|moved between)"),
