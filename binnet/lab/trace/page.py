@@ -142,7 +142,7 @@ def _row(step: Step) -> str:
 
 
 def _check(check: Check) -> str:
-    mark, word = ("good", "✓") if check.passed else ("bad", "✗ not so:")
+    mark, word = ("good", "✓") if check.passed else ("bad", "✗ failed:")
     exact = "exactly" if check.difference == 0 else f"within {check.difference:.1g} of the largest value"
     return f'<li><span class="{mark}">{word}</span> {escape(check.says)}, {exact}</li>'
 

@@ -91,7 +91,7 @@ def test_steps_that_disagree_make_the_exit_code_1(folder, image_file, say, monke
     monkeypatch.setattr("binnet.lab.trace.picture.against_network", lambda t, y: wrong)
     code, out, _ = say("trace", folder / "best.h5", image_file)
     assert code == 1
-    assert "not so: nothing is so (difference 0.25)" in out
+    assert "failed: nothing is so (difference 0.25)" in out
     assert "6 of 7 comparisons" in out
 
 
