@@ -1,6 +1,6 @@
 """The command line: ``binnet COMMAND``.
 
-One file a command: ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns the exit code.
+Each command is a module with ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns the exit code.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, ben
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with one sentence instead of the whole usage when something is wrong."""
+    """Argument parser that reports an error in one sentence instead of printing the usage."""
 
     def error(self, message: str) -> NoReturn:
+        # Messages of argparse may span several lines; joined, an error is one line of a log.
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """The argument parser with a subparser for each command."""
     top = Parser(
         prog="binnet", description="Train and run binary neural networks (XNOR-Net, arXiv:1603.05279) on a CPU."
     )
@@ -43,19 +44,33 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code.
+    """Run a command.
 
-    0 for success, 1 for an error told in one sentence, 2 for a wrong command line, 130 after Ctrl-C, 143 after SIGTERM.
-    With ``BINNET_DEBUG`` set, errors show where they come from.
+    Parameters
+    ----------
+    argv
+        Words of the command line without the program's name; ``sys.argv`` without it.
+
+    Returns
+    -------
+    int
+        Exit code: 0 for success, 1 for an error, which is reported in one sentence, 130 after Ctrl-C, 143 after
+        SIGTERM. Errors are raised with their traceback when the environment variable ``BINNET_DEBUG`` is set.
+
+    Raises
+    ------
+    SystemExit
+        With the code 2 for a wrong command line, and 0 after ``--help`` or ``--version``.
     """
     try:
         with terminable():
             _prepare_streams()
             arguments = parser().parse_args(argv)
             code: int = arguments.run(arguments)
-            sys.stdout.flush()
+            sys.stdout.flush()  # here, where a closed pipe is caught, and not while Python exits
             return code
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+    except BrokenPipeError:  # the reader of the pipe, such as head, has ended
+        # Python flushes once more when it exits; into the null device that succeeds.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
@@ -69,15 +84,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make standard output and errors writable: what was closed goes nowhere, what cannot be encoded is escaped."""
+    """Make standard output and error writable: closed streams go to the null device, unencodable text is escaped."""
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed by the shell; the next file that is opened must not take its place
+        except OSError:  # closed by the shell; otherwise the next opened file would get this descriptor
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open until the process ends
         elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 

@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from ..lab.bench.layers import Row
 
 HELP = "measure how fast binnet is on this machine"
-_NOT_SETTINGS = ("run", "measure", "what", "json", "plot")
-_AGAINST = {"float": "full precision", "exact": "exact gradient"}  # what steps of training are compared with
+_NOT_SETTINGS = ("run", "measure", "what", "json", "plot")  # of the namespace; they do not affect the measurement
+_AGAINST = {"float": "full precision", "exact": "exact gradient"}  # baselines of the ratios of training steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A command for each thing to measure."""
+    """Add a subcommand for each measurement."""
     kinds = parser.add_subparsers(title="what to measure", metavar="WHAT", dest="what", required=True)
     for name, text, add, measure in (
-        ("layers", "binary layers: parts of their time, share of the CPU's limit, against float", _add_layers, _layers),
-        ("figure4", "the paper's figure 4: memory and speed-up, measured beside theory", _add_figure4, _figure4),
-        ("network", "a whole packed network, and its kinds of steps", _add_network, _network),
-        ("training", "a step of training in every mode: time and memory", _add_training, _training),
-        ("cold", "import, first call and first prediction of a new process", _add_cold, _cold),
+        ("layers", "binary layers: time of each part, share of the CPU's peak, speed-up", _add_layers, _layers),
+        ("figure4", "figure 4 of the paper: memory and speed-up, measured and in theory", _add_figure4, _figure4),
+        ("network", "a whole packed network, and the time of each kind of step", _add_network, _network),
+        ("training", "a training step in every mode: time and memory", _add_training, _training),
+        ("cold", "import, first call and first prediction in a new process", _add_cold, _cold),
     ):
         sub = kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add(sub)
-        sub.add_argument("--json", type=Path, metavar="FILE", help="write header and figures to this file")
+        sub.add_argument("--json", type=Path, metavar="FILE", help="write machine, options and results to this file")
         sub.set_defaults(measure=measure)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure."""
+    """Run a measurement, print its report and return the exit code."""
     from numba import config
 
     from ..lab.bench import machine, plot, report
@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if config.DISABLE_JIT:
         raise ValueError("bench measures compiled code, but NUMBA_DISABLE_JIT switches compilation off")
     options.set_threads(arguments)
+    # A measurement takes minutes, so files that cannot be written are reported before it.
     if arguments.json:
         report.check_writable(arguments.json)
     if getattr(arguments, "plot", None):
@@ -51,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         report.check_writable(arguments.plot)
     console, settings = Console(), {k: v for k, v in vars(arguments).items() if k not in _NOT_SETTINGS}
     if "target" in settings:
-        settings["target"] = Path(settings["target"]).name
-    where = machine.this_machine().to_dict()
+        settings["target"] = Path(settings["target"]).name  # reports do not show folders of this machine
+    where = machine.this_machine().to_dict()  # before measuring, which would raise the load average in it
     tables = arguments.measure(arguments, console)
     result = report.Report(arguments.what, report.command(arguments.what, settings), where, settings, tables)
     result.show(console)
@@ -67,19 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_one_thread(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the kernels (default: 1)")
+    # One thread by default: the baseline of the paper's speed-up, plain float loops, has one too.
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="number of threads (default: 1)")
 
 
 def _add_seconds(parser: argparse.ArgumentParser, default: float) -> None:
-    text = f"time for each figure that is measured (default: {default:g})"
+    text = f"seconds for each measurement (default: {default:g})"
     parser.add_argument("--seconds", type=float, default=default, metavar="X", help=text)
 
 
 def _add_layers(parser: argparse.ArgumentParser) -> None:
-    shapes = "networks (resnet18, alexnet, nin, lenet5, all) or C,H,O,k,s,p, with ; between them (default: all)"
+    shapes = "networks (resnet18, alexnet, nin, lenet5, all) or shapes C,H,O,k,s,p, separated by ; (default: all)"
     parser.add_argument("--shapes", default="all", metavar="SHAPES", help=shapes)
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at a time (default: 1)")
-    parser.add_argument("--use-k", action="store_true", help="with the map K")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="batch size (default: 1)")
+    parser.add_argument("--use-k", action="store_true", help="multiply by the scale map K of Eq. 11")
     _add_one_thread(parser)
     _add_seconds(parser, 0.3)
 
@@ -87,20 +89,24 @@ def _add_layers(parser: argparse.ArgumentParser) -> None:
 def _add_figure4(parser: argparse.ArgumentParser) -> None:
     _add_one_thread(parser)
     _add_seconds(parser, 0.3)
-    parser.add_argument("--quick", action="store_true", help="only a few points")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figure (.png, .svg or .pdf)")
+    parser.add_argument("--quick", action="store_true", help="measure only a few points")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figure into this .png, .svg or .pdf file")
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
-    text = f"packed model, checkpoint, or a network by name with random weights: {', '.join(models.names())}"
+    text = f"packed model or checkpoint, or a network with random weights: {', '.join(models.names())}"
     parser.add_argument("target", metavar="FILE|NAME", help=text)
-    parser.add_argument("--batch", type=int, default=64, metavar="N", help="images at a time, besides 1 (default: 64)")
-    parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="with a NAME (default: xnor)")
-    words = CHOICES["classifier"]
-    parser.add_argument("--classifier", choices=words, default="real", help="with a NAME (default: real)")
-    parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help="with a NAME (default: 1000)")
-    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="with a NAME (default: 3)")
-    parser.add_argument("--image-size", type=int, metavar="N", help="with a NAME (default: the network's own)")
+    text = "batch size that is measured besides 1 (default: 64)"
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help=text)
+    parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="mode of NAME (default: xnor)")
+    words, text = CHOICES["classifier"], "last layer of NAME (default: real)"
+    parser.add_argument("--classifier", choices=words, default="real", help=text)
+    text = "number of classes of NAME (default: 1000)"
+    parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help=text)
+    text = "number of image channels of NAME (default: 3)"
+    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help=text)
+    text = "image size of NAME in pixels (default: the network's own)"
+    parser.add_argument("--image-size", type=int, metavar="N", help=text)
     options.add_threads(parser)
     _add_seconds(parser, 2)
 
@@ -108,20 +114,22 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="NAME", choices=models.names(), help=f"network: {', '.join(models.names())}")
     words = {
-        "batch": "images in a step",
-        "image-size": "side of the images in pixels",
-        "in-channels": "channels of the images",
-        "num-classes": "classes to tell apart",
+        "batch": "batch size",
+        "image-size": "image size in pixels",
+        "in-channels": "number of image channels",
+        "num-classes": "number of classes",
     }
     for name, text in words.items():
-        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: as usual for the network)")
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: depends on the network)")
     options.add_threads(parser)
     _add_seconds(parser, 4)
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns that share that time (default: 5)")
+    text = "rounds into which that time is divided; the networks take turns (default: 5)"
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help=text)
 
 
 def _add_cold(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="new processes for each (default: 3)")
+    text = "number of processes for each measurement (default: 3)"
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help=text)
     options.add_threads(parser)
 
 
@@ -156,7 +164,7 @@ def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[
     a = arguments
     model = network.open_network(a.target, a.binarize, a.num_classes, a.in_channels, a.image_size, a.classifier)
     tables: dict[str, list[Row]] = {"sizes": network.sizes(model), "network": [], "kinds": []}
-    batches = sorted({1, a.batch})
+    batches = sorted({1, a.batch})  # latency of one image, and throughput
     with console.progress(len(batches), "batches") as advance:
         for batch in batches:
             whole, kinds = network.measure(model, batch, a.seconds)
@@ -180,19 +188,21 @@ def _training(arguments: argparse.Namespace, console: Console) -> dict[str, list
         for name, row in _variants(a.target).items()
     }
     step = {"batch": batch, "rows": size, "columns": size, "channels": channels, "classes": classes}
+    # Each network is timed once a round, and its memory is measured once.
     with console.progress(len(steps) * (a.rounds + 1), "measurements") as advance:
         rows = training.measure(steps, _AGAINST, a.seconds, a.rounds, _one(advance))
     return {"step": [step], "training": rows}
 
 
 def _variants(model: str) -> dict[str, dict[str, Any]]:
-    """Options of all networks to compare, by label: those that ``binnet reproduce`` compares, and BWN."""
+    """Training options of the networks to compare, by label: those of ``binnet reproduce``, and BWN."""
     from ..lab import reproduce
 
     gradients, bits = (reproduce.table(name).with_model(model).rows for name in ("gradients", "bits"))
     modes = {"full precision": "float", "BWN": "bwn"}
     found: dict[str, dict[str, Any]] = {label: {"model": model, "binarize": mode} for label, mode in modes.items()}
     found |= {row.label: dict(row.options) for row in gradients}
+    # Both tables have full precision and plain XNOR-Net, which are measured once.
     more = [row for row in bits if dict(row.options) not in found.values()]
     return found | {f"weights, inputs: {row.label}": dict(row.options) for row in more}
 
@@ -205,5 +215,5 @@ def _cold(arguments: argparse.Namespace, console: Console) -> dict[str, list[Row
 
 
 def _one(advance: Any) -> Any:
-    """Advance the progress by one with a label."""
+    """A callback that advances the progress by one and shows a label."""
     return lambda label: advance(1, label)

@@ -10,13 +10,13 @@ from ..console import Console
 from . import options
 from .cached_files import CachedFile, cached_files, delete, kinds
 
-HELP = "list or clear what binnet keeps in the cache"
+HELP = "list or delete the files that binnet keeps in its cache"
 _KINDS = ("kernels", "stores", "archives", "downloads")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    text = "list (the default), or clear: delete files that binnet wrote there, and no others"
+    """Add the options of this command to its parser."""
+    text = "list (the default), or clear, which deletes only files that binnet wrote"
     parser.add_argument("action", choices=("list", "clear"), nargs="?", default="list", help=text)
     text = "kernels (compiled code), stores (of image folders), archives (unpacked), downloads (default: all)"
     parser.add_argument("kind", choices=_KINDS, nargs="?", help=text)
@@ -24,10 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List or clear."""
+    """List the cache, or delete its files, and return the exit code."""
     console = Console(to_stderr=arguments.json)
     chosen = {kind: cached_files(kind) for kind in ([arguments.kind] if arguments.kind else _KINDS)}
     if arguments.action == "clear":
+        # Files that another process deleted in the meantime do not count.
         chosen = {kind: [file for file in files if delete(file)] for kind, files in chosen.items()}
     found = [_summary(kind, files, arguments.action) for kind, files in chosen.items()]
     if arguments.json:

@@ -1,4 +1,4 @@
-"""What binnet keeps in the user's cache: compiled kernels, stores of image folders, unpacked archives, downloads."""
+"""Files in binnet's cache: compiled kernels, stores of image folders, unpacked archives and downloads."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from binnet_datasets import cache_folder
 from binnet_datasets.named.remote import SOURCES
 
+# Only files whose names match these patterns are deleted: BINNET_CACHE_DIR may name a folder with other files.
 _HEX = "[0-9a-f]"
 _KERNELS = re.compile(rf"{_HEX}{{24}}/[\w.<>]+-{_HEX}{{16}}(\.bin|-\w+)")
 _STORES = re.compile(
@@ -28,9 +29,11 @@ class CachedFile:
     Attributes
     ----------
     kind : str
-        One of :func:`kinds`.
+        One of the keys of :func:`kinds`.
     path : Path
+        Its path.
     bytes : int
+        Its size.
     """
 
     kind: str
@@ -39,8 +42,8 @@ class CachedFile:
 
 
 def kinds() -> dict[str, Path]:
-    """The kinds of cached files, and the folder of each."""
-    from binnet_kernels.simd import cache as kernel_cache  # brings Numba, which no other command needs at its start
+    """The folder of each kind of cached files, by kind."""
+    from binnet_kernels.simd import cache as kernel_cache  # imports Numba, which other commands do not need to start
 
     data = cache_folder()
     return {
@@ -52,7 +55,7 @@ def kinds() -> dict[str, Path]:
 
 
 def cached_files(kind: str) -> list[CachedFile]:
-    """The files of a kind, by name: only those whose names are such as binnet gives them, and no links.
+    """The cached files of a kind, sorted by path; files with other names than binnet's, and links, are left out.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def cached_files(kind: str) -> list[CachedFile]:
         When a folder of the cache cannot be read.
     """
     folder = kinds()[kind]
-    depth = 2 if kind in ("kernels", "downloads") else 1
+    depth = 2 if kind in ("kernels", "downloads") else 1  # these kinds have one level of subfolders
     found = [
         (path, size) for path, size in _files(folder, depth) if _is_ours(kind, path.relative_to(folder).as_posix())
     ]
@@ -68,7 +71,12 @@ def cached_files(kind: str) -> list[CachedFile]:
 
 
 def delete(file: CachedFile) -> bool:
-    """Delete a cached file, and its folder when nothing else is in it; tells whether the file was there.
+    """Delete a cached file, and its subfolder when that becomes empty.
+
+    Returns
+    -------
+    bool
+        False when the file had been deleted already.
 
     Raises
     ------
@@ -77,7 +85,7 @@ def delete(file: CachedFile) -> bool:
     """
     try:
         file.path.unlink()
-    except FileNotFoundError:  # another process was faster
+    except FileNotFoundError:  # another process has deleted it
         return False
     if file.kind in ("kernels", "downloads"):
         with suppress(OSError):  # not empty yet
@@ -86,7 +94,7 @@ def delete(file: CachedFile) -> bool:
 
 
 def _files(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
-    """Plain files in a folder and so many levels below it, with their sizes; links lead nowhere."""
+    """Yield the regular files in a folder, down to ``depth`` levels, with their sizes; links are not followed."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
@@ -94,7 +102,7 @@ def _files(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
     for entry in entries:
         try:
             status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
+        except FileNotFoundError:  # deleted since the folder was listed
             continue
         if stat.S_ISREG(status.st_mode):
             yield Path(entry.path), status.st_size
@@ -103,8 +111,9 @@ def _files(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
 
 
 def _is_ours(kind: str, name: str) -> bool:
-    """Whether a file below the folder of a kind has a name that binnet gives."""
+    """Whether a path, relative to the folder of its kind, has a name that binnet gives to its files."""
     if kind == "downloads":
+        # Downloads have the names of their sources, with a random suffix while they are incomplete.
         folder, _, file = name.partition("/")
         names = {remote.name for remote in SOURCES[folder].files} if folder in SOURCES else set()
         return file in names or re.sub(rf"\.{_HEX}{{8}}\.part$", "", file) in names

@@ -18,26 +18,27 @@ if TYPE_CHECKING:
     from ..evaluation.evaluate import Ints, Scores
 
 HELP = "measure the accuracy of a checkpoint or packed model on the test images of a data set"
-_WHOLE, _PAIRS = 20, 10  # classes up to which all confusions are shown, and how many otherwise
-_UNBALANCED = 0.02  # difference of top-1 and balanced accuracy from which the worst class is named
+_WHOLE, _PAIRS = 20, 10  # up to 20 classes the whole confusion matrix is shown, otherwise the 10 worst pairs
+_UNBALANCED = 0.02  # from this difference of top-1 and balanced accuracy on, the worst class is named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", help="checkpoint or packed model, or a run folder")
+    """Add the options of this command to its parser."""
+    parser.add_argument("file", metavar="FILE", help="checkpoint, packed model or run folder")
     options.add_data(parser)
-    text = "CSV file of image names and classes, for a --data whose folders do not say the classes"
+    text = "CSV file with image names and classes, when the folders of --data are not named after classes"
     parser.add_argument("--labels", metavar="FILE", help=text)
-    text = "also use images that the model was trained on, which are left out otherwise"
+    text = "also use images that the model was trained on, which are left out by default"
     parser.add_argument("--include-trained", action="store_true", help=text)
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 256 small ones)")
+    text = "images per batch (default: 256, fewer for large images)"
+    parser.add_argument("--batch-size", type=int, metavar="N", help=text)
     options.add_threads(parser)
     options.add_own(parser)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate."""
+    """Evaluate a model, print its accuracy and return the exit code."""
     from ..evaluation.evaluate import evaluate, open_model
 
     options.set_threads(arguments)
@@ -63,12 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _say(head: str, scores: Scores, info: DataInfo, console: Console) -> None:
-    """Accuracies and confusions for a person."""
+    """Print accuracies and confusions."""
     console.say(head)
     balanced = f"balanced {scores.balanced:.2%}, "
     console.say(f"top-1 {scores.top1:.2%}, {balanced}top-5 {scores.top5:.2%}, loss {scores.loss:.4f}")
     if abs(scores.balanced - scores.top1) > _UNBALANCED:
-        worst = int(np.nanargmin(scores.recall))
+        worst = int(np.nanargmin(scores.recall))  # NaN is a class without test images
         of = f"{scores.confusion[worst, worst]:,} of {scores.confusion[worst].sum():,}"
         console.say(f"the classes differ: of {info.class_name(worst)} only {of} images are predicted right")
     console.say("")
@@ -80,9 +81,10 @@ def _say(head: str, scores: Scores, info: DataInfo, console: Console) -> None:
 
 
 def _say_most_confused(info: DataInfo, confusion: Ints, console: Console) -> None:
-    """A table of the pairs of classes that are confused most often."""
+    """Print a table of the pairs of classes that are confused most often."""
     wrong = confusion.copy()
-    np.fill_diagonal(wrong, 0)
+    np.fill_diagonal(wrong, 0)  # correct predictions
+    # The stable sort lists equal counts in label order, so the output is reproducible.
     pairs = [divmod(int(place), len(wrong)) for place in np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]]
     rows = [[info.class_name(i), info.class_name(j), str(wrong[i, j]), str(wrong[i].sum())] for i, j in pairs]
     console.table(["most often wrong: label", "predicted", "images", "wrong of this label"], rows)

@@ -18,21 +18,21 @@ from . import options
 if TYPE_CHECKING:
     from ..graph import Node
 
-HELP = "show all that is in a checkpoint or packed model"
-_FILTERS, _MAPS, _DENSE = 4, 8, 64  # filters, input channels and weights of a dense row that are drawn
-_VALUES = 8  # of other arrays that are shown
+HELP = "show the contents of a checkpoint or packed model"
+_FILTERS, _MAPS, _DENSE = 4, 8, 64  # maximum of filters, input channels and weights of a dense row that are drawn
+_VALUES = 8  # number of values of other arrays that are shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", help="checkpoint or packed model, or a run folder")
-    parser.add_argument("--layer", metavar="NAME", help="draw the signs of this layer's first filters, and its scales")
+    """Add the options of this command to its parser."""
+    parser.add_argument("file", metavar="FILE", help="checkpoint, packed model or run folder")
+    parser.add_argument("--layer", metavar="NAME", help="show the signs of this layer's first filters and its scales")
     options.add_own(parser)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect; a damaged file is an error."""
+    """Print the contents of a file or of one of its layers, and return the exit code."""
     from ..evaluation.evaluate import model_file
 
     console = Console(to_stderr=arguments.json)
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _rows(arrays: dict[str, container.Array]) -> list[dict[str, Any]]:
-    """A row for each array, in the order in which they lie in the file."""
+    """Name, dtype, shape, size and SHA-256 of each array, in the order of the file."""
     return [
         {
             "name": name,
@@ -79,6 +79,7 @@ def _rows(arrays: dict[str, container.Array]) -> list[dict[str, Any]]:
 
 
 def _say_description(description: dict[str, Any], console: Console) -> None:
+    # A checkpoint says "model"; a packed model says "built", and nothing when it was converted from elsewhere.
     model, data = description.get("model") or description.get("built") or {}, description.get("data", {})
     provenance = dict(data.get("provenance", {}))
     config = {**provenance.pop("config", {}), **description.get("config", {})}
@@ -97,7 +98,7 @@ def _say_description(description: dict[str, Any], console: Console) -> None:
 
 
 def _in_words(value: Any) -> str:
-    """A value out of JSON on one line."""
+    """A JSON value as text on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_in_words(v)}" for name, v in value.items())
     if isinstance(value, list):
@@ -115,7 +116,7 @@ def _say_arrays(arrays: dict[str, container.Array], console: Console) -> None:
             "x".join(map(str, row["shape"])) or "one number",
             row["dtype"],
             f"{row['bytes']:,}",
-            row["sha256"][:16],
+            row["sha256"][:16],  # enough to compare by eye; --json has all 64 digits
         ]
         for row in _rows(arrays)
     ]
@@ -128,7 +129,7 @@ def _say_arrays(arrays: dict[str, container.Array], console: Console) -> None:
 
 
 def _layer(path: str, name: str, own: str | None) -> dict[str, Any]:
-    """What is stored of a layer; of a checkpoint what it is packed to. ValueError when there is no such layer."""
+    """Description of a layer as JSON values; a checkpoint is packed first. ValueError for an unknown layer."""
     from ..evaluation.evaluate import open_model
 
     nodes = {node.name: node for node in open_model(path, own).packed.graph if node.arrays()}
@@ -146,7 +147,7 @@ def _layer(path: str, name: str, own: str | None) -> dict[str, Any]:
 
 
 def _figures(array: npt.NDArray[Any]) -> dict[str, Any]:
-    """Shape, range and first values of an array."""
+    """Shape, minimum, maximum, mean and first values of an array."""
     least, most, mean = (float(value) for value in (array.min(), array.max(), array.mean()))
     first = array.ravel()[:_VALUES].tolist()
     return {"shape": list(array.shape), "min": least, "max": most, "mean": mean, "first": first}
@@ -158,17 +159,19 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 
 def _planes(node: Node) -> npt.NDArray[np.uint64]:
-    """The bits of the weights, words (bits, ...); of one bit the signs, which the last plane holds in any case."""
+    """Bit planes of the weights, uint64 (bits, words). The last holds the signs; one bit has no other."""
     arrays = node.arrays()
     return arrays["planes"] if "planes" in arrays else arrays["signs"][None]
 
 
 def _drawn(node: Node) -> list[list[list[str]]]:
-    """Of the first filters the first input channels, a text of + and - for each row; a dense row is cut off."""
+    """Signs of the first filters and input channels as rows of + and -; dense rows are cut to 64 weights."""
     words, shape = _planes(node)[-1], _shape(node)
     count = min(_FILTERS, shape[0]) * int(np.prod(shape[1:]))
+    # uint64 to bytes in little-endian order, so that bit i of the words is weight i on any machine.
     bits = np.unpackbits(words[: -(-count // 64)].astype("<u8").view(np.uint8), bitorder="little")[:count]
-    letters = np.where(bits, "-", "+").reshape(-1, *shape[1:])
+    letters = np.where(bits, "-", "+").reshape(-1, *shape[1:])  # a set bit stands for -1
+    # A dense layer (O, C) is drawn as one row a filter, a convolution (O, KH, KW, C) as a window a channel.
     if len(shape) == 2:
         return [[["".join(row[:_DENSE])]] for row in letters]
     return [[["".join(row) for row in one[:, :, c]] for c in range(min(_MAPS, shape[3]))] for one in letters]

@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from ..train.config import TrainConfig, numbers, type_of
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """A flag for every field of :class:`TrainConfig`; only flags that were given appear in the result."""
+    """Add an option for every field of :class:`TrainConfig`; the namespace has only those that were given."""
     group = parser.add_argument_group("what to train, and how")
     for option in fields(TrainConfig):
         flag, text = "--" + option.name.replace("_", "-"), option.metadata["help"]
+        # The parser itself has no defaults: a recipe or --config must be able to set what no flag sets.
         default = "" if option.default in (None, MISSING) else f" (default: {shown(option.default)})"
         common = {"default": argparse.SUPPRESS, "help": text + default, "dest": option.name}
         if type_of(option) is bool:
@@ -31,58 +32,56 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def given_config(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The configuration flags that were given."""
+    """The configuration options that were given on the command line, by field name."""
     return {f.name: getattr(arguments, f.name) for f in fields(TrainConfig) if hasattr(arguments, f.name)}
 
 
 def add_own(parser: argparse.ArgumentParser) -> None:
-    """``--model`` of the commands that read checkpoints."""
-    text = (
-        "Python file and function of a network of one's own; a checkpoint of one needs it, and the file's code is run"
-    )
+    """Add ``--model`` to a command that reads checkpoints."""
+    text = "Python file and function that build a custom network, needed for its checkpoints; the file is executed"
     parser.add_argument("--model", metavar="FILE.py:FUNCTION", help=text)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    """``--threads``."""
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the kernels (default: all cores)")
+    """Add ``--threads``."""
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: all cores)")
 
 
 def set_threads(arguments: argparse.Namespace) -> None:
-    """Apply ``--threads``; ValueError when there are not so many."""
+    """Apply ``--threads``; ValueError when it is out of range."""
     if arguments.threads is not None:
         bk.set_num_threads(arguments.threads)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """``--dataset`` and ``--data``."""
+    """Add ``--dataset``, ``--data``, ``--split`` and ``--layout``."""
     names = binnet_datasets.names()
-    text = "image store, or folder or archive of images; with --dataset, folder with its files (else downloaded)"
-    parser.add_argument("--dataset", choices=names, help="data set (default: the one that the model was trained on)")
+    text = "image store, folder or archive of images; with --dataset, the folder of its files (default: download them)"
+    parser.add_argument("--dataset", choices=names, help="data set (default: the one the model was trained on)")
     parser.add_argument("--data", metavar="PATH", help=text)
     add_split(parser)
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
-    """``--split`` and ``--layout``."""
+    """Add ``--split`` and ``--layout``."""
     text = (
-        "which images of --data: auto (the default) takes those in test, val or train, the first that is there, or all "
-        "images of a folder without such parts; of a store the validation images"
+        "images of --data to use; auto (the default) takes the first of test, val and train that exists, all images of "
+        "a folder without splits, and the validation images of a store"
     )
     parser.add_argument("--split", choices=SPLITS, default="auto", help=text)
-    text = "how the folders of --data are read where train or val may be a class: as splits, or as classes"
+    text = "whether folders of --data named train or val are splits or classes, where both are possible"
     parser.add_argument("--layout", choices=LAYOUTS, help=text)
 
 
 def source_of(arguments: argparse.Namespace) -> Source:
-    """The data that a command names."""
-    labels = getattr(arguments, "labels", None)
+    """The source of images that the options of a command name."""
+    labels = getattr(arguments, "labels", None)  # only evaluate has --labels
     return Source(arguments.dataset, arguments.data, arguments.split, labels, arguments.layout)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json``."""
-    parser.add_argument("--json", action="store_true", help="print one JSON value on standard output")
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON value on standard output")
 
 
 def _words(option: Field[Any]) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def _words(option: Field[Any]) -> dict[str, Any]:
 
 
 def flags(values: Mapping[str, Any]) -> list[str]:
-    """Configuration options as they are written on the command line."""
+    """Configuration options as words of a command line."""
     words = []
     for name, value in values.items():
         flag = name.replace("_", "-")
@@ -102,7 +101,7 @@ def flags(values: Mapping[str, Any]) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """An option's value as it is written on the command line."""
+    """The value of an option as text: on or off for booleans, commas between the elements of a list."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

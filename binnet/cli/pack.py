@@ -19,16 +19,16 @@ HELP = "turn a checkpoint into a packed model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
+    """Add the options of this command to its parser."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
     parser.add_argument("out", metavar="OUT", help="file to write")
-    text = "write plain .npy arrays and graph.json into this new folder as well (docs/embedding.md)"
+    text = "also write .npy arrays and graph.json into this new folder (see docs/embedding.md)"
     parser.add_argument("--export-numpy", metavar="DIR", help=text)
-    text = "compare on the test images of this data set first: nothing is written that gives one of them another class"
+    text = "compare both models on the test images of this data set first, and fail when a class differs"
     parser.add_argument("--dataset", choices=binnet_datasets.names(), help=text)
-    parser.add_argument("--data", metavar="PATH", help="the same on a store, or folder or archive of images")
+    parser.add_argument("--data", metavar="PATH", help="the same with a store, or a folder or archive of images")
     options.add_split(parser)
-    text = "how to store the weights of real layers; float16 is smaller, and may change a prediction (default: float32)"
+    text = "dtype of the weights of real layers; float16 is smaller but may change predictions (default: float32)"
     parser.add_argument("--real", choices=REAL, default="float32", help=text)
     options.add_threads(parser)
     options.add_own(parser)
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Pack."""
+    """Pack a checkpoint and return the exit code."""
     from ..engine.export import export
     from ..engine.summary import summarise
     from ..evaluation.evaluate import model_file, open_model
@@ -47,10 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     model = open_model(arguments.checkpoint, arguments.model)
     if model.kind != CHECKPOINT:
         raise StorageError(f"{arguments.checkpoint} is packed already, expected a checkpoint such as best.h5")
+    # samefile also recognises links and other spellings of the path.
     if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
         raise StorageError(f"{arguments.out} is the checkpoint itself; choose another name for the packed model")
     packed = model.packed.with_real(arguments.real)
-    if arguments.dataset or arguments.data:
+    if arguments.dataset or arguments.data:  # before anything is written
         name, found = compare(model, packed, arguments, console)
         if packed.real == "float32":
             require_agreement(found, "the packed model")

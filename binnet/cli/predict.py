@@ -23,29 +23,31 @@ from . import options
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Model
 
-HELP = "name the class of images"
+HELP = "predict the classes of images"
 _COLUMNS = ("image", "rank", "label", "class", "probability")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", nargs="?", help="model file or run folder; not with --model")
-    text = "image file, folder or archive of images, pattern in quotes such as 'photos/*.jpg', or - for standard input"
+    """Add the options of this command to its parser."""
+    parser.add_argument("file", metavar="FILE", nargs="?", help="model file or run folder; omitted with --model NAME")
+    text = "image file, folder or archive of images, quoted pattern such as 'photos/*.jpg', or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="*", help=text)
-    text = f"a model that comes with binnet, in the place of FILE: {', '.join(shipped.names())}; or FILE.py:FUNCTION, "
-    text += "which a checkpoint of a network of one's own needs: the file's code is run"
+    text = (
+        f"instead of FILE: a model that comes with binnet ({', '.join(shipped.names())}); or FILE.py:FUNCTION beside "
+    )
+    text += "the checkpoint of a custom network: the Python file is executed"
     parser.add_argument("--model", metavar="NAME", help=text)
     text = "predict the test images of this store, or of this folder or archive of images"
     parser.add_argument("--data", metavar="PATH", help=text)
     options.add_split(parser)
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="how many classes to name (default: 1)")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="number of classes per image (default: 1)")
     options.add_threads(parser)
     options.add_json(parser)
-    parser.add_argument("--csv", action="store_true", help=f"print rows of {','.join(_COLUMNS)} on standard output")
+    parser.add_argument("--csv", action="store_true", help=f"print CSV with the columns {','.join(_COLUMNS)}")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict; images that cannot be read are reported and passed over, and make the exit code 1."""
+    """Predict images and return the exit code: 1 when an image could not be read, which is reported and skipped."""
     from ..evaluation.evaluate import open_model
     from ..models.own_network import is_own
 
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     model.require_classifier(file)
     console = Console(to_stderr=arguments.json or arguments.csv)
     picker = Picker(model, Console(to_stderr=True).say)
-    images = [*picker.of_paths(paths)]
+    images = [*picker.of_paths(paths)]  # listed first: an empty folder or pattern is an error before any prediction
     count, of_data = (
         (0, iter(())) if arguments.data is None else picker.of_data(arguments.data, arguments.split, arguments.layout)
     )
@@ -75,13 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
                 out.report(error)
             advance(1, "")
     out.finish()
+    # The rate is for folders, archives and patterns; single files need no summary.
     if count or len(images) > len(paths) or any(Path(path).is_dir() for path in paths):
         out.say_rate(time.perf_counter() - begun)
     return 1 if out.unreadable else 0
 
 
 def _file_and_paths(arguments: argparse.Namespace, own: str | None) -> tuple[str | Path, list[str]]:
-    """The model's file, and the images; with --model the first word is an image too."""
+    """The path of the model and the paths of the images. With ``--model NAME`` the first argument is an image."""
     given = [] if arguments.file is None else [arguments.file]
     if arguments.model is not None and own is None:
         return shipped.path_of(arguments.model), [*given, *arguments.images]
@@ -91,7 +94,7 @@ def _file_and_paths(arguments: argparse.Namespace, own: str | None) -> tuple[str
 
 
 class _Output:
-    """Predictions as lines, as JSON or as CSV; errors and figures on standard error."""
+    """Writer of predictions as text, JSON or CSV on standard output, and of errors on standard error."""
 
     def __init__(self, arguments: argparse.Namespace, console: Console) -> None:
         self._results: list[dict[str, Any]] | None = [] if arguments.json else None
@@ -101,30 +104,30 @@ class _Output:
             self._csv.writerow(_COLUMNS)
 
     def write(self, name: str, found: list[dict[str, Any]]) -> None:
-        """The classes of one image."""
+        """Write the predicted classes of an image."""
         self.read += 1
         if self._results is not None:
-            self._results.append({"image": name, "classes": found})
+            self._results.append({"image": name, "classes": found})  # JSON is one value, printed at the end
         elif self._csv:
             rows = ([name, rank, c["label"], c["class"], c["probability"]] for rank, c in enumerate(found, 1))
             self._csv.writerows(rows)
-            sys.stdout.flush()  # the reader of a pipe sees each image when it is done
+            sys.stdout.flush()  # so that the reader of a pipe receives each image at once
         else:
             classes = (f"{printable(c['class'])} {c['probability']:.2%}" for c in found)
             self._console.say(f"{printable(name)}: {', '.join(classes)}")
 
     def report(self, error: DataError) -> None:
-        """An image that cannot be read."""
+        """Report an image that cannot be read, and count it."""
         print(f"binnet: error: {printable(str(error))}", file=sys.stderr)
         self.unreadable += 1
 
     def finish(self) -> None:
-        """What can be written only when all is known."""
+        """Write the JSON value, if that is the format."""
         if self._results is not None:
             print(json.dumps(self._results))
 
     def say_rate(self, seconds: float) -> None:
-        """How many images a second; not on standard output, which may go to a file."""
+        """Print images per second on standard error, because standard output may be redirected to a file."""
         skipped = f", {self.unreadable:,} unreadable" if self.unreadable else ""
         rate = f"{self.read / max(seconds, 1e-9):,.0f} images/s"
         Console(to_stderr=True).say(f"{self.read:,} image{'s' * (self.read != 1)} in {seconds:.1f} s, {rate}{skipped}")
@@ -134,6 +137,7 @@ def _predict(model: Model, image: Image, top: int) -> list[dict[str, Any]]:
     """The ``top`` most probable classes of one image, with their probabilities."""
     from binnet_kernels import softmax_cross_entropy
 
+    # The loss is not used, so any label will do; the kernel gives the softmax as its second result.
     _, probabilities = softmax_cross_entropy(model.logits(image), np.zeros(1, np.int64))
     order = np.argsort(-probabilities[0], kind="stable")[:top]
     return [

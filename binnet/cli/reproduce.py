@@ -10,31 +10,32 @@ from pathlib import Path
 from ..console import Console
 from . import options
 
-HELP = "run the comparisons of the paper's tables on your images, and write them beside the paper's figures"
+HELP = "run the comparisons of the paper's tables on your images, and report them beside the paper's results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    parser.add_argument("table", metavar="TABLE", help="table1, table2 or table3; gradients, bits")
+    """Add the options of this command to its parser."""
+    parser.add_argument("table", metavar="TABLE", help="table1, table2, table3, gradients or bits")
     parser.add_argument(
-        "--rows", metavar="NAME,NAME", help="only these rows, by the names of their folders, such as alexnet-xnor"
+        "--rows", metavar="NAME,NAME", help="run only these rows, named like their run folders, such as alexnet-xnor"
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="folder of runs and report (default: runs/reproduce-<data>); runs in it are used, or go on",
+        help="folder of runs and report (default: runs/reproduce-<data>); its finished runs are reused, others resumed",
     )
     options.add_config(parser)
     options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train what is missing and write the report."""
+    """Train the missing rows, write the report and return the exit code."""
     from ..lab import reproduce
     from ..train import TrainingInterruptedError
 
     options.set_threads(arguments)
     given, console = options.given_config(arguments), Console()
+    # The options of the paper's recipes are for ImageNet at full size; one's own images get the small recipe.
     if given.get("data") and not given.get("dataset"):
         given.setdefault("recipe", "imagenet-64")
     rows = None if arguments.rows is None else arguments.rows.split(",")
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         outcomes = reproduce.run(table, given, out, console)
     except TrainingInterruptedError:
-        print("binnet: stopped, everything is saved; the same command goes on", file=sys.stderr)
+        print("binnet: stopped, everything is saved; the same command continues", file=sys.stderr)
         return 130
     path = reproduce.write(table, outcomes, out, command)
     console.say(f"\n{path.read_text(encoding='utf-8')}\n{path}")
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _command_line(arguments: argparse.Namespace) -> str:
-    """How this command was called, to stand in the report."""
+    """The command line that produces the report, for the report itself."""
     words = ["binnet", "reproduce", arguments.table]
     for name in ("rows", "out", "threads"):
         if getattr(arguments, name) is not None:

@@ -16,24 +16,29 @@ if TYPE_CHECKING:
     from ..engine import PackedModel
     from ..engine.summary import Summary
 
-HELP = "list the layers of a model with what they cost, one-bit and 32-bit apart"
+HELP = "list the layers of a model with their one-bit and 32-bit parameters, multiply-adds and bytes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint or packed model, or a run folder")
-    text = f"a network by name, instead of a file: {', '.join(models.names())}; or FILE.py:FUNCTION, one of one's own, "
-    text += "also for a checkpoint of it: the file's code is run"
+    """Add the options of this command to its parser."""
+    parser.add_argument("file", metavar="FILE", nargs="?", help="checkpoint, packed model or run folder")
+    text = (
+        f"instead of FILE: a network by name ({', '.join(models.names())}), or FILE.py:FUNCTION for a custom network; "
+    )
+    text += "the latter also beside its checkpoint: the Python file is executed"
     parser.add_argument("--model", metavar="NAME", help=text)
-    parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="with --model (default: xnor)")
-    parser.add_argument("--num-classes", type=int, default=10, metavar="N", help="with --model (default: 10)")
-    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="with --model (default: 3)")
-    parser.add_argument("--image-size", type=int, metavar="N", help="with --model (default: the network's own)")
+    parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="mode of --model (default: xnor)")
+    text = "number of classes of --model (default: 10)"
+    parser.add_argument("--num-classes", type=int, default=10, metavar="N", help=text)
+    text = "number of image channels of --model (default: 3)"
+    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help=text)
+    text = "image size of --model in pixels (default: the network's own)"
+    parser.add_argument("--image-size", type=int, metavar="N", help=text)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Summarise."""
+    """Print the summary of a model and return the exit code."""
     from ..engine.summary import summarise
     from ..evaluation.evaluate import open_model
     from ..models.own_network import is_own
@@ -54,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
-    """A network with fresh weights, by its name or from a file of one's own."""
+    """A packed network with fresh weights, by its name or from a Python file."""
     from ..evaluation.evaluate import pack_network
     from ..models.own_network import load
 
@@ -62,7 +67,7 @@ def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
     if own is None:
         network = models.build(a.model, a.binarize, a.num_classes, a.in_channels, a.image_size)
         return pack_network(network, network.spec, DataInfo())
-    if a.image_size is None:
+    if a.image_size is None:  # networks by name have a default size, a function in a file has none
         raise ConfigError(f"{own} needs --image-size")
     source = load(own)
     asked = {"num_classes": a.num_classes, "in_channels": a.in_channels, "binarize": a.binarize}
@@ -78,6 +83,7 @@ def _print(model: PackedModel, s: Summary) -> None:
     heads = ["layer", "kind", "output", "1-bit params", "32-bit params", "1-bit MACs", "32-bit MACs", "bytes"]
     console.table(heads, rows, ["total", "", "", *(f"{s.total(c):,}" for c in columns)])
     console.say(f"\npacked file {s.file_bytes:,} bytes, float32 {s.float32_bytes:,}: {s.compression:.1f} times smaller")
+    # Weights of k bits are levels, not signs, so the last line must not call them one-bit.
     levels = any(row.kind == "KbitConv" for row in s.rows)
     console.say(f"{s.binary_share:.1%} of the multiply-adds are on {'binary' if levels else 'one-bit'} weights")
     if levels:

@@ -16,26 +16,26 @@ HELP = "show what a binary layer does with an image, equation by equation"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
-    text = "checkpoint or packed model; left out with --model"
+    """Add the options of this command to its parser."""
+    text = "checkpoint or packed model; omitted with --model NAME"
     parser.add_argument("file", metavar="FILE", nargs="?", help=text)
     parser.add_argument("image", metavar="IMAGE", help="image file")
-    text = f"a model that comes with binnet ({', '.join(shipped.names())}), or a network with random weights "
+    text = f"instead of FILE: a model that comes with binnet ({', '.join(shipped.names())}), or a network with random "
     text += (
-        f"({', '.join(models.names())}), in the place of FILE; or FILE.py:FUNCTION, which a checkpoint of a network of "
+        f"weights ({', '.join(models.names())}); or FILE.py:FUNCTION beside the checkpoint of a custom network: the "
     )
-    text += "one's own needs: the file's code is run"
+    text += "Python file is executed"
     parser.add_argument("--model", metavar="NAME", help=text)
-    parser.add_argument("--layer", metavar="NAME", help="a binary layer (default: the first)")
-    text = "side of the image, where the network takes any (default: the network's own)"
+    parser.add_argument("--layer", metavar="NAME", help="the binary layer to trace (default: the first)")
+    text = "image size in pixels, for networks that accept any (default: the network's own)"
     parser.add_argument("--image-size", type=int, metavar="N", help=text)
     parser.add_argument(
-        "--html", metavar="OUT.html", help="also write a page to look around in, one file for any browser"
+        "--html", metavar="OUT.html", help="also write an interactive page, one file that any browser can open"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trace; the exit code is 1 when the steps do not agree with other code."""
+    """Trace an image and return the exit code: 1 when a step disagrees with an independent computation."""
     from ..lab.trace import trace_image
     from ..lab.trace.terminal import show
 
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     show(picture, console)
     failed = [check for check in picture.checks if not check.passed]
     for check in failed:
-        console.say(f"not so: {check.says} (difference {check.difference:.3g})")
+        console.say(f"failed: {check.says} (difference {check.difference:.3g})")
     console.say(f"{len(picture.checks) - len(failed)} of {len(picture.checks)} comparisons with other code agree")
     if arguments.html:
         _write(picture, arguments.html, console)
@@ -55,6 +55,7 @@ def _source(arguments: argparse.Namespace) -> Source:
     from ..lab.trace import named_source, open_source
     from ..models.own_network import is_own
 
+    # FILE.py:FUNCTION does not replace the checkpoint, it rebuilds the network whose weights the checkpoint has.
     if arguments.file is not None and is_own(arguments.model):
         return open_source(arguments.file, arguments.model)
     if (arguments.file is None) == (arguments.model is None):

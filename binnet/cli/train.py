@@ -24,35 +24,35 @@ from . import options
 if TYPE_CHECKING:
     from ..train import Result
 
-_OF_IMAGES = ("data", "val", "classes", "layout", "max_corrupt")  # a resumed training compares the images themselves
-_FREE = (*_OF_IMAGES, "epochs", "workers", "checkpoint_every", "tensorboard")  # the options --resume takes
-HELP = "train a network, keep the best epoch and pack it to one bit a weight"
+_OF_IMAGES = ("data", "val", "classes", "layout", "max_corrupt")  # may move: resuming compares the images themselves
+_FREE = (*_OF_IMAGES, "epochs", "workers", "checkpoint_every", "tensorboard")  # options that --resume accepts
+HELP = "train a network, keep the best epoch and pack it to one bit per weight"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
+    """Add the options of this command to its parser."""
     parser.add_argument(
-        "images", metavar="DATA", nargs="?", help="the same as --data: image store, or folder or archive of images"
+        "images", metavar="DATA", nargs="?", help="image store, or folder or archive of images; same as --data"
     )
     options.add_config(parser)
-    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these options; flags come after it")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these options; flags override it")
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/<dataset>-<model>-<binarize>-<time>)")
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help="go on with this run folder, bit for bit; more --epochs make it longer. The file of a network of your own "
-        "is run again, and must have the text that it began with; --model says where it is now",
+        help="continue the training in this run folder, bit for bit; a larger --epochs makes it longer. The Python "
+        "file of a custom network is executed again and must be unchanged; --model tells where it is now",
     )
     options.add_threads(parser)
     parser.add_argument(
-        "--profile", action="store_true", help="say where the time of a step goes, and write profile.txt"
+        "--profile", action="store_true", help="show where the time of a training step goes, and write profile.txt"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train."""
+    """Train a network and return the exit code."""
     from ..train import TrainingInterruptedError, fit
 
     options.set_threads(arguments)
@@ -66,24 +66,25 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with (
             contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
-        ):  # own code may print
+        ):  # code of a custom network may print, and standard output must be JSON only
             result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
     except TrainingInterruptedError as interrupted:
         _say_stopped(folder, ", everything is saved")
         return 128 + interrupted.signal
-    except (KeyboardInterrupt, TerminatedError) as stop:  # while nothing is trained, or twice
+    except (KeyboardInterrupt, TerminatedError) as stop:  # before or after the training loop, or a second signal
         if not (folder / "config.toml").exists():
             raise
         _say_stopped(folder, "")
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
     finally:
         if arguments.out is None:
-            with contextlib.suppress(OSError):  # made above, and still empty because the data could not be read
+            # The folder was created above. rmdir removes it only while it is empty, when the data could not be read.
+            with contextlib.suppress(OSError):
                 folder.rmdir()
     if arguments.json:
         print(json.dumps({**asdict(result), "factor": result.factor}))
     if profile is not None and not profile.total:
-        console.say(f"no profile: it takes {profile.skip + profile.steps} steps")
+        console.say(f"no profile: it needs {profile.skip + profile.steps} training steps")
     console.say("")
     console.table(("accuracy", "size in float32", "size packed", "factor", "time"), [_row(result)])
     console.say(f"\npacked model: {folder / 'packed.h5'}")
@@ -92,19 +93,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _say_stopped(folder: Path, saved: str) -> None:
     command = f"binnet train --resume {shlex.quote(str(folder))}"
-    print(f"binnet: stopped{saved}; go on with: {command}", file=sys.stderr)
+    print(f"binnet: stopped{saved}; continue with: {command}", file=sys.stderr)
 
 
 def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    """Configuration and folder of a new run; ConfigError when the folder holds one already."""
+    """Configuration and folder of a new run; ConfigError when the folder already holds a run."""
     values = {} if arguments.config is None else read_toml(arguments.config)
-    values |= options.given_config(arguments)
+    values |= options.given_config(arguments)  # flags override the file
     config = TrainConfig.from_dict(values, _of_init(values))
     if arguments.out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = config.dataset or Path(config.data or "").resolve().stem
         model = Path(str(config.model).rpartition(":")[0]).stem if is_own(config.model) else config.model
         name = "-".join(part for part in (data, model, config.binarize, stamp) if part)
+        # Created at once, because two trainings that start in the same second need two folders.
         return config, new_folder(Path("runs") / name)
     folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
@@ -115,7 +117,7 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 
 def _of_init(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that a model to begin from sets where no other word is given."""
+    """The options that the model of ``--init`` sets where they are not given otherwise."""
     from ..train.finetune import read
 
     file = values.get("init")
@@ -124,7 +126,7 @@ def _of_init(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    """Configuration and folder of the run to go on with; what does not change its steps may be told anew."""
+    """Configuration and folder of a run to resume; only options that do not change its steps may be given."""
     folder, given = Path(arguments.resume), options.given_config(arguments)
     free = {name: given.pop(name) for name in _FREE if name in given}
     model = given.pop("model", None)
@@ -135,6 +137,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     last, written = folder / "last.h5", folder / "config.toml"
     if not last.is_file() and not written.is_file():
         raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
+    # Stopped before the first checkpoint, a run has only its config.toml and starts from the beginning.
     values = checkpoint.read_config(last).to_dict() if last.is_file() else read_toml(written)
     if model is not None:
         if not is_own(model) or not is_own(values.get("model")):
@@ -148,7 +151,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 
 def _report(profile: Profile, folder: Path, console: Console) -> None:
-    """Print the profile beside the limits of this machine, and write it into the run folder."""
+    """Print the profile with the limits of this machine, and write it into the run folder."""
     from ..lab.bench import machine, steps
     from ..lab.bench.report import header
 

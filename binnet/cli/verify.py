@@ -22,9 +22,9 @@ HELP = "check that a packed model predicts the same as the checkpoint it was mad
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of this command."""
+    """Add the options of this command to its parser."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
-    text = "the packed model; only a run folder goes without, where it is packed.h5 and belongs to best.h5"
+    text = "the packed model; for a run folder it may be left out: packed.h5 is compared with best.h5"
     parser.add_argument("packed", metavar="PACKED", nargs="?", help=text)
     options.add_data(parser)
     options.add_threads(parser)
@@ -33,7 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify; models that differ make the exit code 1."""
+    """Compare the two models and return the exit code.
+
+    Raises
+    ------
+    ValueError
+        When the models are of different networks, or give an image different classes.
+    StorageError
+        When one of the files is not of the kind that is expected.
+    """
     from ..evaluation.evaluate import model_file, open_model
 
     if arguments.packed is None:
@@ -47,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     for model, path, kind in ((checkpoint, arguments.checkpoint, CHECKPOINT), (packed, arguments.packed, PACKED)):
         if model.kind != kind:
             raise StorageError(f"{path} is a {model.kind}, expected a {kind}")
+    # Structure and normalisation first: with other ones a comparison of predictions would say nothing.
     difference = checkpoint.packed.graph.difference(packed.packed.graph)
     if difference:
         raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}: {difference}")
@@ -56,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     name, found = compare(checkpoint, packed.logits, arguments, console)
     if arguments.json:
         print(json.dumps({"dataset": name, **asdict(found)}))
+    # Rounding to float16 may change a class, so such a model is compared by its weights instead.
     if packed.packed.real == "float32":
         require_agreement(found, arguments.packed)
     elif not _same_weights(checkpoint.packed.with_real(packed.packed.real), packed.packed):
@@ -65,13 +75,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _same_weights(first: PackedModel, second: PackedModel) -> bool:
-    """Whether all arrays are the same, bit by bit: then nothing but the rounding can make a difference."""
+    """Whether all arrays are equal bit by bit, so that only their rounding can cause a difference."""
     ours, theirs = first.arrays(), second.arrays()
     return all(array.tobytes() == theirs[name].tobytes() for name, array in ours.items())
 
 
 def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console: Console) -> tuple[str, Agreement]:
-    """A checkpoint and a packed model on the data that a command names; the data's name, and how they agree."""
+    """Compare the logits of a checkpoint and a packed model on the data that a command names.
+
+    Returns
+    -------
+    name : str
+        Name of the data set.
+    agreement : Agreement
+        Number of different classes, and the largest difference of logits.
+    """
     from ..evaluation.agreement import compare as compare_models
 
     model.info.normalisation(arguments.checkpoint)
@@ -89,13 +107,13 @@ def compare(model: Model, packed: Logits, arguments: argparse.Namespace, console
 
 
 def require_agreement(found: Agreement, path: str) -> None:
-    """ValueError unless all classes are the same."""
+    """Raise ValueError unless both models give every image the same class."""
     if found.differing:
         raise ValueError(f"{path} gives {found.differing:,} of {found.n:,} images another class; {_differences(found)}")
 
 
 def in_words(found: Agreement, name: str, real: str) -> str:
-    """What a comparison on the test images of a data set has found; only a rounding of real weights changes classes."""
+    """The result of a comparison as a sentence; ``real`` is the dtype of the packed model's real weights."""
     images = f"{found.n:,} test images of {name}"
     if found.differing:
         return (

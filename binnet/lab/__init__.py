@@ -1,4 +1,4 @@
-"""What measures and shows: benchmarks, the paper's comparisons, one layer step by step.
+"""Experiments on top of the library: benchmarks, the paper's comparisons, and traces of a layer.
 
 Only the command line imports it.
 """

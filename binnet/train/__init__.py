@@ -1,6 +1,6 @@
 """Training: Algorithm 1 of the paper over epochs, into a run folder. ``python -m binnet.train`` is ``binnet train``.
 
-Names are looked up when first used: whoever reads a configuration needs no training loop.
+Public names are imported on first use, so that reading a configuration does not import the training loop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MODULE_OF = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, on its first use."""
+    """Import a public name on its first use; AttributeError for any other name."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,4 +1,4 @@
-"""A training that ends on time: how many steps fit into a number of seconds."""
+"""Time budget of a training: parse durations, and compute how many steps fit into a number of seconds."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ def seconds(text: str) -> float:
 
 
 def steps_within(left: float, step: float, epoch_end: float, steps_per_epoch: int, least: int = 1) -> int:
-    """How many updates fit, with the end of an epoch after every ``steps_per_epoch`` of them and after the last.
+    """The number of steps that fit into a time, with validation and saving after each epoch and after the last step.
 
     Parameters
     ----------
     left
         Seconds to fill.
     step, epoch_end
-        Seconds of an update, and of validating and saving at the end of an epoch.
+        Seconds of a step, and of validation and checkpoints at the end of an epoch.
     steps_per_epoch
-        At least 1.
+        Steps of a full epoch, at least 1.
     least
-        Epochs at least, however little time is left.
+        Minimum number of epochs, however little time is left.
 
     Returns
     -------
     int
-        Any number, so that the last epoch may be cut short. A rest of less than a twentieth of an epoch is not used.
+        The number of steps. The last epoch may be incomplete, but has at least a twentieth of its steps.
     """
     epochs, rest = divmod(left, steps_per_epoch * step + epoch_end)
     more = int((rest - epoch_end) / step)
+    # A shorter epoch costs a validation and two checkpoints and hardly trains.
     if more < steps_per_epoch / 20:
         more = 0
     return max(int(epochs) * steps_per_epoch + more, least * steps_per_epoch)
@@ -46,23 +47,24 @@ def steps_within(left: float, step: float, epoch_end: float, steps_per_epoch: in
 def corrected(
     total: int, done: int, left: float, limit: float, step: float, epoch_end: float, steps_per_epoch: int
 ) -> int:
-    """The length of a training under way, in updates.
+    """The total number of steps of a running training, corrected with the times measured in its last epoch.
 
     Parameters
     ----------
     total, done
-        The length so far, and updates made.
+        Planned number of steps, and steps already done.
     left, limit
-        Seconds of the budget that are left, and all of them.
+        Remaining seconds of the budget, and the whole budget.
     step, epoch_end, steps_per_epoch
-        As for :func:`steps_within`, as measured in the epoch just finished.
+        As for :func:`steps_within`, measured in the epoch that just finished.
 
     Returns
     -------
     int
-        ``total`` as long as the training comes out within a twentieth of ``limit``, otherwise what fits.
+        ``total`` while the predicted end is within a twentieth of ``limit``, otherwise the number of steps that fit.
     """
     to_do = total - done
+    # Positive when the training would end late. Corrections change the schedule, so small misses are accepted.
     misses_by = to_do * step + -(-to_do // steps_per_epoch) * epoch_end - left
     if to_do == 0 or abs(misses_by) <= limit / 20:
         return total

@@ -1,4 +1,4 @@
-"""What a configuration asks for: the network, its optimiser and the batches that it is trained on."""
+"""Build the parts of a training from its configuration: network, optimiser, batches and class weights."""
 
 from __future__ import annotations
 
@@ -19,13 +19,24 @@ from ..optim import Optimizer
 from .config import TrainConfig
 from .finetune import Start
 
-_FEW = 5  # images of a class below which a figure about it means little
+_FEW = 5  # with fewer images of a class, its accuracy says little
 
 
 def build_network(config: TrainConfig, dataset: Dataset, own: OwnNetwork | None = None) -> tuple[ModelSpec, Module]:
-    """The network of a configuration, with fresh weights, and its description.
+    """Build the network of a configuration with fresh weights.
 
-    ``own`` is what ``config.model`` names when that is a function in a file.
+    Parameters
+    ----------
+    config, dataset
+        The configuration, and the data set that determines classes, channels and the default image size.
+    own
+        The loaded Python file, when ``config.model`` names a function in a file.
+
+    Returns
+    -------
+    spec : ModelSpec
+        The specification from which the network can be rebuilt.
+    network : Module
     """
     c, d = config, dataset
     size = d.image_size if c.image_size is None else (c.image_size, c.image_size)
@@ -41,18 +52,18 @@ def build_network(config: TrainConfig, dataset: Dataset, own: OwnNetwork | None 
 def build_info(
     config: TrainConfig, dataset: Dataset, image_size: tuple[int, int], trained_on: Keys, start: Start | None = None
 ) -> DataInfo:
-    """What a model that is trained with a configuration knows about its data.
+    """Description of the data that is stored with a model: classes, normalisation, preprocessing and provenance.
 
     Parameters
     ----------
     config, dataset
-        The configuration, and what is trained on.
+        The configuration, and the data set of the training.
     image_size
-        Rows and columns of the network's images.
+        Rows and columns of the network's images, in pixels.
     trained_on
-        Keys of the training images.
+        Keys of the training images, so that an evaluation can leave them out.
     start
-        What a fine-tuned network began with.
+        Initialisation of a fine-tuned network; its normalisation is kept.
     """
     provenance: dict[str, Any] = {"config": config.to_dict(), "binnet": __version__}
     if dataset.class_ids and dataset.class_ids != dataset.class_names:
@@ -64,7 +75,10 @@ def build_info(
 def build_loader(
     config: TrainConfig, dataset: Dataset, image_size: tuple[int, int], start: Start | None = None
 ) -> Loader:
-    """The shuffled and augmented batches of a configuration: each is all that an update sees."""
+    """Loader of shuffled and augmented training batches.
+
+    A batch has ``batch_size * accumulate`` images, all that one update of the weights sees.
+    """
     c, (mean, std) = config, _normalisation(dataset, start)
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
     augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)
@@ -73,7 +87,7 @@ def build_loader(
 
 
 def _normalisation(dataset: Dataset, start: Start | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel: those that a fine-tuned network was trained with, else those of the data."""
+    """Mean and standard deviation per channel: those of the pretrained model, else those of the data set."""
     if start is not None and start.mean is not None and start.std is not None:
         return start.mean, start.std
     mean, std = dataset.mean_std()
@@ -81,7 +95,7 @@ def _normalisation(dataset: Dataset, start: Start | None) -> tuple[tuple[float, 
 
 
 def build_optimizer(config: TrainConfig, network: Module, start: Start | None = None) -> Optimizer:
-    """The optimiser of a configuration, at its first step, of all parameters that are not frozen."""
+    """A new optimiser, as configured, of all parameters that are not frozen."""
     params, decay = _groups(config, network, start), config.weight_decay
     if config.optimizer == "sgd":
         return optim.SGD(params, config.lr, config.momentum, config.nesterov, decay)
@@ -89,7 +103,7 @@ def build_optimizer(config: TrainConfig, network: Module, start: Start | None = 
 
 
 def _groups(config: TrainConfig, network: Module, start: Start | None) -> optim.Params:
-    """The parameters that learn; in two groups where those that a fine-tuned network began with learn otherwise."""
+    """The learning parameters, in two groups where pretrained ones have a learning rate of their own."""
     learning = {name: p for name, p in network.named_parameters() if p.requires_grad}
     taken = set() if start is None else set(start.taken)
     body, head = ([p for name, p in learning.items() if (name in taken) is inside] for inside in (True, False))
@@ -100,13 +114,14 @@ def _groups(config: TrainConfig, network: Module, start: Start | None) -> optim.
 
 
 def balanced(dataset: Dataset) -> Float:
-    """Weights for the loss, float32 (C,): n / (C n_c), so that all classes count the same whatever their images."""
+    """Class weights of the loss, float32 (C,): n / (C n_c), so that every class has the same total weight."""
     counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
+    # A class without training images gets a finite weight, which no image uses.
     return (len(dataset.train) / (dataset.num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def few_images(dataset: Dataset) -> list[str]:
-    """Sentences about classes with so few images that training or validation says little about them."""
+    """Warnings about classes with fewer than five training or validation images, as sentences."""
     notes = []
     for split, what in ((dataset.train, "training"), (dataset.test, "validation")):
         counts = np.bincount(split.labels, minlength=dataset.num_classes)

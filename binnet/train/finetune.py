@@ -1,4 +1,4 @@
-"""Fine-tuning: a training that begins from a trained model, with all of its arrays that fit."""
+"""Fine-tuning: initialise a network from a trained model with all arrays that fit by name and shape."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ from .config import ConfigError
 from .unpacking import stored, unpacked
 
 Array = npt.NDArray[Any]
-_SHOWN = 8  # names in a sentence
+_SHOWN = 8  # maximum number of array names in a message
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A trained model to begin from.
+    """A trained model that a network is initialised from.
 
     Attributes
     ----------
     file : str
-        As it was named.
+        Path or name as the user gave it.
     kind : str
         ``CHECKPOINT`` or ``PACKED``.
     spec : ModelSpec or None
-        What it was built from; None when it does not say.
+        Specification of its network; None when the file has none.
     channels : int
-        Of its images.
+        Number of channels of its images.
     info : DataInfo
+        Class names, normalisation and preprocessing of its data.
     arrays : dict of str to array
-        By name: the state of the network, or what :meth:`binnet.PackedModel.arrays` gives.
+        State of the network of a checkpoint, or :meth:`binnet.PackedModel.arrays` of a packed model, by name.
     """
 
     file: str
@@ -54,19 +55,21 @@ class Pretrained:
     arrays: dict[str, Array]
 
     def options(self, given: Mapping[str, Any], own_images: bool) -> dict[str, Any]:
-        """The options of a training that has this model's network: the network, its mode, options and image size.
+        """The training options that rebuild this model's network: model, mode, layer options and image size.
 
         Parameters
         ----------
         given
-            Options that are set already. With another ``model`` among them only the image size is left.
+            Options that are set already; they are left out of the result. With another ``model`` among them, only the
+            image size is taken over.
         own_images
-            Whether images can have any size, which arrays cannot.
+            Whether the training images can be resized, which images of the built-in data sets cannot.
 
         Raises
         ------
         ConfigError
-            When only a file can build the network, and no ``model`` is given: code in a model file is never run.
+            When only a Python file can build the network and no ``model`` is given: code is never run from a model
+            file.
         """
         spec, model = self.spec, given.get("model")
         if spec is None and model is not None:
@@ -86,17 +89,17 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Start:
-    """What a network began with; a checkpoint keeps it, so that going on does not need the file any more.
+    """Record of a network's initialisation, stored in checkpoints so that resuming does not need the model file.
 
     Attributes
     ----------
     file, kind : str
         Those of the :class:`Pretrained` model.
     taken, new : tuple of str
-        Names of the network's arrays, those from the file and those with fresh values.
+        Names of the network's arrays that came from the file, and of those with fresh values.
     mean, std : tuple of float, or None
-        The file's, with which images are normalised: the first layer sees what it was trained on. None when the file
-        does not say, or is for another number of channels.
+        Normalisation of the pretrained model, which the training keeps because its first layer was trained on it. None
+        when the file has none or is for another number of channels.
     """
 
     file: str
@@ -118,21 +121,30 @@ class Start:
         return cls(str(values["file"]), str(values["kind"]), **names, mean=mean, std=std)
 
     def sentence(self) -> str:
-        """What was taken and what is new."""
+        """A sentence for the log: which arrays were taken and which are new."""
         arrays = len(self.taken) + len(self.new)
         new = f"new: {_some(self.new)}" if self.new else "nothing is new"
         return f"from {self.file} ({self.kind}): {len(self.taken)} of {arrays} arrays; {new}"
 
 
 def read(file: str) -> Pretrained:
-    """A model to begin from: a checkpoint, packed model or run folder, or one that comes with binnet by its name.
+    """Read a pretrained model.
 
-    StorageError when it cannot be read.
+    Parameters
+    ----------
+    file
+        Path of a checkpoint, packed model or run folder, or the name of a model that comes with binnet.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be read or is damaged.
     """
     path = model_file(file, "best.h5")
     kind, arrays, description = container.load(path)
     if kind != CHECKPOINT:
         model, built = engine.from_parts(path, arrays, description), description["built"]
+        # A packed model built by a Python file records that file's hash; its network has no named specification.
         spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
         return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays())
     try:
@@ -160,6 +172,7 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
         When no array fits, or one that does is not finite.
     """
     known = pretrained.info.class_names
+    # Equal classes in equal order: the classifier's rows still mean the same and are kept.
     same = not known or [*map(same_name, known)] == [*map(same_name, dataset.class_names)]
     fresh = set() if same else classifier(network)
     taken, new = {}, []
@@ -181,28 +194,35 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
 
 
 def classifier(network: Module) -> set[str]:
-    """The names of the arrays of the last layer with weights of at least two axes, and of all layers after it."""
+    """Names of the arrays of the classifier: the last layer with a weight of at least two axes and all later layers."""
     layers: list[set[str]] = []
     for path, module in network.named_modules():
         own = {f"{path}.{name}".lstrip("."): array for name, array in _arrays(module).items()}
         if any(array.ndim >= 2 for array in own.values()):
-            layers = []
+            layers = []  # a later layer with a weight matrix: what came before is not the classifier
         layers.append(set(own))
     return set().union(*layers)
 
 
 def freeze(network: Module, until: str) -> list[Module]:
-    """Stop learning in all layers up to one, that one included, in the order in which the network has them.
+    """Freeze all layers up to and including one, in the network's order.
+
+    Parameters
+    ----------
+    network
+        The parameters of its frozen layers get ``requires_grad = False``.
+    until
+        Path of the last frozen layer or block, such as ``block2`` or ``block2.conv``.
 
     Returns
     -------
     list of Module
-        The frozen layers, which are to stay in evaluation mode.
+        The frozen layers, which must stay in evaluation mode.
 
     Raises
     ------
     ConfigError
-        When there is no such layer, listing those there are, or when nothing is left to learn.
+        When there is no such layer, with a list of the layers, or when no parameter is left to learn.
     """
     modules = [(path, module) for path, module in network.named_modules() if path]
     inside = [i for i, (path, _) in enumerate(modules) if f"{path}.".startswith(f"{until}.")]
@@ -210,6 +230,7 @@ def freeze(network: Module, until: str) -> list[Module]:
         known = ", ".join(name for name, child in network.children() if child.parameters())
         raise ConfigError(f"unknown layer {until!r} in --freeze-until; there are: {known}, and the layers inside them")
     later = [path for path, _ in modules[inside[-1] + 1 :]]
+    # A container around both frozen and learning layers is not frozen itself.
     before = modules[: inside[-1] + 1]
     frozen = [module for path, module in before if not any(p.startswith(f"{path}.") for p in later)]
     for module in frozen:
@@ -222,7 +243,7 @@ def freeze(network: Module, until: str) -> list[Module]:
 
 
 def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array | None]]:
-    """For each real array of a network its name, and the model's array where it has one of this name and shape."""
+    """Yield the name of each real array of a network, with the pretrained array of equal name and shape or None."""
     state = network.state_dict()
     for path, module in network.named_modules():
         prefix = f"{path}." if path else ""
@@ -235,7 +256,7 @@ def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, 
 
 
 def _arrays(module: Module) -> dict[str, Array]:
-    """A module's own parameters and real buffers."""
+    """The parameters and floating-point buffers of a module itself, without those of its submodules, by name."""
     found = {name: value.array for name, value in vars(module).items() if isinstance(value, Parameter)}
     buffers = {name: getattr(module, name) for name in module.buffer_names}
     return found | {name: array for name, array in buffers.items() if array.dtype.kind == "f"}

@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, validation and checkpoints, until the schedule ends or something stops it."""
+"""The training loop: epochs of steps, each followed by validation and a checkpoint, until the schedule ends."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ from .output.run_folder import EpochFigures, RunFolder
 from .step import Ints, Mix, training_step
 from .unpacking import calibrate
 
-_HIGH = 10  # times the loss at the beginning: higher than that is no training
-_DOUBT = 10  # batches in a row with so high a loss, from which on no checkpoint is written
-_DIVERGED = 100  # batches in a row with so high a loss that end the training
-_WAIT_SHOWN = 0.03  # share of waiting for data from which on it is told
+_HIGH = 10  # a loss above this multiple of the initial loss counts as far too high
+_DOUBT = 10  # this many such batches in a row: no checkpoint is written, so that the last good one stays
+_DIVERGED = 100  # this many such batches in a row end the training
+_WAIT_SHOWN = 0.03  # from this share of the time on, waiting for data is reported
 
 
 class TrainingError(ValueError):
-    """Training had to stop, or its result was refused."""
+    """The training diverged, or its packed model predicts differently from the trained one."""
 
 
 class TrainingInterruptedError(Exception):
-    """The user asked to stop, by Ctrl-C or SIGTERM; everything is saved.
+    """The training was stopped by Ctrl-C or SIGTERM, and its state has been saved.
 
     Attributes
     ----------
     signal : int
-        Which signal it was.
+        Number of the signal.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -61,31 +61,35 @@ class TrainingInterruptedError(Exception):
 
 
 class Report(Protocol):
-    """Callback that receives the figures of each epoch."""
+    """Callback that receives the metrics of each epoch."""
 
     def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
-        """After an epoch."""
+        """Receive the metrics of an epoch and the diagnostics of its binary layers by path."""
 
     def close(self) -> None:
-        """At the end, however it comes."""
+        """Finish; called once, also when the training ends with an exception."""
 
 
 class Training:
-    """One training in memory.
+    """A training run: network, optimiser, batches, progress and the run folder.
 
     Parameters
     ----------
     config
-        With a model.
-    dataset, folder, console
-        What to train on, where to write, whom to tell.
+        Complete configuration, in which the model is set.
+    dataset
+        Training and validation images.
+    folder
+        Run folder that receives checkpoints, tables and log.
+    console
+        Receives progress and messages.
     origin
-        What it begins with.
+        Custom network, pretrained model and checkpoint, as far as there are any.
 
     Raises
     ------
     ValueError
-        When options do not fit the images, or there are none to validate on.
+        When options do not fit the images, or there are no validation images.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Training:
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
         spec, network = build_network(config, dataset, origin.own)
         self.images = ImageRecord.of(dataset)
+        # A resumed fine-tuning keeps what its checkpoint says; only a new one reads the pretrained model.
         start = None if origin.begun is None else origin.begun.start
         if origin.pretrained is not None:
             start = finetune.begin(network, origin.pretrained, dataset)
@@ -103,6 +108,7 @@ class Training:
         self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
         self.loader = build_loader(config, dataset, spec.image_size, start)
         if origin.pretrained is not None and start is not None and start.kind == PACKED:
+            # A packed model has no running variances; batch normalisation needs them before the first step.
             calibrate(network, start.taken, self.loader)
         self.steps_per_epoch = len(self.loader)
         progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)
@@ -111,26 +117,34 @@ class Training:
         self.reports: list[Report] = []
         self.profile: Profile | None = None
         self._saved = self._since = time.perf_counter()
-        self._step_seconds = self._save_seconds = 0.0  # as measured, the former smoothed over epochs
+        self._step_seconds = self._save_seconds = 0.0  # measured; seconds per step are smoothed over epochs
 
     def to_training(self) -> None:
-        """Switch the network to training, but for frozen layers."""
+        """Switch the network to training mode, except for frozen layers."""
         self.state.network.train()
         for module in self.frozen:
-            module.training = False
+            module.training = False  # their batch statistics and dropout must not change what was learned
 
     def say(self, text: str) -> None:
-        """One line for the person and for ``log.txt``."""
+        """Print a line on the console and add it to ``log.txt``."""
         self.console.say(text)
         self.folder.log(text)
 
     @property
     def epochs(self) -> int:
-        """Epochs in all; the last one may be cut short."""
+        """Number of epochs in all; the last one may have fewer steps."""
         return -(-self.state.progress.total_steps // self.steps_per_epoch)
 
     def train(self) -> None:
-        """All steps that are left."""
+        """Run all remaining steps, with validation and a checkpoint after each epoch.
+
+        Raises
+        ------
+        TrainingError
+            When the loss diverges or a number is no longer finite.
+        TrainingInterruptedError
+            After Ctrl-C or SIGTERM, when the state has been saved.
+        """
         quiet = np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss, which is checked
         self._saved = time.perf_counter()
         with stop_signal() as stop, self.console.progress(self._images_left()) as advance, quiet:
@@ -143,28 +157,33 @@ class Training:
 
     def _images_left(self) -> int:
         p, images = self.state.progress, len(self.dataset.train)
+        # Whole epochs count in images, because their last batch is smaller; a cut one has full batches only.
         whole, rest = divmod(p.total_steps, self.steps_per_epoch)
         return (whole - p.epoch) * images + rest * self.loader.batch_size - p.seen
 
     def _epoch(self, stop: Stop, advance: Advance) -> None:
         p, n, start = self.state.progress, self.steps_per_epoch, time.perf_counter()
+        # A resumed epoch starts at batch p.batch; the loader skips the batches that were done before.
         steps, lr, first, before = min(n, p.total_steps - p.epoch * n), 0.0, p.batch, p.seen
         self.to_training()
         with closing(self.loader.epoch(p.epoch, skip=p.batch)) as batches:
             for images, labels in itertools.islice(batches, steps - p.batch):
                 lr = self._step(images, labels)
                 advance(len(labels), f"epoch {p.epoch + 1}/{self.epochs}")
-                if p.batch < steps:
+                if p.batch < steps:  # after the last step of an epoch its end saves the state
                     self._between_steps(stop)
         spent = time.perf_counter() - start
-        pace = spent / max(steps - first, 1)
-        self._step_seconds = 0.7 * self._step_seconds + 0.3 * pace if self._step_seconds else pace
+        seconds_per_step = spent / max(steps - first, 1)
+        self._step_seconds = (
+            0.7 * self._step_seconds + 0.3 * seconds_per_step if self._step_seconds else seconds_per_step
+        )
         self._finish_epoch(lr, (p.seen - before) / spent, self.loader.waited / spent)
+        # A signal during the very last validation changes nothing: the training is complete.
         if stop.signal and self.state.progress.epoch < self.epochs:
             raise TrainingInterruptedError(self.folder.path, stop.signal)
 
     def _step(self, images: Float, labels: Ints) -> float:
-        """One batch; returns its learning rate."""
+        """Train on one batch and return the learning rate used."""
         c, s, p = self.config, self.state, self.state.progress
         step, n = p.epoch * self.steps_per_epoch + p.batch, p.total_steps
         warmup = min(round(c.warmup_epochs * self.steps_per_epoch), n)
@@ -180,12 +199,13 @@ class Training:
         return lr
 
     def _judge(self, loss: float, lr: float) -> None:
-        """TrainingError when the loss is not finite, or has been far too high for long."""
+        """Raise TrainingError when the loss is not finite, or has been far too high for 100 batches in a row."""
         p = self.state.progress
         where = f"epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})"
         if not math.isfinite(loss):
             raise self._diverged(f"the loss became {loss} at {where}")
         p.first_loss = p.first_loss or loss
+        # log C is the loss of uniform predictions; it keeps a small initial loss from making the limit too strict.
         limit = _HIGH * max(p.first_loss, math.log(self.dataset.num_classes))
         p.high = p.high + 1 if loss > limit else 0
         if p.high >= _DIVERGED:
@@ -193,10 +213,11 @@ class Training:
 
     @contextmanager
     def _finite(self, lr: float) -> Iterator[None]:
-        """TrainingError with the place in the training when a layer refuses numbers that are not finite."""
+        """Context manager that turns a NotFiniteError of a layer into a TrainingError with epoch, batch and rate."""
         try:
             yield
         except (LayerError, NotFiniteError) as error:
+            # A LayerError carries the layer's name and wraps the error of the operator. Other errors pass unchanged.
             if not isinstance(error, NotFiniteError) and not isinstance(error.__cause__, NotFiniteError):
                 raise
             p = self.state.progress
@@ -207,8 +228,8 @@ class Training:
         return TrainingError(f"{what}; try a lower --lr ({self.folder.last} is the last good checkpoint)")
 
     def _between_steps(self, stop: Stop) -> None:
-        """Save when asked to stop, or when it is time."""
-        every = self.config.checkpoint_every * 60
+        """Write a checkpoint on a stop signal, or when the interval between checkpoints has passed."""
+        every = self.config.checkpoint_every * 60  # minutes to seconds; 0 switches it off
         due = every and time.perf_counter() - self._saved > every
         if (stop.signal or due) and self.state.progress.high < _DOUBT:
             self.save(self.folder.last)
@@ -224,13 +245,15 @@ class Training:
         start = time.perf_counter()
         with self._finite(lr), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
             scores = evaluate(run(network), self.dataset.test, self.info, image_size=self.state.spec.image_size)
+        # Flips are counted against the end of the previous epoch, so compare before the signs are replaced.
         together, layers = diagnostics.measure(network, seen, self.state.signs)
         self.state.signs = diagnostics.signs(network)
-        better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)
+        better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)  # the loss decides between equal accuracies
         validation = time.perf_counter() - start
         self._next_epoch(scores, better)
         self._keep_time(validation)
         self._keep_patience()
+        # p is still the progress of the finished epoch; self.state.progress is already that of the next one.
         seconds = self.state.progress.seconds
         train = (p.loss_sum / p.seen, p.correct / p.seen)
         figures = EpochFigures(
@@ -249,22 +272,20 @@ class Training:
             p.best_top1, p.best_loss, p.best_epoch = scores.top1, scores.loss, p.epoch
 
     def _keep_patience(self) -> None:
-        """End the training when the last epochs, as many as ``patience``, have not been better than one before."""
+        """End the training when the last ``patience`` epochs brought no improvement."""
         p, patience = self.state.progress, self.config.patience
         if patience and p.epoch - p.best_epoch >= patience and p.epoch < self.epochs:
             p.total_steps = p.epoch * self.steps_per_epoch
             self.say(f"no better epoch in the last {patience}: the training ends early")
 
     def _keep_time(self, validation: float) -> None:
-        """Correct the length of a training with a time budget when the pace has changed."""
+        """Correct the number of steps of a training with a time budget when the time per step has changed."""
         if self.config.time_budget is None:
             return
         p, limit, n = self.state.progress, budget.seconds(self.config.time_budget), self.steps_per_epoch
-        done, left = (
-            min(p.epoch * n, p.total_steps),
-            limit - p.seconds - 2 * validation,
-        )  # two more for the packed model
-        epoch_end = validation + 2 * self._save_seconds
+        done = min(p.epoch * n, p.total_steps)
+        left = limit - p.seconds - 2 * validation  # checking the packed model costs two more validations
+        epoch_end = validation + 2 * self._save_seconds  # last.h5, and best.h5 in the worst case
         total = budget.corrected(p.total_steps, done, left, limit, self._step_seconds, epoch_end, n)
         if total != p.total_steps:
             p.total_steps = total
@@ -280,20 +301,27 @@ class Training:
             report.epoch(f, layers)
 
     def _spend(self) -> None:
-        """Add the time since the last call to that of the training."""
+        """Add the time since the last call to the seconds of the training."""
         now = time.perf_counter()
         self.state.progress.seconds += now - self._since
         self._since = now
 
     def save(self, path: Path, scores: Scores | None = None) -> None:
-        """Write a checkpoint, with the scores of the epoch just finished if there is one.
+        """Write a checkpoint.
+
+        Parameters
+        ----------
+        path
+            The file; it is replaced as a whole.
+        scores
+            Validation scores of the epoch that just finished; None in the middle of an epoch.
 
         Raises
         ------
         TrainingError
-            When a number in it is not finite; what was at ``path`` before is still there then.
+            When a number of the state is not finite; an earlier file at ``path`` is kept then.
         """
-        if not scores:
+        if not scores:  # the end of an epoch has counted its time already
             self._spend()
         p = self.state.progress
         reached: dict[str, Any] = {"epoch": p.epoch}

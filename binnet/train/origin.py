@@ -1,4 +1,4 @@
-"""What a training begins with beside its configuration: a file of one's own, a trained model, its own checkpoint."""
+"""Inputs of a training beside its configuration and data: a custom network, a pretrained model, a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .output.checkpoint import Begun
 
 @dataclass(frozen=True)
 class Origin:
-    """What is read before the data, so that what is wrong with it shows at once.
+    """Files that are read before the data, so that an error in one of them shows at once.
 
     Attributes
     ----------
     own : OwnNetwork or None
-        The file that builds a network of one's own.
+        The Python file that builds a custom network.
     pretrained : Pretrained or None
-        The model that is fine-tuned; None on resume, when the checkpoint knows what was taken from it.
+        The model that is fine-tuned; None on resume, because the checkpoint records what was taken from it.
     begun : Begun or None
-        What the checkpoint of a resumed training says.
+        Configuration and model of a resumed training, from its checkpoint.
     """
 
     own: OwnNetwork | None = None
@@ -34,36 +34,38 @@ class Origin:
 
     @classmethod
     def of(cls, config: TrainConfig, last: Path, resume: bool) -> Origin:
-        """Read what a configuration names; this runs the file of a network of one's own.
+        """Read the files that a configuration names. This runs the Python file of a custom network.
 
         Parameters
         ----------
         config
-            Of the training.
+            Configuration of the training.
         last
-            Its checkpoint. A resumed training that was stopped before its first one begins anew.
+            Path of the training's checkpoint. A training that was stopped before it wrote one starts from the
+            beginning.
         resume
-            Whether to go on from there.
+            Whether to continue from that checkpoint.
 
         Raises
         ------
         OwnNetworkError
-            When that file cannot be run, or on resume has changed.
+            When the Python file cannot be run, or has changed since a resumed training began.
         StorageError
             When the model or checkpoint cannot be read.
         """
         begun = checkpoint.read(last) if resume and last.is_file() else None
         own = None
         if is_own(config.model):
+            # FILE.py:FUNCTION; the last colon, because a path on Windows has one behind its drive.
             file = Path(str(config.model).rpartition(":")[0])
-            how = f"undo the change ({last.parent / file.name} is a copy of it as it was), or begin a new training"
+            how = f"undo the change (the original is kept in {last.parent / file.name}), or start a new training"
             own = own_network.load(str(config.model), None if begun is None else begun.spec, how)
         fresh = config.init is not None and begun is None
         return cls(own, finetune.read(str(config.init)) if fresh else None, begun)
 
     @property
     def channels(self) -> int | None:
-        """Of the images that a fine-tuned model takes; None when there is none."""
+        """Number of image channels that the pretrained model expects; None without a pretrained model."""
         if self.pretrained is not None:
             return self.pretrained.channels
         return self.begun.spec.in_channels if self.begun is not None and self.begun.start is not None else None

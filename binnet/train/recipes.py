@@ -1,8 +1,8 @@
-"""Named presets of a training: the networks of the paper as their authors trained them, and some for small computers.
+"""Recipes: named sets of training options, for the networks of the paper and for small computers.
 
 Sources: arXiv:1603.05279, section 4; the authors' released code for AlexNet's learning rates, because the printed ones
 do not reproduce; J. Cao's re-implementation for LeNet-5 and NIN on small images; arXiv:1511.00363 for the CIFAR-10
-network. A recipe's schedule is given in shares of its own length, so ``--epochs`` scales all of it.
+network. Milestones are shares of the training's length, so ``--epochs`` scales the whole schedule.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..nn.options import MODES
 
 Values = dict[str, Any]
 
-_SIZE = 224  # the image size that the ranges of the short side belong to
+_SIZE = 224  # the image size for which scale_min and scale_max, the range of the short side, are given
 _SGD_MODES = ("float", "bwn", "binaryconnect")  # section 4.2: SGD for these, Adam for binary inputs
 
 # 1e-2, 5e-3, 1e-3, 5e-4, 1e-4 from epochs 1, 19, 30, 44, 53 of 55; weight decay until the third of these. The paper
@@ -58,7 +58,7 @@ _GOOGLENET: Values = {
     "scale_max": 320,
     "flip": True,
 }
-# Cosine in the place of their exponential decay from 3e-3 to 2e-6; no augmentation, as there.
+# A cosine schedule replaces the exponential decay from 3e-3 to 2e-6 of arXiv:1511.00363; like there, no augmentation.
 _CIFAR_VGG: Values = {"dataset": "cifar10", "epochs": 500, "batch_size": 50, "lr": 0.003, "loss": "squared_hinge"}
 _NIN: Values = {
     "dataset": "cifar10",
@@ -79,11 +79,11 @@ _LENET5: Values = {
     "milestones": [0.25, 0.5, 0.75],
     "factors": [0.1, 0.01, 0.001],
 }
-# Not from the paper: folders of 64-pixel images, such as Tiny-ImageNet, in minutes on two cores.
+# Not from the paper: trains on folders of 64-pixel images, such as Tiny-ImageNet, in minutes on two cores.
 _IMAGENET_64: Values = {"epochs": 15, "batch_size": 64, "lr": 0.001, "crop_pad": 8, "flip": True}
 
-# Not from the paper: --init with some dozen photographs of each class. Layers that were taken learn at 0.002, so that
-# signs flip; frozen, or with a learning rate of 0.0001, they were worse (docs/models.md).
+# Not from the paper: fine-tuning (--init) with some dozen photographs per class. Pretrained layers learn at 0.002, fast
+# enough for signs to flip; frozen layers and a learning rate of 0.0001 were less accurate (docs/models.md).
 _FINETUNE: Values = {
     "epochs": 40,
     "batch_size": 32,
@@ -104,28 +104,28 @@ _NETWORKS: dict[str, Values] = {
     "lenet5": _LENET5,
     "quick": _IMAGENET_64,
 }
-_LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, but for binary inputs
+_LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, except with binary inputs
 
 
-_ANY_NETWORK = {"imagenet-64": _IMAGENET_64, "finetune": _FINETUNE}  # recipes that leave network and mode open
-OF_PHOTOS = tuple(_ANY_NETWORK)  # they name no data set and would fit none that comes with binnet
+_ANY_NETWORK = {"imagenet-64": _IMAGENET_64, "finetune": _FINETUNE}  # recipes that set neither network nor mode
+OF_PHOTOS = tuple(_ANY_NETWORK)  # for photographs: they name no data set and suit none of the built-in ones
 
 
 def names() -> tuple[str, ...]:
-    """The names of all recipes: ``<network>-<mode>``, and those that leave network and mode open."""
+    """The names of all recipes: ``<network>-<mode>``, and those that set neither network nor mode."""
     return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), *_ANY_NETWORK)
 
 
 def values(name: str, given: Mapping[str, Any]) -> Values:
-    """The options that a recipe sets.
+    """The training options of a recipe.
 
     Parameters
     ----------
     name
         One of :func:`names`.
     given
-        Options that come after the recipe's. With an ``image_size`` among them the range of the short side is scaled in
-        proportion; with ``data`` or ``dataset`` the recipe's own data set is left out.
+        Options that override the recipe. An ``image_size`` among them scales the range of the short side in proportion;
+        ``data`` or ``dataset`` removes the recipe's own data set.
 
     Raises
     ------

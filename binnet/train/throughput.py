@@ -1,4 +1,4 @@
-"""A time budget turned into a number of steps: this machine's pace is measured before the training begins."""
+"""Measured throughput: the number of steps that a time budget allows on this machine."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ from . import budget
 from .loop import Training
 from .step import Ints, training_step
 
-_MEASURED = 0.02  # share of the budget that measuring may take, once everything is compiled
-_FEWEST = 5  # steps measured at least
-_BATCH = 256  # images at a time in a validation
+_MEASURED = 0.02  # share of the budget that the measurement may take, after compilation
+_FEWEST = 5  # minimum number of measured steps
+_BATCH = 256  # batch size of a validation
 
 
 def fit_budget(training: Training, spent: float) -> None:
-    """Set the length of a training that has not begun so that it ends within its time budget.
+    """Set the number of steps of a training that has not begun, so that it ends within its time budget.
 
-    Steps are measured with a learning rate of 0, and all that they change is put back, so that the training itself is
-    the same as one of that length without a budget. What comes after is counted in: validation and checkpoints at the
-    end of each epoch, and checking the packed model twice on the validation images. The length is stored with every
-    checkpoint. It is corrected at the end of an epoch only when the training would miss the budget by more than a
-    twentieth (:func:`binnet.train.budget.corrected`).
+    Steps are measured with a learning rate of 0, and their changes to the state are undone, so that the training equals
+    one of the same length without a budget. The estimate includes validation and checkpoints at the end of each epoch,
+    and two validations of the packed model. The length is stored in every checkpoint. It is corrected at the end of an
+    epoch only when the training would miss the budget by more than a twentieth (:func:`binnet.train.budget.corrected`).
 
     Parameters
     ----------
+    training
+        Its configuration has a time budget; its ``state.progress.total_steps`` is set.
     spent
-        Seconds of the budget that are gone already.
+        Seconds of the budget that have passed already.
     """
     start = time.perf_counter()
     limit = budget.seconds(str(training.config.time_budget))
     state = training.state
+    # Even with a rate of 0, steps change running statistics and the optimiser's moments.
     before = state.network.state_dict(), state.optimizer.state_dict()
     with np.errstate(over="ignore", invalid="ignore"):
         step = _step_seconds(training, limit)
@@ -46,6 +48,7 @@ def fit_budget(training: Training, spent: float) -> None:
     state.network.load_state_dict(before[0])
     state.optimizer.load_state_dict(before[1])
     epoch_end = validation + _save_seconds(training)
+    # The measurement itself counts, and so do two validations for the comparison with the packed model.
     left = limit - spent - (time.perf_counter() - start) - 2 * validation
     n = training.steps_per_epoch
     state.progress.total_steps = steps = budget.steps_within(left, step, epoch_end, n)
@@ -58,14 +61,14 @@ def fit_budget(training: Training, spent: float) -> None:
 
 
 def _step_seconds(training: Training, limit: float) -> float:
-    """Mean time of a step, loading included, after two that compile what is to be compiled."""
+    """Mean seconds of a step, loading included; the first two steps compile the kernels and are not counted."""
     s = training.state
     training.to_training()
     with closing(_endless(training.loader)) as batches:
         for number, (images, labels) in enumerate(batches, start=-1):
             training_step(s.network, s.optimizer, images, labels, training.config, 0.0)
             now = time.perf_counter()
-            if number <= 0:
+            if number <= 0:  # steps -1 and 0 compile; the clock starts after them
                 first = now
             elif number >= _FEWEST and now - first > _MEASURED * limit:
                 break
@@ -73,28 +76,28 @@ def _step_seconds(training: Training, limit: float) -> float:
 
 
 def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
-    """Batches of one epoch after the other."""
+    """The batches of epoch 0, 1, 2, … without end."""
     for epoch in itertools.count():
         with closing(loader.epoch(epoch)) as batches:
             yield from batches
 
 
 def _validation_seconds(training: Training) -> float:
-    """Time of a validation, from one batch."""
+    """Seconds of a validation, extrapolated from one batch."""
     split, info = training.dataset.test, training.info
     size, (mean, std) = training.state.spec.image_size, info.normalisation()
     loader = Loader(split, _BATCH, mean=mean, std=std, view=View(size), workers=0)
     with closing(loader.epoch()) as batches:
         images, _ = next(batches)
     logits = run(training.state.network.eval())
-    logits(images)
+    logits(images)  # compiles what only evaluation uses
     start = time.perf_counter()
     logits(images)
     return (time.perf_counter() - start) * len(split) / len(images)
 
 
 def _save_seconds(training: Training) -> float:
-    """Time of two checkpoints."""
+    """Seconds of two checkpoints, ``last.h5`` and ``best.h5``, which is the most that an epoch writes."""
     start = time.perf_counter()
     training.save(training.folder.last)
     return 2 * (time.perf_counter() - start)

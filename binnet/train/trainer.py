@@ -1,4 +1,4 @@
-"""One training from beginning to end: data, run folder, training loop and packed model."""
+"""A complete training run: data, run folder, training loop and packed model."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ from .throughput import fit_budget
 
 @dataclass(frozen=True)
 class Result:
-    """What a training came to.
+    """Result of a training.
 
     Attributes
     ----------
     out : str
-        The run folder.
-    top1, top5, n
-        Of the best epoch, on the validation images.
+        Path of the run folder.
+    top1, top5 : float
+        Validation accuracies of the best epoch, as shares in [0, 1].
+    n : int
+        Number of validation images.
     float32_bytes, packed_bytes : int
-        The parameters at four bytes each, and the packed file.
+        Size of the parameters at four bytes each, and of the packed file.
     seconds : float
-        Spent on training and validation, compilation included.
+        Time of training and validation, compilation included.
     """
 
     out: str
@@ -52,7 +54,7 @@ class Result:
 
     @property
     def factor(self) -> float:
-        """How many times smaller the packed file is."""
+        """Compression factor: size in float32 over size of the packed file."""
         return self.float32_bytes / self.packed_bytes
 
 
@@ -64,43 +66,45 @@ def fit(
     console: Console | None = None,
     profile: Profile | None = None,
 ) -> Result:
-    """Train a network, keep the best one and pack it.
+    """Train a network, keep the best epoch and pack it.
 
     Parameters
     ----------
     config
-        What to do. With ``resume`` it must be the configuration of the run in ``out``.
+        Configuration. With ``resume`` it must be the configuration of the run in ``out``.
     out
-        The run folder: ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``,
-        ``curves.png`` where matplotlib is installed, and a copy of the file of a network of one's own.
+        The run folder. It receives ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``,
+        ``curves.png`` where matplotlib is installed, and a copy of the Python file of a custom network.
     resume
-        Go on from ``last.h5``; the weights end up the same bits as if training had never stopped. With another number
-        of epochs the schedule is that of a training of the new length, from the epochs that are done on.
+        Continue from ``last.h5``; the final weights are bit for bit those of an uninterrupted training. With another
+        number of epochs, the schedule continues as that of a training of the new length.
     console
-        Where to report; quiet when not given.
+        Receives progress and messages; nothing is printed without it.
     profile
-        Watches some of the first steps.
+        Profiler that measures some of the first steps.
 
     Returns
     -------
     Result
+        Accuracy of the best epoch, sizes and time.
 
     Raises
     ------
     TrainingError
-        When the loss diverges or is no longer finite, or the packed model does not predict as the unpacked one.
+        When the loss diverges or is no longer finite, or the packed model predicts differently from the trained one.
     TrainingInterruptedError
-        After Ctrl-C or SIGTERM, when the state is saved.
+        After Ctrl-C or SIGTERM, when the state has been saved.
     OwnNetworkError
-        When the file of a network of one's own cannot be run, does not build a network, or has changed on resume.
+        When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
     ConfigError
-        When ``tensorboard`` is asked for and not installed, or ``epochs`` are fewer than are done.
+        When ``tensorboard`` is set but not installed, or ``epochs`` is smaller than the number already done.
     DataError, StorageError
-        When data cannot be read, or files not be written; when another training has the folder, or has begun there;
-        when the images are not those that a resumed training was begun with.
+        When data cannot be read or files cannot be written; when another training uses the folder or was started
+        there; when the images differ from those that a resumed training started with.
     """
     if config.tensorboard:
         tensorboard.check()
+    # Checkpoint, pretrained model and custom network are read first: their errors show before any download.
     origin = Origin.of(config, Path(out) / LAST, resume)
     begun = origin.begun
     console = console or Console(quiet=True)
@@ -121,7 +125,8 @@ def fit(
         progress = training.state.progress
         if begun is None:
             progress.total_steps = 0 if config.time_budget else progress.total_steps
-            training.save(folder.last)  # a training that is stopped in its first epoch can go on as well
+            training.save(folder.last)  # so that a training stopped in its first epoch can be resumed
+        # 0 steps: the budget has not been measured, also when a training was stopped during the measurement.
         if config.time_budget and not progress.total_steps:
             fit_budget(training, time.perf_counter() - start)
             training.save(folder.last)
@@ -131,7 +136,7 @@ def fit(
 
 
 def _resume(training: Training, begun: Begun) -> None:
-    """Go on where the checkpoint ends; with another number of epochs, to the end of a training of that length."""
+    """Restore the state of the checkpoint; a changed number of epochs sets the length of the whole training anew."""
     folder, config, whole = training.folder, training.config, training.state.progress.total_steps
     checkpoint.restore(folder.last, training.state, training.images)
     progress = training.state.progress
@@ -143,14 +148,14 @@ def _resume(training: Training, begun: Begun) -> None:
 
 
 def compiled_code_is_missing() -> bool:
-    """Whether the kernels have to be compiled first."""
+    """Whether the kernel cache is empty, so that the first step has to compile."""
     from binnet_kernels.simd import cache as kernel_cache  # brings Numba, which training needs anyway
 
     return kernel_cache.is_empty()
 
 
 def _introduce(training: Training, resume: bool) -> None:
-    """Say what is trained on what, with which options."""
+    """Report model, data and the options that differ from their defaults."""
     c, d, p = training.config, training.dataset, training.state.progress
     params = sum(p.data.size for p in training.state.network.parameters())
     spec = training.state.spec
@@ -160,10 +165,11 @@ def _introduce(training: Training, resume: bool) -> None:
         f"{c.model} ({kind}) on {d.name}, {rows}x{columns} pixels: "
         f"{len(d.train):,} training images, {len(d.test):,} for validation; run folder {training.folder.path}"
     )
+    # These are in the sentence above; the number of epochs follows from a time budget.
     said = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
     changed = [f"{name} {_shown(value)}" for name, value in c.changed().items() if name not in said]
     training.say(f"options: {', '.join(changed) if changed else 'the defaults'}")
-    if c.data is None or binnet_datasets.is_store(c.data):  # a folder of images has been described when it was read
+    if c.data is None or binnet_datasets.is_store(c.data):  # reading a folder of images reports this itself
         for note in few_images(d):
             training.say(note)
     if training.state.start is not None:
@@ -178,7 +184,7 @@ def _introduce(training: Training, resume: bool) -> None:
 
 
 def _add_reports(training: Training) -> None:
-    """Curves and TensorBoard, as far as there are any."""
+    """Add the reports of learning curves and TensorBoard, where they are installed and asked for."""
     folder = training.folder
     if Curves.available():
         training.reports.append(Curves(folder))
@@ -189,9 +195,10 @@ def _add_reports(training: Training) -> None:
 
 
 def _pack_best(training: Training) -> Result:
-    """Pack the best network, and refuse to when that changes a prediction."""
+    """Pack the best epoch; TrainingError when the packed model changes a prediction on the validation images."""
     folder, test = training.folder, training.dataset.test
     best = open_model(folder.best, training.origin.own)
+    # A packed model may round differently, because it folds normalisations, but it must not change a class.
     expected = evaluate(best.logits, test, best.info, image_size=best.image_size)
     scores = evaluate(best.packed, test, best.info, image_size=best.image_size)
     differing = int((scores.predictions != expected.predictions).sum())

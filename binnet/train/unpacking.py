@@ -1,9 +1,9 @@
-"""From the arrays of a packed model to those of a network that is to learn.
+"""Initialise a trainable network from the arrays of a packed model.
 
-A packed model has no real weights. Those of a binary layer begin at α sign(W), which binarises to the same α and signs.
-Of a batch normalisation it has the mean μ, the factor γ / √(var + ε) and β, but not the variance. With 1 − ε in its
-place and the factor as γ, evaluation computes the same. Training, which divides by the deviation of a batch, would not:
-hence :func:`calibrate` measures the variance.
+A packed model has no real weights for binary layers. They are initialised with α sign(W), which binarises to the same α
+and signs. For batch normalisation it has the mean μ, the factor γ / √(var + ε) and β, but not the variance. With
+var = 1 − ε and γ = factor, evaluation computes the same function. Training divides by the deviation of the batch and
+would compute another one; therefore :func:`calibrate` measures the variance.
 """
 
 from __future__ import annotations
@@ -26,17 +26,32 @@ from ..nn import BatchNorm, Module
 
 Array = npt.NDArray[Any]
 _PACKED = {"gamma": "factor", "beta": "shift", "running_mean": "mean"}  # names of a packed normalisation's arrays
-_MEASURED = 256  # images
+_MEASURED = 256  # minimum number of images for the variance, rounded up to whole batches
 
 
 def stored(arrays: Mapping[str, Array], prefix: str, name: str, module: Module) -> Array | None:
-    """An array of a checkpoint."""
+    """The floating-point array ``prefix + name`` of a checkpoint; None when it has no such array."""
     found = arrays.get(prefix + name)
     return found if found is not None and found.dtype.kind == "f" else None
 
 
 def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module) -> Array | None:
-    """What a packed model has in the place of an array of a layer."""
+    """The value of a layer's array, computed from the arrays of a packed model.
+
+    Parameters
+    ----------
+    arrays
+        Arrays of the packed model by name.
+    prefix, name
+        Path of the layer with a final dot, and name of the array in it.
+    module
+        The layer, which gives ε and the shape of the weights.
+
+    Returns
+    -------
+    array or None
+        None when the packed model has nothing for it.
+    """
     if name == "running_var" and isinstance(module, BatchNorm):
         mean = arrays.get(f"{prefix}mean")
         return None if mean is None else np.full_like(mean, 1 - module.eps, np.float32)
@@ -46,14 +61,15 @@ def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module
 
 
 def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | None:
-    """Real weights (O, ...) that are binarised to the signs and scales of a packed layer: α sign(W).
+    """Real weights (O, ...) that binarise to the signs and scales of a packed layer: α sign(W).
 
-    Of k bits they are α (q ± d): levels q moved by the same d in each filter, which stay the same levels and have the
-    range that they were made with. Without scales the mean magnitude is that of the fresh weights.
+    For k bits they are α (q ± d). Each filter's levels q are moved by one d, small enough that they quantise to the
+    same levels, and chosen so that the filter's range is the one it was quantised with. In layers without scales the
+    mean magnitude is that of the fresh weights.
     """
     shape, planes = module.weight.shape, arrays.get(f"{prefix}planes")
     if planes is None and (signs := arrays.get(f"{prefix}signs")) is not None:
-        planes = signs[None]
+        planes = signs[None]  # one bit is one plane, so one formula serves both
     count = math.prod(shape)
     if planes is None or planes.shape[-1] != -(-count // 64):
         return None
@@ -65,7 +81,7 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
     alpha = arrays.get(f"{prefix}alpha")
     if alpha is None:
         alpha = np.abs(module.weight.array).reshape(len(q), -1).mean(axis=1)
-    elif getattr(module, "alpha", None) is not None:  # which keeps the sign of a learned scale
+    elif getattr(module, "alpha", None) is not None:  # a learned scale keeps its sign in its own parameter
         alpha = np.abs(alpha)
     if alpha.shape != shape[:1]:
         return None
@@ -74,33 +90,34 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
 
 
 def calibrate(network: Module, taken: Collection[str], loader: Loader) -> None:
-    """Measure the variance in front of the normalisations that came from a packed model, which does not have it.
+    """Measure the running variances of the batch normalisations that came from a packed model, which has none.
 
-    γ becomes ``factor · √(var + ε)``, so that evaluation computes what it did before, but for rounding.
+    γ becomes ``factor · √(var + ε)``, so that evaluation computes the same function as before, up to rounding.
 
     Parameters
     ----------
     network
-        Changed, and left in evaluation mode.
+        Its normalisations are changed in place; it is left in evaluation mode.
     taken
         Names of the arrays that came from the model.
     loader
-        Of the images to be trained on; its first 256 or so are measured.
+        Loader of the training images; about the first 256 are measured.
     """
     norms = [m for p, m in network.named_modules() if isinstance(m, BatchNorm) and f"{p}.running_var" in taken]
     variances: dict[int, Float] = {}
     for norm in norms:
-        vars(norm)["forward"] = _measuring(norm, variances)  # stands before the class's own
+        vars(norm)["forward"] = _measuring(norm, variances)  # an instance attribute hides the method
     try:
         with no_grad(), closing(loader.epoch(0)) as batches:
             found = [images for images, _ in islice(batches, -(-_MEASURED // loader.batch_size))]
+            # Evaluation mode: each normalisation sees exactly the inputs that the packed model computes.
             network.eval()(Tensor(np.concatenate(found)))
     finally:
         for norm in norms:
             del vars(norm)["forward"]
     for norm in norms:
         before = norm.running_var.copy()
-        norm.running_var[...] = variances.get(id(norm), before)
+        norm.running_var[...] = variances.get(id(norm), before)  # unchanged where the forward pass does not reach it
         norm.gamma.data[...] *= np.sqrt((norm.running_var + norm.eps) / (before + norm.eps))
 
 

@@ -107,6 +107,6 @@ def test_the_command(say, tmp_path):
 def test_a_training_that_is_too_short_says_so(say, tmp_path):
     code, out, _ = say("train", "--epochs", 1, "--batch-size", 700, "--out", tmp_path / "run", "--profile")
     assert code == 0
-    assert "no profile: it takes 13 steps" in out
+    assert "no profile: it needs 13 training steps" in out
     assert not (tmp_path / "run" / "profile.txt").exists()
     assert math.isclose(Profile().total, 0)

@@ -1,1 +1,1 @@
-"""How fast binnet is, and against what: the measurements behind ``binnet bench`` (docs/adr/0012-measuring.md)."""
+"""Benchmarks: the measurements of ``binnet bench`` and their baselines (docs/adr/0012-measuring.md)."""

@@ -1,4 +1,4 @@
-"""``binnet bench cold``: what a new process waits for before it is fast."""
+"""``binnet bench cold``: start-up times of new processes, with and without compiled kernels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ... import models
 from ...packing import pack
 from .layers import Row, Tick
 
+# Programs of the measured processes. Those that print a number take the time themselves, without Python's start.
 _IMPORT = """
 import time
 start = time.perf_counter()
@@ -50,20 +51,28 @@ STEPS = 6
 
 
 def measure(repeats: int, threads: int | None, tick: Tick) -> list[Row]:
-    """Medians of ``repeats`` new processes each; ``tick`` is called with a label after each row.
+    """Measure start-up times.
+
+    Parameters
+    ----------
+    repeats
+        Number of new processes for each measurement, at least 1; ValueError otherwise.
+    threads
+        Threads of the kernels; None for all cores.
+    tick
+        Called with a label after each measurement.
 
     Returns
     -------
-    list of rows ready for JSON
-        ``what``, the median in seconds, and all times. Files are in the operating system's cache, as they are after
-        the first start.
+    list of rows with JSON values
+        Label, median in seconds, and all times. Files are in the operating system's cache, as after a first start.
     """
     if repeats < 1:
         raise ValueError(f"--repeats must be at least 1, got {repeats}")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="binnet-bench-") as name:
         folder = Path(name)
-        model = folder / "lenet5.h5"
+        model = folder / "lenet5.h5"  # the smallest network: its prediction takes little beside the start itself
         pack(models.build("lenet5", in_channels=1)).save(model)
         child = _Child(folder, [str(model), str(threads or 0)])
         for what, code, fresh, inside in _jobs():
@@ -76,7 +85,7 @@ def measure(repeats: int, threads: int | None, tick: Tick) -> list[Row]:
 
 
 def _jobs() -> list[tuple[str, str, bool, bool]]:
-    """What is measured, the program, whether with an empty cache, whether the program itself takes the time."""
+    """The measurements: label, program, whether the kernel cache is empty, whether the program takes the time."""
     return [
         ("start of Python with nothing", "pass", False, False),
         ("import binnet", _IMPORT, False, True),
@@ -88,18 +97,34 @@ def _jobs() -> list[tuple[str, str, bool, bool]]:
 
 
 class _Child:
-    """New processes that import the same binnet as this one."""
+    """Runner of new processes that import the same binnet as this one."""
 
     def __init__(self, folder: Path, arguments: list[str]) -> None:
         import binnet
 
         packages: list[Any] = [binnet, binnet_kernels, binnet_datasets]
+        # From a checkout the packages lie in three folders, which a new process does not know.
         roots = dict.fromkeys(str(Path(p.__file__).resolve().parents[1]) for p in packages)
         self._folder, self._arguments = folder, arguments
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(roots)}
 
     def run(self, code: str, fresh: bool, inside: bool) -> float:
-        """Seconds of one process, by its own clock when ``inside``; an empty cache of compiled code when ``fresh``."""
+        """Run one process and return its time in seconds.
+
+        Parameters
+        ----------
+        code
+            The program.
+        fresh
+            Whether its kernel cache is empty.
+        inside
+            Whether the program prints the time that counts; otherwise it is that of the whole process.
+
+        Raises
+        ------
+        ValueError
+            When the process fails.
+        """
         with tempfile.TemporaryDirectory(dir=self._folder) as empty:
             cache = empty if fresh else str(self._folder / "cache")
             command = [sys.executable, "-c", code, *self._arguments]

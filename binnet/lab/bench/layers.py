@@ -1,4 +1,4 @@
-"""``binnet bench layers``: where the time of a binary layer goes, and how far it is from the limit and from float."""
+"""``binnet bench layers``: time of the parts of a binary layer, share of the CPU's peak, and speed-up over float."""
 
 from __future__ import annotations
 
@@ -18,7 +18,28 @@ Tick = Callable[[str], None]
 def measure(
     layers: Iterable[tuple[str, Layer]], batch: int, use_k: bool, seconds: float, peak: Peak, tick: Tick
 ) -> list[Row]:
-    """One row for each layer; ``tick`` is called with the layer's name after each."""
+    """Measure layers.
+
+    Parameters
+    ----------
+    layers
+        Pairs of network name and layer.
+    batch
+        Images per call, at least 1; ValueError otherwise.
+    use_k
+        Whether the binary layer multiplies by the scale map K.
+    seconds
+        Time for each measured call.
+    peak
+        Limits of this machine.
+    tick
+        Called with the layer's name after each layer.
+
+    Returns
+    -------
+    list of rows
+        One :func:`row` for each layer, with its network.
+    """
     if batch < 1:
         raise ValueError(f"--batch must be at least 1, got {batch}")
     rows = []
@@ -29,9 +50,10 @@ def measure(
 
 
 def row(layer: Layer, batch: int, use_k: bool, seconds: float, peak: Peak) -> Row:
-    """The figures of one layer, ready for JSON: times in seconds, rates in multiply-adds a second."""
+    """Measure one layer; the row has JSON values, times in seconds and rates in multiply-adds per second."""
     work = Workload(layer, batch, use_k)
     times = medians(work.calls, seconds)
+    # The plain loops may have run on the first rows only; the factor scales their time to the whole layer.
     whole, plain, macs = times["whole"], times["plain"] * work.plain_factor, layer.macs * batch
     return {
         "layer": str(layer),
@@ -53,7 +75,8 @@ def row(layer: Layer, batch: int, use_k: bool, seconds: float, peak: Peak) -> Ro
 
 
 def _split(times: dict[str, float]) -> Row:
-    """Whole time and its parts; K is what packing takes longer with it, and the scales are what is left."""
+    """Time of the whole layer and of its parts, in seconds."""
+    # K is computed in the same pass as packing, so its share is a difference. Noise may make differences negative.
     k = max(times.get("pack and K", times["pack"]) - times["pack"], 0.0)
     scale = max(times["whole"] - times["pack"] - k - times["popcount"], 0.0)
     parts = {"pack_s": times["pack"], "k_s": k, "popcount_s": times["popcount"], "scale_s": scale}

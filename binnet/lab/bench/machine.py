@@ -1,4 +1,4 @@
-"""What a figure was measured on: the header of every report."""
+"""Description of the machine on which a benchmark ran, and its measured limits."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ from .timing import medians
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine, as binnet uses it.
+    """The machine and the software of a measurement.
 
     Attributes
     ----------
     cpu, cores : str, int
-        Model, and how many logical processors the system shows.
+        Model of the CPU, and number of logical cores.
     instructions : str
-        What the kernels are compiled to.
+        Instruction set that the kernels are compiled for.
     threads, threading_layer : int, str
+        Number of threads, and Numba's threading layer.
     versions : dict of str
-        Of Python and of the packages that decide the speed.
+        Versions of Python and of the packages that determine the speed.
     system, date : str
-        Date in UTC.
+        Operating system, and date in UTC.
     load : float or None
-        Average number of running processes in the minute before, where the system tells: 0 is a quiet machine.
+        Load average of the last minute, where the system has one; 0 is an idle machine.
     """
 
     cpu: str
@@ -60,14 +61,22 @@ class Machine:
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that registers alone allow on all threads in use, multiply-adds a second."""
+    """Peak rates of loops that use registers only, on all threads in use, in multiply-adds per second.
+
+    Attributes
+    ----------
+    popcount : float
+        Signs: XOR, popcount and addition.
+    fma : float
+        Fused float32 multiply-adds.
+    """
 
     popcount: float
     fma: float
 
 
 def this_machine() -> Machine:
-    """The machine that runs this."""
+    """The machine and software of this process."""
     threads = bk.get_num_threads()
     versions = {
         "binnet": __version__,
@@ -84,11 +93,11 @@ def this_machine() -> Machine:
 
 
 def instructions() -> str:
-    """The instruction set that the kernels use, and how it counts bits."""
+    """The instruction set that the kernels use, and its way to count bits."""
     if config.DISABLE_JIT:
         return "none: compilation is switched off"
     host = llvm.get_host_cpu_name()
-    if config.CPU_NAME and config.CPU_NAME != host:
+    if config.CPU_NAME and config.CPU_NAME != host:  # NUMBA_CPU_NAME selects other instructions than the host's
         return f"{VECTOR_BITS}-bit vectors, compiled for {config.CPU_NAME}"
     if platform.machine().lower() in ("arm64", "aarch64"):
         return "NEON (cnt)"
@@ -100,15 +109,16 @@ def instructions() -> str:
 
 
 def measure_peak(seconds: float, steps: int = 200_000) -> Peak:
-    """Time the register loops of :mod:`binnet_kernels.compiled.baseline`."""
+    """Measure the peak rates with the register loops of :mod:`binnet_kernels.compiled.baseline`, ``steps`` iterations each."""
     times = medians(
         {"popcount": lambda: baseline.popcount_peak(steps), "fma": lambda: baseline.fma_peak(steps)}, seconds
     )
+    # With one iteration a loop returns its multiply-adds per iteration.
     return Peak(baseline.popcount_peak(1) * steps / times["popcount"], baseline.fma_peak(1) * steps / times["fma"])
 
 
 def measure_bandwidth(seconds: float, size: int = 1 << 24) -> float:
-    """Bytes a second that kernels read and write, in arrays of ``size`` float32, which no cache holds."""
+    """Measure the memory bandwidth, bytes read and written per second, with float32 arrays larger than the caches."""
     x, y = np.zeros(size, np.float32), np.zeros(size, np.float32)
     times = medians({"copy": lambda: bk.relu(x, out=y)}, seconds)
     return (x.nbytes + y.nbytes) / times["copy"]
@@ -117,7 +127,7 @@ def measure_bandwidth(seconds: float, size: int = 1 << 24) -> float:
 def _threading_layer(threads: int) -> str:
     if threads == 1 or config.DISABLE_JIT:
         return "none, one thread uses the serial kernels"
-    bk.sign(np.zeros(1, np.float32))  # any parallel kernel starts the pool
+    bk.sign(np.zeros(1, np.float32))  # Numba names its layer only after a parallel kernel has started the pool
     return str(numba.threading_layer())
 
 
@@ -126,7 +136,7 @@ def _cpu() -> str:
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
+    except OSError:  # not Linux
         pass
     if platform.system() == "Darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]

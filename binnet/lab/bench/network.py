@@ -1,4 +1,4 @@
-"""``binnet bench network``: a whole packed model, and the share of each kind of step."""
+"""``binnet bench network``: time of a whole packed model and of each kind of step."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ from .timing import medians
 def open_network(
     target: str, binarize: str, num_classes: int, in_channels: int, image_size: int | None, classifier: str = "real"
 ) -> PackedModel:
-    """A packed model from a file, or a network by name with random weights.
+    """Open a packed model from a file, or build a network by name with random weights.
+
+    Parameters
+    ----------
+    target
+        Path of a model, name of a model that comes with binnet, or name of a network.
+    binarize, num_classes, in_channels, image_size, classifier
+        Options of a network by name, see :func:`binnet.models.build`.
 
     Raises
     ------
     ValueError
-        When ``target`` is neither, or the network cannot be built like this.
+        When ``target`` is none of these, or the network cannot be built with the options.
     """
     if target in models.names():
         return pack(models.build(target, binarize, num_classes, in_channels, image_size, classifier=classifier))
@@ -38,7 +45,7 @@ def open_network(
 
 
 def sizes(model: PackedModel) -> list[Row]:
-    """What the bytes of the model's file are for, in one row."""
+    """One row with the bytes of one-bit weights, scales, other arrays, the file, and all parameters as float32."""
     arrays = model.arrays()
     ends = ((".signs", ".planes"), ".alpha")
     signs, alpha = (sum(a.nbytes for name, a in arrays.items() if name.endswith(end)) for end in ends)
@@ -48,13 +55,18 @@ def sizes(model: PackedModel) -> list[Row]:
 
 
 def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], list[Row]]:
-    """Times of the whole model on ``batch`` images, and of its steps by kind.
+    """Measure the whole model on ``batch`` images, and its steps by kind.
 
     Returns
     -------
-    whole, kinds
-        Rows ready for JSON, times in seconds. The steps, as the engine has fused them, are timed one by one, hence with
-        a little more than what they take in the whole.
+    whole, kinds : lists of rows
+        JSON values, times in seconds. The fused steps of the engine are timed one by one, so that their sum is slightly
+        more than the time of the whole.
+
+    Raises
+    ------
+    ValueError
+        When ``batch`` is less than 1.
     """
     if batch < 1:
         raise ValueError(f"--batch must be at least 1, got {batch}")
@@ -70,13 +82,14 @@ def _images(model: PackedModel, batch: int) -> Float:
 
 
 def _kinds(model: PackedModel, x: Float, seconds: float) -> list[Row]:
-    """Sum over the steps of each kind of the median time of each step."""
+    """A row for each kind of step, slowest first: the sum of the median times of its steps."""
     profiles = [model.profile(x)]
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         profiles.append(model.profile(x))
     by_kind: dict[str, list[float]] = defaultdict(list)
     macs: dict[str, int] = defaultdict(int)
+    # One tuple for each step with its timings in all profiles: every profile lists the same steps in order.
     for timings in zip(*profiles, strict=True):
         by_kind[timings[0].kind].append(statistics.median(timing.seconds for timing in timings))
         macs[timings[0].kind] += timings[0].macs

@@ -1,4 +1,4 @@
-"""The picture of figure 4, drawn with matplotlib where it is installed."""
+"""Plot of figure 4, drawn with matplotlib (the extra ``plot``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BINARY, _FLOAT, _THEORY = "#1b6ca8", "#d17a22", "#777777"
 
 
 def check(path: Path) -> None:
-    """ValueError when matplotlib is not installed, or does not know the kind of file that ``path`` asks for."""
+    """Raise ValueError when matplotlib is not installed, or does not support the file type of ``path``."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("--plot needs matplotlib, which comes with the extra: python -m pip install 'binnet[plot]'")
     from matplotlib.backend_bases import FigureCanvasBase
@@ -30,19 +30,27 @@ def _kind(path: Path) -> str:
 
 
 def draw(tables: dict[str, list[Row]], title: str, path: Path) -> None:
-    """Write the three parts of figure 4 side by side, in the kind of picture that the name asks for.
+    """Draw the three panels of figure 4 side by side.
 
-    ``path`` has been through :func:`check`; ValueError when it cannot be written.
+    Parameters
+    ----------
+    tables
+        The tables ``memory``, ``channels`` and ``filters`` of the measurement.
+    title
+        Text above the panels.
+    path
+        The file, whose suffix selects its type; it has passed :func:`check`. ValueError when it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # Without pyplot, which would choose a window system.
     figure = Figure(figsize=(13, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     a, b, c = figure.subplots(1, 3)
     _memory(a, tables["memory"])
     _speed(b, tables["channels"], "channels", "(b) speed-up by channels, 3×3 filters")
-    b.set_xscale("log", base=2)
+    b.set_xscale("log", base=2)  # the numbers of channels are powers of two
     b.xaxis.set_major_formatter("{x:g}")
     _speed(c, tables["filters"], "kernel_size", "(c) speed-up by filter size, 256 channels")
     figure.suptitle(title, fontsize=9)
@@ -61,10 +69,11 @@ def _memory(axes: Any, rows: Sequence[Row]) -> None:
         axes.bar_label(bars, [f"{row[key]:,.{0 if row[key] >= 100 else 1}f}" for row in rows], padding=3, fontsize=7)
     for key, shift in (("paper_double", -0.27), ("paper_one_bit", 0.27)):
         places, values = [place + shift for place in range(len(rows))], [row[key] for row in rows]
+        # Only the second series has a label, so that the legend has one entry for the paper's values.
         axes.plot(places, values, "D", color="black", markersize=3, label="paper" if shift > 0 else None)
     axes.set_xticks(range(len(rows)), [row["network"] for row in rows])
     axes.set(yscale="log", ylabel="MiB", title="(a) memory of all parameters (computed)")
-    axes.set_ylim(top=5 * max(row["double"] for row in rows))
+    axes.set_ylim(top=5 * max(row["double"] for row in rows))  # room for the legend above the bars
     axes.title.set_fontsize(10)
     axes.legend(fontsize=8, ncols=4, frameon=False, columnspacing=1.0, handlelength=1.2)
 

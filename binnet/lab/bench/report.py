@@ -1,4 +1,4 @@
-"""A report: what was measured where, as JSON, in the terminal and as a page."""
+"""Benchmark report: results, machine and options, as JSON, in the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FORMAT = "binnet benchmark 1"
 
 @dataclass(frozen=True)
 class Report:
-    """One run of ``binnet bench``.
+    """Results of one run of ``binnet bench``.
 
     Attributes
     ----------
     what : str
         ``layers``, ``figure4``, ``network``, ``training`` or ``cold``.
     command : str
-        The command that measures the same again.
+        The command line that repeats the measurement.
     machine : dict
         The fields of :class:`binnet.lab.bench.machine.Machine`.
     settings : dict
         The options of the command.
     tables : dict of lists of rows
-        By the names of :data:`binnet.lab.bench.tables.TABLES`; times in seconds.
+        Results by the names of :data:`binnet.lab.bench.tables.TABLES`; times in seconds.
     """
 
     what: str
@@ -44,7 +44,7 @@ class Report:
     tables: dict[str, list[Row]]
 
     def save(self, path: Path) -> None:
-        """Write everything as JSON, whole or not at all; ValueError when that is not possible."""
+        """Write the report as JSON, atomically; ValueError when that is not possible."""
         try:
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", "utf-8")
@@ -52,7 +52,7 @@ class Report:
             raise _cannot_write(path, error) from error
 
     def show(self, console: Console) -> None:
-        """Header and tables for a person."""
+        """Print header and tables on a console."""
         for line in header(self.machine):
             console.say(line)
         for name, rows in self.tables.items():
@@ -62,7 +62,7 @@ class Report:
             console.say("\n" + "\n".join(table.notes))
 
     def markdown(self) -> str:
-        """The same for a page, below a heading of the second level."""
+        """The report as Markdown, to stand below a heading of the second level."""
         lines = [*(f"- {line}" for line in header(self.machine)), "", "```", self.command, "```", ""]
         for name, rows in self.tables.items():
             lines += _markdown_table(name, rows)
@@ -70,9 +70,10 @@ class Report:
 
 
 def load(path: Path) -> Report:
-    """Read what :meth:`Report.save` wrote; ValueError, naming the file, when it is something else."""
+    """Read a report that :meth:`Report.save` wrote; ValueError with the path when it is anything else."""
     try:
         values = json.loads(path.read_text("utf-8"))
+        # A table that this version does not know would fail later, when it is printed.
         if values.pop("format") != FORMAT or set(values["tables"]) - set(TABLES):
             raise KeyError("format")
         return Report(**values)
@@ -83,7 +84,7 @@ def load(path: Path) -> Report:
 
 
 def header(machine: Mapping[str, Any]) -> Iterator[str]:
-    """Lines that say where the figures come from."""
+    """Yield lines about the machine, its instructions, threads, package versions, date and load."""
     yield f"{machine['cpu']}, {machine['cores']} logical cores, {machine['system']}"
     yield f"instructions: {machine['instructions']}"
     yield f"threads: {machine['threads']} (threading layer: {machine['threading_layer']})"
@@ -93,10 +94,10 @@ def header(machine: Mapping[str, Any]) -> Iterator[str]:
 
 
 def command(what: str, settings: Mapping[str, Any]) -> str:
-    """The command line of a measurement, from its options."""
+    """The command line of a measurement, built from its options."""
     words = ["binnet", "bench", what]
     for name, value in settings.items():
-        if name == "target":
+        if name == "target":  # the only positional argument
             words.append(str(value))
         elif value is True:
             words.append("--" + name.replace("_", "-"))
@@ -106,11 +107,12 @@ def command(what: str, settings: Mapping[str, Any]) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """ValueError unless a file can be written there: better told before minutes of measuring than after."""
+    """Raise ValueError when a file cannot be written, before minutes are spent on a measurement."""
     try:
         if path.exists() and not path.is_file():
             raise OSError("it is not a file")
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A temporary file shows whether the folder is writable, without touching an earlier report at this path.
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
@@ -134,5 +136,5 @@ def _markdown_table(name: str, rows: list[Row]) -> Iterator[str]:
 
 
 def _plain_text(text: str) -> str:
-    """Without the characters that Markdown takes for emphasis, or for the end of a cell."""
+    """Replace the characters that are Markdown for emphasis or the end of a cell."""
     return text.replace("*", "∗").replace("~", "≈").replace("|", "\\|")

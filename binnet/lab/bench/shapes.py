@@ -1,4 +1,4 @@
-"""The layers that are timed: those of the paper's networks, or one's own."""
+"""Layer shapes of the benchmarks: those of the paper's networks, and a parser for others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of ``channels`` x ``size`` x ``size`` images with square filters; a dense layer has size 1."""
+    """Shape of a convolution of square images with square filters; a dense layer has images of size 1.
+
+    Attributes
+    ----------
+    channels, size : int
+        Channels, and rows and columns of the images.
+    filters, kernel_size : int
+        Number of filters, and their rows and columns.
+    stride, padding : int
+        Of rows and columns alike.
+    """
 
     channels: int
     size: int
@@ -24,22 +34,22 @@ class Layer:
 
     @property
     def output_size(self) -> int:
-        """Rows, and columns, of the output."""
+        """Number of rows and of columns of the output."""
         return (self.size + 2 * self.padding - self.kernel_size) // self.stride + 1
 
     @property
     def macs(self) -> int:
-        """Multiply-adds for one image."""
+        """Multiply-adds per image."""
         return self.output_size**2 * self.filters * self.kernel_size**2 * self.channels
 
     @property
     def theory(self) -> float:
-        """The paper's speed-up over float (section 4.1): S = 64 c N_W / (c N_W + 64), with N_W the filter's area."""
+        """The speed-up over float that the paper predicts (section 4.1): S = 64 c N_W / (c N_W + 64), N_W = k²."""
         taps = self.channels * self.kernel_size**2
         return 64 * taps / (taps + 64)
 
 
-# The binary layers, without the first and the last; channels, image, filters, kernel size, stride, padding.
+# The binary layers, that is without the first and the last, each shape once: C, H, O, k, s, p as in --shapes.
 NETWORKS: dict[str, tuple[Layer, ...]] = {
     name: tuple(Layer(*values) for values in layers)
     for name, layers in {
@@ -73,18 +83,18 @@ NETWORKS: dict[str, tuple[Layer, ...]] = {
 
 
 def parse(text: str) -> list[tuple[str, Layer]]:
-    """Layers with the network each belongs to, from the names of networks and shapes ``C,H,O,k,s,p``.
+    """Parse names of networks and shapes ``C,H,O,k,s,p`` into pairs of network name and layer.
 
     Parameters
     ----------
     text
-        Parts with ``;`` between them: ``all``, a name of :data:`NETWORKS`, or six whole numbers for channels, rows and
-        columns of the image, filters, rows and columns of the filter, stride and padding.
+        Parts separated by ``;``: ``all``, a name of :data:`NETWORKS`, or six integers for channels, image size,
+        filters, kernel size, stride and padding. The network of a shape is called ``own``.
 
     Raises
     ------
     ValueError
-        Naming the part that is neither.
+        When a part is neither, with that part in the message.
     """
     found: list[tuple[str, Layer]] = []
     for part in filter(None, (p.strip() for p in text.split(";"))):
@@ -97,7 +107,7 @@ def parse(text: str) -> list[tuple[str, Layer]]:
 
 def _layer(text: str) -> Layer:
     try:
-        layer = Layer(*(int(value) for value in text.split(",")))
+        layer = Layer(*(int(value) for value in text.split(",")))  # TypeError for any number of values but six
     except (ValueError, TypeError):
         names = ", ".join(NETWORKS)
         raise ValueError(

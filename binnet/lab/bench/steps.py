@@ -1,4 +1,4 @@
-"""The table of ``binnet train --profile``: where the time of a step went, beside what this machine could do."""
+"""The table of ``binnet train --profile``: time of a training step by phase, beside the limits of this machine."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ Row = tuple[str, ...]
 
 
 def table(profile: Profile, peak: Peak, bandwidth: float) -> tuple[list[Row], Row]:
-    """Rows under ``HEADS``, and their sum.
+    """Rows of the table with the columns ``HEADS``, and its total.
 
     Parameters
     ----------
+    profile
+        Measured times of phases and kinds of kernels.
     peak
-        Multiply-adds a second that registers allow.
+        Peak rates of this machine, in multiply-adds per second.
     bandwidth
-        Bytes a second that memory allows. Maps that fit into the caches can go beyond it.
+        Memory bandwidth in bytes per second. Arrays that fit into the caches can exceed it.
     """
     rows: list[Row] = []
     for phase, kind, spent in profile.rows():
+        # Multiplying kernels are limited by arithmetic, the others by memory.
         limit = (peak.popcount if kind == MULTIPLYING[0] else peak.fma) if kind in MULTIPLYING else bandwidth
         unit = "GMAC/s" if kind in MULTIPLYING else "GB/s"
         rows.append((f"{phase}, {kind}", *_time(profile, spent), *_speed(spent, limit, unit)))
@@ -30,7 +33,7 @@ def table(profile: Profile, peak: Peak, bandwidth: float) -> tuple[list[Row], Ro
 
 
 def lines(rows: list[Row], total: Row) -> list[str]:
-    """The table as plain text."""
+    """The table as lines of plain text, for ``profile.txt``."""
     widths = [max(len(row[i]) for row in (HEADS, *rows, total)) for i in range(len(HEADS))]
     return [
         "  ".join(
@@ -45,7 +48,7 @@ def _time(profile: Profile, spent: Spent) -> tuple[str, str]:
 
 
 def _speed(spent: Spent, limit: float, unit: str) -> tuple[str, str, str]:
-    if not spent.work or not spent.seconds:
+    if not spent.work or not spent.seconds:  # Python code between the kernels has a time but no amount of work
         return "", "", ""
     speed = spent.work / spent.seconds
     return f"{speed / 1e9:,.1f} {unit}", f"{limit / 1e9:,.0f}", f"{speed / limit:.0%}"

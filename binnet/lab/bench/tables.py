@@ -1,4 +1,4 @@
-"""How the rows of each measurement become a table: its columns, and what the figures are measured against."""
+"""Tables of the benchmark report: columns, formats and notes for each measurement."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class Table:
     Attributes
     ----------
     title : str
+        Heading of the table.
     columns : dict of functions
-        By head: what to write for a row.
+        Function from row to text, by the column's heading.
     notes : tuple of str
-        Sentences to stand below.
+        Sentences below the table.
     """
 
     title: str
@@ -26,7 +27,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def cells(self, rows: list[Row]) -> list[list[str]]:
-        """What to write for each row, column by column."""
+        """The text of each cell, row by row."""
         return [[cell(row) for cell in self.columns.values()] for row in rows]
 
 
@@ -51,21 +52,26 @@ def _word(key: str) -> Callable[[Row], str]:
 
 
 def _mega(key: str) -> Callable[[Row], str]:
+    # None: this system does not report the peak of a process's memory.
     return lambda row: "" if row[key] is None else f"{row[key] / 1e6:,.1f}"
 
 
 def _plain(row: Row) -> str:
+    # The tilde marks a time that was extrapolated from the first rows; a note explains it.
     return ("~" if row["plain_scaled"] else "") + f"{row['plain_ratio']:,.1f}"
 
 
+# Notes of every table with speed-ups: a ratio means nothing without its baseline.
 _FLOATS = (
     "× float32 compares with binnet's own float32 convolution, vectorised and on as many threads.",
     "× plain compares with textbook float32 loops, compiled but not vectorised, on one thread: the kind of baseline "
     "that the paper's 58 refers to. With ~, only the first rows of one image were run and the time was scaled up.",
-    "S is the paper's expectation (section 4.1), 64·c·N_W / (c·N_W + 64): 64 signs in one operation against one "
-    "float multiply-add in one. It knows no vectors; binnet's binary layer has them, and plain loops do not.",
+    "S is the speed-up that the paper predicts (section 4.1), 64·c·N_W / (c·N_W + 64): one operation on 64 signs "
+    "against one float multiply-add. It ignores vector instructions, which binnet's binary layer uses and plain loops "
+    "do not.",
 )
 
+# Columns that figures 4b and 4c have in common.
 _SPEED: dict[str, Callable[[Row], str]] = {
     "binary µs": _micro("whole_s"),
     "float32 µs": _micro("float32_s"),
@@ -79,7 +85,10 @@ TABLES: dict[str, Table] = {
     "peak": Table(
         "Limits of this CPU",
         {"popcount GMAC/s": _giga("popcount"), "float32 GMAC/s": _giga("fma")},
-        ("Loops in registers alone, on the same threads: xor, popcount and add of signs; float32 multiply-add.",),
+        (
+            "Loops that use registers only, on the same threads: XOR, popcount and addition of signs; float32 "
+            "multiply-add.",
+        ),
     ),
     "layers": Table(
         "Binary layers",
@@ -99,11 +108,11 @@ TABLES: dict[str, Table] = {
             "S": _number("theory"),
         },
         (
-            "A layer is written channels@image * filters@window. The time is that of the whole layer, float32 images "
-            "in and float32 map out; GMAC/s and the share of the popcount limit follow from it.",
-            "pack: signs of the images into words, on its own. K: what packing takes longer when it also makes the map "
-            "K. popcount: XOR and counting on packed words, on its own, by the same walk. scale: the whole time less "
-            "these, at least 0: border, scales, storing the map, and the calls themselves.",
+            "A layer is written channels@image * filters@window. The time is that of the whole layer, from float32 "
+            "images to float32 output; GMAC/s and the share of the popcount limit follow from it.",
+            "pack: packing the signs of the images into words, timed alone. K: the additional time of packing when it "
+            "also computes the map K. popcount: XOR and popcount on packed words, timed alone, in the same order of "
+            "windows. scale: the rest of the whole time, at least 0: border, scales, storing the output, and calls.",
             *_FLOATS,
         ),
     ),
@@ -122,8 +131,8 @@ TABLES: dict[str, Table] = {
         (
             "Computed from the shapes of the layers, not measured. The paper compares with double precision; against "
             "float32 the factor is 32.",
-            "1 bit takes every parameter as one bit, as the paper's figure does. In practice the first and last layer, "
-            "biases and norms stay float32: the column after it.",
+            "1 bit counts one bit for every parameter, as the paper's figure does. In practice the first and last "
+            "layer, biases and normalisations stay float32, which is the next column.",
         ),
     ),
     "channels": Table(
@@ -135,8 +144,8 @@ TABLES: dict[str, Table] = {
         "Figure 4c: speed-up by filter size, 256 channels",
         {"filter": lambda row: f"{row['kernel_size']}×{row['kernel_size']}", **_SPEED},
         (
-            "256 filters on a 14×14 map with a border of half the filter, one image, the whole layer without K. The "
-            "ratios are against the same as by channels.",
+            "256 filters on a 14×14 map, padded by half the filter, one image, the whole layer without K. The "
+            "baselines are those of the table by channels.",
         ),
     ),
     "sizes": Table(
@@ -149,12 +158,12 @@ TABLES: dict[str, Table] = {
             "all as float32": _word("float32"),
             "× smaller": lambda row: f"{row['float32'] / row['file']:.1f}",
         },
-        ("One-bit weights are a thirty-second of their float32 size; what else the file holds is index and HDF5.",),
+        ("One-bit weights take 1/32 of their float32 size; the rest of the file is its description and HDF5.",),
     ),
     "network": Table(
         "Whole network",
         {"batch": _word("batch"), "ms": _milli("whole_s"), "images/s": _number("images_per_s")},
-        ("Random images; from normalised images to the scores of the classes.",),
+        ("Time from normalised random images to the logits of the classes.",),
     ),
     "kinds": Table(
         "Where the time goes",
@@ -167,8 +176,9 @@ TABLES: dict[str, Table] = {
             "GMAC/s": _number("gmacs"),
         },
         (
-            "Each fused step timed on its own while the model runs, summed over the steps of a kind. Normalisation, "
-            "ReLU and residual sums are part of the layer before; the kind says what is written: floats, bits or both.",
+            "Each fused step is timed separately while the model runs; times are summed over the steps of a kind. "
+            "Normalisation, ReLU and residual sums are part of the previous layer; the kind says whether a step writes "
+            "floats, bits or both.",
         ),
     ),
     "step": Table(
@@ -177,7 +187,7 @@ TABLES: dict[str, Table] = {
             "images": lambda row: f"{row['batch']} of {row['rows']}×{row['columns']}×{row['channels']}",
             "classes": _word("classes"),
         },
-        ("Forward, backward and Adam on random images that are there already.",),
+        ("Forward, backward and Adam update on random images that are in memory already.",),
     ),
     "training": Table(
         "What a step costs",
@@ -192,19 +202,20 @@ TABLES: dict[str, Table] = {
         },
         (
             "The time is also given as a multiple of that of full precision (of float) and of XNOR-Net with the exact "
-            "gradient (of exact); below 1 is faster. From ternary to the gradient as printed, XNOR-Net with the "
-            "binary gradients of section 3.2; after that, XNOR-Net with weights and inputs of k bits.",
-            "Networks take turns, built anew for each; the medians of a network's turns have their median here.",
-            "Peak: the most memory of a process of its own less what it had after its imports and a small step of the "
-            "same kind, 1 MB = 1,000,000 bytes. Weights and moments are part of it.",
+            "gradient (of exact); below 1 is faster. The rows from ternary to the gradient as printed are XNOR-Net "
+            "with the binary gradients of section 3.2; the rows after them have weights and inputs of k bits.",
+            "The networks take turns, and each turn builds its network anew. A time is the median over the turns of "
+            "the median within each turn.",
+            "Peak: the peak memory of a new process less its memory after its imports and a small step of the same "
+            "kind, 1 MB = 1,000,000 bytes. Weights and moments are part of it.",
         ),
     ),
     "cold": Table(
         "New processes",
         {"what": _word("what"), "s": _number("median_s", 3)},
         (
-            "The import and the first call by the process's own clock, the others from the command to its end; files "
-            "are in the operating system's cache. The binary layer is 256@14x14 * 256@3x3 p1.",
+            "Import and first call are timed inside the process, the others from its start to its end; files are in "
+            "the operating system's cache. The binary layer is 256@14x14 * 256@3x3 p1.",
         ),
     ),
 }

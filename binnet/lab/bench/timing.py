@@ -1,4 +1,4 @@
-"""The clock: medians of repeated runs, several calls in turn."""
+"""Timing: medians of repeated runs of several calls that take turns."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ ROUNDS = 3
 
 
 def medians(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """The median time of each call.
+    """Measure the median time of each call.
 
-    Everything runs once to be compiled. Then the calls take turns, ``ROUNDS`` times, so that what else the machine
-    does meets all of them alike: each turn is one run that is not counted, which fills the caches, and runs for
+    Every call runs once, to be compiled. Then the calls take turns, ``ROUNDS`` times, so that other load on the machine
+    affects all of them alike. A turn is one run that is not counted, which fills the caches, followed by runs for
     ``seconds / ROUNDS``, at least one.
 
     Parameters
     ----------
     calls
-        What to time, by name.
+        Functions by name.
     seconds
-        For each call, without the runs that are not counted; more than 0.
+        Time for each call without the runs that are not counted, more than 0; ValueError otherwise.
 
     Returns
     -------
     dict of float
-        Seconds a run.
+        Seconds per run, by name.
     """
     check(seconds)
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -34,19 +34,19 @@ def medians(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[s
         call()
     for _ in range(ROUNDS):
         for name, call in calls.items():
-            call()
+            call()  # the call before it has filled the caches with other data
             times[name] += runs(call, seconds / ROUNDS)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
 def check(seconds: float) -> None:
-    """ValueError unless there is some time to measure in."""
+    """Raise ValueError unless the time for a measurement is positive."""
     if not seconds > 0:
         raise ValueError(f"the time for each measurement must be more than 0 seconds, got {seconds:g}")
 
 
 def runs(call: Callable[[], object], seconds: float) -> list[float]:
-    """Times of the runs of a call that fit into ``seconds``, at least one."""
+    """Run a call until ``seconds`` have passed, at least once, and return the seconds of each run."""
     times: list[float] = []
     now = time.perf_counter()
     end = now + seconds

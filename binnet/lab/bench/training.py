@@ -1,4 +1,4 @@
-"""``binnet bench training``: what a step of training costs, in time and in memory."""
+"""``binnet bench training``: time and memory of a training step."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .layers import Row, Tick
 from .timing import check, runs
 
 ROUNDS = 5
-_STEPS = 6  # whose peak is taken: it grows a little after the first, because freed memory has holes
-# What is measured unless told otherwise: batch, side of the images, channels, classes.
+_STEPS = 6  # steps for the memory peak, which still grows after the first because freed memory is fragmented
+# Defaults of each network: batch size, image size, channels, classes.
 DEFAULTS = {
     "lenet5": (64, 28, 1, 10),
     "nin": (64, 32, 3, 10),
@@ -38,14 +38,14 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class Step:
-    """A step of training to measure: forward, backward and update on random images.
+    """A training step to measure: forward, backward and update on random images.
 
     Attributes
     ----------
     config : TrainConfig
         Batch size, loss and optimiser.
     spec : ModelSpec
-        The network, with the images it is for.
+        Network, classes and image size.
     """
 
     config: TrainConfig
@@ -53,19 +53,19 @@ class Step:
 
     @classmethod
     def of(cls, config: TrainConfig, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> Step:
-        """With the network that the configuration asks for."""
+        """A step of the network that the configuration names, for images (rows, columns) and classes as given."""
         options = config.binary_options()
         return cls(config, ModelSpec(str(config.model), config.binarize, num_classes, in_channels, image_size, options))
 
     def build(self) -> tuple[Network, Optimizer]:
-        """A fresh network and its optimiser; ValueError when it cannot be built."""
+        """A new network in training mode and its optimiser; ValueError when the network cannot be built."""
         network = build_spec(self.spec, self.config.seed)
         return network.train(), build_optimizer(self.config, network)
 
     def prepare(self) -> Callable[[], object]:
-        """Everything that a step needs; the call makes one.
+        """Build network, optimiser and batch; calling the result runs one step.
 
-        With a learning rate of 0 all arithmetic is done and the weights stay as they are, so that all steps are alike.
+        With a learning rate of 0 all arithmetic is done but the weights do not change, so that all steps are equal.
         """
         (network, optimizer), spec, n = self.build(), self.spec, self.config.batch_size
         rng = np.random.default_rng(0)
@@ -74,31 +74,32 @@ class Step:
         return lambda: training_step(network, optimizer, images, labels, self.config, lr=0.0)
 
     def state_bytes(self) -> int:
-        """Of weights and the moments of the optimiser."""
+        """Bytes of the weights and of the optimiser's moments."""
         _, optimizer = self.build()
         moments = (array for state in optimizer.state for array in state.values())
         return sum(p.data.nbytes for p in optimizer.params) + sum(array.nbytes for array in moments)
 
     def small(self) -> Step:
-        """A small step of the same kind, which loads the same kernels."""
+        """A small step of the same kind, which loads the same kernels but needs little memory."""
+        # Two images, because batch normalisation needs a variance.
         return Step(replace(self.config, batch_size=2), replace(self.spec, name="quick", image_size=(16, 16)))
 
 
 def times(steps: Mapping[str, Step], seconds: float, rounds: int, tick: Tick) -> dict[str, float]:
-    """The median time of each step, in seconds.
+    """Measure the median time of each step, in seconds.
 
-    The steps take turns, ``rounds`` times, so that what else the machine does meets all of them alike. Each turn builds
-    its network, makes one step that is not counted, and then steps for ``seconds / rounds``, at least one; the median
-    of a turn's steps counts, and of these the median over the turns. So only one network is in memory at a time.
+    The steps take turns, ``rounds`` times, so that other load on the machine affects all of them alike. A turn builds
+    the network, runs one step that is not counted, and then runs steps for ``seconds / rounds``, at least one. The
+    result is the median over the turns of the median within each turn. Only one network is in memory at a time.
 
     Parameters
     ----------
     steps
-        By name.
+        Steps by name.
     seconds
-        For each, without what is not counted; more than 0.
+        Time for each step without warm-up, more than 0; ValueError otherwise.
     rounds
-        At least 1.
+        Number of turns, at least 1; ValueError otherwise.
     tick
         Called with a name after each turn.
     """
@@ -109,7 +110,7 @@ def times(steps: Mapping[str, Step], seconds: float, rounds: int, tick: Tick) ->
     for _ in range(rounds):
         for name, step in steps.items():
             call = step.prepare()
-            call()
+            call()  # compiles, and fills the caches and the allocator
             found[name].append(statistics.median(runs(call, seconds / rounds)))
             tick(name)
     return {name: statistics.median(each) for name, each in found.items()}
@@ -118,12 +119,14 @@ def times(steps: Mapping[str, Step], seconds: float, rounds: int, tick: Tick) ->
 def measure(
     steps: Mapping[str, Step], against: Mapping[str, str], seconds: float, rounds: int, tick: Tick
 ) -> list[Row]:
-    """One row for each step, from :func:`times` and :func:`peak`.
+    """Measure time and memory of each step, see :func:`times` and :func:`peak`.
 
     Parameters
     ----------
+    steps, seconds, rounds, tick
+        As for :func:`times`.
     against
-        What to compare times with: the key, and the name of the step. ``{"float": "full precision"}`` gives each row a
+        Baselines of the times: key, and name of a step. ``{"float": "full precision"}`` gives each row a
         ``float_ratio``, its time as a multiple of that of ``full precision``.
 
     Returns
@@ -131,7 +134,7 @@ def measure(
     list of rows ready for JSON
         Times in seconds, memory in bytes.
     """
-    found = times(steps, seconds, rounds, tick)  # before memory: new processes then find everything compiled
+    found = times(steps, seconds, rounds, tick)  # before memory, so that the new processes find compiled kernels
     rows = []
     for name, step in steps.items():
         ratios = {f"{key}_ratio": found[name] / found[other] for key, other in against.items()}
@@ -143,23 +146,23 @@ def measure(
 
 
 def peak(step: Step) -> int | None:
-    """The memory that a step needs at its peak in bytes, measured in a new process; None where no system tells.
+    """Peak memory of a step in bytes, measured in a new process; None where the system does not report it.
 
-    It is what the process has had at most, less what it had after its imports and a small step of the same kind:
-    weights, moments, gradients, the batch, and what is kept for the backward pass.
+    It is the peak of the process less its memory after the imports and a small step of the same kind: weights, moments,
+    gradients, the batch, and the arrays that are kept for the backward pass.
     """
-    spawn = multiprocessing.get_context("spawn")
+    spawn = multiprocessing.get_context("spawn")  # a forked process would start with this one's memory
     try:
         with ProcessPoolExecutor(1, mp_context=spawn) as process:
             found: int | None = process.submit(_peak, step, bk.get_num_threads()).result()
-    except BrokenProcessPool as error:
+    except BrokenProcessPool as error:  # killed, most likely because memory ran out
         raise ValueError("a new process failed; there may be too little memory for it") from error
     return found
 
 
 def _peak(step: Step, threads: int) -> int | None:
     bk.set_num_threads(threads)
-    step.small().prepare()()
+    step.small().prepare()()  # compiled code and thread pools are loaded before the memory is read
     before = memory.start_peak()
     call = step.prepare()
     for _ in range(_STEPS):

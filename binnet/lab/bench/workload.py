@@ -1,4 +1,4 @@
-"""One layer with random numbers in it, and the calls that are timed on it."""
+"""Workload of a layer benchmark: a layer with random inputs and weights, and the calls that are timed."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from binnet_kernels.simd.geometry import sliding
 
 from .shapes import Layer
 
-PLAIN_MACS = 20_000_000  # the plain loops manage some 0.5 to 1 GMAC/s: a run of them takes some 0.03 s
+PLAIN_MACS = 20_000_000  # plain loops run at 0.5 to 1 GMAC/s, so that a run of this size takes about 0.03 s
 
 
 class Workload:
-    """A layer made ready in every form.
+    """A layer prepared for each measured call.
 
     Parameters
     ----------
     layer
+        Shape of the layer.
     batch
-        Images at a time.
+        Images per call.
     use_k
-        Whether the binary layer multiplies by the map K.
+        Whether the binary layer multiplies by the scale map K.
 
     Attributes
     ----------
     calls : dict of functions without arguments
-        ``whole``: float32 images in, float32 map out, everything in between. ``pack``: signs of the images into words.
-        ``pack and K`` (only with ``use_k``): the same with the map K. ``popcount``: XOR and counting alone, on words
-        packed before. ``float32``: binnet's own float convolution. ``plain``: see :meth:`plain_factor`.
+        ``whole``: the whole layer, from float32 images to float32 output. ``pack``: packing the signs of the images.
+        ``pack and K`` (only with ``use_k``): the same with the map K. ``popcount``: XOR and popcount on packed words.
+        ``float32``: binnet's float convolution. ``plain``: plain float loops, see :meth:`plain_factor`.
     plain_rows : int
-        Rows of the output that ``plain`` computes, of one image.
+        Number of output rows of one image that ``plain`` computes.
     """
 
     def __init__(self, layer: Layer, batch: int = 1, use_k: bool = False) -> None:
@@ -44,12 +45,13 @@ class Workload:
         shape = (layer.filters, layer.kernel_size, layer.kernel_size, layer.channels)
         self._weight = rng.standard_normal(shape, dtype=np.float32)
         self.plain_rows = int(np.clip(PLAIN_MACS * layer.output_size // layer.macs, 1, layer.output_size))
+        # One output for all calls: allocating it is not part of any measurement.
         self._out = np.empty((batch, layer.output_size, layer.output_size, layer.filters), np.float32)
         self.calls: dict[str, Callable[[], object]] = {**self._binary(use_k), **self._real()}
 
     @property
     def plain_factor(self) -> float:
-        """How many times the work of ``plain`` the whole layer is."""
+        """Ratio of the work of the whole layer to that of ``plain``, which may compute only some rows of one image."""
         return self.batch * self.layer.output_size / self.plain_rows
 
     def _binary(self, use_k: bool) -> dict[str, Callable[[], object]]:

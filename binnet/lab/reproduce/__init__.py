@@ -1,4 +1,4 @@
-"""The comparisons of the paper's tables 1 to 3 on any images: what is compared, running it, and the report."""
+"""Reproduction of the comparisons of the paper's tables 1 to 3 on any images: tables, runs, costs and report."""
 
 from .report import draw, markdown, write
 from .runs import Outcome, recorded, run

@@ -1,4 +1,4 @@
-"""What a training step of each row costs: measured once, and kept beside the runs."""
+"""Costs of a table's rows: the time of a training step, measured once and stored beside the runs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ...modelfile import StorageError
 from ..bench.machine import this_machine
 from ..bench.training import Step, times
 
-_SECONDS, _ROUNDS = 2.0, 5  # for each row
+_SECONDS, _ROUNDS = 2.0, 5  # time for each row, divided into rounds in which the rows take turns
 
 
 @dataclass(frozen=True)
 class Costs:
-    """The time of a step, of rows that were measured in turn.
+    """Times of a training step of the rows of a table, measured in turn.
 
     Attributes
     ----------
     seconds : mapping
-        By the name of a row.
+        Seconds of a step by the name of the row.
     machine : str
-        Where they were measured.
+        CPU and number of threads of the measurement.
     """
 
     seconds: Mapping[str, float]
@@ -34,12 +34,12 @@ class Costs:
 
 
 def file_of(table: str, out: Path) -> Path:
-    """Where the costs of a table are kept."""
+    """The path of the file with the costs of a table."""
     return out / f"{table}-steps.json"
 
 
 def recorded(path: Path, names: Sequence[str]) -> Costs | None:
-    """What a file says, None when it is not there or lacks one of the rows; StorageError when it is damaged."""
+    """Read costs from a file; None when it is missing or lacks a row, StorageError when it is damaged."""
     if not path.is_file():
         return None
     try:
@@ -47,11 +47,12 @@ def recorded(path: Path, names: Sequence[str]) -> Costs | None:
         seconds = {name: float(value) for name, value in costs.seconds.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StorageError(f"{path} is damaged: delete it, and the steps are measured again ({error})") from error
+    # Rows from different measurements cannot be compared, so one missing row means to measure all again.
     return Costs(seconds, str(costs.machine)) if seconds.keys() >= set(names) else None
 
 
 def measured(steps: Mapping[str, Step], path: Path, console: Console) -> Costs:
-    """Measure all steps in turn, by the names of their rows, and keep that in a file."""
+    """Measure the steps of all rows in turn, by name, and write the costs into a file; StorageError when it fails."""
     console.say(f"\nmeasuring a step of each of the {len(steps)} networks")
     machine = this_machine()
     where = f"{machine.cpu}, {machine.threads} thread{'' if machine.threads == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Training the networks of a table one after the other, each in a folder of its own; an interrupted series goes on."""
+"""Runs of a table: train its networks one after the other, each in its own folder; interrupted runs are resumed."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ from .tables import Row, Table
 
 @dataclass(frozen=True)
 class Outcome:
-    """A row and what came of it.
+    """Outcome of a row: its training and what that reached.
 
     Attributes
     ----------
     row : Row
+        The row of the table.
     config : TrainConfig
-        As it was run.
+        Configuration of the training.
     result : Result
-        Of the best epoch.
+        Result of the best epoch.
     epochs : list of dict
-        The rows of ``metrics.csv``.
+        The rows of ``metrics.csv``, cells as text.
     costs : Costs or None
-        Of the rows of the table, where it is about costs and they are known.
+        Costs of all rows of the table, where the table compares them and they are known.
     """
 
     row: Row
@@ -50,39 +51,43 @@ class Outcome:
 
     @property
     def step(self) -> float:
-        """Seconds of a training step; only with ``costs``."""
+        """Seconds of a training step; ``costs`` must be known."""
         assert self.costs is not None
         return self.costs.seconds[self.row.name]
 
 
 def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -> list[Outcome]:
-    """Train every network of a table that is not there yet, and measure their steps where the table is about costs.
+    """Train the networks of a table that are missing, and measure their steps where the table compares costs.
 
     Parameters
     ----------
     table
-        What to compare.
+        The rows to run.
     options
-        Of :class:`TrainConfig`, for all rows.
+        Options of :class:`TrainConfig` for all rows.
     out
-        Each row has the folder ``out/<name of the row>``. One that is finished is taken as it is, one that was
-        interrupted goes on; both must have the same configuration. Costs are measured together, when one of the rows
-        has none in ``out/<table>-steps.json``.
+        Folder of the runs; each row has the folder ``out/<name of the row>``. A finished run is reused and an
+        interrupted one resumed; both must have the same configuration. Costs are measured for all rows together, when
+        one of them has none in ``out/<table>-steps.json``.
     console
-        Where to report.
+        Receives progress and messages.
+
+    Returns
+    -------
+    list of Outcome
+        One for each row, in order.
 
     Raises
     ------
     ConfigError
-        When an option is one that the rows decide, or a folder holds a run of another configuration.
+        When an option is one in which the rows differ, or a folder holds a run with another configuration.
     TrainingError, TrainingInterruptedError, DataError, StorageError
         See :func:`binnet.train.fit`.
     """
     for name in sorted(table.fixed & set(options)):
-        raise ConfigError(
-            f"--{name.replace('_', '-')} cannot be given here: it is what the rows of {table.name} differ in"
-        )
+        raise ConfigError(f"--{name.replace('_', '-')} cannot be given here: the rows of {table.name} set it")
     outcomes = []
+    # One after the other: each training already uses all cores.
     for number, row in enumerate(table.rows, 1):
         console.say(f"\n[{number}/{len(table.rows)}] {row.label}")
         config = TrainConfig.from_dict({**options, **row.options})
@@ -91,9 +96,9 @@ def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -
 
 
 def recorded(table: Table, out: Path) -> list[Outcome]:
-    """The outcomes of the rows finished in ``out``, from ``config.toml``, ``metrics.csv`` and ``result.json`` of each.
+    """Read the outcomes of the finished rows in ``out`` from ``config.toml``, ``metrics.csv`` and ``result.json``.
 
-    Costs are taken from ``<table>-steps.json``, and left out when it is not there or lacks a row.
+    Costs are read from ``<table>-steps.json``; they are None when it is missing or lacks a row.
 
     Raises
     ------
@@ -110,24 +115,27 @@ def recorded(table: Table, out: Path) -> list[Outcome]:
 
 
 def _with_costs(table: Table, outcomes: list[Outcome], out: Path, console: Console | None = None) -> list[Outcome]:
-    """The same with the costs of their steps, if the table is about them; measured where unknown, with a console."""
+    """The outcomes with costs, if the table compares them; unknown ones are measured when there is a console."""
     if not table.costs:
         return outcomes
     path = costs.file_of(table.name, out)
     found = costs.recorded(path, [o.row.name for o in outcomes])
     if found is None and console is not None:
+        # Classes and image size come from the packed model: the run's data need not be there any more.
         steps = {o.row.name: Step(o.config, _spec(out / o.row.name / "packed.h5")) for o in outcomes}
         found = costs.measured(steps, path, console)
     return [replace(outcome, costs=found) for outcome in outcomes]
 
 
 def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outcome:
+    # result.json is written last, so that it marks a finished run.
     result = folder / "result.json"
     if result.is_file() or (folder / "last.h5").is_file():
         _check_same(config, folder)
     if result.is_file():
         console.say(f"done before: {folder}")
         return Outcome(row, config, _read(result), read_figures(folder))
+    # last.h5 without result.json: the run was interrupted, so it is resumed.
     reached = fit(config, folder, resume=(folder / "last.h5").is_file(), console=console)
     try:
         with replacing(result) as temporary:
@@ -138,9 +146,10 @@ def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outco
 
 
 def _check_same(config: TrainConfig, folder: Path) -> None:
-    """ConfigError, naming an option, when the run in a folder had another configuration."""
+    """Raise ConfigError that names an option when the run in a folder has another configuration."""
     wanted, found = config.to_dict(), checkpoint.read_config(folder / "last.h5").to_dict()
     for name, value in wanted.items():
+        # None is filled in from the data, so a run may have any value there.
         if value is not None and found.get(name) != value:
             raise ConfigError(
                 f"{folder} holds a run with {name} {found.get(name)}, and {value} is asked for: choose another --out"
@@ -155,5 +164,5 @@ def _read(path: Path) -> Result:
 
 
 def _spec(path: Path) -> ModelSpec:
-    """Of which network a packed model is."""
+    """The specification of the network of a packed model."""
     return ModelSpec.from_dict(open_model(path).packed.built or {})

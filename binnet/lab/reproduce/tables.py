@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of arXiv:1603.05279, and two on its section 3.2, as data: networks, figures, conclusions."""
+"""Tables 1 to 3 of arXiv:1603.05279, and two on its section 3.2, as data: networks, accuracies and conclusions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Row:
     Attributes
     ----------
     label : str
-        What it is called in the table.
+        Name in the table.
     options : mapping
-        What sets it apart: options of :class:`binnet.train.config.TrainConfig`, the model among them.
+        Options of :class:`binnet.train.config.TrainConfig` in which the rows differ, the model among them.
     paper : (top-1, top-5) in per cent, or None
-        On the whole of ImageNet; None where the paper has no figure.
+        Accuracies of the paper on the whole of ImageNet; None where the paper has none.
     """
 
     label: str
@@ -30,7 +30,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Name of its run folder; networks that are the same have the same, whatever table they stand in."""
+        """Name of the run folder; equal networks have equal names, so that tables share their runs."""
         o = self.options
         extras = (_IN_NAMES.get(name, "{}").format(value) for name, value in o.items() if name not in _NETWORK)
         return "-".join((o["model"], o["binarize"], *extras))
@@ -38,9 +38,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """A conclusion of the paper, to hold against top-1 accuracies measured here.
+    """A conclusion of the paper that is checked against measured top-1 accuracies.
 
-    ``margin`` is in points of top-1: ``better`` must reach ``worse`` less the margin; with ``both`` also the reverse.
+    Attributes
+    ----------
+    text : str
+        The conclusion as a sentence.
+    better, worse : str
+        Labels of the compared rows.
+    margin : float
+        Points of top-1 by which ``better`` may stay behind ``worse``.
+    both : bool
+        Whether ``better`` must also not be ahead by more than the margin.
     """
 
     text: str
@@ -50,25 +59,25 @@ class Claim:
     both: bool = False
 
     def holds(self, top1: Mapping[str, float]) -> bool | None:
-        """Whether it is true of these accuracies (per cent, by label of the row); None when one of them is missing."""
+        """Whether the conclusion holds for accuracies in per cent by row label; None when one of them is missing."""
         if self.better not in top1 or self.worse not in top1:
             return None
         ahead = top1[self.better] - top1[self.worse]
         return ahead >= -self.margin and (not self.both or ahead <= self.margin)
 
     def verdict(self, top1: Mapping[str, float], n: int) -> Verdict | None:
-        """What accuracies measured on ``n`` images say of it; None when one of them is missing."""
+        """The verdict of accuracies that were measured on ``n`` images; None when one of them is missing."""
         holds = self.holds(top1)
         if holds is None:
             return None
         one, other = top1[self.better], top1[self.worse]
-        limit = noise((one + other) / 200, n)
+        limit = noise((one + other) / 200, n)  # the mean of both, from per cent to a share
         sure = "" if abs(one - other + self.margin) > limit else ", within the noise"
         return Verdict(f"{'holds' if holds else 'does not hold'}{sure}", one - other, limit)
 
 
 class Verdict(NamedTuple):
-    """In words, by how many points the one is ahead, and by how many it may be so by chance."""
+    """Verdict in words, lead of the better row in points of top-1, and lead that chance alone can cause."""
 
     words: str
     ahead: float
@@ -76,13 +85,26 @@ class Verdict(NamedTuple):
 
 
 def noise(p: float, n: int) -> float:
-    """Two standard deviations of the difference of two accuracies near p (0 to 1), each on ``n`` images: points."""
+    """Two standard deviations, in points, of the difference of two accuracies near p in [0, 1] on ``n`` images each."""
+    # The variance of one accuracy is p (1 − p) / n; independent variances add, hence the 2.
     return 200 * math.sqrt(2 * p * (1 - p) / n)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, rows and conclusions; ``costs`` when the time of a step is part of the comparison."""
+    """A table to reproduce.
+
+    Attributes
+    ----------
+    name, title : str
+        Name on the command line, and heading of the report.
+    rows : tuple of Row
+        The networks.
+    claims : tuple of Claim
+        Conclusions of the paper about them.
+    costs : bool
+        Whether the time of a training step is part of the comparison.
+    """
 
     name: str
     title: str
@@ -91,7 +113,7 @@ class Table:
     costs: bool = False
 
     def with_model(self, model: str | None) -> Table:
-        """The same comparisons on another network; ValueError when they are about several networks."""
+        """The same comparisons with another network; ValueError when the rows are different networks."""
         if model is None:
             return self
         if len({row.options["model"] for row in self.rows}) > 1:
@@ -99,7 +121,7 @@ class Table:
         return replace(self, rows=tuple(replace(r, options={**r.options, "model": model}) for r in self.rows))
 
     def only(self, names: Sequence[str] | None) -> Table:
-        """The rows of these names; ValueError that lists the names when one is unknown."""
+        """The table with only the rows of these names; ValueError that lists the names when one is unknown."""
         known = {row.name: row for row in self.rows}
         for name in names or ():
             if name not in known:
@@ -108,12 +130,13 @@ class Table:
 
     @property
     def fixed(self) -> set[str]:
-        """The options that the rows decide."""
+        """Names of the options that the rows set, and that the user cannot."""
         return {name for row in self.rows for name in row.options}
 
 
 _NETWORK = ("model", "binarize")
-_IN_NAMES = {"use_k": "k", "binary_gradient": "grad-{}", "weight_bits": "w{}", "act_bits": "a{}"}  # in names of rows
+# How options appear in the name of a run folder; others appear with their value alone.
+_IN_NAMES = {"use_k": "k", "binary_gradient": "grad-{}", "weight_bits": "w{}", "act_bits": "a{}"}
 
 
 def _row(label: str, model: str, binarize: str, paper: Scores | None = None, **options: Any) -> Row:
@@ -123,6 +146,7 @@ def _row(label: str, model: str, binarize: str, paper: Scores | None = None, **o
 _BWN_LOSS = "BWN is within 2.9 points of full precision"
 _XNOR_LOSS = "XNOR-Net is within 12.4 points of full precision"
 
+# Accuracies are those printed in the paper; margins are its differences between rows.
 _TABLES = (
     Table(
         "table1",
@@ -181,6 +205,7 @@ _TABLES = (
             _row("BWN, α learned", "alexnet", "bwn", (46.2, 69.5), scale="learned"),
             _row("XNOR-Net, B-A-C-P, K off, exact gradient", "alexnet", "xnor", (44.2, 69.2)),
             _row("XNOR-Net, C-B-A-P", "alexnet", "xnor", (30.3, 57.5), order="cbap"),
+            # The paper says in words what these rows change and prints no accuracy for them.
             _row("XNOR-Net, K on", "alexnet", "xnor", use_k=True),
             _row("XNOR-Net, gradient as printed", "alexnet", "xnor", weight_gradient="paper"),
             _row("XNOR-Net, plain gradient", "alexnet", "xnor", weight_gradient="plain"),
@@ -233,7 +258,7 @@ NAMES = tuple(_BY_NAME)
 
 
 def table(name: str) -> Table:
-    """The table of that name; ValueError listing the names when there is none."""
+    """The table of a name; ValueError that lists the names when there is none."""
     if name not in _BY_NAME:
         raise ValueError(f"unknown table {name!r}; there are: {', '.join(NAMES)}")
     return _BY_NAME[name]

@@ -1,4 +1,4 @@
-"""One binary layer of a network on an image, step by step: every symbol of arXiv:1603.05279, Eq. 11, as an array."""
+"""Trace of a binary layer on an image, step by step: every symbol of arXiv:1603.05279, Eq. 11, as an array."""
 
 from .arithmetic import Trace, trace_layer
 from .checks import Check, checks

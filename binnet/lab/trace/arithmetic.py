@@ -1,6 +1,6 @@
-"""Every step of one binary layer on one image, as arrays (arXiv:1603.05279, sections 3.1 and 3.2).
+"""The steps of one binary layer on one image as arrays (arXiv:1603.05279, sections 3.1 and 3.2).
 
-The values come from the functions that networks run on; :mod:`binnet.lab.trace.checks` holds them against others.
+The values come from the kernels that networks use; :mod:`binnet.lab.trace.checks` compares them with independent ones.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Trace:
     Attributes
     ----------
     layer : Layer
+        The traced layer.
     x : float32 (H, W, C)
         I, the real input.
     mean_abs_x : float32 (H, W)
@@ -37,15 +38,15 @@ class Trace:
     x_words, weight_words : uint64 (H, W, words), (O, KH, KW, words)
         The signs as bits, 1 for -1, lowest bit first; the tail bits of the last word of a tap are 0.
     differing : int32 (OH, OW, O)
-        popcount of window XOR filter. Taps on a border that counts as 0 are taken for +1 here.
+        popcount of window XOR filter. Taps on a border of value 0 count as +1 here.
     border : int32 (OH, OW, O)
-        What those taps added wrongly: the sum of sign(W) over them; 0 elsewhere.
+        Correction for those taps, the sum of sign(W) over them; 0 elsewhere.
     dots : int32 (OH, OW, O)
         n - 2 differing - border, the convolution of signs with signs.
     y : float32 (OH, OW, O)
         dots times K alpha, the right side of Eq. 11.
     conv : float32 (OH, OW, O)
-        I * W in floats, the left side; I * (alpha B) where the real W is not known.
+        I * W in floats, the left side of Eq. 11; I * (alpha B) where the real W is not known.
     """
 
     layer: Layer
@@ -63,23 +64,23 @@ class Trace:
 
     @property
     def n(self) -> int:
-        """Taps times channels: how many signs a dot product multiplies."""
+        """Number of signs in a dot product: taps times channels."""
         return int(self.layer.weight_sign[0].size)
 
     @property
     def words(self) -> int:
-        """Words for each tap."""
+        """Number of words per tap."""
         return int(self.x_words.shape[-1])
 
     @property
     def y_without_k(self) -> Float:
-        """dots times alpha: what most networks compute, (OH, OW, O)."""
+        """dots times alpha, float32 (OH, OW, O): the output of networks that leave K out."""
         y: Float = self.dots.astype(np.float32) * self.layer.alpha
         return y
 
     @property
     def weight_hat(self) -> Float:
-        """alpha sign(W), (O, KH, KW, C) (Eq. 1)."""
+        """alpha sign(W), float32 (O, KH, KW, C) (Eq. 1)."""
         return bk.weight_hat(self.layer.weight_sign, self.layer.alpha)
 
 
@@ -89,7 +90,9 @@ def trace_layer(x: Any, layer: Layer) -> Trace:
     Parameters
     ----------
     x : array (H, W, C) of real numbers
+        The input I of the layer.
     layer : Layer
+        The layer, whose weights have C channels.
 
     Raises
     ------
@@ -99,10 +102,11 @@ def trace_layer(x: Any, layer: Layer) -> Trace:
     x = floats(x, "x", 3)
     window, one = layer.window, np.ones((1, 1, 1, 1), np.float32)
     K = bk.scale_map(x[None], window.size, window.stride, window.padding)[0, :, :, 0]
-    mean_abs_x = bk.scale_map(x[None], one.shape[1:3])[0, :, :, 0]  # under a window of one pixel K is A
+    mean_abs_x = bk.scale_map(x[None], one.shape[1:3])[0, :, :, 0]  # with a window of one pixel, K equals A
     x_words, weight_words = bk.pack_signs(x), bk.pack_signs(layer.weight_sign)
     differing = count_differing(windows_of(x_words, layer), weight_words)
     border = border_sums(x.shape[:2], layer)
+    # Of n products, `differing` are -1 and the others +1: n - 2 differing. The border was counted as +1.
     dots = np.int32(layer.weight_sign[0].size) - 2 * differing - border
     y = dots.astype(np.float32) * layer.alpha * K[:, :, None]
     weight = layer.weight if layer.weight is not None else bk.weight_hat(layer.weight_sign, layer.alpha)
@@ -111,7 +115,7 @@ def trace_layer(x: Any, layer: Layer) -> Trace:
 
 
 def windows_of(x_words: Words, layer: Layer) -> Words:
-    """The words under the window at each output pixel, (OH, OW, KH, KW, words); a border of 0 is packed as +1."""
+    """The words under the window of each output pixel, uint64 (OH, OW, KH, KW, words); a border of 0 packs as +1."""
     (ph, pw), c = layer.window.padding, layer.weight_sign.shape[3]
     h, w, words = x_words.shape
     padded = np.empty((h + 2 * ph, w + 2 * pw, words), np.uint64)
@@ -121,11 +125,9 @@ def windows_of(x_words: Words, layer: Layer) -> Words:
 
 
 def count_differing(windows: Words, weight_words: Words) -> Ints:
-    """popcount(window XOR filter) for each output pixel and filter: int32 (OH, OW, O).
-
-    The tail bits are counted in n like the others: they are 0 in both words, and never differ.
-    """
+    """popcount(window XOR filter) for each output pixel and filter, int32 (OH, OW, O)."""
     rows, filters = windows.reshape(-1, windows[0, 0].size), weight_words.reshape(len(weight_words), -1)
+    # Tail bits are 0 in both operands and never differ, so n can include them: differing = (n - dot) / 2.
     bits = 64 * rows.shape[1]
     dots = bk.xnor_gemm(rows, filters, bits).reshape(*windows.shape[:2], len(filters))
     differing: Ints = (bits - dots) // 2
@@ -133,10 +135,11 @@ def count_differing(windows: Words, weight_words: Words) -> Ints:
 
 
 def border_sums(size: tuple[int, ...], layer: Layer) -> Ints:
-    """The sum of sign(W) over the taps that lie outside an image (H, W) whose border counts as 0: int32 (OH, OW, O)."""
+    """Sum of sign(W) over the taps on a border of value 0, int32 (OH, OW, O), for an image of size (H, W)."""
     (ph, pw), (h, w), window = layer.window.padding, size, layer.window
     outside = np.full((1, h + 2 * ph, w + 2 * pw, 1), layer.pad_value == 0, np.float32)
     outside[:, ph : ph + h, pw : pw + w] = 0
+    # A convolution of the border's mask with the sums of sign(W) over channels adds them up for each window.
     tap_sums = layer.weight_sign.sum(axis=3, keepdims=True)
     sums: Ints = bk.conv2d(outside, tap_sums, window.stride)[0].astype(np.int32)
     return sums

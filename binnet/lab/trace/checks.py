@@ -1,4 +1,4 @@
-"""Whether the steps of a trace agree with the same values computed another way."""
+"""Checks of a trace: comparisons of its steps with the same values from independent code."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from binnet_kernels import reference
 
 from .arithmetic import Trace, windows_of
 
-_ROUNDING = 1e-5  # of float32 sums in another order, relative to the largest value
+_ROUNDING = 1e-5  # tolerance for float32 sums in another order, relative to the largest value
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison.
+    """Result of one comparison.
 
     Attributes
     ----------
     says : str
-        What should be the same.
+        The statement that is checked.
     difference : float
-        The largest difference as a share of the largest value; NaN where only one side is.
+        Largest difference divided by the largest value; NaN when shapes differ or only one side is finite.
     limit : float
-        0 where both must be equal.
+        Largest difference that passes; 0 for integers, which must be equal.
     """
 
     says: str
@@ -36,17 +36,17 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether both sides agree."""
+        """Whether the difference is within the limit; False for NaN."""
         return self.difference <= self.limit
 
 
 def checks(t: Trace) -> list[Check]:
-    """All comparisons of a trace, the exact ones first."""
+    """All comparisons of a trace without its network, the exact ones first."""
     return [*_exact(t), *_rounded(t)]
 
 
 def against_network(t: Trace, y_network: npt.NDArray[np.float32]) -> Check:
-    """Compare with what the network's own layer gives, (OH, OW, O)."""
+    """Compare a trace with the output of the network's own layer, float32 (OH, OW, O)."""
     ours = t.y if t.layer.use_k else t.y_without_k
     return Check("the network's own layer gives the same", _difference(ours, y_network), _ROUNDING)
 
@@ -58,9 +58,11 @@ def _exact(t: Trace) -> Iterator[Check]:
     rows = windows_of(t.x_words, layer).reshape(-1, t.weight_words[0].size)
     filters = t.weight_words.reshape(len(t.weight_words), -1)
     bits = 64 * rows.shape[1]
+    # The reference counts with NumPy, the trace with the compiled kernel.
     plain = (bits - reference.xnor_gemm(rows, filters, bits)) // 2
     yield Check("NumPy counts the same differing bits", _difference(t.differing, plain.reshape(t.dots.shape)), 0)
     (ph, pw), pad = layer.window.padding, layer.pad_value
+    # Floats can hold the 0 of a border, so this check needs no correction for it.
     padded = np.pad(t.sign_x, ((ph, ph), (pw, pw), (0, 0)), constant_values=pad)
     floats = bk.conv2d(padded[None], layer.weight_sign, layer.window.stride)[0]
     yield Check("a float convolution of the signs gives n − 2·differing", _difference(t.dots, floats), 0)
@@ -78,7 +80,7 @@ def _rounded(t: Trace) -> Iterator[Check]:
 
 
 def _difference(found: npt.ArrayLike, expected: npt.ArrayLike) -> float:
-    """The largest difference as a share of the largest value, both NaN counting as equal."""
+    """The largest difference divided by the largest value; equal NaN or infinity on both sides are ignored."""
     a, b = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
         return float("nan")

@@ -1,4 +1,4 @@
-"""How well one map approximates another."""
+"""Quality of the approximation of one array of maps by another: relative error and correlation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The approximation of maps (OH, OW, O) by others, over all of them and for each filter.
+    """Quality of the approximation of maps (OH, OW, O), over all filters together and for each.
 
     Attributes
     ----------
     error : float
-        Norm of the difference over the norm of what is approximated; 0 is perfect, 1 as bad as a map of zeros.
+        Norm of the difference over the norm of the exact maps, at least 0; 1 is the error of maps of zeros.
     correlation : float
-        Pearson's, -1 to 1; NaN where one of the maps is constant.
+        Pearson's correlation in [-1, 1]; NaN where one of the maps is constant.
     errors, correlations : float64 (O,)
         The same for each filter.
     """
@@ -33,7 +33,7 @@ class Fit:
 
 
 def fit(approximation: Float, exact: Float) -> Fit:
-    """Compare maps (OH, OW, O), in float64."""
+    """Compare two arrays of maps, float32 (OH, OW, O) each; the sums are in float64."""
     a, b = (np.asarray(m, np.float64).reshape(-1, m.shape[-1]) for m in (approximation, exact))
     whole = (a.reshape(-1, 1), b.reshape(-1, 1))
     return Fit(float(_errors(*whole)[0]), float(_correlations(*whole)[0]), _errors(a, b), _correlations(a, b))
@@ -49,5 +49,6 @@ def _correlations(a: Doubles, b: Doubles) -> Doubles:
 
 
 def _ratio(above: Doubles, below: Doubles) -> Doubles:
+    # NaN instead of a division by 0: a constant map has no correlation, and maps of zeros no relative error.
     nothing = np.full_like(above, np.nan)
     return np.divide(above, below, out=nothing, where=below > 0)

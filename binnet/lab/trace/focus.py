@@ -1,4 +1,4 @@
-"""The output pixel that a trace shows first."""
+"""Choice of the output pixel and filter that a trace shows first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .arithmetic import Trace
 
 @dataclass(frozen=True)
 class Focus:
-    """A place in the output: (row, column) and filter."""
+    """A place in the output: row, column and filter, from 0 on."""
 
     row: int
     col: int
@@ -19,10 +19,11 @@ class Focus:
 
 
 def strongest(t: Trace, filters: int | None = None) -> Focus:
-    """Where the float convolution answers most, among the first ``filters``, away from the border if that can be."""
+    """The place of the largest |float convolution| among the first ``filters``, outside the border if possible."""
     strength = np.nan_to_num(np.abs(t.conv[..., :filters]))
     (ph, pw), (sh, sw) = t.layer.window.padding, t.layer.window.stride
-    rows, cols = -(-ph // sh), -(-pw // sw)  # of pixels whose window reaches into the border
+    # A window on the border would show the correction for padding, which is not the first thing to explain.
+    rows, cols = -(-ph // sh), -(-pw // sw)  # output rows and columns whose window overlaps the padding
     oh, ow = t.K.shape
     inner = np.zeros((oh, ow, 1), bool)
     inner[rows : oh - rows, cols : ow - cols] = True

@@ -1,4 +1,4 @@
-"""A trace as one HTML page that needs nothing else: no network, no file beside it."""
+"""A trace as one self-contained HTML page, which needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from .focus import strongest
 from .picture import Picture
 from .steps import Step, steps
 
-_LARGEST_PICTURE = 256  # pixels of the longer side; a larger image would take the place of arrays
+_LARGEST_PICTURE = 256  # maximum longer side of the embedded image, in pixels, to keep the page small
+# In the order of their dependencies: the page has one script element, in which each file uses earlier ones.
 _SCRIPTS = ("data.js", "colour.js", "maps.js", "bits.js", "details.js", "views.js", "app.js")
 
 
 def page(picture: Picture, budget: int = BUDGET) -> str:
-    """The whole page.
+    """The HTML text of the page.
 
     Parameters
     ----------
     picture
-        From :func:`binnet.lab.trace.trace_image`.
+        The trace, from :func:`binnet.lab.trace.trace_image`.
     budget
-        Bytes of all arrays, in base64 a third more. Where they do not fit, the page carries the first filters and
-        channels only, and says so; its summary is of all.
+        Maximum number of bytes of all arrays; base64 adds a third. When they do not fit, the page contains only the
+        first filters and channels and says so. Its summary still covers all of them.
     """
     t, part, told = picture.trace, part_of(picture.trace, budget), steps(picture)
     values = {
@@ -54,11 +55,11 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
         "data": _json({**_meta(picture, told, part), "arrays": arrays(t, part)}),
         "script": "\n".join(map(_text, _SCRIPTS)),
     }
-    return Template(_text("page.html")).substitute(values)
+    return Template(_text("page.html")).substitute(values)  # KeyError for a placeholder without a value
 
 
 def write_page(picture: Picture, path: str | Path) -> int:
-    """Write the page, whole or not at all; returns its size in bytes, raises OSError when it cannot be written."""
+    """Write the page atomically and return its size in bytes; OSError when it cannot be written."""
     text = page(picture).encode()
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(text)
@@ -66,10 +67,10 @@ def write_page(picture: Picture, path: str | Path) -> int:
 
 
 def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET) -> str:
-    """The page inside another one, as HTML: ``IPython.display.HTML(embedded(picture))`` in a notebook or a docs page.
+    """HTML that embeds the page in another one, such as a notebook: ``IPython.display.HTML(embedded(picture))``.
 
-    It is an ``<iframe srcdoc>``, so styles and keys of the two pages do not meet, and the outer page stays one file. It
-    is light or dark as furo's button says, else as the reader's system has it. To link a file instead, see
+    The result is an ``<iframe srcdoc>``, which separates the styles and keys of the two pages and keeps the outer page
+    one file. Its colours follow the theme button of furo, or else the reader's system. To link a file instead, see
     :func:`write_page`.
 
     Parameters
@@ -77,7 +78,7 @@ def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET) -> s
     picture, budget
         See :func:`page`.
     height
-        Of the frame, as CSS.
+        Height of the frame as CSS.
     """
     title = escape(f"binnet trace of {picture.trace.layer.name}")
     style = f"width: 100%; height: {height}; border: 1px solid #8884; border-radius: 0.5rem"
@@ -85,7 +86,7 @@ def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET) -> s
 
 
 def facts(picture: Picture) -> str:
-    """The layer in one line."""
+    """One line about the layer: shapes, window, stride, padding and n."""
     t = picture.trace
     (kh, kw), (sh, sw), (ph, pw) = t.layer.window.size, t.layer.window.stride, t.layer.window.padding
     sizes = [" × ".join(map(str, shape)) for shape in (t.x.shape, t.dots.shape)]
@@ -98,7 +99,8 @@ def _pair(vertical: int, horizontal: int) -> str:
 
 
 def _meta(picture: Picture, told: Sequence[Step], part: Part) -> dict[str, Any]:
-    """What the page knows besides the arrays."""
+    """The data of the page besides the arrays, as JSON values."""
+    # The first selected filter must be one of those that the page contains.
     t, start = picture.trace, strongest(picture.trace, part.filters)
     w = t.layer.window
     window = dict(zip(("kh", "kw", "sh", "sw", "ph", "pw"), (*w.size, *w.stride, *w.padding), strict=True))
@@ -127,11 +129,13 @@ def _told(step: Step) -> dict[str, Any]:
 
 
 def _left_out(picture: Picture, part: Part) -> list[str]:
-    """A note on what the page does not carry, where that is something."""
+    """A note about filters and channels that the page does not contain, if there are any."""
     o, c = picture.trace.dots.shape[2], picture.trace.x.shape[2]
     counts = ((part.filters, o, "filters"), (part.channels, c, "channels"))
     found = [f"{count} of {total} {what}" for count, total, what in counts if count < total]
-    return [f"To stay small the page carries the first {' and '.join(found)}; all numbers are of all."] if found else []
+    if not found:
+        return []
+    return [f"To stay small the page contains the first {' and '.join(found)}; its numbers cover all of them."]
 
 
 def _row(step: Step) -> str:
@@ -142,7 +146,7 @@ def _row(step: Step) -> str:
 
 
 def _check(check: Check) -> str:
-    mark, word = ("good", "✓") if check.passed else ("bad", "✗ not so:")
+    mark, word = ("good", "✓") if check.passed else ("bad", "✗ failed:")
     exact = "exactly" if check.difference == 0 else f"within {check.difference:.1g} of the largest value"
     return f'<li><span class="{mark}">{word}</span> {escape(check.says)}, {exact}</li>'
 
@@ -158,7 +162,7 @@ def _png(picture: Picture) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element: a name such as ``</script>`` cannot end it."""
+    """JSON for a script element; a file name with ``</script>`` cannot end the element."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

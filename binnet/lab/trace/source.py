@@ -1,4 +1,4 @@
-"""The networks whose layers can be traced: from files, or fresh ones by name."""
+"""Networks whose layers can be traced: from files, or untrained ones by name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from ...nn import BatchNorm, Module
 from ...nn.options import check_word
 from ...packing import pack
 
-LARGEST_SIDE = 1024  # of images, in pixels: the maps before the layer are kept in memory
-_SHIFTS, _PIXELS = 8, 1 << 19  # copies of the image from which a fresh network takes its statistics; at most, of all
+LARGEST_SIDE = 1024  # maximum image size in pixels, because all arrays before the layer are kept in memory
+# Maximum of shifted copies of the image for the statistics of an untrained network, and of their pixels together.
+_SHIFTS, _PIXELS = 8, 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +31,13 @@ class Source:
     Attributes
     ----------
     name : str
-        The file, or the name of the network.
+        Name of the file or network.
     model : PackedModel
-        The network as it is packed, which computes the same bits.
+        The packed network, which computes the same bits.
     network : Module or None
-        With the real weights; None where only a packed model is known.
+        The network with its real weights; None where only a packed model is known.
     fresh : bool
-        Whether it has never been trained.
+        Whether the network is untrained.
     """
 
     name: str
@@ -45,19 +46,19 @@ class Source:
     fresh: bool = False
 
     def layer(self, name: str | None) -> XnorConv:
-        """A layer that multiplies signs with signs, the first when no name is given.
+        """The layer of this name with binary weights and binary inputs; the first one for None.
 
         Raises
         ------
         ValueError
-            When there is none of this name, or it is of another kind, listing those there are.
+            When there is no such layer, with a list of the binary layers.
         """
         nodes = {node.name: node for node in self.model.graph}
         binary = {name: node for name, node in nodes.items() if isinstance(node, XnorConv)}
         if not binary:
             raise ValueError(
-                f"{self.name} ({self.model.title}) has no layer that multiplies signs with signs; "
-                "xnor and bnn networks of one bit have"
+                f"{self.name} ({self.model.title}) has no layer that multiplies signs with signs, "
+                "as xnor and bnn networks of one bit have"
             )
         found = next(iter(binary)) if name is None else name
         if found in binary:
@@ -73,16 +74,21 @@ def _because(node: Node) -> str:
 
 
 def open_source(file: str, own: str | None = None) -> Source:
-    """A checkpoint or packed model; StorageError, in one sentence, when that is not possible.
+    """Open a checkpoint or packed model; StorageError when that is not possible.
 
-    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.models.own_network.rebuild`.
+    Parameters
+    ----------
+    file
+        Path of the file or run folder.
+    own
+        ``FILE.py:FUNCTION`` for the checkpoint of a custom network, see :func:`binnet.models.own_network.rebuild`.
     """
     model = open_model(file, own)
     return Source(Path(file).name, model.packed, model.network)
 
 
 def named_source(name: str, side: int | None = None) -> Source:
-    """A model that comes with binnet, else a fresh network of this name; ValueError listing both for other names."""
+    """A model that comes with binnet, or an untrained network; ValueError with all names for any other name."""
     if name in shipped.names():
         return replace(open_source(str(shipped.path_of(name))), name=name)
     check_word("model", name, (*shipped.names(), *models.names()))
@@ -90,7 +96,7 @@ def named_source(name: str, side: int | None = None) -> Source:
 
 
 def fresh_source(name: str, side: int | None = None) -> Source:
-    """An xnor network of this name with random weights, for images of this side; ValueError when there is none."""
+    """An xnor network of this name with random weights, for images of this size; ValueError when there is none."""
     check_side(side)
     network = models.build(name, "xnor", image_size=side).eval()
     short = min(network.spec.image_size)
@@ -99,24 +105,36 @@ def fresh_source(name: str, side: int | None = None) -> Source:
 
 
 def check_side(side: int | None) -> None:
-    """ValueError unless an image of this side, when one is named, can be traced."""
+    """Raise ValueError when an image of this size cannot be traced; None is always possible."""
     if side is not None and not 1 <= side <= LARGEST_SIDE:
         raise ValueError(f"the side of the image must lie in 1…{LARGEST_SIDE}, got {side}")
 
 
 def with_statistics(source: Source, x: Float) -> Source:
-    """A fresh network whose normalisations have the mean and variance of an image (1, H, W, C) and shifted copies.
+    """Set the statistics of an untrained network's normalisations to those of an image and shifted copies of it.
 
-    Without them nothing would centre the input of a binary layer: after a ReLU all of its signs are +1.
+    Without them the input of a binary layer is not centred: after a ReLU all of its signs are +1.
+
+    Parameters
+    ----------
+    source
+        An untrained network; its normalisations are changed in place.
+    x : float32 (1, H, W, C)
+        The normalised image.
+
+    Returns
+    -------
+    Source
+        The same network, packed with the new statistics.
     """
     network = source.network
     assert network is not None
     norms = [module for _, module in network.named_modules() if isinstance(module, BatchNorm)]
     _, h, w, _ = x.shape
-    copies = max(2, min(_SHIFTS, _PIXELS // (h * w)))
+    copies = max(2, min(_SHIFTS, _PIXELS // (h * w)))  # two at least: late layers may have one pixel an image
     batch = np.concatenate([np.roll(x, (i * h // copies, i * w // copies), axis=(1, 2)) for i in range(copies)])
     for norm in norms:
-        norm.training, norm.momentum = True, 1.0
+        norm.training, norm.momentum = True, 1.0  # one forward pass then replaces the running statistics
     with no_grad():
         network(Tensor(batch))
     network.eval()

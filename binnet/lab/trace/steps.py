@@ -1,4 +1,4 @@
-"""The steps of a trace in words: what each is called, its equation, its numbers."""
+"""The steps of a trace in words: title, equation, explanation and numbers of each."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ Number = tuple[str, str]  # a label and a value
 
 @dataclass(frozen=True)
 class Words:
-    """What is said of a step, whatever the layer.
+    """Texts of a step that are the same for every layer.
 
     Attributes
     ----------
     key : str
-        Names it; where the step is one array, the field of :class:`Trace`.
+        Identifier; for a step with one array it is the field of :class:`Trace`.
     symbol, title : str
+        Symbol in Eq. 11, and heading.
     equation : str
-        Where it stands in arXiv:1603.05279.
+        Section or equation of arXiv:1603.05279.
     formula : str
-        As HTML.
+        The formula as HTML.
     text : str
-        One or two sentences.
+        Explanation in one or two sentences.
     """
 
     key: str
@@ -42,7 +43,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of one trace: its words, the shape of its array, and its numbers."""
+    """A step of a trace: its texts, the shape of its array, and its numbers."""
 
     words: Words
     shape: str
@@ -69,8 +70,8 @@ WORDS = (
         "The input",
         "Section 3",
         f"{_I} ∈ <b>R</b><sup><i>h</i>×<i>w</i>×<i>c</i></sup>",
-        "A batch normalisation stands before a binary layer (figure 3 of the paper), so that about half of the "
-        "input is below zero and its signs tell the most.",
+        "Batch normalisation precedes a binary layer (figure 3 of the paper), so that about half of the input is "
+        "negative and its signs carry the most information.",
     ),
     Words(
         "mean_abs_x",
@@ -78,7 +79,7 @@ WORDS = (
         "Mean magnitude over channels",
         "Section 3.2",
         f"<i>A</i> = Σ<sub><i>i</i></sub> |{_I}<sub>:,:,<i>i</i></sub>| / <i>c</i>",
-        "Signs forget how large the input was. A remembers it, one number a pixel for all channels together.",
+        "Signs lose the magnitude of the input. A keeps it, as one number per pixel for all channels together.",
     ),
     Words(
         "K",
@@ -86,8 +87,8 @@ WORDS = (
         "Scales of the input",
         "Section 3.2",
         f"{_K} = <i>A</i>{_STAR}<i>k</i>,   <i>k</i><sub><i>ij</i></sub> = 1 / (<i>w</i> · <i>h</i>)",
-        "The mean of A under the window is β, the best scale of that window. One small convolution (∗) with the box k "
-        "finds it for all windows at once. Places in the border count as 0.",
+        "The mean of A under the window is β, the best scale of that window. One small convolution (∗) with the box "
+        "filter k computes it for all windows at once. The border counts as 0.",
     ),
     Words(
         "sign_x",
@@ -95,7 +96,8 @@ WORDS = (
         "Signs of the input",
         "Eq. 9",
         f"<i>H</i> = sign({_I}) ∈ {{−1, +1}}",
-        "−1 below zero, else +1; zero counts as +1. This is all that the multiplication will see of the input.",
+        "The sign is −1 for negative numbers and +1 otherwise, also for zero. The multiplication uses nothing else of "
+        "the input.",
     ),
     Words(
         "weight",
@@ -128,8 +130,8 @@ WORDS = (
         "Signs packed into words",
         "Section 3.2",
         "−1 → 1,   +1 → 0",
-        "64 signs fit into one word, lowest bit first. Each place of the window (a tap) has one sign for each channel, "
-        "and begins a new word; bits that no channel needs, the tail bits, are 0 in both operands.",
+        "64 signs fit into one word, lowest bit first. Each position of the window (a tap) has one sign per channel "
+        "and starts a new word; the unused bits, called tail bits, are 0 in both operands.",
     ),
     Words(
         "xor",
@@ -137,8 +139,8 @@ WORDS = (
         "Where the signs differ",
         "Eq. 11",
         "<i>a</i> XOR <i>b</i>",
-        "Two signs multiply to −1 exactly where their bits differ. One XOR finds it for 64 products; XNOR is its "
-        "complement. Tail bits are equal, so they never differ.",
+        "The product of two signs is −1 exactly where their bits differ. One XOR compares 64 pairs; XNOR is its "
+        "complement. Tail bits are equal in both operands.",
     ),
     Words(
         "popcount",
@@ -155,12 +157,12 @@ WORDS = (
         "Eq. 11",
         f"{_SIGNS} = <i>n</i> − 2 · differing",
         "⊛ is a convolution of signs with signs. Of its n products, those whose signs differ are −1 and the others +1. "
-        "Bits cannot hold the 0 of a border: it is taken for +1, and what that added is subtracted.",
+        "A bit cannot represent the 0 of a border: it counts as +1, and its contribution is subtracted.",
     ),
     Words(
         "y",
         "⊙ Kα",
-        "Back to real size",
+        "Multiplied by the scales",
         "Eq. 11",
         f"( {_SIGNS} ) <span class='op'>⊙</span> {_K} α",
         "⊙ multiplies element by element: by K for each pixel, and by α for each filter. These are the only "
@@ -180,17 +182,18 @@ WORDS = (
         "How close it comes",
         "Eqs. 10, 11",
         f"{_I}{_STAR}{_W} ≈ ( {_SIGNS} ) <span class='op'>⊙</span> {_K} α",
-        "The error is the norm of the difference over the norm of the float convolution. The correlation says how much "
-        "of the pattern is right: what a following normalisation cannot mend.",
+        "The error is the norm of the difference over the norm of the float convolution. The correlation measures how "
+        "much of the pattern is right; a following normalisation corrects scale and shift but not the pattern.",
     ),
 )
 
 
 def steps(picture: Picture) -> list[Step]:
-    """All steps of a trace, in order."""
+    """The steps of a trace in order, with their shapes and numbers."""
     t, (h, w, c) = picture.trace, picture.trace.x.shape
     o, kh, kw, _ = t.layer.weight_sign.shape
     size = f"{t.layer.window.size[0]}×{t.layer.window.size[1]}"
+    # Most networks leave K out, so the closeness is given with K and without it.
     weight, fits = t.layer.weight, (fit(t.y, t.conv), fit(t.y_without_k, t.conv))
     shapes: dict[str, tuple[str, Sequence[Number]]] = {
         "image": (_shape(picture.pixels), [("layers before", str(len(picture.before)))]),
@@ -209,12 +212,13 @@ def steps(picture: Picture) -> list[Step]:
         "conv": (_shape(t.conv), [*_range(t.conv), ("weights", "W" if weight is not None else "α·sign(W)")]),
         "error": (_shape(t.y), _closeness(*fits)),
     }
+    # By key and not by position: a step without numbers is a KeyError, not a shifted table.
     return [Step(words, shapes[words.key][0], tuple(shapes[words.key][1])) for words in WORDS]
 
 
 def number(value: float) -> str:
-    """Four significant digits; whole numbers as they are."""
-    if np.isnan(value):
+    """A number as text: integers in full, others with four significant digits, NaN as a dash."""
+    if np.isnan(value):  # the correlation of a constant map
         return "–"
     text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"
     return text.replace("-", "−")
@@ -236,10 +240,10 @@ def _weight_numbers(t: Trace) -> list[Number]:
 
 
 def _energy(t: Trace) -> list[Number]:
-    """How far α sign(W) is from W: J of Eq. 2 as a share of ‖W‖²."""
+    """The distance of α sign(W) from W: J of Eq. 2 divided by ‖W‖²."""
     if t.layer.weight is None:
         return []
-    weight = np.asarray(t.layer.weight, np.float64)
+    weight = np.asarray(t.layer.weight, np.float64)  # differences of near numbers are squared and summed
     left, whole = ((weight - t.weight_hat) ** 2).sum(), (weight**2).sum()
     return [("‖W − αB‖² / ‖W‖²", number(left / whole if whole else np.nan))]
 

@@ -1,4 +1,4 @@
-"""A trace in the terminal: the steps as a table, small pictures, and one output pixel bit by bit."""
+"""A trace in the terminal: a table of the steps, small pictures, and one output pixel bit by bit."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .page import facts
 from .picture import Picture
 from .steps import number, steps
 
-_SIDE = 22  # columns of a small picture, and twice its lines
-_WORDS = 3  # words of the window that are shown as bits
+_SIDE = 22  # columns of a small picture; three of them fit into a terminal of 80
+_WORDS = 3  # number of words of the window that are shown as bits
 _SHADES = " ░▒▓█"
-_BELOW, _ABOVE = (88, 160, 230), (235, 150, 70)  # colours of the least and the largest number of a signed map
+_BELOW, _ABOVE = (88, 160, 230), (235, 150, 70)  # RGB of the most negative and the most positive number of a map
 
 Map = tuple[str, Float]
 
 
 def show(picture: Picture, console: Console) -> None:
-    """Write a trace to a console."""
+    """Print a trace on a console."""
     t, focus = picture.trace, strongest(picture.trace)
     console.say(printable(f"{t.layer.name} of {picture.model}, on {picture.image}"))
     console.say(facts(picture))
@@ -36,7 +36,7 @@ def show(picture: Picture, console: Console) -> None:
         console.say(f"note: {note}")
     console.say("")
     _say_steps(picture, console)
-    if t.K.size > 1:
+    if t.K.size > 1:  # a dense layer has one pixel, of which there is nothing to draw
         console.say(f"\nchannel 0 of the input, filter {focus.filter} of the output")
         for line in _pictures(_maps(t, focus.filter), console.colours):
             console.paint(line)
@@ -44,7 +44,7 @@ def show(picture: Picture, console: Console) -> None:
 
 
 def _say_steps(picture: Picture, console: Console) -> None:
-    """A line for each step."""
+    """Print a line for each step, in aligned columns."""
     rows = [("step", "equation", "shape", "numbers")]
     for step in steps(picture):
         numbers = ", ".join(f"{name} {value}" for name, value in step.numbers)
@@ -64,7 +64,7 @@ def _maps(t: Trace, filter_: int) -> list[Map]:
 
 
 def _pictures(maps: Sequence[Map], colours: bool) -> Iterator[Text]:
-    """Three maps side by side, then the other three."""
+    """Lines of three maps side by side, then of the other three."""
     for start in range(0, len(maps), 3):
         row = maps[start : start + 3]
         drawn = [_drawn(array, colours) for _, array in row]
@@ -74,16 +74,18 @@ def _pictures(maps: Sequence[Map], colours: bool) -> Iterator[Text]:
 
 
 def _drawn(array: Float, colours: bool) -> list[Text]:
-    """A map as lines of ``_SIDE`` characters; each is two pixels, one above the other."""
+    """A map as lines of ``_SIDE`` characters, each of which shows two pixels, one above the other."""
+    # An even number of rows: a character is twice as high as wide, so that its two pixels are square.
     rows = max(2, round(_SIDE * array.shape[0] / array.shape[1] / 2) * 2) if array.shape[1] else 2
     small = _nearest(array, min(rows, 2 * _SIDE), _SIDE)
-    if not colours:
+    if not colours:  # one shade for each character: every second row of pixels is left out
         return [Text("".join(_shade(v) for v in line)) for line in _scaled(small)[::2]]
     pairs = zip(_coloured(small)[::2], _coloured(small)[1::2], strict=True)
     return [Text.assemble(*(_half(a, b) for a, b in zip(above, below, strict=True))) for above, below in pairs]
 
 
 def _nearest(array: Float, rows: int, cols: int) -> Float:
+    # Nearest neighbours instead of means, which would blur maps of signs to grey.
     r = np.arange(rows) * array.shape[0] // rows
     c = np.arange(cols) * array.shape[1] // cols
     small: Float = np.nan_to_num(array[r][:, c])
@@ -91,7 +93,7 @@ def _nearest(array: Float, rows: int, cols: int) -> Float:
 
 
 def _scaled(array: Float) -> Float:
-    """To 0…1."""
+    """Scale the values to [0, 1]; a constant map becomes 0."""
     least = array.min()
     scaled: Float = (array - least) / max(array.max() - least, np.float32(1e-30))
     return scaled
@@ -102,7 +104,7 @@ def _shade(value: float) -> str:
 
 
 def _coloured(array: Float) -> npt.NDArray[np.int64]:
-    """Colours (rows, cols, 3): grey for magnitudes, blue to black to orange where there are numbers below zero."""
+    """RGB colours, int64 (rows, cols, 3): grey for magnitudes; blue, black, orange for negative, zero and positive."""
     if array.min() >= 0:
         return np.repeat((40 + 215 * _scaled(array)).astype(np.int64)[..., None], 3, axis=2)
     share = (array / np.abs(array).max())[..., None]
@@ -112,7 +114,7 @@ def _coloured(array: Float) -> npt.NDArray[np.int64]:
 
 def _half(above: npt.NDArray[np.int64], below: npt.NDArray[np.int64]) -> tuple[str, Style]:
     upper, lower = (Color.from_rgb(*map(int, colour)) for colour in (above, below))
-    return "▀", Style(color=upper, bgcolor=lower)
+    return "▀", Style(color=upper, bgcolor=lower)  # foreground fills the upper half, background the lower
 
 
 # ---------------------------------------------------------------------------------------------- one pixel
@@ -137,6 +139,7 @@ def _say_pixel(t: Trace, focus: Focus, console: Console) -> None:
 def _say_word(t: Trace, i: int, window: Words, filter_: Words, console: Console) -> None:
     _, _, kw, c = t.layer.weight_sign.shape
     tap, word = divmod(i, t.words)
+    # The last word of a tap may be partly filled; the rest are tail bits.
     real = min(64, c - 64 * word)
     differs = window[i] ^ filter_[i]
     console.say(f"  tap {tap // kw},{tap % kw}" + (f", word {word}" if t.words > 1 else ""))
@@ -146,5 +149,5 @@ def _say_word(t: Trace, i: int, window: Words, filter_: Words, console: Console)
 
 
 def _bits(word: np.uint64, real: int) -> str:
-    letters = f"{int(word):064b}"[::-1][:real].ljust(64, "·")
+    letters = f"{int(word):064b}"[::-1][:real].ljust(64, "·")  # reversed, because channel 0 is the lowest bit
     return " ".join(letters[i : i + 8] for i in range(0, 64, 8))

@@ -1,1 +1,1 @@
-"""What a training writes into its run folder: checkpoints, metrics, curves and the log."""
+"""Output of a training in its run folder: checkpoints, metrics, learning curves and log."""

@@ -1,4 +1,4 @@
-"""A training on disk: what it takes to go on from there, bit for bit."""
+"""Checkpoints: the complete state of a training in a file, from which it resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from .image_record import TRAINED_ON, ImageRecord
 
 @dataclass
 class Progress:
-    """How far a training has come. Together with the arrays this is all of its state.
+    """Progress of a training. Together with the arrays of :class:`State` it is the complete state.
 
     Attributes
     ----------
     total_steps : int
-        Length of the training in updates, decided when it starts; 0 until a time budget has been measured.
+        Length of the training in steps, fixed at its start; 0 until a time budget has been measured.
     epoch : int
-        Epochs finished.
+        Number of finished epochs.
     batch : int
-        Batches done of the epoch after them.
+        Number of batches done in the current epoch.
     loss_sum, correct, seen : float, int, int
-        Of those batches: sum of losses, right answers, images.
+        Over those batches: sum of the images' losses, number of correct predictions, number of images.
     best_top1, best_loss : float
-        Of the best epoch so far.
+        Validation accuracy, as a share, and loss of the best epoch so far; -1 and 0 before the first.
     best_epoch : int
-        Its number, from 1 on, and 0 before the first; or the epoch after which more epochs were asked for.
+        Number of the best epoch, from 1 on; 0 before the first. After a resume with another number of epochs it is the
+        epoch from which patience counts.
     first_loss : float
-        Of the first batch of all; 0 before it.
+        Loss of the very first batch; 0 before it.
     high : int
-        Batches in a row whose loss was far above it.
+        Number of consecutive batches whose loss was far above the initial loss.
     seconds : float
-        Spent on training and validation.
+        Time of training and validation so far.
     """
 
     total_steps: int = 0
@@ -63,16 +64,23 @@ class Progress:
 
 @dataclass
 class State:
-    """All that training changes, and what its network was built from.
+    """Everything that training changes, and the specification of its network.
 
     Attributes
     ----------
-    network, optimizer, progress
-    signs
-        Of the binary weights at the end of the epoch before: see :func:`binnet.train.diagnostics.signs`.
+    network : Module
+        The network with its real weights.
+    optimizer : Optimizer
+        The optimiser with its moments.
+    progress : Progress
+        Counters and best results.
+    signs : dict of str to uint64 array
+        Packed signs of the binary weights at the end of the previous epoch, from
+        :func:`binnet.train.diagnostics.signs`.
     spec : ModelSpec
+        Specification from which the network can be rebuilt.
     start : Start or None
-        What a fine-tuned network began with.
+        Initialisation of a fine-tuned network.
     """
 
     network: Module
@@ -84,17 +92,29 @@ class State:
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
+
+    Parameters
+    ----------
+    path
+        The file; an earlier one is replaced.
+    state
+        State of the training.
+    config, info
+        Configuration of the training, and description of its data.
+    images
+        Record of the images, so that a resumed training can compare them.
 
     Raises
     ------
     NotFiniteError
-        When a number of the state is not finite; what was at ``path`` before is still there then.
+        When a number of the state is not finite; an earlier file at ``path`` is kept then.
     StorageError
         When the file cannot be written.
     """
     parts = {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(), "signs": state.signs}
     arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    # Checked before anything is written: the file at this path may be the last one with usable weights.
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is no longer finite")
@@ -107,13 +127,16 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
 
 @dataclass(frozen=True)
 class Begun:
-    """What a training was begun with, from its checkpoint.
+    """Configuration and model of a training that was begun earlier, from its checkpoint.
 
     Attributes
     ----------
     config : TrainConfig
+        Configuration of the training.
     spec : ModelSpec
+        Specification of its network.
     start : Start or None
+        Initialisation of a fine-tuned network; None for other trainings.
     """
 
     config: TrainConfig
@@ -122,34 +145,51 @@ class Begun:
 
 
 def read(path: Path) -> Begun:
-    """What the training in a checkpoint was begun with; StorageError when it cannot be read."""
+    """Read configuration and model from a checkpoint; StorageError when that is not possible."""
     _, _, description = container.load(path, CHECKPOINT)
     config = _config(path, description)
     try:
         start = description["start"]
+        # JSON null stays None; a mapping becomes a Start.
         return Begun(config, ModelSpec.from_dict(description["model"]), start and Start.from_dict(start))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{path} does not say what its training began with: {error}") from error
+        raise StorageError(f"{path} has no valid description of its training: {error}") from error
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The configuration in a checkpoint; StorageError when there is none."""
+    """Read the configuration from a checkpoint; StorageError when there is none."""
     _, _, description = container.load(path, CHECKPOINT)
     return _config(path, description)
 
 
 def restore(path: Path, state: State, images: ImageRecord | None = None) -> None:
-    """Bring a training to the state in a checkpoint; StorageError when it or the present ``images`` do not fit."""
+    """Restore the state of a training from a checkpoint.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    state
+        Changed in place. It must have the network, optimiser and binary layers of the checkpoint.
+    images
+        Record of the images that the training uses now; they must be those of the checkpoint.
+
+    Raises
+    ------
+    StorageError
+        When the checkpoint cannot be read, or does not fit the state or the images.
+    """
     _, stored, description = container.load(path, CHECKPOINT)
     try:
         if images is not None:
             ImageRecord.read(description["data"]["class_names"], stored, description).require_same(images, path)
         progress, signs = Progress(**description["progress"]), _under("signs.", stored)
+        # Signs of other shapes would fail only after the first epoch, when flips are counted.
         if {name: words.shape for name, words in signs.items()} != {n: w.shape for n, w in state.signs.items()}:
-            raise ValueError("the signs are of other layers")
+            raise ValueError("its binary layers are different")
         state.network.load_state_dict(_under("network.", stored))
         state.optimizer.load_state_dict(_under("optimizer.", stored))
-    except StorageError:
+    except StorageError:  # a ValueError too, but its message is complete
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path} does not fit this training: {error}") from error

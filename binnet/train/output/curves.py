@@ -1,4 +1,4 @@
-"""``curves.png``: losses, accuracies, learning rate and health over the epochs, where matplotlib is installed."""
+"""``curves.png``: losses, accuracies, learning rate and diagnostics over the epochs, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ...modelfile import StorageError
 from ..diagnostics import Health
 from .run_folder import EpochFigures, Row, RunFolder
 
-_SHARE = 0.02  # of the time between two drawings that a drawing may take
-# Columns of metrics.csv in each part of the picture, with their labels.
+_SHARE = 0.02  # maximum share of the training time that is spent on drawing
+# Columns of metrics.csv in each panel of the figure, with their labels.
 _PARTS: dict[str, dict[str, str]] = {
     "loss": {"train_loss": "training", "val_loss": "validation"},
     "accuracy": {"train_top1": "training, top-1", "val_top1": "validation, top-1", "val_top5": "validation, top-5"},
@@ -30,21 +30,20 @@ _PARTS: dict[str, dict[str, str]] = {
 
 
 class Curves:
-    """Draws the figures of a training again after every epoch.
+    """Report that draws the learning curves after an epoch.
 
-    Drawing takes at most a fiftieth of the time: when epochs are so short that it would take more, some are left out.
-    The last one never is.
+    Drawing takes at most a fiftieth of the time: with short epochs it skips some of them, but never the last one.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The run folder, whose metrics are drawn.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._drawn = 0  # rows
-        self._next = 0.0  # not before this time
+        self._drawn = 0  # number of rows in the figure that was drawn last
+        self._next = 0.0  # earliest time of the next drawing, on the clock of time.perf_counter
 
     @staticmethod
     def available() -> bool:
@@ -52,16 +51,16 @@ class Curves:
         return importlib.util.find_spec("matplotlib") is not None
 
     def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
-        """After an epoch: draw, unless that was done too short a time ago."""
+        """Draw the curves, unless the last drawing is too recent."""
         start = time.perf_counter()
         if start < self._next:
             return
         self._draw()
         end = time.perf_counter()
-        self._next = end + (end - start) / _SHARE
+        self._next = end + (end - start) / _SHARE  # measured, because a drawing takes longer with more epochs
 
     def close(self) -> None:
-        """At the end: draw what is not drawn yet."""
+        """Draw the last epochs when they have been skipped."""
         if len(self._folder.figures()) > self._drawn:
             self._draw()
 
@@ -72,15 +71,16 @@ class Curves:
 
 
 def draw(rows: Sequence[Row], title: str, path: Path) -> None:
-    """Write the picture of the rows of ``metrics.csv`` as PNG; StorageError when that is not possible."""
+    """Draw the rows of ``metrics.csv`` into a PNG file; StorageError when it cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # Without pyplot: no window system and no global state, so it also works in a thread.
     figure = Figure(figsize=(11, 7), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (name, columns) in zip(figure.subplots(2, 2).flat, _PARTS.items(), strict=True):
         _part(axes, rows, name, columns)
-    figure.suptitle(title, fontsize=9, parse_math=False)
+    figure.suptitle(title, fontsize=9, parse_math=False)  # a folder's name may contain dollar signs
     try:
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=100)
@@ -90,14 +90,16 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
 
 def _part(axes: Any, rows: Sequence[Row], name: str, columns: Mapping[str, str]) -> None:
     for column, label in columns.items():
+        # An empty cell means that there was nothing to count, for example in a network without binary layers.
         points = [(int(row["epoch"]), float(row[column])) for row in rows if row[column]]
         if points:
             axes.plot(*zip(*points, strict=True), ".-", label=label, markersize=4, linewidth=1)
     axes.set_title(name, fontsize=10)
     axes.set_xlabel("epoch", fontsize=8)
     axes.grid(True, alpha=0.2)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True)  # there is no epoch 2.5
     if axes.lines and len(columns) > 1:
         axes.legend(fontsize=8, frameon=False)
+    # A logarithmic axis cannot show a loss of 0.
     if name == "loss" and all(float(row["train_loss"]) > 0 for row in rows):
         axes.set_yscale("log")

@@ -1,4 +1,4 @@
-"""Which images a training uses: what a checkpoint remembers, so that a resumed training notices when they change."""
+"""Record of the images of a training, stored in checkpoints so that a resumed training detects changed images."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from binnet_datasets.subset import names_of
 from ...modelfile import StorageError
 from ...modelfile.info import Keys
 
-TRAINED_ON, VALIDATED_ON = "trained_on", "validated_on"  # arrays of a checkpoint
+TRAINED_ON, VALIDATED_ON = "trained_on", "validated_on"  # names of a checkpoint's arrays of image keys
 
 
 @dataclass(frozen=True, eq=False)
 class ImageRecord:
-    """The images of a data set, known by the contents of their files.
+    """The images of a data set, identified by the contents of their files.
 
     Attributes
     ----------
     class_names : tuple of str
+        Names of the classes in label order.
     train, val : uint64 (n,)
-        Sorted keys, see :attr:`binnet_datasets.StoreImages.keys`; empty for the data sets by name.
+        Sorted keys, see :attr:`binnet_datasets.StoreImages.keys`; empty for the built-in data sets.
     digest : str
-        SHA-256 over channels, splits, and key, class and stored size of each image; over the number of images of each
-        class where there are no keys.
+        SHA-256 over channels, splits, and key, class and stored size of each image. Where there are no keys, it covers
+        the number of images of each class instead.
     splits : tuple of Split
-        Where the names of images are; empty for a record out of a checkpoint, which has none.
+        The splits, for the names of their images; empty for a record from a checkpoint.
     """
 
     class_names: tuple[str, ...]
@@ -44,9 +45,11 @@ class ImageRecord:
     def of(cls, dataset: Dataset) -> ImageRecord:
         """The record of a data set."""
         keys = [_keys(split) for split in (dataset.train, dataset.test)]
+        # File names in class names may not be valid UTF-8; surrogateescape keeps their bytes.
         digest = hashlib.sha256(repr(dataset.class_names).encode("utf-8", "surrogateescape"))
         for split, own in zip((dataset.train, dataset.test), keys, strict=True):
             columns = [own, split.labels, *split.sizes.T]
+            # Sorted, so that the digest depends on the set of images and not on their order in the store.
             rows = np.sort(np.rec.fromarrays(columns)) if own.size else np.bincount(split.labels)
             digest.update(f"split {len(split)} {split.channels}".encode() + np.ascontiguousarray(rows).tobytes())
         found = np.unique(keys[0]), np.unique(keys[1])
@@ -54,13 +57,13 @@ class ImageRecord:
 
     @classmethod
     def read(cls, class_names: Sequence[str], arrays: Mapping[str, Any], description: Mapping[str, Any]) -> ImageRecord:
-        """The record in a checkpoint; KeyError when there is none."""
+        """The record stored in a checkpoint; KeyError when there is none."""
         none = np.zeros(0, np.uint64)
         train, val = (arrays.get(name, none) for name in (TRAINED_ON, VALIDATED_ON))
         return cls(tuple(class_names), train, val, str(description["images"]))
 
     def name_of(self, keys: Keys) -> str:
-        """The name of the first image with one of these keys."""
+        """The name of the first image with one of these keys, or "unknown"."""
         for split in self.splits:
             places = np.flatnonzero(np.isin(_keys(split), keys))
             if places.size:
@@ -68,16 +71,16 @@ class ImageRecord:
         return "unknown"
 
     def arrays(self) -> dict[str, Any]:
-        """The arrays that a checkpoint holds besides ``trained_on``."""
+        """The arrays of the record in a checkpoint, apart from ``trained_on``, which the data's description has."""
         return {VALIDATED_ON: self.val} if self.val.size else {}
 
     def require_same(self, now: ImageRecord, where: object) -> None:
-        """StorageError that says what has changed since a training began, unless the images are the same now."""
+        """Raise StorageError that names the changes, unless the images ``now`` are those of this record."""
         if self.digest == now.digest:
             return
         if self.class_names != now.class_names:
             gone, new = (sorted(set(a) - set(b)) for a, b in _both_ways(self.class_names, now.class_names))
-            what = f"the classes are others ({_listed('gone', gone)}, {_listed('new', new)})"
+            what = f"the classes have changed ({_listed('gone', gone)}, {_listed('new', new)})"
         else:
             what = self._changes(now)
         raise StorageError(
@@ -85,6 +88,7 @@ class ImageRecord:
         )
 
     def _changes(self, now: ImageRecord) -> str:
+        # An image that moved between the splits is neither added nor removed, so compare the unions.
         before, after = (np.union1d(record.train, record.val) for record in (self, now))
         new = np.setdiff1d(after, before)
         added, removed = len(new), len(np.setdiff1d(before, after))

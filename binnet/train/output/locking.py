@@ -1,4 +1,4 @@
-"""A lock on an open file that one process has at a time, and loses when it ends, however that comes."""
+"""Exclusive lock on an open file; the operating system releases it when the process ends, even by a crash."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 def lock(file: IO[Any]) -> None:
-    """Lock an open file until it is closed; BlockingIOError when another process, or another opening of it, has it.
+    """Lock an open file until it is closed. On file systems without locks, such as some of clusters, it does nothing.
 
-    Does nothing on a file system without locks, such as some that computers of a cluster share.
+    Raises
+    ------
+    BlockingIOError
+        When the file is locked by another process, or through another open file of this one.
     """
     if sys.platform == "win32":
         import msvcrt

@@ -51,19 +51,20 @@ HEALTH = ("epoch", "layer", *(f.name for f in fields(Health)))
 
 
 class RunFolder:
-    """Paths of a training and what is written about it. Tables are written whole, so none is ever cut short.
+    """The run folder: paths of its files, its tables and its log.
 
-    A folder belongs to one training at a time, see :meth:`held`.
+    Tables are replaced atomically, so that a reader never sees an incomplete one. Only one training can use a folder at
+    a time, see :meth:`held`.
 
     Parameters
     ----------
     path
-        Made when it does not exist.
+        The folder; it is created when it does not exist.
 
     Raises
     ------
     StorageError
-        When the folder cannot be made or written to.
+        When the folder cannot be created or written to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,11 +76,11 @@ class RunFolder:
         self._health = _Table(path / "health.csv", HEALTH)
         with _writing(path, "to the folder "):
             path.mkdir(parents=True, exist_ok=True)
-            self._log.touch()
+            self._log.touch()  # shows now, and not after an epoch, that the folder is writable
 
     @contextlib.contextmanager
     def held(self) -> Iterator[RunFolder]:
-        """Within this block the folder is this training's alone; StorageError when another one has it."""
+        """Context manager that locks the folder; StorageError when another training uses it."""
         with _writing(self._log):
             file = self._log.open("a", encoding="utf-8")
         with file:
@@ -92,9 +93,21 @@ class RunFolder:
             yield self
 
     def start(self, config: TrainConfig, again: bool = False, own: OwnNetwork | None = None) -> None:
-        """Begin: the configuration, empty tables, and a copy of the file of a network of one's own.
+        """Write the configuration, empty tables and a copy of the Python file of a custom network.
 
-        StorageError when a training has begun here already, but for one ``again`` that wrote no checkpoint.
+        Parameters
+        ----------
+        config
+            Configuration of the training.
+        again
+            Whether a training may have begun here already, as long as it wrote no checkpoint.
+        own
+            The custom network, if there is one.
+
+        Raises
+        ------
+        StorageError
+            When the folder holds another training, or cannot be written to.
         """
         if self.last.exists() or (self._config.exists() and not again):
             raise StorageError(
@@ -107,7 +120,7 @@ class RunFolder:
             _write(self.path / own.path.name, own.text)
 
     def log(self, text: str) -> None:
-        """Add a line with the time to ``log.txt``."""
+        """Append a line with the local time to ``log.txt``."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         with _writing(self._log), self._log.open("a", encoding="utf-8") as file:
             file.write(f"{now}  {text}\n")
@@ -115,6 +128,7 @@ class RunFolder:
     def add_figures(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
         """Add a row to ``metrics.csv``, and one for each binary layer to ``health.csv``."""
         rows = [{"epoch": figures.epoch, "layer": layer, **asdict(health)} for layer, health in layers.items()]
+        # health.csv first: an epoch that stands in metrics.csv then has its diagnostics, even after a crash.
         self._health.add(*(_cells(row) for row in rows))
         self._metrics.add(_cells(asdict(figures)))
 
@@ -123,7 +137,10 @@ class RunFolder:
         return list(self._metrics.rows)
 
     def resume(self, config: TrainConfig, epochs: int) -> None:
-        """Drop rows past ``epochs``, which a resumed training writes again, and what a killed one left half written."""
+        """Prepare the folder of a training that is resumed after ``epochs`` epochs.
+
+        Later rows are dropped, because they will be written again, and so are incomplete temporary files.
+        """
         _write(self._config, config.to_toml())
         for table in (self._metrics, self._health):
             table.keep([row for row in table.read() if row["epoch"].isdigit() and int(row["epoch"]) <= epochs])
@@ -133,12 +150,12 @@ class RunFolder:
 
 
 def new_folder(path: Path) -> Path:
-    """Make a folder that was not there: ``path``, or with a number behind it; StorageError when that fails."""
+    """Create a new folder, ``path`` or ``path-2``, ``path-3``, …; StorageError when that fails."""
     with _writing(path, "to the folder "):
         path.parent.mkdir(parents=True, exist_ok=True)
         for number in count(2):
             try:
-                path.mkdir()
+                path.mkdir()  # without exist_ok: two trainings that start at once get two folders
                 return path
             except FileExistsError:
                 path = path.with_name(f"{path.name.removesuffix(f'-{number - 1}')}-{number}")
@@ -146,37 +163,37 @@ def new_folder(path: Path) -> Path:
 
 
 def read_figures(folder: Path) -> list[Row]:
-    """The rows of ``metrics.csv`` as they stand in the file; none when there is no such file."""
+    """Read the rows of ``metrics.csv``, cells as text; an empty list when there is no such file."""
     return _Table(folder / "metrics.csv", METRICS).read()
 
 
 class _Table:
-    """A CSV file that is replaced as a whole."""
+    """A CSV file that is replaced as a whole on every change."""
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self.path, self.columns = path, columns
         self.rows: list[Row] = []
 
     def read(self) -> list[Row]:
-        """The whole rows of the file; none when there is no such file."""
+        """The complete rows of the file; an empty list when there is no such file."""
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         cells = [line for line in csv.reader(lines[1:]) if len(line) == len(self.columns)]
         return [dict(zip(self.columns, line, strict=True)) for line in cells]
 
     def keep(self, rows: list[Row]) -> None:
-        """Write these rows and no others."""
+        """Replace the contents by these rows."""
         lines = [self.columns, *([row[column] for column in self.columns] for row in rows)]
         _write(self.path, "".join(",".join(line) + "\n" for line in lines))
         self.rows = rows
 
     def add(self, *rows: Row) -> None:
-        """Write the rows there are and these."""
+        """Append rows."""
         self.keep([*self.rows, *rows])
 
 
 @contextlib.contextmanager
 def _writing(path: Path, what: str = "") -> Iterator[None]:
-    """StorageError for what goes wrong in this block."""
+    """Context manager that turns an OSError into a StorageError with the path."""
     try:
         yield
     except OSError as error:

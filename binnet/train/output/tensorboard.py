@@ -1,4 +1,4 @@
-"""The figures of a training for TensorBoard, written by tensorboardX (the extra ``tensorboard``)."""
+"""Metrics of a training for TensorBoard, written with tensorboardX (the extra ``tensorboard``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .run_folder import EpochFigures
 
 
 def check() -> None:
-    """ConfigError when tensorboardX is not installed."""
+    """Raise ConfigError when tensorboardX is not installed."""
     if importlib.util.find_spec("tensorboardX") is None:
         raise ConfigError(
             "--tensorboard needs tensorboardX, which comes with an extra: python -m pip install 'binnet[tensorboard]'"
@@ -21,14 +21,14 @@ def check() -> None:
 
 
 class Board:
-    """Writes scalars: the columns of ``metrics.csv`` by name, and those of ``health.csv`` as ``health/column/layer``.
+    """Report that writes scalars: columns of ``metrics.csv`` by name, of ``health.csv`` as ``health/column/layer``.
 
     Parameters
     ----------
     folder
-        Where; made when it does not exist.
+        Folder of the event files; it is created when it does not exist.
     epochs
-        Finished already: later figures of an earlier process are hidden.
+        Number of finished epochs. Later values that an interrupted process wrote are hidden.
     """
 
     def __init__(self, folder: Path, epochs: int = 0) -> None:
@@ -37,7 +37,7 @@ class Board:
         self._writer = SummaryWriter(str(folder), purge_step=epochs + 1 if epochs else None)
 
     def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
-        """After an epoch."""
+        """Write the metrics of an epoch and the diagnostics of each binary layer."""
         scalars = dict(asdict(figures))
         step = scalars.pop("epoch")
         for layer, health in layers.items():
@@ -45,8 +45,8 @@ class Board:
         for name, value in scalars.items():
             if value is not None:
                 self._writer.add_scalar(name, value, step)
-        self._writer.flush()
+        self._writer.flush()  # so that TensorBoard shows the epoch at once
 
     def close(self) -> None:
-        """At the end."""
+        """Close the event file."""
         self._writer.close()

@@ -78,7 +78,7 @@ def test_build_and_info(photos, tmp_path, say):
     assert code == 0
     assert "27 training images of 3 classes, 9 of each; pixels: 12 x 12 x 3" in text
     assert re.search(r"^1 +dog +dog +9 +1$", text, re.MULTILINE)
-    assert "all pixels are whole" in text
+    assert "no image is damaged" in text
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size[1] == 304
 

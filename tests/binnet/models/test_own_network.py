@@ -278,7 +278,7 @@ def test_resuming_with_a_changed_file(file, tmp_path, unpacked, say):
     code, _, err = say("train", "--resume", run, "--epochs", 2, "--quiet")
     assert code == 1
     assert f"{file} has changed since the training began (SHA-256 " in err
-    assert f"; undo the change ({run / 'net.py'} is a copy of it as it was), or begin a new training" in err
+    assert f"; undo the change (the original is kept in {run / 'net.py'}), or start a new training" in err
     code, _, err = say("train", "--resume", run, "--epochs", 2, "--quiet", "--model", f"{run / 'net.py'}:build")
     assert (code, err) == (0, "")
     assert checkpoint.read_config(run / "last.h5").model == f"{run / 'net.py'}:build"

@@ -206,7 +206,7 @@ def test_interrupted_by_the_user(uninterrupted, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == f"binnet: stopped, everything is saved; go on with: binnet train --resume '{folder}'\n"
+    assert errors == f"binnet: stopped, everything is saved; continue with: binnet train --resume '{folder}'\n"
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
     assert_same_training(folder, uninterrupted[0])
 

@@ -204,9 +204,9 @@ def _relabel(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_rename, r"the classes are others \(gone: dog, new: bird\)"),
-        (_replace_class, r"the classes are others \(gone: dog, new: bird\)"),
-        (_add_class, r"the classes are others \(none gone, new: bird\)"),
+        (_rename, r"the classes have changed \(gone: dog, new: bird\)"),
+        (_replace_class, r"the classes have changed \(gone: dog, new: bird\)"),
+        (_add_class, r"the classes have changed \(none gone, new: bird\)"),
         (_add, r"1 added \(cat/7-0.png\)"),
         (_remove, "1 removed"),
         (_relabel, "(some have another class|moved between)"),
@@ -331,7 +331,7 @@ def test_sigterm_saves_like_ctrl_c(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert errors.startswith("binnet: stopped, everything is saved; go on with: binnet train --resume")
+    assert errors.startswith("binnet: stopped, everything is saved; continue with: binnet train --resume")
     assert container.load(tmp_path / "run" / "last.h5")[2]["progress"]["epoch"] >= 1
 
 
@@ -353,7 +353,7 @@ def test_stopped_before_the_first_step(tmp_path, monkeypatch, capsys, stop, code
     monkeypatch.setattr(trainer, "fit_budget", interrupt)
     before = signal.getsignal(signal.SIGTERM)
     assert main(["train", "--time-budget", "9s", "--out", str(tmp_path / "run")]) == code
-    assert capsys.readouterr().err == f"binnet: stopped; go on with: binnet train --resume {tmp_path / 'run'}\n"
+    assert capsys.readouterr().err == f"binnet: stopped; continue with: binnet train --resume {tmp_path / 'run'}\n"
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -57,7 +57,7 @@ def test_a_network_by_name_and_a_page(image_file, tmp_path, say):
         "trace", "--model", "lenet5", image_file, "--image-size", 16, "--layer", "dense3", "--html", path
     )
     assert code == 0
-    assert "The network is fresh" in out
+    assert "The network is not trained" in out
     assert "channel 0 of the input" not in out  # one pixel needs no picture
     assert re.fullmatch(rf"{re.escape(str(path))}: \d\.\d MB, to be opened in a browser", out.splitlines()[-1])
     assert path.read_text("utf-8").startswith("<!doctype html>")
@@ -91,7 +91,7 @@ def test_steps_that_disagree_make_the_exit_code_1(folder, image_file, say, monke
     monkeypatch.setattr("binnet.lab.trace.picture.against_network", lambda t, y: wrong)
     code, out, _ = say("trace", folder / "best.h5", image_file)
     assert code == 1
-    assert "not so: nothing is so (difference 0.25)" in out
+    assert "failed: nothing is so (difference 0.25)" in out
     assert "6 of 7 comparisons" in out
 
 

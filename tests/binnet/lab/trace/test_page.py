@@ -142,5 +142,5 @@ def test_embedded_holds_the_page(picture):
 
 def test_a_check_that_fails_is_shown(picture):
     wrong = dataclasses.replace(picture.checks[0], difference=0.5)
-    assert "✗ not so:" in page(dataclasses.replace(picture, checks=(wrong,)))
+    assert "✗ failed:" in page(dataclasses.replace(picture, checks=(wrong,)))
     assert "✗" not in page(picture)

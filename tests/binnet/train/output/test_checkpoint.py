@@ -163,5 +163,5 @@ def test_signs_that_do_not_fit(path, signs):
     kind, arrays, description = container.load(path)
     kept = {name: array for name, array in arrays.items() if not name.startswith("signs.")}
     container.save(path, kind, {**kept, **signs}, description)
-    with pytest.raises(StorageError, match="does not fit this training: the signs are of other layers"):
+    with pytest.raises(StorageError, match="does not fit this training: its binary layers are different"):
         checkpoint.restore(path, fresh())
