@@ -109,7 +109,7 @@ def instructions() -> str:
 
 
 def measure_peak(seconds: float, steps: int = 200_000) -> Peak:
-    """Measure the peak rates with the register loops of :mod:`binnet_kernels.compiled.baseline`, ``steps`` iterations each."""
+    """Peak rates, from the register loops of :mod:`binnet_kernels.compiled.baseline`, ``steps`` iterations each."""
     times = medians(
         {"popcount": lambda: baseline.popcount_peak(steps), "fma": lambda: baseline.fma_peak(steps)}, seconds
     )
