@@ -6,7 +6,6 @@ stands there around each of them. At other times a profile costs nothing.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,29 +17,10 @@ from typing import Any
 import numpy as np
 
 import binnet_kernels as bk
-from binnet_kernels.backend import KINDS, PACKING, POPCOUNT, REAL, REST, WEIGHTS, WORK, Work
+from binnet_kernels.backend import KINDS, REST, WORK, Work
 
 PHASES = ("forward", "backward", "update")
 MULTIPLYING = KINDS[:3]
-
-# Of kernels that have no front door yet: owner and name, as in WORK.
-_OTHERS: dict[tuple[str | None, str], Work] = {
-    (None, "conv2d"): Work(REAL, lambda y, x, weight, *_, **__: y.size * math.prod(weight.shape[1:])),
-    (None, "conv2d_grad_input"): Work(REAL, lambda y, g, weight, *_, **__: g.size * math.prod(weight.shape[1:])),
-    (None, "conv2d_grad_weight"): Work(REAL, lambda y, x, g, shape, *_, **__: g.size * math.prod(shape[1:])),
-    (None, "grouped_conv2d"): Work(REAL, lambda y, x, weight, *_, **__: y.size * math.prod(weight.shape[1:])),
-    (None, "grouped_conv2d_grad_input"): Work(REAL, lambda y, g, w, *_, **__: g.size * math.prod(w.shape[1:])),
-    (None, "grouped_conv2d_grad_weight"): Work(REAL, lambda y, x, g, shape, *_, **__: g.size * math.prod(shape[1:])),
-    (None, "quantise_gradient"): Work(PACKING),
-    (None, "quantised_grad_input"): Work(
-        POPCOUNT, lambda y, g, signs, shape, *_, **__: math.prod(g.shape) * math.prod(signs.shape[1:3]) * shape[3]
-    ),
-    (None, "quantised_grad_weight"): Work(
-        POPCOUNT, lambda y, bits, g, shape, *_, **__: math.prod(g.shape) * math.prod(shape[1:])
-    ),
-    ("KbitConv2d", "__init__"): Work(WEIGHTS),
-    ("KbitConv2d", "convolve_bits"): Work(POPCOUNT, lambda y, plan, *_, **__: y.size * math.prod(plan.shape[1:])),
-}
 
 _active: ContextVar[Profile | None] = ContextVar("binnet_profile", default=None)
 
@@ -115,7 +95,6 @@ class Profile:
     def _clocks(self) -> Iterator[None]:
         """With a clock around each front door of the kernels, and around methods of prepared layers."""
         places = [(owner or bk, name, work) for (owner, name), work in WORK.items()]
-        places += [(getattr(bk, owner) if owner else bk, name, work) for (owner, name), work in _OTHERS.items()]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         for (owner, name, function), (_, _, work) in zip(before, places, strict=True):
             setattr(owner, name, self._timed(function, work))

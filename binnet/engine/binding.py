@@ -89,8 +89,8 @@ def bind(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     return binder(stage, layer, arrays)
 
 
-def _finish(stage: Stage, channels: int) -> Any:
-    return bk.Finish([step for node in stage.epilogue for step in _in_words(node, channels)], stage.limits)
+def _epilogue(stage: Stage, channels: int) -> Any:
+    return bk.Epilogue([step for node in stage.epilogue for step in _in_words(node, channels)], stage.limits)
 
 
 def _in_words(node: Node, channels: int) -> list[tuple[Any, ...]]:
@@ -125,7 +125,7 @@ def _results(stage: Stage, arrays: Arrays) -> dict[str, Any]:
 def _real(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     assert isinstance(stage.node, Filters)
     x, runs = arrays.bordered(stage.inputs[0], stage.node.padding)
-    return [*runs, layer.bind(x, _finish(stage, stage.node.shape[0]), **_results(stage, arrays))]
+    return [*runs, layer.bind(x, _epilogue(stage, stage.node.shape[0]), **_results(stage, arrays))]
 
 
 def _binary(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
@@ -135,7 +135,7 @@ def _binary(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
         return _binary_with_k(stage, layer, arrays)
     if stage.most is not None:
         return [layer.bind_bits(arrays.bits(source), stage.most, stage.flips, arrays.bits(stage))]
-    return [layer.bind(arrays.bits(source), _finish(stage, node.shape[0]), **_results(stage, arrays))]
+    return [layer.bind(arrays.bits(source), _epilogue(stage, node.shape[0]), **_results(stage, arrays))]
 
 
 def _binary_with_k(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
@@ -143,12 +143,12 @@ def _binary_with_k(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     x, window = arrays.map(stage.inputs[0]), layer.window
     bits = bk.BitMap(x.shape, window.border, layer.pad_value)
     K = np.empty((len(x), *window.output_size(*x.shape[1:3]), 1), np.float32)
-    convolve = layer.bind(bits, _finish(stage, layer.shape[0]), K=K, **_results(stage, arrays))
+    convolve = layer.bind(bits, _epilogue(stage, layer.shape[0]), K=K, **_results(stage, arrays))
     return [bk.bind_pack_with_k(x, bits, K, window), convolve]
 
 
 def _levels(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
-    return [layer.bind(arrays.map(stage.inputs[0]), _finish(stage, layer.shape[0]), **_results(stage, arrays))]
+    return [layer.bind(arrays.map(stage.inputs[0]), _epilogue(stage, layer.shape[0]), **_results(stage, arrays))]
 
 
 def _quantise(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
@@ -164,8 +164,8 @@ def _largest(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
         window = Window.with_border(node.kernel_size, node.stride, node.padding)
     if stage.flips is not None:
         return [bk.bind_pool_bits(arrays.bits(source), stage.flips, arrays.bits(stage), window)]
-    finish = _finish(stage, arrays.shape(source)[-1])
-    return [bk.bind_map(arrays.map(source), finish, window=window, **_results(stage, arrays))]
+    epilogue = _epilogue(stage, arrays.shape(source)[-1])
+    return [bk.bind_map(arrays.map(source), epilogue, window=window, **_results(stage, arrays))]
 
 
 def _average_pool(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
@@ -194,7 +194,7 @@ def _grouped(stage: Stage, arrays: Arrays) -> list[Run]:
     x, runs = arrays.bordered(stage.inputs[0], node.padding)
 
     def run() -> None:
-        bk.grouped_conv2d(x, node.weight, node.groups, node.stride, out=out)
+        bk.conv2d(x, node.weight, node.stride, groups=node.groups, out=out)
         if node.bias is not None:
             np.add(out, node.bias, out=out)
 

@@ -64,11 +64,7 @@ class _Conv2d(Function):
         ctx: Context, x: Float, weight: Float, bias: Float | None, *, stride: Pair, padding: Pair, groups: int
     ) -> Float:
         ctx.save(x, weight, stride, padding, groups)
-        y: Float
-        if groups == 1:
-            y = kernels().conv2d(x, weight, stride, padding)
-        else:
-            y = kernels().grouped_conv2d(x, weight, groups, stride, padding)
+        y: Float = kernels().conv2d(x, weight, stride, padding, groups)
         if bias is not None:
             if bias.shape != (len(weight),):
                 raise ValueError(f"bias must have shape {(len(weight),)}, got {bias.shape}")
@@ -77,16 +73,12 @@ class _Conv2d(Function):
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        x, weight, stride, padding, groups = ctx.saved
+        x, weight, *window = ctx.saved
         grad_x = grad_weight = grad_bias = None
-        if ctx.needs_grad[0] and groups == 1:
-            grad_x = kernels().conv2d_grad_input(grad, weight, x.shape, stride, padding)
-        elif ctx.needs_grad[0]:
-            grad_x = kernels().grouped_conv2d_grad_input(grad, weight, x.shape, groups, stride, padding)
-        if ctx.needs_grad[1] and groups == 1:
-            grad_weight = kernels().conv2d_grad_weight(x, grad, weight.shape, stride, padding)
-        elif ctx.needs_grad[1]:
-            grad_weight = kernels().grouped_conv2d_grad_weight(x, grad, weight.shape, groups, stride, padding)
+        if ctx.needs_grad[0]:
+            grad_x = kernels().conv2d_grad_input(grad, weight, x.shape, *window)
+        if ctx.needs_grad[1]:
+            grad_weight = kernels().conv2d_grad_weight(x, grad, weight.shape, *window)
         if ctx.needs_grad[2]:
             grad_bias = grad.sum(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
         return grad_x, grad_weight, grad_bias

@@ -6,21 +6,29 @@ again, under the same name and in plain NumPy, in :mod:`binnet_kernels.reference
 NaN counts as +1 where only a sign is asked for (it is not below zero), wins every maximum, and spreads through all
 sums: convolutions, alpha, K, means, normalisation, losses. Both backends do the same.
 
-Names are looked up when first used, because importing Numba takes longer than everything else: whoever only asks for
+Numba is imported when a compiled form first runs, because that takes longer than everything else: whoever only asks for
 help, or builds a network, does not wait for it.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from . import reference
 from .binarize import pack_signs, scale_map, sign, signs, unpack_signs, weight_alpha
 from .bwn import BwnConv2d, BwnLinear
+from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
+from .fused.bit_map import BitMap
+from .fused.epilogue import Epilogue
+from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
+from .fused.real import FusedConv2d
+from .fused.xnor import FusedXnorConv2d
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .lowbit.conv import KbitConv2d, KbitLinear
+from .lowbit.fused import FusedKbitConv2d
+from .lowbit.gradient import quantise_gradient, quantised_grad_input, quantised_grad_weight
+from .lowbit.levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
 from .lowbit.planes import level_grad_weight, level_planes, norm_level_planes
+from .lowbit.rounding import QuantisedGradient
 from .lowbit.weights import level_grad_alpha, level_weight_gradient, level_weight_hat
 from .norm import (
     batch_norm,
@@ -45,50 +53,12 @@ from .update import adam_update, sgd_update
 from .weights import grad_alpha, weight_gradient, weight_hat
 from .xnor import XnorConv2d, XnorLinear, xnor_gemm
 
-if TYPE_CHECKING:
-    from .bit_map import BitMap
-    from .compiled.conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
-    from .compiled.forward.fused import FusedXnorConv2d
-    from .compiled.forward.fused_real import FusedConv2d
-    from .compiled.forward.packed import bind_map, bind_pack_with_k, bind_pool_bits
-    from .compiled.grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
-    from .compiled.lowbit.fused_kbit import FusedKbitConv2d
-    from .compiled.lowbit.kbit import KbitConv2d, KbitLinear
-    from .compiled.lowbit.kbit_levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
-    from .compiled.lowbit.quantise import QuantisedGradient, quantise_gradient
-    from .compiled.lowbit.quantised_input import quantised_grad_input
-    from .compiled.lowbit.quantised_weight import quantised_grad_weight
-    from .finish import Finish
-
-_NAMES_IN = {
-    "bit_map": ("BitMap",),
-    "compiled.conv": ("Conv2d", "conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
-    "finish": ("Finish",),
-    "compiled.forward.fused": ("FusedXnorConv2d",),
-    "compiled.forward.fused_real": ("FusedConv2d",),
-    "compiled.grouped": ("grouped_conv2d", "grouped_conv2d_grad_input", "grouped_conv2d_grad_weight"),
-    "compiled.lowbit.fused_kbit": ("FusedKbitConv2d",),
-    "compiled.lowbit.kbit": ("KbitConv2d", "KbitLinear"),
-    "compiled.lowbit.kbit_levels": (
-        "pack_planes",
-        "quantise_input",
-        "quantise_weight",
-        "weight_planes",
-        "weight_range",
-    ),
-    "compiled.forward.packed": ("bind_map", "bind_pack_with_k", "bind_pool_bits"),
-    "compiled.lowbit.quantise": ("QuantisedGradient", "quantise_gradient"),
-    "compiled.lowbit.quantised_input": ("quantised_grad_input",),
-    "compiled.lowbit.quantised_weight": ("quantised_grad_weight",),
-}
-_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
-
 __all__ = [
     "BitMap",
     "BwnConv2d",
     "BwnLinear",
     "Conv2d",
-    "Finish",
+    "Epilogue",
     "FusedConv2d",
     "FusedKbitConv2d",
     "FusedXnorConv2d",
@@ -113,9 +83,6 @@ __all__ = [
     "conv2d_grad_weight",
     "get_num_threads",
     "grad_alpha",
-    "grouped_conv2d",
-    "grouped_conv2d_grad_input",
-    "grouped_conv2d_grad_weight",
     "level_grad_alpha",
     "level_grad_weight",
     "level_planes",
@@ -156,16 +123,3 @@ __all__ = [
     "weight_range",
     "xnor_gemm",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """A public name on its first use."""
-    if name in _MODULE_OF:
-        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

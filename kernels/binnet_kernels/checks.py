@@ -204,15 +204,6 @@ def levels(bits: Any, name: str) -> int:
     return int((1 << int(bits)) - 1)
 
 
-def levels_of_both(act_bits: Any, weight_bits: Any, n: int) -> tuple[int, int]:
-    """The levels of inputs and weights; ValueError when a sum of n products might not fit 32 bits."""
-    inputs, weights = levels(act_bits, "act_bits"), levels(weight_bits, "weight_bits")
-    if n * inputs * weights >= 1 << 31:
-        most = ((1 << 31) - 1) // (inputs * weights)
-        raise ValueError(f"{weight_bits}-bit weights and {act_bits}-bit inputs allow {most} taps a filter, got {n}")
-    return inputs, weights
-
-
 def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape (N, H, W, C)."""
     if len(x_shape) != 4:
@@ -302,48 +293,3 @@ def conv_grad(grad: Any, x_shape: tuple[int, ...], weight_shape: tuple[int, ...]
     if len(x_shape) != 4 or len(weight_shape) != 4 or x_shape[3] != weight_shape[3]:
         raise ValueError(f"x {tuple(x_shape)} and weight {tuple(weight_shape)} must be (N, H, W, C) and (O, KH, KW, C)")
     return floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), weight_shape[0]))
-
-
-def quantised(grad: Any, alpha: Any, y: Any) -> tuple[Float, Float, Float | None]:
-    """A gradient (N, OH, OW, O) to round, the scales (O,) of the filters (1 by default), and what a ReLU returned."""
-    grad = floats(grad, "grad", 4)
-    scales = floats(np.ones(grad.shape[3], np.float32) if alpha is None else alpha, "alpha", shape=grad.shape[3:])
-    return grad, scales, None if y is None else floats(y, "y", shape=grad.shape)
-
-
-def quantised_input(
-    shape: tuple[int, ...], signs: Any, x_shape: tuple[int, ...], stride: Pair, padding: Pair
-) -> tuple[npt.NDArray[np.uint32], Window]:
-    """Signs of filters (O, KH, KW, words) as half words (O, KH KW, 2 words), and the window."""
-    signs = words(signs, "weight_signs", 4)
-    window = Window.of(signs.shape[1:3], stride, padding)
-    if len(x_shape) != 4 or signs.shape[3] != -(-x_shape[3] // 64):
-        raise ValueError(
-            f"x {tuple(x_shape)} must be (N, H, W, C), and weight_signs end in ceil(C/64), got {signs.shape}"
-        )
-    _same_gradient(shape, (x_shape[0], *window.output_size(*x_shape[1:3]), len(signs)))
-    return signs.view(np.uint32).reshape(len(signs), -1, 2 * signs.shape[3]), window
-
-
-def quantised_weight(
-    bits: Any, shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Pair, padding: Pair
-) -> tuple[npt.NDArray[np.uint32], Window]:
-    """The map of bits (N, H + 2 ph, W + 2 pw, ceil(C / 32)), and the window."""
-    bits = np.asarray(bits)
-    if bits.dtype != np.uint32:
-        raise TypeError(f"bits must be an array of uint32 half words, got dtype {bits.dtype}")
-    if len(weight_shape) != 4 or bits.ndim != 4 or bits.shape[3] != -(-weight_shape[3] // 32):
-        raise ValueError(
-            f"weight {tuple(weight_shape)} must be (O, KH, KW, C), bits (N, H, W, ceil(C/32)), got {bits.shape}"
-        )
-    window = Window.of(weight_shape[1:3], stride, padding)
-    (h, w), (ph, pw) = bits.shape[1:3], window.padding
-    if h <= 2 * ph or w <= 2 * pw:
-        raise ValueError(f"bits {bits.shape} must hold a border of {ph, pw} and an image within")
-    _same_gradient(shape, (len(bits), *window.output_size(h - 2 * ph, w - 2 * pw), weight_shape[0]))
-    return plain(bits, np.dtype(np.uint32)), window
-
-
-def _same_gradient(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if tuple(shape) != expected:
-        raise ValueError(f"the gradient must have shape {expected}, got {tuple(shape)}")

@@ -55,12 +55,12 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
     return dots
 
 
-def _multiply_adds(y: Float, plan: XnorConv2d, *_: Any, **__: Any) -> int:
+def multiply_adds(y: Float, plan: XnorConv2d, *_: Any, **__: Any) -> int:
     products: int = y.size * math.prod(plan.shape[1:])
     return products
 
 
-@front_door(WEIGHTS, __call__=Work(POPCOUNT, _multiply_adds), convolve_bits=Work(POPCOUNT, _multiply_adds))
+@front_door(WEIGHTS, __call__=Work(POPCOUNT, multiply_adds), convolve_bits=Work(POPCOUNT, multiply_adds))
 class XnorConv2d:
     """A convolution of signs with signs, prepared for one set of weights (arXiv:1603.05279, Eq. 11).
 
@@ -199,7 +199,7 @@ class XnorLinear:
         return rows_as_pixels(self._form, x, self.shape, out)
 
 
-def rows_as_pixels(convolve: Callable[[Float, Float], None], x: Any, shape: tuple[int, ...], out: Any) -> Float:
+def rows_as_pixels(convolve: Callable[[Float, Float], Any], x: Any, shape: tuple[int, ...], out: Any) -> Float:
     """A dense layer with weights of ``shape`` (O, I) is a 1x1 convolution over images of one pixel."""
     x = checks.floats(x, "x", 2)
     checks.same_depth(x.shape, shape)

@@ -617,17 +617,17 @@ CASES = [
             (
                 "grouped_conv2d",
                 *(grouped_image_and_weight, naive.naive_grouped_conv2d, taps),
-                lambda backend, *a, **o: backend.grouped_conv2d(*a, **o),
+                lambda backend, *a, **o: backend.conv2d(*a, **o),
             ),
             (
                 "grouped_conv2d_grad_input",
                 *(grouped_grad_and_weight, naive.naive_grouped_conv2d_grad_input, lambda g, w: w[..., :1].size),
-                lambda backend, *a, **o: backend.grouped_conv2d_grad_input(*a, **o),
+                lambda backend, *a, **o: backend.conv2d_grad_input(*a, **o),
             ),
             (
                 "grouped_conv2d_grad_weight",
                 *(grouped_image_and_grad, naive.naive_grouped_conv2d_grad_weight, lambda x, g: g[..., :1].size),
-                lambda backend, *a, **o: backend.grouped_conv2d_grad_weight(*a, **o),
+                lambda backend, *a, **o: backend.conv2d_grad_weight(*a, **o),
             ),
         )
     ),

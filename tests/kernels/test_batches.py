@@ -38,11 +38,11 @@ def test_fused_convolutions_too(one_bit, g, seed, n):
     rng = np.random.default_rng(seed)
     weight, wide = values(rng, g.weight_shape), bordered(rng, g, n)
     stored = bk.pack_signs(weight.ravel()) if one_bit else weight
-    layer, finish = bk.FusedConv2d(stored, weight.shape, g.stride, g.padding), bk.Finish(())
+    layer, epilogue = bk.FusedConv2d(stored, weight.shape, g.stride, g.padding), bk.Epilogue(())
 
     def run(x):
         out = np.empty((len(x), *g.output_size, g.o), np.float32)
-        layer.bind(x.copy(), finish, out=out)()
+        layer.bind(x.copy(), epilogue, out=out)()
         return out
 
     together = run(wide)

@@ -404,7 +404,7 @@ def test_an_edit_under_a_running_process(tmp_path, package):
     edit_now = (
         f"f = Path({str(package / 'simd' / 'vector.py')!r}); f.write_text(f.read_text().replace({OLD!r}, {NEW!r}))"
     )
-    edit_now = f"bk.pack_signs; {edit_now}"  # the first look at it imports the compiled modules
+    edit_now = f"import binnet_kernels.compiled; {edit_now}"
     words, _, folder, _ = pack_in_a_new_process(tmp_path / "cache", edit_now, roots=[package.parent])
     np.testing.assert_array_equal(words, WORDS)
     words, compiled, other, _ = pack_in_a_new_process(tmp_path / "cache", roots=[package.parent])

@@ -66,13 +66,13 @@ class Targets:
         self.residual = values(rng, shape) if "add" in words else None
         self.out = np.full(shape, 7, np.float32) if with_floats else None
         self.bits = bk.BitMap(shape, *border)
-        self.finish = bk.Finish(self.steps, self.limits)
+        self.epilogue = bk.Epilogue(self.steps, self.limits)
 
     def arrays(self):
         return {"residual": self.residual, "out": self.out, "bits": self.bits}
 
     def check(self, sums):
-        y = naive_packed.naive_finish(sums, self.steps, self.residual)
+        y = naive_packed.naive_epilogue(sums, self.steps, self.residual)
         if self.out is not None:
             np.testing.assert_array_equal(self.out, y)
         truth = naive_packed.naive_between(y, *self.limits)
@@ -97,7 +97,7 @@ def test_binary_convolution(backend, g, seed, words, border, with_floats, pad_va
         naive.naive_pack_signs(weight.ravel()), weight.shape, g.stride, g.padding, pad_value, alpha
     )
     K = np.abs(values(rng, (*targets.shape[:3], 1))) if use_k else None
-    run = layer.bind(packed(x, g.padding, pad_value), targets.finish, K=K, **targets.arrays())
+    run = layer.bind(packed(x, g.padding, pad_value), targets.epilogue, K=K, **targets.arrays())
     dots = naive.naive_xnor_conv2d(x, weight, g.stride, g.padding, pad_value, alpha=False).astype(np.float32)
     for _ in range(2):  # it can run again
         run()
@@ -130,7 +130,7 @@ def test_real_convolution(backend, g, seed, words, border, with_floats, one_bit)
     targets = Targets(rng, (g.n, *g.output_size, g.o), words, border, with_floats)
     stored = naive.naive_pack_signs(weight.ravel()) if one_bit else weight
     layer = backend.FusedConv2d(stored, weight.shape, g.stride, g.padding, alpha, bias)
-    layer.bind(naive.pad_image(x, g.padding).astype(np.float32), targets.finish, **targets.arrays())()
+    layer.bind(naive.pad_image(x, g.padding).astype(np.float32), targets.epilogue, **targets.arrays())()
     used = naive.naive_sign(weight) if one_bit else weight
     targets.check(naive.naive_conv2d(x, used, g.stride, g.padding).astype(np.float32) * alpha + bias)
 
@@ -158,7 +158,7 @@ def test_pass_over_a_map(backend, g, seed, words, border, with_floats):
     x = values(rng, g.x_shape, [np.nan, 0.0, -0.0, -np.inf])
     targets = Targets(rng, (g.n, *g.output_size, g.c), words, border, with_floats)
     with np.errstate(invalid="ignore"):
-        backend.bind_map(x, targets.finish, window=window(g), **targets.arrays())()
+        backend.bind_map(x, targets.epilogue, window=window(g), **targets.arrays())()
         targets.check(naive.naive_max_pool2d(x, g.kernel_size, g.stride, g.padding))
 
 
@@ -189,7 +189,7 @@ def test_packing_with_k(backend, g, seed, pad_value):
 def test_nan_is_in_no_interval_and_infinity_can_be(backend):
     x = np.array(SIGN_SPECIALS, np.float32).reshape(1, 1, -1, 1)
     bits = bk.BitMap(x.shape)
-    backend.bind_map(x, bk.Finish([], (np.float32([-np.inf]), np.float32([0]))), bits=bits)()
+    backend.bind_map(x, bk.Epilogue([], (np.float32([-np.inf]), np.float32([0]))), bits=bits)()
     assert bits.words.ravel().tolist() == [1, 1, 0, 0, 0, 1, 0, 1]
 
 
@@ -197,7 +197,7 @@ def test_nan_is_in_no_interval_and_infinity_can_be(backend):
 def test_prelu_keeps_nan_and_the_sign_of_zero(backend):
     x = np.array([np.nan, 0.0, -0.0, np.inf, -np.inf, -2.0], np.float32).reshape(1, 1, 1, -1)
     out = np.empty_like(x)
-    backend.bind_map(x, bk.Finish([("prelu", np.float32([0.5] * 4 + [0.25, -1]))]), out=out)()
+    backend.bind_map(x, bk.Epilogue([("prelu", np.float32([0.5] * 4 + [0.25, -1]))]), out=out)()
     np.testing.assert_array_equal(out.ravel(), [np.nan, 0, 0, np.inf, -np.inf, 2])
     assert np.signbit(out.ravel()[1:3]).tolist() == [False, True]
 
@@ -212,7 +212,7 @@ def test_same_bits_for_any_number_of_threads():
         bk.set_num_threads(min(threads, before))
         targets = Targets(np.random.default_rng(1), (2, 13, 11, 45), ["relu", "norm", "add"], ((1, 1), 0), True)
         layer = bk.FusedConv2d(weight, weight.shape, 1, 1)
-        layer.bind(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), targets.finish, **targets.arrays())()
+        layer.bind(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), targets.epilogue, **targets.arrays())()
         bk.set_num_threads(before)
         results.append((targets.out, targets.bits.words))
     for one, two in zip(*results, strict=True):
@@ -222,8 +222,8 @@ def test_same_bits_for_any_number_of_threads():
 # ---------------------------------------------------------------------------------------------- what is refused
 
 
-def finish(**more):
-    return bk.Finish((), **more)
+def epilogue(**more):
+    return bk.Epilogue((), **more)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def finish(**more):
 )
 def test_steps_that_are_none(steps, match):
     with pytest.raises(ValueError, match=match):
-        bk.Finish(steps)
+        bk.Epilogue(steps)
 
 
 X = bk.BitMap((1, 4, 4, 5), 1)
@@ -259,16 +259,16 @@ WANTED = r"^x must be a BitMap \(N, H, W, 5\) with the border \(1, 1, 1, 1\), go
 def test_arrays_that_do_not_fit(backend, x, arrays, match):
     layer = backend.FusedXnorConv2d(np.zeros(3, np.uint64), (3, 3, 3, 5), padding=1)
     with pytest.raises(ValueError, match=match):
-        layer.bind(x, finish(), **arrays)
+        layer.bind(x, epilogue(), **arrays)
 
 
 @each_backend
 def test_other_arrays_that_do_not_fit(backend):
     x, limits = np.zeros((1, 4, 4, 3), np.float32), (np.zeros(3), np.ones(3))
     with pytest.raises(ValueError, match=r"x must be a writeable, C-contiguous float32 map .*, got float64"):
-        backend.bind_map(x.astype(np.float64), finish(), out=x)
+        backend.bind_map(x.astype(np.float64), epilogue(), out=x)
     with pytest.raises(ValueError, match=r"bits must be a BitMap \(1, 4, 4, 3\), got BitMap \(1, 5, 4, 3\) with"):
-        backend.bind_map(x, finish(limits=limits), bits=bk.BitMap((1, 5, 4, 3)))
+        backend.bind_map(x, epilogue(limits=limits), bits=bk.BitMap((1, 5, 4, 3)))
     with pytest.raises(ValueError, match=r"x must be a BitMap \(N, H, W, C\) with the border \(0, 0, 0, 0\)"):
         backend.bind_pool_bits(bk.BitMap(x.shape, 1), np.zeros(3, bool), bk.BitMap(x.shape), Window.of(1, 1, 0))
     with pytest.raises(ValueError, match=r"bits must be a BitMap \(1, 4, 4, 3\) with the border \(1, 1, 1, 1\)"):

@@ -10,21 +10,11 @@ import binnet_kernels as bk
 from .strategies import each_backend, geometries, seeds, values
 
 CALLS = {
-    "grouped_conv2d": lambda k, x, w, y, groups: k.grouped_conv2d(x, w, groups),
-    "grouped_conv2d_grad_input": lambda k, x, w, y, groups: k.grouped_conv2d_grad_input(y, w, x.shape, groups),
-    "grouped_conv2d_grad_weight": lambda k, x, w, y, groups: k.grouped_conv2d_grad_weight(x, y, w.shape, groups),
+    "conv2d": lambda k, x, w, y, groups: k.conv2d(x, w, groups=groups),
+    "conv2d_grad_input": lambda k, x, w, y, groups: k.conv2d_grad_input(y, w, x.shape, groups=groups),
+    "conv2d_grad_weight": lambda k, x, w, y, groups: k.conv2d_grad_weight(x, y, w.shape, groups=groups),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-
-
-@each_backend
-@given(geometries(), seeds)
-def test_one_group_is_the_convolution(backend, g, seed):
-    """To the last bit where the numbers are whole."""
-    rng = np.random.default_rng(seed)
-    x, weight = (np.round(4 * values(rng, shape)) for shape in (g.x_shape, g.weight_shape))
-    y = backend.grouped_conv2d(x, weight, 1, g.stride, g.padding)
-    np.testing.assert_array_equal(y, backend.conv2d(x, weight, g.stride, g.padding))
 
 
 @each_backend
@@ -35,10 +25,10 @@ def test_gradients_of_whole_numbers_are_adjoint(backend, g, seed, wide, filters)
     shape = groups * filters, *g.weight_shape[1:3], wide
     shapes = g.x_shape, shape, (g.n, *g.output_size, shape[0])
     x, weight, grad = (rng.integers(-2, 3, shape).astype(np.float32) for shape in shapes)
-    window = groups, g.stride, g.padding
-    forward = np.vdot(backend.grouped_conv2d(x, weight, *window), grad)
-    assert np.vdot(backend.grouped_conv2d_grad_input(grad, weight, x.shape, *window), x) == forward
-    assert np.vdot(backend.grouped_conv2d_grad_weight(x, grad, weight.shape, *window), weight) == forward
+    window = g.stride, g.padding, groups
+    forward = np.vdot(backend.conv2d(x, weight, *window), grad)
+    assert np.vdot(backend.conv2d_grad_input(grad, weight, x.shape, *window), x) == forward
+    assert np.vdot(backend.conv2d_grad_weight(x, grad, weight.shape, *window), weight) == forward
 
 
 @each_backend
@@ -65,8 +55,8 @@ def test_it_writes_where_it_is_told(backend, filters):
     rng = np.random.default_rng(0)
     x, weight = values(rng, (2, 5, 4, 8)), values(rng, (4 * filters, 3, 3, 2))
     out = np.full((2, 5, 4, 4 * filters), np.nan, np.float32)
-    assert backend.grouped_conv2d(x, weight, 4, 1, 1, out=out) is out
-    np.testing.assert_array_equal(out, backend.grouped_conv2d(x, weight, 4, 1, 1))
+    assert backend.conv2d(x, weight, 1, 1, 4, out) is out
+    np.testing.assert_array_equal(out, backend.conv2d(x, weight, 1, 1, 4))
 
 
 @each_backend
@@ -74,10 +64,10 @@ def test_it_writes_where_it_is_told(backend, filters):
 def test_no_channels_and_no_filters(backend, c, o):
     """A sum of nothing is 0."""
     x, weight = np.ones((2, 4, 4, c), np.float32), np.ones((o, 3, 3, c // 2), np.float32)
-    y = backend.grouped_conv2d(x, weight, 2)
+    y = backend.conv2d(x, weight, groups=2)
     np.testing.assert_array_equal(y, np.zeros((2, 2, 2, o)))
-    np.testing.assert_array_equal(backend.grouped_conv2d_grad_input(y, weight, x.shape, 2), np.zeros(x.shape))
-    assert backend.grouped_conv2d_grad_weight(x, y, weight.shape, 2).shape == weight.shape
+    np.testing.assert_array_equal(backend.conv2d_grad_input(y, weight, x.shape, groups=2), np.zeros(x.shape))
+    assert backend.conv2d_grad_weight(x, y, weight.shape, groups=2).shape == weight.shape
 
 
 @pytest.mark.compiled
@@ -85,5 +75,5 @@ def test_weight_gradients_do_not_lose_a_slice():
     """More lines than slices, and a number that they do not divide."""
     rng = np.random.default_rng(0)
     x, grad = (rng.integers(-3, 4, (3, 13, 11, 37)).astype(np.float32) for _ in range(2))
-    ours = bk.grouped_conv2d_grad_weight(x, grad, (37, 3, 3, 1), 37, 1, 1)
-    np.testing.assert_array_equal(ours, bk.reference.grouped_conv2d_grad_weight(x, grad, (37, 3, 3, 1), 37, 1, 1))
+    ours = bk.conv2d_grad_weight(x, grad, (37, 3, 3, 1), 1, 1, 37)
+    np.testing.assert_array_equal(ours, bk.reference.conv2d_grad_weight(x, grad, (37, 3, 3, 1), 1, 1, 37))

@@ -189,20 +189,20 @@ def test_a_plan_keeps_its_own_weights(backend):
 
 
 @given(SMALL, seeds, bits, bits, pad_values, st.booleans())
-def test_fused_layers_finish_alike(g, seed, k, m, pad_value, use_k):
+def test_fused_layers_agree(g, seed, k, m, pad_value, use_k):
     """Bound to arrays, with everything that may follow: steps on the sums of the plan, written as floats and bits."""
     x, weight = draw(g, seed, [0.0])
     rng, oh_ow = np.random.default_rng(seed), g.output_size
     shape, vectors = (g.n, *oh_ow, g.o), [values(rng, g.o) for _ in range(6)]
     window, alpha = (g.stride, g.padding, pad_value), np.abs(vectors[0])
     steps = [("norm", *vectors[1:4]), ("prelu", vectors[5]), ("add",)]
-    finish = bk.Finish(steps, (vectors[4], vectors[4] + 1))
+    epilogue = bk.Epilogue(steps, (vectors[4], vectors[4] + 1))
     residual, results = values(rng, shape), []
     for backend in BACKENDS.values():
         planes = backend.pack_planes(backend.quantise_weight(weight, k).ravel(), k)
         layer = backend.FusedKbitConv2d(planes, weight.shape, m, *window, alpha, use_k)
         out, packed = np.empty(shape, np.float32), bk.BitMap(shape, (1, 0, 2, 1), -1)
-        run = layer.bind(x, finish, residual=residual, out=out, bits=packed)
+        run = layer.bind(x, epilogue, residual=residual, out=out, bits=packed)
         run()
         results.append((out, packed))
         y = backend.KbitConv2d(weight, k, m, *window, alpha, use_k)(x)
@@ -226,7 +226,7 @@ def test_fused_layers_with_any_border(backend, g, seed, k, m, pad_value, use_k):
     planes = bk.pack_planes(weight.ravel(), k)
     layer = backend.FusedKbitConv2d(planes, weight.shape, m, g.stride, g.padding, pad_value, alpha, use_k)
     out = np.empty(sums.shape, np.float32)
-    layer.bind(x, bk.Finish(), out=out)()
+    layer.bind(x, bk.Epilogue(), out=out)()
     K = backend.scale_map(x, g.kernel_size, g.stride, g.padding) if use_k else np.float32(1)
     np.testing.assert_array_equal(out, sums * K)
 
@@ -237,7 +237,7 @@ def test_bound_layers_read_their_arrays_again(backend):
     x, weight = draw(g, 0)
     layer = backend.FusedKbitConv2d(bk.pack_planes(bk.quantise_weight(weight, 2).ravel(), 2), weight.shape, 3, 1, 1)
     out = np.empty((2, 6, 5, 9), np.float32)
-    run = layer.bind(x, bk.Finish(), out=out)
+    run = layer.bind(x, bk.Epilogue(), out=out)
     for sign in (1, -1):
         x *= sign
         run()
@@ -251,13 +251,13 @@ def test_arrays_that_do_not_fit(backend):
     planes = bk.pack_planes(weight.ravel(), 2)
     layer = backend.FusedKbitConv2d(planes, weight.shape, 2)
     with pytest.raises(ValueError, match="x has 4 channels"):
-        layer.bind(np.ones((1, 5, 5, 4), np.float32), bk.Finish(), out=np.empty((1, 3, 3, 4), np.float32))
+        layer.bind(np.ones((1, 5, 5, 4), np.float32), bk.Epilogue(), out=np.empty((1, 3, 3, 4), np.float32))
     with pytest.raises(ValueError, match=r"^out must be"):
-        layer.bind(x, bk.Finish(), out=np.empty((1, 5, 5, 4), np.float32))
+        layer.bind(x, bk.Epilogue(), out=np.empty((1, 5, 5, 4), np.float32))
     with pytest.raises(ValueError, match=r"^planes must end in"):
         backend.FusedKbitConv2d(planes[:, :1], weight.shape, 2)
     with pytest.raises(ValueError, match=r"^x must be a writeable"):
-        layer.bind(x.astype(np.float64), bk.Finish(), out=np.empty((1, 3, 3, 4), np.float32))
+        layer.bind(x.astype(np.float64), bk.Epilogue(), out=np.empty((1, 3, 3, 4), np.float32))
 
 
 @each_backend

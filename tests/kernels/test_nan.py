@@ -27,12 +27,10 @@ CALLS = {
     "conv2d, NaN weight": lambda k: k.conv2d(np.ones(SHAPE), WEIGHT, 1, 1),
     "conv2d_grad_input": lambda k: k.conv2d_grad_input(GRAD, SOUND, SHAPE, 1, 1),
     "conv2d_grad_weight": lambda k: k.conv2d_grad_weight(np.ones(SHAPE), GRAD, WEIGHT_SHAPE, 1, 1),
-    "grouped_conv2d": lambda k: k.grouped_conv2d(X, SOUND[..., :1].repeat(5, 0), 5, 1, 1),
-    "grouped_conv2d, NaN weight": lambda k: k.grouped_conv2d(np.ones(SHAPE), WEIGHT[..., :1].repeat(5, 0), 5, 1, 1),
-    "grouped_conv2d_grad_input": lambda k: k.grouped_conv2d_grad_input(GRAD, SOUND[..., :1], (2, 6, 6, 3), 3, 1, 1),
-    "grouped_conv2d_grad_weight": lambda k: k.grouped_conv2d_grad_weight(
-        np.ones((2, 6, 6, 3)), GRAD, (3, 3, 3, 1), 3, 1, 1
-    ),
+    "grouped_conv2d": lambda k: k.conv2d(X, SOUND[..., :1].repeat(5, 0), 1, 1, 5),
+    "grouped_conv2d, NaN weight": lambda k: k.conv2d(np.ones(SHAPE), WEIGHT[..., :1].repeat(5, 0), 1, 1, 5),
+    "grouped_conv2d_grad_input": lambda k: k.conv2d_grad_input(GRAD, SOUND[..., :1], (2, 6, 6, 3), 1, 1, 3),
+    "grouped_conv2d_grad_weight": lambda k: k.conv2d_grad_weight(np.ones((2, 6, 6, 3)), GRAD, (3, 3, 3, 1), 1, 1, 3),
     "XnorConv2d": lambda k: k.XnorConv2d(SOUND, 1, 1)(X),
     "XnorConv2d, use_k": lambda k: k.XnorConv2d(SOUND, 1, 1, use_k=True)(X),
     "quantise_input": lambda k: k.quantise_input(X, 3),

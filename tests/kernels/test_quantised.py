@@ -33,7 +33,7 @@ def arguments(g, seed):
 
 def unpacked(gradient):
     """The levels that the planes of a gradient stand for, (N, OH, OW, O) each."""
-    if isinstance(gradient, reference.QuantisedGradient):
+    if gradient.in_numpy:
         return gradient.rows, gradient.columns
     _, oh, ow, _ = gradient.shape
     rows, columns = np.zeros((2, *gradient.shape), np.int64)

@@ -3,16 +3,10 @@
 All of them are imported together, so that they are all of the text whose hash names the compile cache.
 """
 
-from . import conv, grouped, loss, sign_maps, update, weights  # noqa: F401
-from .backward import sign_grad  # noqa: F401
-from .forward import bits, bwn, elementwise, fused, fused_real, gemm, norm, packed, pool, scale, xnor  # noqa: F401
-from .lowbit import (  # noqa: F401
-    fused_kbit,
-    kbit,
-    kbit_levels,
-    level_planes,
-    level_weights,
-    quantise,
-    quantised_input,
-    quantised_weight,
-)
+# ruff: noqa: F401
+from . import conv, loss, sign_maps, update, weights
+from .backward import sign_grad
+from .forward import bits, bwn, elementwise, gemm, norm, pool, scale, xnor
+from .fused import maps, real
+from .lowbit import fused as fused_levels  # not `fused`, which is the folder above
+from .lowbit import grad_input, grad_weight, gradient, level_planes, level_weights, levels

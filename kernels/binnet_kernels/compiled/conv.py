@@ -1,169 +1,92 @@
-"""float32 convolution and its two gradients, by the same register tile as the binary one: no BLAS, no im2col."""
+"""float32 convolution and its two gradients, by the same register tile as the binary one: no BLAS, no im2col.
+
+Few wide groups of channels (AlexNet's two) are one convolution each; the other groups are in grouped.py.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numba import prange
 
-from .. import checks
-from ..checks import Float, Pair, Window
-from ..simd.geometry import Sliding, aligned, padded, sliding
+from ..checks import Float, Window
+from ..simd.geometry import aligned, padded, sliding
 from ..simd.jit import kernel
 from ..simd.threads import get_num_threads
 from ..simd.tile import CHANNELS
+from . import grouped
 from .backward.grad_input import grad_input
 from .backward.grad_weight import grad_weight
 from .forward.blocks import SLAB, add_taps, interleave, parts_of, room, share
 
 
 class Conv2d:
-    """A float32 convolution prepared for one set of weights, to call many times.
+    """A convolution whose filters are put in the order of the tile once."""
 
-    Parameters
-    ----------
-    weight : array (O, KH, KW, C) of real numbers
-    stride, padding : int or pair of ints
-        Vertical and horizontal; the border is zero.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-
-    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0) -> None:
-        weight = checks.floats(weight, "weight", 4)
-        self.window = Window.of(weight.shape[1:3], stride, padding)
-        self.shape = weight.shape
-        o, depth = len(weight), int(np.prod(weight.shape[1:]))
+    def __init__(self, weight: Float, window: Window) -> None:
+        self._window, (o, depth) = window, (len(weight), int(np.prod(weight.shape[1:])))
         self._blocks = aligned(-(-o // CHANNELS) * CHANNELS * depth)
         if self._blocks.size:
             _interleave(weight.ravel(), self._blocks, o, depth)
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
-        x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
-        walk, y = _walk_and_output(x, self.shape[0], self.window, out)
+    def __call__(self, x: Float, y: Float) -> None:
+        """``y`` (N, OH, OW, O) of images (N, H, W, C)."""
         if not self._blocks.size:
             y[...] = 0
         elif y.size:
+            walk = sliding(x.shape, self._window)
             # The tile is written with a scale, which real weights do not have.
             ones = np.ones(y.shape[3] + CHANNELS, np.float32)
             sizes = (walk.pixels, y.shape[3], walk.rows, walk.span, walk.pitch)
-            _convolve(padded(x, self.window), walk.starts, walk.numbers, self._blocks, ones, y.ravel(), *sizes)
-        return y
+            _convolve(padded(x, self._window), walk.starts, walk.numbers, self._blocks, ones, y.ravel(), *sizes)
 
 
-def _walk_and_output(x: Float, o: int, window: Window, out: Any) -> tuple[Sliding, Float]:
-    walk = sliding(x.shape, window)
-    return walk, checks.output(out, (walk.n, walk.oh, walk.ow, o))
+def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:
+    """``y`` (N, OH, OW, O) of images (N, H, W, C) and filters (O, KH, KW, C / groups)."""
+    if grouped.are_narrow(weight.shape, groups):
+        grouped.conv2d(x, weight, window, groups, y)
+    else:
+        _by_group(_conv2d, groups, window, (x, 3), (weight, 0), (y, 3))
 
 
-def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
-    """float32 convolution (cross-correlation) with a zero border.
+def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of a gradient (N, OH, OW, O) and filters (O, KH, KW, C / groups)."""
+    if grouped.are_narrow(weight.shape, groups):
+        grouped.conv2d_grad_input(grad, weight, window, groups, grad_x)
+    else:
+        _by_group(grad_input, groups, window, (grad, 3), (weight, 0), (grad_x, 3))
 
-    Parameters
-    ----------
-    x : array (N, H, W, C) of real numbers
-    weight : array (O, KH, KW, C) of real numbers
-    stride, padding : int or pair of ints
-        Vertical and horizontal; stride at least 1, padding at least 0.
-    out : float32 (N, OH, OW, O), C-contiguous, optional
-        Where to write.
 
-    Returns
-    -------
-    float32 (N, OH, OW, O)
-        The same bits for any number of threads.
+def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_w: Float) -> None:
+    """``grad_w`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
+    if grouped.are_narrow(grad_w.shape, groups):
+        grouped.conv2d_grad_weight(x, grad, window, groups, grad_w)
+    else:
+        _by_group(grad_weight, groups, window, (x, 3), (grad, 3), (grad_w, 0))
 
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or the padded image is smaller than the filter.
-    """
-    weight, x = checks.floats(weight, "weight", 4), checks.floats(x, "x", 4)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    checks.same_channels(x, weight.shape)
-    walk, y = _walk_and_output(x, len(weight), window, out)
+
+def _by_group(form: Callable[..., None], groups: int, window: Window, *arrays: tuple[Float, int]) -> None:
+    """Call ``form`` for each group; arrays come with the axis that is divided, the last one is written."""
+    if groups == 1:
+        (a, _), (b, _), (target, _) = arrays
+        form(a, b, window, target)
+        return
+    for a, b, target in zip(*(np.split(array, groups, axis) for array, axis in arrays), strict=True):
+        # Kernels take arrays without gaps, which neighbouring channels of an image are not.
+        result = np.empty(target.shape, np.float32)
+        form(np.ascontiguousarray(a), np.ascontiguousarray(b), window, result)
+        target[...] = result
+
+
+def _conv2d(x: Float, weight: Float, window: Window, y: Float) -> None:
     if not weight.size:
         y[...] = 0
     elif y.size:
-        workers, ones = get_num_threads(), np.ones(y.shape[3] + CHANNELS, np.float32)
+        walk, workers, ones = sliding(x.shape, window), get_num_threads(), np.ones(y.shape[3] + CHANNELS, np.float32)
         sizes = (walk.pixels, y.shape[3], walk.rows, walk.span, walk.pitch)
         tables = padded(x, window), walk.starts, walk.numbers
         _convolve_once(*tables, weight.ravel(), ones, room(workers), y.ravel(), *sizes, workers)
-    return y
-
-
-def conv2d_grad_input(
-    grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
-) -> Float:
-    """Gradient of :func:`conv2d` with respect to its input.
-
-    Parameters
-    ----------
-    grad : array (N, OH, OW, O) of real numbers
-        Gradient of the output.
-    weight : array (O, KH, KW, C) of real numbers
-    x_shape : (N, H, W, C)
-    stride, padding : int or pair of ints
-        Those of the convolution.
-    out : float32 (N, H, W, C), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (N, H, W, C)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
-    """
-    weight = checks.floats(weight, "weight", 4)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    grad_x = checks.output(out, tuple(x_shape))
-    grad_input(grad, weight, window, grad_x)
-    return grad_x
-
-
-def conv2d_grad_weight(
-    x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
-) -> Float:
-    """Gradient of :func:`conv2d` with respect to its weights.
-
-    Parameters
-    ----------
-    x : array (N, H, W, C) of real numbers
-    grad : array (N, OH, OW, O) of real numbers
-        Gradient of the output.
-    weight_shape : (O, KH, KW, C)
-    stride, padding : int or pair of ints
-        Those of the convolution.
-    out : float32 (O, KH, KW, C), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (O, KH, KW, C)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads. A gradient that
-        is not finite spreads through its filter; places on a border of 0 are left out there, or not.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
-    """
-    x = checks.floats(x, "x", 4)
-    window = Window.of(weight_shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    gradient = checks.output(out, tuple(weight_shape))
-    grad_weight(x, grad, window, gradient)
-    return gradient
 
 
 # ---------------------------------------------------------------------------------------------- kernels

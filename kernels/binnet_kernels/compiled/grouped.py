@@ -1,173 +1,58 @@
-"""float32 convolution in groups of channels, depthwise included, and its two gradients.
+"""float32 convolution in many groups of few channels, depthwise included, and its two gradients.
 
-Few wide groups (AlexNet's two) are one convolution each, on the register tile of :mod:`conv`. Where there are at least
-as many groups as filters in each, the vectors run over the groups: 32 of them at a time, and the i-th channels of all
-groups lie side by side. The depthwise convolution, one channel and one filter a group, has that layout from the start.
+The vectors run over the groups: 32 of them at a time, and the i-th channels of all groups lie side by side. The
+depthwise convolution, one channel and one filter a group, has that layout from the start.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
-from .. import checks
-from ..checks import Float, Pair, Window
-from ..groups import check_groups, conv2d_each, grad_input_each, grad_weight_each
+from ..checks import Float, Window
 from ..simd.geometry import padded, seen_by
 from ..simd.jit import kernel
 from ..simd.lanes import WIDTH, all_lanes, first_lanes, load_lanes, multiply_add, store_lanes
-from .conv import conv2d, conv2d_grad_input, conv2d_grad_weight
 from .forward.blocks import share
 
 _SLICES = 16  # parts of the sum of a weight gradient, which the threads share
 
 
-def grouped_conv2d(x: Any, weight: Any, groups: int, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
-    """float32 convolution of each group of channels with its own filters, with a zero border.
+def are_narrow(weight_shape: tuple[int, ...], groups: int) -> bool:
+    """Whether there are several groups, at least as many as filters in each."""
+    return groups > 1 and weight_shape[0] <= groups * groups
 
-    The filters of group i are i O / groups to (i + 1) O / groups - 1, and they see the channels i C / groups to
-    (i + 1) C / groups - 1 alone. One group is :func:`conv2d`, as many groups as channels a depthwise convolution.
 
-    Parameters
-    ----------
-    x : array (N, H, W, C) of real numbers
-    weight : array (O, KH, KW, C / groups) of real numbers
-    groups : int
-        At least 1; it divides C and O.
-    stride, padding : int or pair of ints
-        Vertical and horizontal; stride at least 1, padding at least 0.
-    out : float32 (N, OH, OW, O), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (N, OH, OW, O)
-        The same bits for any number of threads and whatever the other images are.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or the padded image is smaller than the filter.
-    """
-    x, weight = checks.floats(x, "x", 4), checks.floats(weight, "weight", 4)
-    check_groups(groups, x.shape, weight.shape)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    y = checks.output(out, (len(x), *window.output_size(*x.shape[1:3]), len(weight)))
-    if _wide(weight.shape, groups):
-        conv2d_each(conv2d, x, weight, groups, stride, padding, y)
-    elif y.size:
+def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:
+    """``y`` (N, OH, OW, O) of images (N, H, W, C) and filters (O, KH, KW, C / groups)."""
+    if y.size:
         # One filter a group has its channels in the right order already: no copy.
         sums = y if len(weight) == groups else np.empty_like(y)
         image = padded(_beside(x, groups), window)
         _convolve(image, _taps(weight, groups), sums.ravel(), *_sizes(x.shape, y.shape, groups, window))
         _put_back(sums, groups, y)
-    return y
 
 
-def grouped_conv2d_grad_input(
-    grad: Any,
-    weight: Any,
-    x_shape: tuple[int, ...],
-    groups: int,
-    stride: Pair = 1,
-    padding: Pair = 0,
-    out: Any = None,
-) -> Float:
-    """Gradient of :func:`grouped_conv2d` with respect to its input.
-
-    Parameters
-    ----------
-    grad : array (N, OH, OW, O) of real numbers
-        Gradient of the output.
-    weight : array (O, KH, KW, C / groups) of real numbers
-    x_shape : (N, H, W, C)
-    groups, stride, padding
-        Those of the convolution.
-    out : float32 (N, H, W, C), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (N, H, W, C)
-        The same bits for any number of threads.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
-    """
-    weight = checks.floats(weight, "weight", 4)
-    check_groups(groups, x_shape, weight.shape)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, (*x_shape[:3], weight.shape[3]), weight.shape, window)
-    grad_x = checks.output(out, tuple(x_shape))
-    if _wide(weight.shape, groups):
-        grad_input_each(conv2d_grad_input, grad, weight, groups, stride, padding, grad_x)
-    elif grad_x.size:
-        sums = grad_x if x_shape[3] == groups else np.empty_like(grad_x)
-        sizes = (*grad_x.shape[:3], *_sizes(x_shape, grad.shape, groups, window), *window.padding)
-        tables = _beside(grad, groups).ravel(), _taps(weight, groups), *seen_by(x_shape, grad.shape, window)
+def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of a gradient (N, OH, OW, O) and filters (O, KH, KW, C / groups)."""
+    if grad_x.size:
+        sums = grad_x if grad_x.shape[3] == groups else np.empty_like(grad_x)
+        sizes = (*grad_x.shape[:3], *_sizes(grad_x.shape, grad.shape, groups, window), *window.padding)
+        tables = _beside(grad, groups).ravel(), _taps(weight, groups), *seen_by(grad_x.shape, grad.shape, window)
         _send_back(*tables, sums.ravel(), *sizes)
         _put_back(sums, groups, grad_x)
-    return grad_x
 
 
-def grouped_conv2d_grad_weight(
-    x: Any,
-    grad: Any,
-    weight_shape: tuple[int, ...],
-    groups: int,
-    stride: Pair = 1,
-    padding: Pair = 0,
-    out: Any = None,
-) -> Float:
-    """Gradient of :func:`grouped_conv2d` with respect to its weights.
-
-    Parameters
-    ----------
-    x : array (N, H, W, C) of real numbers
-    grad : array (N, OH, OW, O) of real numbers
-        Gradient of the output.
-    weight_shape : (O, KH, KW, C / groups)
-    groups, stride, padding
-        Those of the convolution.
-    out : float32 (O, KH, KW, C / groups), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (O, KH, KW, C / groups)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads. What a gradient
-        that is not finite does on a border of 0 is as in :func:`conv2d_grad_weight`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
-    """
-    x = checks.floats(x, "x", 4)
-    check_groups(groups, x.shape, weight_shape)
-    window = Window.of(weight_shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, (*x.shape[:3], weight_shape[3]), weight_shape, window)
-    grad_weight = checks.output(out, tuple(weight_shape))
-    if _wide(weight_shape, groups):
-        grad_weight_each(conv2d_grad_weight, x, grad, groups, stride, padding, grad_weight)
-    elif grad_weight.size:
-        o, kh, kw, c = weight_shape
+def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_weight: Float) -> None:
+    """``grad_weight`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
+    if grad_weight.size:
+        o, kh, kw, c = grad_weight.shape
         sums = np.zeros((_SLICES, kh, kw, c, o // groups, groups), np.float32)
         tables = padded(_beside(x, groups), window), _beside(grad, groups).ravel()
         _correlate(*tables, sums.ravel(), *_sizes(x.shape, grad.shape, groups, window))
         # The number of slices is fixed and they are added in order: the bits do not depend on the threads.
         whole: Float = sums.sum(axis=0)
-        grad_weight[...] = whole.transpose(4, 3, 0, 1, 2).reshape(weight_shape)
-    return grad_weight
-
-
-def _wide(weight_shape: tuple[int, ...], groups: int) -> bool:
-    """Whether a group has more filters than there are groups."""
-    return weight_shape[0] > groups * groups
+        grad_weight[...] = whole.transpose(4, 3, 0, 1, 2).reshape(grad_weight.shape)
 
 
 def _beside(x: Float, groups: int) -> Float:

@@ -1,1 +1,4 @@
-"""Several bits in the place of one: weights and inputs of k-bit levels (arXiv:1603.05279, end of section 3.2)."""
+"""Several bits and rounded gradients, beyond the one bit of the paper's networks.
+
+The paper describes both at the end of section 3.2 (arXiv:1603.05279).
+"""

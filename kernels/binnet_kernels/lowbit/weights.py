@@ -9,9 +9,9 @@ import numpy as np
 from .. import checks
 from ..backend import WEIGHTS, Late, front_door, in_numpy
 from ..checks import Float
-from ..kbit_ranges import RANGES
 from ..reference.lowbit import weights as reference
 from ..weights import rule_factors
+from .weight_ranges import RANGES
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import level_weights as compiled

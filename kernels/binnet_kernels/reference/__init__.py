@@ -10,29 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import reference_of
-from ..bit_map import BitMap
-from ..finish import Finish
-from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
-from .grouped import grouped_conv2d, grouped_conv2d_grad_input, grouped_conv2d_grad_weight
-from .kbit import (
-    FusedKbitConv2d,
-    KbitConv2d,
-    KbitLinear,
-    pack_planes,
-    quantise_input,
-    quantise_weight,
-    weight_planes,
-    weight_range,
-)
-from .packed import FusedConv2d, FusedXnorConv2d, bind_map, bind_pack_with_k, bind_pool_bits
-from .quantised import QuantisedGradient, quantise_gradient, quantised_grad_input, quantised_grad_weight
+from ..fused.bit_map import BitMap
+from ..fused.epilogue import Epilogue
+from ..lowbit.rounding import QuantisedGradient
 
 __all__ = [
     "BitMap",
     "BwnConv2d",
     "BwnLinear",
     "Conv2d",
-    "Finish",
+    "Epilogue",
     "FusedConv2d",
     "FusedKbitConv2d",
     "FusedXnorConv2d",
@@ -56,9 +43,6 @@ __all__ = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "grad_alpha",
-    "grouped_conv2d",
-    "grouped_conv2d_grad_input",
-    "grouped_conv2d_grad_weight",
     "level_grad_alpha",
     "level_grad_weight",
     "level_planes",

@@ -1,86 +1,57 @@
-"""The float convolution and all gradients of convolutions, in plain NumPy."""
+"""The float convolution and its gradients in plain NumPy, one group of channels after the other."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from .. import checks
-from ..checks import Float, Pair, Window
-
-T = TypeVar("T", bound=np.generic)
+from ..checks import Float, Window
+from .xnor import convolve
 
 
-def bordered(x: npt.NDArray[T], window: Window, value: float = 0.0) -> npt.NDArray[T]:
-    """Images with the border of a window."""
-    top, bottom, left, right = window.border
-    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
+def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:
+    """``y`` (N, OH, OW, O) of images (N, H, W, C) and filters (O, KH, KW, C / groups)."""
+    padded = window.bordered(x)
+    for part, filters, result in zip(*_split(groups, (padded, 3), (weight, 0), (y, 3)), strict=True):
+        result[...] = convolve(part, filters, window)
 
 
-def patches_of(padded: npt.NDArray[T], window: Window) -> npt.NDArray[T]:
-    """All windows of a padded image, as a view (N, OH, OW, C, KH, KW)."""
-    view = np.lib.stride_tricks.sliding_window_view(padded, window.size, axis=(1, 2))
-    return view[:, :: window.stride[0], :: window.stride[1]]
+def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of a gradient (N, OH, OW, O) and filters (O, KH, KW, C / groups)."""
+    for part, filters, result in zip(*_split(groups, (grad, 3), (weight, 0), (grad_x, 3)), strict=True):
+        transposed(part, filters, window, result)
 
 
-def convolve(padded: Float, weight: Float, window: Window) -> Float:
-    """Each window of a padded image times each filter, summed."""
-    # BLAS chooses the order of the sum: real results agree with the compiled form up to rounding, products of signs
-    # exactly, as whole numbers below 2^24 are exact in float32.
-    y: Float = np.tensordot(patches_of(padded, window), weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
-    return y
+def transposed(grad: Float, weight: Float, window: Window, grad_x: Float) -> None:
+    """The gradient of the images for one group: each tap sends it back to the pixels that it has read."""
+    grad_x[...] = window.sum_over_taps(lambda r, s: grad @ weight[:, r, s], grad_x.shape)
 
 
-def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, out: Any = None) -> Float:
-    """See :func:`binnet_kernels.conv2d`."""
-    x, weight = checks.floats(x, "x", 4), checks.floats(weight, "weight", 4)
-    checks.same_channels(x, weight.shape)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    oh, ow = window.output_size(*x.shape[1:3])
-    y = checks.output(out, (x.shape[0], oh, ow, weight.shape[0]))
-    y[...] = convolve(bordered(x, window), weight, window)
-    return y
+def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_weight: Float) -> None:
+    """``grad_weight`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
+    padded = window.bordered(x)
+    for part, of_output, result in zip(*_split(groups, (padded, 3), (grad, 3), (grad_weight, 0)), strict=True):
+        correlate(part, of_output, window, result)
 
 
-def conv2d_grad_input(
-    grad: Any, weight: Any, x_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
-) -> Float:
-    """See :func:`binnet_kernels.conv2d_grad_input`."""
-    weight = checks.floats(weight, "weight", 4)
-    window = Window.of(weight.shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x_shape, weight.shape, window)
-    n, h, w, c = x_shape
-    (sh, sw), (ph, pw), (oh, ow) = window.stride, window.padding, grad.shape[1:3]
-    padded = np.zeros((n, h + 2 * ph, w + 2 * pw, c), np.float32)
-    for r in range(window.size[0]):  # each tap sends the gradient back to the pixels it read
-        for s in range(window.size[1]):
-            padded[:, r : r + sh * oh : sh, s : s + sw * ow : sw] += grad @ weight[:, r, s]
-    grad_x = checks.output(out, tuple(x_shape))
-    grad_x[...] = padded[:, ph : ph + h, pw : pw + w]
-    return grad_x
+def correlate(padded: Float, grad: Float, window: Window, grad_weight: Float) -> None:
+    """The gradient of the filters of one group, from images with their border."""
+    by_tap = np.tensordot(grad, window.patches(padded), axes=([0, 1, 2], [0, 1, 2]))  # (O, C, KH, KW)
+    grad_weight[...] = by_tap.transpose(0, 2, 3, 1)
 
 
-def conv2d_grad_weight(
-    x: Any, grad: Any, weight_shape: tuple[int, ...], stride: Pair = 1, padding: Pair = 0, out: Any = None
-) -> Float:
-    """See :func:`binnet_kernels.conv2d_grad_weight`."""
-    x = checks.floats(x, "x", 4)
-    window = Window.of(weight_shape[1:3], stride, padding)
-    grad = checks.conv_grad(grad, x.shape, weight_shape, window)
-    patches = patches_of(bordered(x, window), window)
-    gradient = checks.output(out, tuple(weight_shape))
-    gradient[...] = np.tensordot(grad, patches, axes=([0, 1, 2], [0, 1, 2])).transpose(0, 2, 3, 1)
-    return gradient
+def _split(groups: int, *arrays: tuple[Float, int]) -> Iterator[list[Float]]:
+    """Views of the groups of each array along its axis."""
+    return (np.split(array, groups, axis) for array, axis in arrays)
 
 
 class Conv2d:
-    """See :class:`binnet_kernels.Conv2d`."""
+    """A convolution with filters of its own."""
 
-    def __init__(self, weight: Any, stride: Pair = 1, padding: Pair = 0) -> None:
-        self.weight = checks.floats(weight, "weight", 4).copy()
-        self.window = Window.of(self.weight.shape[1:3], stride, padding)
+    def __init__(self, weight: Float, window: Window) -> None:
+        self._weight, self._window = weight.copy(), window
 
-    def __call__(self, x: Any, out: Any = None) -> Float:
-        return conv2d(x, self.weight, self.window.stride, self.window.padding, out)
+    def __call__(self, x: Float, y: Float) -> None:
+        """``y`` (N, OH, OW, O) of images (N, H, W, C)."""
+        conv2d(x, self._weight, self._window, 1, y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..checks import Float, Halves, Window, Words
+from .conv import correlate, transposed
 from .xnor import signs_of_map, unpack_signs
 
 
@@ -12,13 +13,7 @@ def sign_grad_weight(
     bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
 ) -> None:
     """``out`` (O, KH, KW, C): the gradient of the weights, sums over pixels of gradient times sign."""
-    grad_weight(signs_of_map(bits, x_shape, window, pad_value), grad, window, out)
-
-
-def grad_weight(padded: Float, grad: Float, window: Window, out: Float) -> None:
-    """The same for real images with their border."""
-    by_tap = np.tensordot(grad, window.patches(padded), axes=([0, 1, 2], [0, 1, 2]))  # (O, C, KH, KW)
-    out[...] = by_tap.transpose(0, 2, 3, 1)
+    correlate(signs_of_map(bits, x_shape, window, pad_value), grad, window, out)
 
 
 def sign_grad_input(grad: Float, weight_signs: Words, alpha: Float, window: Window, out: Float) -> None:
@@ -26,4 +21,4 @@ def sign_grad_input(grad: Float, weight_signs: Words, alpha: Float, window: Wind
     weight_hat = np.empty((*weight_signs.shape[:3], out.shape[3]), np.float32)
     unpack_signs(weight_signs, weight_hat)
     weight_hat *= alpha[:, None, None, None]
-    out[...] = window.sum_over_taps(lambda r, s: grad @ weight_hat[:, r, s], out.shape)
+    transposed(grad, weight_hat, window, out)

@@ -8,7 +8,8 @@ from numba import prange
 from ...checks import Ints, Words
 from ...simd.epilogue import store_ints
 from ...simd.jit import kernel
-from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS
+from ...simd.tile import XNOR_ROWS
+from ...simd.tiling import items_of, part_of
 from .xnor import count_tile, half_words, interleaved, whole_blocks
 
 
@@ -25,13 +26,9 @@ def xnor_gemm(a: Words, b: Words, n: int, dots: Ints) -> None:
 
 @kernel
 def _gemm(a, starts, b, base, out, rows, columns, depth, pitch):
-    tiles = (rows + XNOR_ROWS - 1) // XNOR_ROWS
-    blocks = (columns + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first = tile * XNOR_ROWS
+    for item in prange(items_of(rows, columns, XNOR_ROWS)):
+        channel, begin, end = part_of(item, rows, columns, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
             # A row of the matrix is a pixel whose window is one run of words.
             counts = count_tile(a, starts, first, b, channel * depth, 1, depth, pitch)
             store_ints(counts, out, first, rows - 1, columns, channel, base)

@@ -16,7 +16,8 @@ from ...checks import Float, Halves, Ints, Window, Words, border_halves
 from ...simd.epilogue import store_dots
 from ...simd.geometry import Indices, Sliding, aligned, border_classes, sliding
 from ...simd.jit import helper, kernel
-from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from ...simd.tile import CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from ...simd.tiling import items_of, part_of
 from .image import pack_image, pack_image_and_mean
 from .scale import box_filter, room_for_means
 
@@ -163,16 +164,10 @@ def count_tile(x, starts, first, weight, place, rows, span, pitch):
 def _convolve(
     x, starts, weight, base, group, alpha, K, bias, out, least, pixels, filters, rows, span, pitch, columns, k_step
 ):
-    tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span
-    blocks = (filters + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    # One item writes the outputs of some pixels and channels, and no other item does: the bits do not depend on the
-    # threads. All its tiles read the same filters, which stay in the cache.
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first = tile * XNOR_ROWS
-            counts = count_tile(x, starts, first, weight, channel * depth, rows, span, pitch)
+    for item in prange(items_of(pixels, filters, XNOR_ROWS)):
+        channel, begin, end = part_of(item, pixels, filters, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
+            counts = count_tile(x, starts, first, weight, channel * rows * span, rows, span, pitch)
             target = out, first, pixels - 1, filters, channel
             # The counts are still in registers: scales, bias and ReLU cost no pass over the map.
             store_dots(counts, *target, base, group, columns, alpha, K, k_step, bias, least)

@@ -1,4 +1,4 @@
-"""Levels of k bits in vectors of 32 lanes: their codes, their values and their planes (see ``kbit_levels.py``)."""
+"""Levels of k bits in vectors of 32 lanes: their codes, their values and their planes (see ``lowbit/levels.py``)."""
 
 from __future__ import annotations
 

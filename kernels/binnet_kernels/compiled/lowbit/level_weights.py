@@ -9,15 +9,13 @@ from ...checks import Float
 from ...simd.jit import kernel
 from ...simd.lanes import WIDTH, first_lanes, load_lanes, store_lanes
 from ..weights import by_rule
-from .kbit_levels import _scaled_levels, ratio_of
 from .level_lanes import filter_stretch, inverse, sum_with_levels
+from .levels import ratio_of, scaled_levels
 
 
 def level_weight_hat(weight: Float, alpha: Float, bits: int, hat: Float) -> None:
     """``hat`` (O, ...): α q_k(W / r)."""
-    if len(weight):
-        sizes = len(weight), weight[0].size, (1 << bits) - 1, ratio_of(bits)
-        _scaled_levels(weight.ravel(), alpha, hat.ravel(), *sizes)
+    scaled_levels(weight, alpha, bits, hat)
 
 
 def level_grad_alpha(grad_hat: Float, weight: Float, bits: int, grad: Float) -> None:

@@ -1,4 +1,7 @@
-"""Rounding to levels, 32 values at a time: the random numbers of :mod:`draws` and the rules of :mod:`levels`."""
+"""Rounding to levels, 32 values at a time.
+
+The random numbers are those of ``lowbit/counter_rng.py``, the rules those of ``lowbit/rounding.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from llvmlite import ir
 from numba import types
 
 from ...checks import Float
-from ...draws import FIRST, SECOND, STEP, mixed
-from ...levels import even_levels_of, magnitudes_of, signs_of
+from ...lowbit.counter_rng import FIRST, SECOND, STEP, mixed
+from ...lowbit.rounding import even_levels_of, magnitudes_of, signs_of
 from ...simd.vector import call, spread, suffix, twin
 from ...simd.wide import BITS, LEVELS, WIDE
 

@@ -1,1 +1,1 @@
-"""Several bits in the place of one, in plain NumPy."""
+"""The NumPy forms of several bits and of rounded gradients."""

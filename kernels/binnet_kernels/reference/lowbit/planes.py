@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Float, Halves, Window
-from ..kbit import level_codes
+from ..conv import correlate
 from ..norm import normalise
-from ..sign_grad import grad_weight
 from ..xnor import half_words, signs
+from .levels import level_codes
 from .maps import whole_of_map
 
 
 def level_planes(x: Float, padding: tuple[int, int], pad_value: int, planes: Halves, within: Halves) -> None:
     """``planes`` (m, ...) of the levels q_m(x) with their border; ``within`` as :func:`xnor.signs` writes it."""
-    codes = level_codes(x, 2 ** len(planes) - 1)
+    codes = level_codes(x, len(planes))
     for i, plane in enumerate(planes):
         # The sign of -1 is a bit of 1; what is within 1 is that of x, and written last.
         signs(np.where(codes >> i & 1, np.float32(-1), np.float32(1)), padding, pad_value, plane, within)
@@ -42,4 +42,4 @@ def level_grad_weight(
 ) -> None:
     """``out`` (O, KH, KW, C): sums over pixels of gradient times level."""
     levels = whole_of_map(planes, x_shape, window, pad_value) / (2 ** len(planes) - 1)
-    grad_weight(levels.astype(np.float32), grad, window, out)
+    correlate(levels.astype(np.float32), grad, window, out)

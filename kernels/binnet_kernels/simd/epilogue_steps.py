@@ -1,8 +1,8 @@
-"""The tail of a fused layer: the steps that run on a tile of sums while it is in registers.
+"""The epilogue of a fused layer: the steps that run on a tile of sums while it is in registers.
 
-A tail is a short program, an array of codes, that every tile runs: normalise, ReLU, PReLU, sign, add a residual. The
-vectors that it needs, a number for each channel, are the rows of one *table* of ``columns`` floats a row, read from the
-front; a tile's channels start at ``channel``.
+An epilogue is a short program, an array of codes, that every tile runs: normalise, ReLU, PReLU, sign, add a residual.
+The vectors that it needs, a number for each channel, are the rows of one *table* of ``columns`` floats a row, read from
+the front; a tile's channels start at ``channel``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from ..finish import ADD, NORM, NORM_ROWS, RELU, SIGN
+from ..fused.epilogue import ADD, NORM, NORM_ROWS, RELU, SIGN
 from .jit import helper
 from .pixels import changed, plus_pixels
 from .tile import CHANNELS, VECTORS, at_vector
@@ -89,11 +89,11 @@ def signs(context: Any, tile: Any) -> Any:
 
 
 @helper
-def run_tail(tile, tail, table, place, columns, residual, first, last, step, channel):
-    """Run the codes of ``tail`` on a tile; ``place`` is that of the first row they read from ``table``."""
+def run_epilogue(tile, steps, table, place, columns, residual, first, last, step, channel):
+    """Run the codes ``steps`` on a tile; ``place`` is that of the first row they read from ``table``."""
     # Interpreted for each tile: compiled combinations would be faster by a few instructions, for 1.5 s of compiling
     # each (ADR 0017).
-    for code in tail:
+    for code in steps:
         if code == NORM:  # three roundings, as in batch_norm_inference
             tile = minus_columns(tile, table, place)
             tile = times_columns(tile, table, place + columns)

@@ -1,19 +1,29 @@
-"""Convolutions of k-bit weights with m-bit inputs, prepared for one set of weights; the work is in fused_kbit.py."""
+"""Convolutions of k-bit weights with m-bit inputs, prepared for one set of weights."""
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import checks
-from ...checks import Float, Pair
-from ...finish import Finish
-from .fused_kbit import FusedKbitConv2d
-from .kbit_levels import weight_planes, weight_range
+from .. import checks
+from ..backend import POPCOUNT, WEIGHTS, Late, Work, front_door, in_numpy
+from ..checks import Float, Pair, Window
+from ..fused.epilogue import Arrays, Epilogue
+from ..reference.lowbit import fused as reference
+from ..xnor import multiply_adds, rows_as_pixels
+from .fused import check_sums
+from .levels import weight_planes, weight_range
+
+if TYPE_CHECKING:
+    from ..compiled.lowbit import fused as compiled
+else:
+    compiled = Late("binnet_kernels.compiled.lowbit.fused")
 
 
+@front_door(WEIGHTS, __call__=Work(POPCOUNT, multiply_adds), convolve_bits=Work(POPCOUNT, multiply_adds))
 class KbitConv2d:
     """A convolution of k-bit weights with m-bit inputs, ``y = (q_m(x) * q_k(W / alpha)) . K . alpha``, by popcount.
 
@@ -61,13 +71,16 @@ class KbitConv2d:
     ) -> None:
         weight = checks.filters(weight, 4)
         checks.levels(weight_bits, "weight_bits")
+        check_sums(act_bits, weight_bits, math.prod(weight.shape[1:]))
+        self.shape, self.window = weight.shape, Window.of(weight.shape[1:3], stride, padding)
         self.alpha = checks.alpha(alpha, weight, partial(weight_range, bits=weight_bits))
-        planes = weight_planes(weight, weight_bits)
+        planes, self.use_k, self._act_bits = weight_planes(weight, weight_bits), bool(use_k), int(act_bits)
         self.weight_signs = planes[-1]
-        self._fused = FusedKbitConv2d(planes, weight.shape, act_bits, stride, padding, pad_value, self.alpha, use_k)
         bias, none, one = checks.bias(bias, len(weight)), np.zeros_like(self.alpha), np.ones_like(self.alpha)
         self._steps: list[tuple[Any, ...]] = [] if bias is None else [("norm", none, one, bias)]
-        self.shape, self.window = weight.shape, self._fused.window
+        form = reference.FusedKbitConv2d if in_numpy() else compiled.FusedKbitConv2d
+        options = checks.pad_value(pad_value), self._act_bits, self.alpha, self.use_k
+        self._form = form(planes, weight.shape, self.window, *options)
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O); errors and ``out`` as :class:`XnorConv2d`.
@@ -76,8 +89,8 @@ class KbitConv2d:
         """
         x = checks.floats(x, "x", 4)
         checks.same_channels(x, self.shape)
-        y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), self.shape[0]))
-        self._fused.bind(x, Finish(self._steps), out=y)()
+        y = self._output(x.shape, out)
+        self._form.bind(x, Epilogue(self._steps), Arrays(y.shape, y))()
         return y
 
     def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
@@ -99,15 +112,19 @@ class KbitConv2d:
         TypeError, ValueError
             When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
         """
-        if self._fused.use_k:
+        if self.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
-        bits = checks.map_of_bits(bits, x_shape, self.window.border, self._fused.act_bits)
+        bits = checks.map_of_bits(bits, x_shape, self.window.border, self._act_bits)
         checks.same_depth(x_shape, self.shape)
-        y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
-        self._fused.bind_planes(bits, x_shape, Finish([*self._steps, *[("relu",)] * bool(relu)]), out=y)()
+        y, steps = self._output(x_shape, out), [*self._steps, *[("relu",)] * bool(relu)]
+        self._form.bind_planes(bits, x_shape, Epilogue(steps), Arrays(y.shape, y))()
         return y
 
+    def _output(self, x_shape: tuple[int, ...], out: Any) -> Float:
+        return checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
 
+
+@front_door(WEIGHTS)
 class KbitLinear:
     """A dense layer of levels: :class:`KbitConv2d` on single pixels, weight (O, I), with beta in the place of K.
 
@@ -133,7 +150,4 @@ class KbitLinear:
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`KbitConv2d`."""
-        x = checks.floats(x, "x", 2)
-        y = checks.output(out, (len(x), self.shape[0]))
-        self._conv(x[:, None, None], out=y[:, None, None])
-        return y
+        return rows_as_pixels(self._conv, x, self.shape, out)

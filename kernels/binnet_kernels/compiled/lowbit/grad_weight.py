@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ... import checks
-from ...checks import Float, Ints, Pair, Window
+from ...checks import Float, Halves, Ints, Window
+from ...lowbit.rounding import QuantisedGradient
 from ...simd.epilogue import store_ints
 from ...simd.geometry import border_classes, filled, sliding
 from ...simd.jit import helper, kernel
@@ -22,8 +22,7 @@ from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, XNOR_ROWS, no_counts, xnor_starts
 from ...simd.wide import BITS, no_bits, set_bit, store_halves
 from ..forward.blocks import share
-from .masked import count_masked, store_products, twice
-from .quantise import Halves, QuantisedGradient
+from .masked_popcount import count_masked, store_products, twice
 
 _ROWS = filled(np.arange(XNOR_ROWS))  # where the channels of a tile start
 _BOTH = 2 * XNOR_ROWS  # half words of one block of pixels: signs and masks of the channels of a tile
@@ -31,58 +30,25 @@ _CACHED = 2048  # blocks of 32 pixels in the panels that filters pass over toget
 
 
 def quantised_grad_weight(
-    bits: Any,
-    gradient: QuantisedGradient,
-    weight_shape: tuple[int, ...],
-    stride: Pair = 1,
-    padding: Pair = 0,
-    pad_value: int = 0,
-    out: Any = None,
-) -> Float:
-    """Gradient of a binary convolution with respect to its scaled weights, from a quantised gradient.
-
-    Parameters
-    ----------
-    bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
-        Signs of the input, 1 is negative; the border holds the sign of ``pad_value``, +1 for 0.
-    gradient : QuantisedGradient
-        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha plays no part.
-    weight_shape : (O, KH, KW, C)
-    stride, padding : int or pair of ints
-    pad_value : 0, +1 or -1
-        What the border counts as.
-    out : float32 (O, KH, KW, C), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (O, KH, KW, C)
-        Whole numbers, exact below 2**24, times the unit of their channel.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    bits, window = checks.quantised_weight(bits, gradient.shape, weight_shape, stride, padding)
-    of_zeros = checks.pad_value(pad_value) == 0
-    (o, kh, kw, c), grad_weight = weight_shape, checks.output(out, tuple(weight_shape))
+    bits: Halves, gradient: QuantisedGradient, window: Window, pad_value: int, grad_weight: Float
+) -> None:
+    """``grad_weight`` (O, KH, KW, C) of a map of bits (N, H + 2 ph, W + 2 pw, ceil(C / 32))."""
+    o, kh, kw, c = grad_weight.shape
     if not (grad_weight.size and len(bits)):
         grad_weight[...] = 0
-        return grad_weight
+        return
     halves, (n, *padded) = bits.shape[3], bits.shape[:3]
     size = tuple(side - 2 * p for side, p in zip(padded, window.padding))
     walk = sliding((n, *size, halves), window)
     taps = np.arange(kh)[:, None] * walk.pitch + np.arange(kw) * halves
     blocks, workers = -(-walk.pixels // BITS), get_num_threads()
     planes = gradient.columns.ravel(), gradient.planes, gradient.columns[0].size, gradient.columns.shape[2]
-    most = _most(_inside(size, n, window, of_zeros), planes, o, kh * kw)
+    most = _most(_inside(size, n, window, pad_value == 0), planes, o, kh * kw)
     together = int(np.clip(_CACHED // blocks, 1, kh * kw * halves))
     panels = np.empty(workers * together * blocks * BITS, np.uint32)
     arrays = walk.starts, taps.ravel(), filled(np.arange(o) * kh * kw), most.ravel(), gradient.column_unit, panels
     sizes = walk.pixels, o, kh * kw, c, together, workers
     _sum_signs(planes, bits.ravel(), *arrays, grad_weight.ravel(), *sizes)
-    return grad_weight
 
 
 def _most(inside: Halves, planes: tuple[Any, ...], o: int, taps: int) -> Ints:

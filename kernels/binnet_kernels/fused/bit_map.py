@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import checks
-from .checks import Border, Pair, border
-from .checks import border_halves as border_halves
-
-Bits = npt.NDArray[np.uint32]
+from .. import checks
+from ..checks import Border, Halves, Pair, border, border_halves
 
 
 class BitMap:
@@ -42,7 +39,7 @@ class BitMap:
 
     def __init__(self, shape: tuple[int, ...], padding: Pair = 0, pad_value: int = 0) -> None:
         self.shape, self.border = checks.image_shape(shape), border(padding)
-        self.words: Bits = np.empty(checks.bits_shape(self.shape, self.border), np.uint32)
+        self.words: Halves = np.empty(checks.bits_shape(self.shape, self.border), np.uint32)
         self.fill = border_halves(self.shape[3], checks.pad_value(pad_value))
         self.words[...] = self.fill
         self.inside[...] = 0
@@ -51,7 +48,7 @@ class BitMap:
         return f"BitMap {self.shape} with the border {self.border}"
 
     @property
-    def inside(self) -> Bits:
+    def inside(self) -> Halves:
         """The words without the border, a view."""
         (_, h, w, _), (top, _, left, _) = self.shape, self.border
         return self.words[:, top : top + h, left : left + w]

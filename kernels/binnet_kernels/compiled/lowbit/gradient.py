@@ -1,23 +1,13 @@
-"""Gradients of few levels as bit planes, packed along both axes that the backward convolutions sum over.
-
-arXiv:1603.05279, end of section 3.2, with two changes. The scale is taken where it costs nothing and is smallest: over
-a sample for the gradient of the input, whose window never leaves one, and over a channel for that of the weights. And
-zeros may stay zeros: behind ReLU and max-pooling most gradients are, and sign(0) = +1 makes noise of them.
-"""
+"""Gradients of few levels as bit planes, packed along both axes that the backward convolutions sum over."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from numba import prange
 
-from ... import checks
 from ...checks import Float
-from ...draws import keys
-from ...levels import EVEN, MAGNITUDES, SIGNS, Levels
+from ...lowbit.counter_rng import keys
+from ...lowbit.rounding import EVEN, MAGNITUDES, SIGNS, QuantisedGradient, Rounding
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import XNOR_ROWS
@@ -39,79 +29,11 @@ from ...simd.wide import (
 from ..forward.blocks import share
 from .rounding import draw, even_levels, magnitude_levels, sign_levels
 
-Halves = npt.NDArray[np.uint32]
-
 _QUADS = BITS // XNOR_ROWS  # tiles of channels in a half word
 
 
-@dataclass(frozen=True, eq=False)
-class QuantisedGradient:
-    """A gradient (N, OH, OW, O) for both backward convolutions: twice a sum of planes, plane j with weight 2^j.
-
-    Attributes
-    ----------
-    rows : uint32 (planes, N, OH, OW, ceil(O / 32), 2)
-        Of gradient times alpha, packed along the channels: half words of signs (1 is negative), and of masks.
-    row_unit : float32 (N,)
-        What a 1 stands for in each sample.
-    columns : uint32 (planes, 8 ceil(O / 32), at least ceil(N OH OW / 32), 2, 4)
-        Of the gradient, packed along the pixels: four channels side by side, signs and masks.
-    column_unit : float32 (O,)
-        What a 1 stands for in each channel.
-    """
-
-    shape: tuple[int, int, int, int]
-    rows: Halves
-    row_unit: Float
-    columns: Halves
-    column_unit: Float
-
-    @property
-    def planes(self) -> int:
-        return len(self.rows)
-
-
-def quantise_gradient(
-    grad: Any,
-    alpha: Any = None,
-    y: Any = None,
-    how: str = "ternary",
-    bits: int = 1,
-    seed: int = 0,
-) -> QuantisedGradient:
-    """Round the gradient of a binary convolution's output to few levels, for both convolutions of the backward pass.
-
-    Parameters
-    ----------
-    grad : array (N, OH, OW, O) of real numbers
-    alpha : array (O,), optional
-        The scales of the filters, by which the gradient of the input is multiplied before it is rounded.
-    y : array (N, OH, OW, O), optional
-        What a ReLU returned after the convolution: the gradient counts only where it is above 0.
-    how : "ternary", "even" or "paper"
-        ``ternary``: sign times 0 ... 2^bits - 1, in steps of max|g| / (2^bits - 1), so that zeros stay; one bit has the
-        values -1, 0 and 1. ``even``: the 2^bits levels of the paper's q_k, evenly from -max|g| to max|g|, none of them
-        zero. ``paper``: sign(g) max|g|, with sign(0) = +1 (arXiv:1603.05279, section 3.2).
-    bits : int, 1 to 8
-    seed : int
-        ``ternary`` and ``even`` choose between the two nearest levels at random, with the probabilities that make the
-        result right on average. Element i of a gradient draws number i of the seed, so the bits do not depend on the
-        threads. One number serves both roundings. Take another seed for each layer and step.
-
-    Returns
-    -------
-    QuantisedGradient
-        For :func:`quantised_grad_input` and :func:`quantised_grad_weight`. max|g| is taken over a sample for the first,
-        of the gradient times alpha, and over a channel of all samples for the second. Below 2**-100 it counts as 0;
-        infinite or NaN it makes all gradients of that sample, or of that filter, NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type, shape or range.
-    """
-    grad, alpha, y = checks.quantised(grad, alpha, y)
-    levels = Levels.of(how, bits, seed)
+def quantise_gradient(grad: Float, alpha: Float, y: Float | None, rounding: Rounding) -> QuantisedGradient:
+    """A gradient (N, OH, OW, O), where ``y`` is above 0, times alpha and as it is, rounded to levels."""
     n, oh, ow, o = grad.shape
     pixels, halves = n * oh * ow, -(-o // BITS)
     masked = y is not None
@@ -120,19 +42,19 @@ def quantise_gradient(
     if grad.size:
         _peaks(grad.ravel(), y.ravel(), peaks.ravel(), n, oh * ow, o, masked)
     # Maxima where they are free: a window of the gradient of the input never leaves its sample (ADR 0018).
-    row_unit, row_factor = levels.scales((peaks * np.abs(alpha)).max(axis=1, initial=0))
+    row_unit, row_factor = rounding.scales((peaks * np.abs(alpha)).max(axis=1, initial=0))
     # The product for the weights sums over all samples, so its unit must be one for all of them: the maximum of a
     # channel.
-    column_unit, column_factor = levels.scales(peaks.max(axis=0, initial=0))
-    rows = np.empty((levels.planes, n, oh, ow, halves, 2), np.uint32)
+    column_unit, column_factor = rounding.scales(peaks.max(axis=0, initial=0))
+    rows = np.empty((rounding.planes, n, oh, ow, halves, 2), np.uint32)
     pitch = -(-pixels // BITS) | 1  # odd, so that the quads of a block are not all in one set of the cache
-    columns = np.empty((levels.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
+    columns = np.empty((rounding.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
     columns[:, :, -1:] = 0
     if grad.size:
         workers = get_num_threads()
-        scratch = np.empty(workers * levels.planes * 2 * BITS, np.uint32)
+        scratch = np.empty(workers * rounding.planes * 2 * BITS, np.uint32)
         factors = np.repeat(row_factor, oh * ow), column_factor
-        options = levels.kind, levels.planes, np.float32(levels.top), *keys(levels.seed)
+        options = rounding.kind, rounding.planes, np.float32(rounding.top), *keys(rounding.seed)
         arrays = grad.ravel(), y.ravel(), alpha, *factors, scratch, rows.ravel(), columns.ravel()
         _quantise(*arrays, pixels, o, masked, *options, pitch, workers)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)

@@ -6,55 +6,23 @@ squares of 32 x 32 bits of them are turned round, in registers.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
-from ... import checks
-from ...checks import NO_BORDER, Float, Ints, Pair, Window
+from ...checks import NO_BORDER, Float, Halves, Ints, Window, Words
+from ...lowbit.rounding import QuantisedGradient
 from ...simd.geometry import framed
 from ...simd.jit import kernel
-from ...simd.tile import CHANNELS, CHUNK, XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tile import XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tiling import items_of, part_of
 from ...simd.wide import BITS, no_bits, ones, set_bit, store_halves
-from .masked import count_masked, store_products, twice
-from .quantise import Halves, QuantisedGradient
-from .turned import Axis, Part, parts_of_input
+from .masked_popcount import count_masked, store_products, twice
+from .transposed_conv import Axis, Part, parts_of_input
 
 
-def quantised_grad_input(
-    gradient: QuantisedGradient,
-    weight_signs: Any,
-    x_shape: tuple[int, ...],
-    stride: Pair = 1,
-    padding: Pair = 0,
-    out: Any = None,
-) -> Float:
-    """Gradient of a binary convolution with respect to the signs of its input, from a quantised gradient.
-
-    Parameters
-    ----------
-    gradient : QuantisedGradient
-        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha is in it.
-    weight_signs : uint64 (O, KH, KW, ceil(C / 64))
-        Of the weights, from :func:`pack_signs`.
-    x_shape : (N, H, W, C)
-    stride, padding : int or pair of ints
-    out : float32 (N, H, W, C), C-contiguous, optional
-        Where to write.
-
-    Returns
-    -------
-    float32 (N, H, W, C)
-        Whole numbers, exact below 2**24, times the unit of their sample.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape.
-    """
-    signs, window = checks.quantised_input(gradient.shape, weight_signs, x_shape, stride, padding)
-    result = grad_x = checks.output(out, tuple(x_shape))
+def quantised_grad_input(gradient: QuantisedGradient, weight_signs: Words, window: Window, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C) of filters of signs (O, KH, KW, words)."""
+    signs = weight_signs.view(np.uint32).reshape(len(weight_signs), -1, 2 * weight_signs.shape[3])
     (n, h, w, c), (o, size, _) = grad_x.shape, signs.shape
     if window == Window((h, w), window.stride, NO_BORDER) and c % 64 == 0:
         # One pixel, as in a dense layer: without this, most of what its windows meet would be border.
@@ -62,7 +30,6 @@ def quantised_grad_input(
         window = Window((1, 1), (1, 1), NO_BORDER)
     if grad_x.size:
         _convolve_signs(gradient, signs, window, grad_x)
-    return result
 
 
 def _convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:
@@ -136,14 +103,11 @@ def _turn_signs(signs, places, turned, o, size, words, groups):
 
 @kernel
 def _convolve(planes, starts, targets, weight, most, unit, out, pixels, c, rows, span, pitch, count, plane_size):
-    tiles, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, rows * span // 2
-    blocks = (c + CHANNELS - 1) // CHANNELS
-    chunks = (tiles + CHUNK - 1) // CHUNK
-    for item in prange(chunks * blocks):
-        channel = item % blocks * CHANNELS
-        for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
-            first, counts = tile * XNOR_ROWS, no_counts()
-            start = xnor_starts(starts, first)
+    depth = rows * span // 2
+    for item in prange(items_of(pixels, c, XNOR_ROWS)):
+        channel, begin, end = part_of(item, pixels, c, XNOR_ROWS)
+        for first in range(begin, end, XNOR_ROWS):
+            counts, start = no_counts(), xnor_starts(starts, first)
             for plane in range(count - 1, -1, -1):
                 # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no
                 # multiplication.

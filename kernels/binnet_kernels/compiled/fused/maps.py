@@ -1,4 +1,4 @@
-"""Passes over whole maps between fused convolutions: pooling, element by element, packing; on floats and on bits."""
+"""Passes over whole maps between fused convolutions, compiled."""
 
 from __future__ import annotations
 
@@ -6,103 +6,47 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
-from ... import checks
-from ...bit_map import BitMap, check_bits
-from ...checks import NO_BORDER, Float, Window
-from ...finish import Finish, Run, check_map, outputs
+from ...checks import Float, Window
+from ...fused.bit_map import BitMap
+from ...fused.epilogue import Arrays, Epilogue, Run
+from ...simd.epilogue_steps import run_epilogue
 from ...simd.geometry import Indices
 from ...simd.jit import kernel
 from ...simd.pixels import larger, load_pixel, store
-from ...simd.tail import run_tail
 from ...simd.tile import CHANNELS
-from .image import pack_image_and_mean
-from .scale import box_filter, room_for_means
-from .xnor import whole_blocks
-
-ONE = Window((1, 1), (1, 1), NO_BORDER)  # to pool nothing
+from ..forward.image import pack_image_and_mean
+from ..forward.scale import box_filter, room_for_means
+from ..forward.xnor import whole_blocks
 
 
-def bind_map(
-    x: Float, finish: Finish, *, window: Window = ONE, residual: Any = None, out: Any = None, bits: Any = None
-) -> Run:
-    """A function without arguments that takes the largest value of each window through a :class:`Finish`.
-
-    With the window of one pixel it is what stands alone: a normalisation, a residual sum, the packing of a map.
-
-    Parameters
-    ----------
-    x : float32 (N, H, W, C)
-    window
-        As in :func:`max_pool2d`: the border never wins, NaN always does.
-    residual, out, bits
-        As in :meth:`FusedXnorConv2d.bind`.
-
-    Raises
-    ------
-    ValueError
-        When an array does not fit.
-    """
-    n, h, w, c = check_map(x).shape
-    oh, ow = window.output_size(h, w)
-    columns = whole_blocks(c)
-    table, low = finish.table(c, columns)
-    y, words, place, residual, floats, between = outputs(finish, (n, oh, ow, c), out, bits, residual)
+def bind_map(x: Float, epilogue: Epilogue, window: Window, arrays: Arrays) -> Run:
+    """Run the epilogue on the largest value of each window."""
+    (n, h, w, c), (oh, ow), columns = x.shape, arrays.shape[1:3], whole_blocks(x.shape[3])
+    table, low = epilogue.table(c, columns)
+    *targets, floats, between = arrays.flat()
     rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
     sizes = np.array((n, h, w, c, oh, ow, *window.size, columns, low, floats, between), np.int64)
-    return partial(_map, x.ravel(), rows, cols, table, finish.codes, residual, y, words, place, sizes)
+    return partial(_map, x.ravel(), rows, cols, table, epilogue.codes, *targets, sizes)
 
 
-def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
-    """A function without arguments that joins the bits of each window by AND, and turns them round where ``flips``.
-
-    Max-pooling of values that were compared with a threshold before: all are at most t exactly where the largest is.
-
-    Parameters
-    ----------
-    x : BitMap of images (N, H, W, C), without a border
-    flips : bool (C,)
-    out : BitMap of the images after pooling
-    window
-        The border is passed over.
-
-    Raises
-    ------
-    ValueError
-        When an array does not fit.
-    """
-    n, h, w, c = check_bits(x, "x", (None,) * 4, NO_BORDER).shape
-    oh, ow = window.output_size(h, w)
-    check_bits(out, "out", (n, oh, ow, c))
+def bind_pool_bits(x: BitMap, flips: npt.NDArray[np.bool_], out: BitMap, window: Window) -> Run:
+    """Write to ``out`` the AND of the bits of each window, exclusive or ``flips``."""
+    (n, h, w, c), (oh, ow) = x.shape, out.shape[1:3]
     rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
-    turned = np.packbits(np.pad(np.asarray(flips, bool), (0, -c % 32)), bitorder="little").view(np.uint32)
+    negated = np.packbits(np.pad(flips, (0, -c % 32)), bitorder="little").view(np.uint32)
     sizes = np.array((n, h, w, x.words.shape[3], oh, ow, *window.size), np.int64)
-    return partial(_pool_bits, x.words.ravel(), rows, cols, turned, out.words.ravel(), out.places() // 4, sizes)
+    return partial(_pool_bits, x.words.ravel(), rows, cols, negated, out.words.ravel(), out.places() // 4, sizes)
 
 
 def bind_pack_with_k(x: Float, bits: BitMap, K: Float, window: Window) -> Run:
-    """A function without arguments that packs the signs of a map and computes K of a window over it (Eq. 11).
-
-    Parameters
-    ----------
-    x : float32 (N, H, W, C)
-    bits : BitMap of these images with the border of ``window``
-    K : float32 (N, OH, OW, 1)
-        Written; see :func:`scale_map`.
-
-    Raises
-    ------
-    ValueError
-        When an array does not fit.
-    """
-    n, h, w, c = check_map(x).shape
-    checks.output(K, (n, *window.output_size(h, w), 1))
-    check_bits(bits, "bits", x.shape, window.border)
+    """Write the signs of ``x``, and K of its windows (Eq. 11)."""
     means = room_for_means(x.shape, window)
 
     def run() -> None:
-        pack_image_and_mean(x.ravel(), bits.fill, bits.words.ravel(), means, n, h, w, c, *window.border)
+        pack_image_and_mean(x.ravel(), bits.fill, bits.words.ravel(), means, *x.shape, *window.border)
         box_filter(means, K, x.shape, window)
 
     return run
@@ -123,7 +67,7 @@ def _taps(size: int, output: int, kernel: int, stride: int, padding: int) -> Ind
 
 
 @kernel
-def _map(x, rows, cols, table, tail, residual, out, bits, places, sizes):
+def _map(x, rows, cols, table, steps, residual, out, bits, places, sizes):
     n, h, w, c, oh, ow, kh, kw = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7]
     columns, low, floats, between = sizes[8], sizes[9], sizes[10], sizes[11]
     last = n * oh * ow - 1
@@ -139,7 +83,7 @@ def _map(x, rows, cols, table, tail, residual, out, bits, places, sizes):
                         # changes no maximum.
                         if r + s > top + left:
                             y = larger(y, load_pixel(x, ((image + rows[r]) * w + cols[s]) * c + channel, c - channel))
-                y = run_tail(y, tail, table, channel, columns, residual, pixel, last, c, channel)
+                y = run_epilogue(y, steps, table, channel, columns, residual, pixel, last, c, channel)
                 store(y, low, columns, table, out, floats, bits, places, between, pixel, last, c, channel)
 
 

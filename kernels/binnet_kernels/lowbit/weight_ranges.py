@@ -1,10 +1,10 @@
-"""How far the levels of k-bit weights reach: what the fast form and its NumPy twin share, without Numba."""
+"""How far the levels of k-bit weights reach, for both forms."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .checks import Float
+from ..checks import Float
 
 # Of Gaussian weights, the distance of the outer levels from 0 that loses least, over the mean of |W|: for k = 1, 2, ...
 RANGES = (1.0, 1.8719, 2.5706, 3.1508, 3.6549, 4.1083, 4.5258, 4.9158)

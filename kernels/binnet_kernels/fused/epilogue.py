@@ -1,4 +1,4 @@
-"""What a fused layer does to its sums, described once: scale, bias, a tail of steps, and the limits of its bits."""
+"""The epilogue of a fused layer, that is, what follows a sum while it is in registers, and where its results go."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import checks
-from .bit_map import check_bits
-from .checks import Float
+from .. import checks
+from ..checks import Float
+from .bit_map import BitMap, check_bits
 
 Codes = npt.NDArray[np.int64]
 Limits = tuple[Float, Float]
 Run = Callable[[], Any]  # what binding gives
 
-NORM, RELU, SIGN, ADD, PRELU = range(5)  # the codes of a tail
+NORM, RELU, SIGN, ADD, PRELU = range(5)  # the codes of the steps
 NORM_ROWS = 3  # of the table: mean, factor, shift
 WORDS = {"norm": NORM, "relu": RELU, "prelu": PRELU, "sign": SIGN, "add": ADD}
 VECTORS = {"norm": NORM_ROWS, "prelu": 1}  # those after a word, each a row of the table
@@ -26,7 +26,7 @@ NO_BITS, NO_PLACES = np.zeros(1, np.uint8), np.zeros(1, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Finish:
+class Epilogue:
     """Steps after a sum, in order, and what is written as bits.
 
     Attributes
@@ -58,11 +58,6 @@ class Finish:
             raise ValueError("a residual can be added once")
         object.__setattr__(self, "codes", codes)
 
-    @property
-    def adds(self) -> bool:
-        """Whether there is a residual."""
-        return ADD in self.codes
-
     def table(self, c: int, columns: int, *first: Float) -> tuple[Float, int]:
         """All vectors (c,) as rows of ``columns``: ``first``, then those of the steps, then the limits.
 
@@ -84,6 +79,49 @@ class Finish:
         return table.ravel(), low * columns
 
 
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """The arrays of a fused layer's output (N, OH, OW, O), as :func:`check_arrays` has found them right.
+
+    Attributes
+    ----------
+    shape : (N, OH, OW, O)
+    out : float32 of that shape, optional
+        Where floats are written.
+    bits : BitMap, optional
+        Where bits are written.
+    residual : float32 of that shape, optional
+        What the step ``("add",)`` adds.
+    """
+
+    shape: tuple[int, ...]
+    out: Float | None = None
+    bits: BitMap | None = None
+    residual: Float | None = None
+
+    def flat(self) -> tuple[Float, Float, npt.NDArray[np.uint8], npt.NDArray[np.int64], bool, bool]:
+        """The residual, floats, bits and the places of their pixels for a kernel, and which of both it writes."""
+        residual, out = (NONE if array is None else array.ravel() for array in (self.residual, self.out))
+        if self.bits is None:
+            return residual, out, NO_BITS, NO_PLACES, self.out is not None, False
+        words = self.bits.words.view(np.uint8).ravel()
+        return residual, out, words, self.bits.places(), self.out is not None, True
+
+
+def check_arrays(epilogue: Epilogue, shape: tuple[int, ...], out: Any, bits: Any, residual: Any) -> Arrays:
+    """What a fused layer of this output shape writes and adds; ValueError when an array does not fit."""
+    if (bits is None) != (epilogue.limits is None):
+        raise ValueError("a map of bits is written exactly where there are limits")
+    if (ADD in epilogue.codes) != (residual is not None):
+        raise ValueError("a residual is needed exactly where one is added")
+    return Arrays(
+        shape,
+        None if out is None else checks.output(out, shape),
+        None if bits is None else check_bits(bits, "bits", shape),
+        None if residual is None else checks.floats(residual, "residual", shape=shape),
+    )
+
+
 def check_map(x: Any, name: str = "x") -> Float:
     """A map to bind to: float32 (N, H, W, C), C-contiguous and writeable; ValueError for anything else."""
     fits = isinstance(x, np.ndarray) and x.dtype == np.float32 and x.ndim == 4 and x.flags.carray
@@ -91,19 +129,3 @@ def check_map(x: Any, name: str = "x") -> Float:
         raise ValueError(f"{name} must be a writeable, C-contiguous float32 map (N, H, W, C), got {checks.kind(x)}")
     fitting: Float = x
     return fitting
-
-
-def outputs(
-    finish: Finish, shape: tuple[int, ...], out: Any, bits: Any, residual: Any
-) -> tuple[Float, npt.NDArray[np.uint8], npt.NDArray[np.int64], Float, bool, bool]:
-    """Flat forms of what a fused layer of this output shape writes and adds, checked."""
-    if (bits is None) != (finish.limits is None):
-        raise ValueError("a map of bits is written exactly where there are limits")
-    if finish.adds != (residual is not None):
-        raise ValueError("a residual is needed exactly where one is added")
-    floats = NONE if out is None else checks.output(out, shape).ravel()
-    addend = NONE if residual is None else checks.floats(residual, "residual", shape=shape).ravel()
-    if bits is None:
-        return floats, NO_BITS, NO_PLACES, addend, out is not None, False
-    target = check_bits(bits, "bits", shape)
-    return floats, target.words.view(np.uint8).ravel(), target.places(), addend, out is not None, True

@@ -1,4 +1,4 @@
-"""Random numbers that belong to a place: number i of a seed is the same, whoever draws it and in whichever order.
+"""Counter-based random numbers: number i depends only on the seed and i, not on the order in which they are drawn.
 
 A counter goes through two rounds of multiplying and shifting (C. Wellons, "lowbias32"); the two halves of the mixed
 seed enter before each. They round gradients to few levels; they are not for secrets.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Float
+from ..checks import Float
 
 _MASK = (1 << 64) - 1
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B

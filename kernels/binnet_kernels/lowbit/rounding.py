@@ -1,4 +1,4 @@
-"""The few levels that a quantised gradient has: numbers between 0 and ``top`` = 2^bits - 1, and what they stand for.
+"""Rounding of gradients to few levels: numbers between 0 and ``top`` = 2^bits - 1, and what they stand for.
 
 ``factor`` brings a gradient to these units, ``u`` in [0, 1) decides between the two levels beside it. A
 gradient that is no number gets some level: its scale is NaN.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Float
+from ..checks import Float, Halves, Ints
 
 _LEAST = np.float32(2.0**-100)  # so that its reciprocal is a float32 as well
 
@@ -21,7 +21,7 @@ _KINDS = {"ternary": MAGNITUDES, "even": EVEN, "paper": SIGNS}
 
 
 @dataclass(frozen=True)
-class Levels:
+class Rounding:
     """What a gradient is rounded to.
 
     Attributes
@@ -39,7 +39,7 @@ class Levels:
     seed: int
 
     @classmethod
-    def of(cls, how: str, bits: int, seed: int) -> Levels:
+    def of(cls, how: str, bits: int, seed: int) -> Rounding:
         """Check and combine the options of :func:`binnet_kernels.quantise_gradient`."""
         if how not in _KINDS:
             raise ValueError(f"unknown way {how!r} to quantise a gradient; there are: {', '.join(_KINDS)}")
@@ -66,6 +66,44 @@ class Levels:
         unit = np.where(np.isfinite(peak), np.where(small, 0, usable / np.float32(self.top)), np.nan)
         factor = np.float32(self.top * (0.5 if self.kind == EVEN else 1)) / usable
         return unit.astype(np.float32), np.where(small, np.float32(0), factor).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedGradient:
+    """A gradient (N, OH, OW, O) of few levels for both backward convolutions: whole numbers, and the unit of each.
+
+    It belongs to the form that made it, which both convolutions take. In NumPy ``rows`` and ``columns`` are the whole
+    numbers, int32 (N, OH, OW, O). Compiled, they are bit planes packed along the axis that a convolution sums over;
+    a whole number is twice a sum of planes, plane j with weight 2^j.
+
+    Attributes
+    ----------
+    shape : (N, OH, OW, O)
+    rows : uint32 (planes, N, OH, OW, ceil(O / 32), 2), or int32 (N, OH, OW, O)
+        Of gradient times alpha, packed along the channels: half words of signs (1 is negative), and of masks.
+    row_unit : float32 (N,)
+        What a 1 stands for in each sample.
+    columns : uint32 (planes, 8 ceil(O / 32), at least ceil(N OH OW / 32), 2, 4), or int32 (N, OH, OW, O)
+        Of the gradient, packed along the pixels: four channels side by side, signs and masks.
+    column_unit : float32 (O,)
+        What a 1 stands for in each channel.
+    """
+
+    shape: tuple[int, ...]
+    rows: Halves | Ints
+    row_unit: Float
+    columns: Halves | Ints
+    column_unit: Float
+
+    @property
+    def in_numpy(self) -> bool:
+        """Whether the NumPy form has made it."""
+        return self.rows.dtype == np.int32
+
+    @property
+    def planes(self) -> int:
+        """The number of bit planes of the compiled form."""
+        return len(self.rows)
 
 
 def _whole(value: Any) -> bool:

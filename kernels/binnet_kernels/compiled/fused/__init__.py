@@ -1,0 +1,1 @@
+"""The compiled forms of the fused layers."""
