@@ -1,44 +1,26 @@
 """Where the time of a training step goes, by phase and by kind of work. It looks on from outside: kernels do not know.
 
-Every operation reaches the kernels through :func:`binnet.backend.kernels`; while a profile watches, that function hands
-out the same kernels with a clock around each call.
+Every operation looks up the kernels that it calls in the package ``binnet_kernels``. While a profile watches, a clock
+stands there around each of them. At other times a profile costs nothing.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import ModuleType
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from . import backend
+import binnet_kernels as bk
+from binnet_kernels.backend import KINDS, REST, WORK, Work
 
 PHASES = ("forward", "backward", "update")
-KINDS = {
-    "popcount convolution": ("convolve_bits", "quantised_grad_input", "quantised_grad_weight"),
-    "float gradients of binary layers": ("sign_grad_input", "sign_grad_weight"),
-    "first, last and other real layers": ("conv2d", "conv2d_grad_input", "conv2d_grad_weight"),
-    "normalisation and packing": (
-        *("batch_statistics", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs", "norm_signs_grad"),
-        *("signs", "sign", "scale_map", "quantise_gradient"),
-    ),
-    "element-wise": ("relu", "relu_grad", "add"),
-    "pooling": (*("max_pool2d", "max_pool2d_winners", "max_pool2d_grad_winners", "avg_pool2d", "avg_pool2d_grad"),),
-    "weights": (
-        *("weight_alpha", "weight_hat", "weight_gradient", "grad_alpha", "XnorConv2d", "BwnConv2d", "KbitConv2d"),
-        *("adam_update", "sgd_update"),
-    ),
-    "loss": ("softmax_cross_entropy", "softmax_cross_entropy_grad"),
-}
-MULTIPLYING = ("popcount convolution", "float gradients of binary layers", "first, last and other real layers")
-REST = "everything else"  # Python, NumPy, and kernels that are not named above
-_KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
+MULTIPLYING = KINDS[:3]
 
 _active: ContextVar[Profile | None] = ContextVar("binnet_profile", default=None)
 
@@ -78,6 +60,7 @@ class Profile:
         self.spent: dict[tuple[str, str], Spent] = {}
         self.phases = dict.fromkeys(PHASES, 0.0)
         self.total, self._seen, self._start, self._phase = 0.0, 0, 0.0, PHASES[0]
+        self._calling = False
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -91,7 +74,7 @@ class Profile:
         self._start = self._start or time.perf_counter()
         token = _active.set(self)
         try:
-            with backend.watching(self):
+            with self._clocks():
                 yield
         finally:
             _active.reset(token)
@@ -103,26 +86,39 @@ class Profile:
     def rows(self) -> Iterator[tuple[str, str, Spent]]:
         """Phase, kind and what was spent, for all that took time, in order; with the rest of each phase."""
         for phase in PHASES:
-            kinds = [(kind, self.spent[phase, kind]) for kind in (*KINDS, REST) if (phase, kind) in self.spent]
+            kinds = [(kind, self.spent[phase, kind]) for kind in KINDS if (phase, kind) in self.spent]
             known = sum(spent.seconds for kind, spent in kinds if kind != REST)
             yield from ((phase, kind, spent) for kind, spent in kinds if kind != REST)
             yield phase, REST, Spent(self.phases[phase] - known)
 
-    def watched(self, module: ModuleType) -> Any:
-        """The kernels, with a clock."""
-        return _Timed(module, self)
+    @contextmanager
+    def _clocks(self) -> Iterator[None]:
+        """With a clock around each front door of the kernels, and around methods of prepared layers."""
+        places = [(owner or bk, name, work) for (owner, name), work in WORK.items()]
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+        for (owner, name, function), (_, _, work) in zip(before, places, strict=True):
+            setattr(owner, name, self._timed(function, work))
+        try:
+            yield
+        finally:
+            for owner, name, function in before:
+                setattr(owner, name, function)
 
-    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function`` with a clock around it; a class gives objects whose methods have one, too."""
-
+    def _timed(self, function: Callable[..., Any], work: Work) -> Callable[..., Any]:
+        @wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*arguments, **options)
-            seconds = time.perf_counter() - start
-            spent = self.spent.setdefault((self._phase, _KIND_OF.get(name, REST)), Spent())
+            # Other threads are not watched, and a front door that calls another one is counted once.
+            if self._calling or _active.get() is not self:
+                return function(*arguments, **options)
+            self._calling, start = True, time.perf_counter()
+            try:
+                result = function(*arguments, **options)
+            finally:
+                self._calling = False
+            seconds, spent = time.perf_counter() - start, self.spent.setdefault((self._phase, work.kind), Spent())
             spent.seconds += seconds
-            spent.work += _work(name, function, arguments, result)
-            return _Timed(result, self) if isinstance(function, type) else result
+            spent.work += _amount(work, result, arguments, options)
+            return result
 
         return call
 
@@ -145,42 +141,9 @@ def phase(name: str) -> Iterator[None]:
             yield
 
 
-class _Timed:
-    """A module of kernels, or a prepared convolution, whose functions are timed."""
-
-    def __init__(self, inner: Any, profile: Profile) -> None:
-        self._inner, self._profile = inner, profile
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._inner, name)
-        return self._profile.timed(name, value) if callable(value) else value
-
-
-# Multiply-adds of a convolution: its outputs times what each is a sum of.
-_MULTIPLY_ADDS: dict[str, Callable[[Any, tuple[Any, ...], Any], int]] = {
-    "convolve_bits": lambda plan, a, y: _size(y.shape) * _depth(plan.weight_signs.shape, a[1][3]),
-    "quantised_grad_input": lambda plan, a, y: _size(a[0].shape) * _depth(a[1].shape, a[2][3]),
-    "quantised_grad_weight": lambda plan, a, y: _size(a[1].shape) * _size(a[2][1:]),
-    "sign_grad_input": lambda plan, a, y: _size(a[0].shape) * _depth(a[1].shape, a[3][3]),
-    "sign_grad_weight": lambda plan, a, y: _size(a[1].shape) * _size(a[2][1:]),
-    "conv2d": lambda plan, a, y: _size(y.shape) * _size(a[1].shape[1:]),
-    "conv2d_grad_input": lambda plan, a, y: _size(a[0].shape) * _size(a[1].shape[1:]),
-    "conv2d_grad_weight": lambda plan, a, y: _size(a[1].shape) * _size(a[2][1:]),
-}
-
-
-def _work(name: str, function: Any, arguments: tuple[Any, ...], result: Any) -> float:
+def _amount(work: Work, result: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> float:
     """Multiply-adds of a convolution or its gradients, or bytes of all arrays that a kernel is given and returns."""
-    if name in _MULTIPLY_ADDS:
-        return float(_MULTIPLY_ADDS[name](getattr(function, "__self__", None), arguments, result))
+    if work.multiply_adds is not None:
+        return float(work.multiply_adds(result, *arguments, **options))
     results = result if isinstance(result, tuple) else (result,)
     return float(sum({id(a): a.nbytes for a in (*arguments, *results) if isinstance(a, np.ndarray)}.values()))
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return math.prod(shape)
-
-
-def _depth(packed: tuple[int, ...], c: int) -> int:
-    """Taps of a filter of packed signs (O, KH, KW, words) over ``c`` channels."""
-    return packed[1] * packed[2] * c

@@ -16,7 +16,18 @@ from importlib import import_module
 from typing import Any, TypeVar, overload
 
 BACKENDS = ("fast", "reference")
-NOT_NAMED = "everything else"
+# Kinds of work, in the order of a profile's table. The first three multiply and add, all others read and write.
+KINDS = (
+    POPCOUNT := "popcount convolution",
+    FLOAT_GRADIENTS := "float gradients of binary layers",
+    REAL := "first, last and other real layers",
+    PACKING := "normalisation and packing",
+    ELEMENTWISE := "element-wise",
+    POOLING := "pooling",
+    WEIGHTS := "weights",
+    LOSS := "loss",
+    REST := "everything else",
+)
 
 # Without the compiler, compiled forms run as plain Python that emulates vectors: that is of use to their tests alone.
 _numpy: ContextVar[bool] = ContextVar(
@@ -69,7 +80,7 @@ class Work:
         How many a call does, from its result and its arguments; None for kernels whose work is to read and write.
     """
 
-    kind: str = NOT_NAMED
+    kind: str = REST
     multiply_adds: Callable[..., int] | None = None
 
 
@@ -98,7 +109,7 @@ def front_door(kind: Any, multiply_adds: Callable[..., int] | None = None, **met
         What methods of a class do.
     """
     if callable(kind):
-        return front_door(NOT_NAMED)(kind)
+        return front_door(REST)(kind)
 
     def register(function: _Function) -> _Function:
         @wraps(function)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checks
-from .backend import Late, front_door, in_numpy
+from .backend import PACKING, WEIGHTS, Late, front_door, in_numpy
 from .checks import Float, Halves, Pair, Window, Words
 from .reference import xnor as reference
 
@@ -19,8 +19,6 @@ else:
     packing = Late("binnet_kernels.compiled.forward.bits")
     scale = Late("binnet_kernels.compiled.forward.scale")
     sign_maps = Late("binnet_kernels.compiled.sign_maps")
-
-PACKING, WEIGHTS = "normalisation and packing", "weights"
 
 
 @front_door(PACKING)
@@ -78,7 +76,8 @@ def pack_signs(x: Any) -> Words:
     >>> bk.pack_signs(np.zeros((10, 100))).shape
     (10, 2)
     """
-    x = checks.floats(np.atleast_1d(x), "x")
+    x = checks.floats(x, "x")
+    x = x if x.ndim else x.reshape(1)
     words = np.empty((*x.shape[:-1], -(-x.shape[-1] // 64)), np.uint64)
     (reference.pack_signs if in_numpy() else packing.pack_signs)(x, words)
     return words

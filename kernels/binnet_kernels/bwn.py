@@ -6,10 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from . import checks
-from .backend import Late, Work, front_door, in_numpy
-from .binarize import WEIGHTS, weight_alpha
+from .backend import REAL, WEIGHTS, Late, Work, front_door, in_numpy
+from .binarize import weight_alpha
 from .checks import Float, Pair, Window
-from .conv import REAL
 from .reference import xnor as reference
 from .xnor import rows_as_pixels
 
@@ -53,7 +52,7 @@ class BwnConv2d:
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
         x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
+        checks.same_depth(x.shape, self.shape)
         y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), self.shape[0]))
         self._form(x, y)
         return y
@@ -77,9 +76,9 @@ class BwnLinear:
 
     def __init__(self, weight: Any, alpha: Any = True) -> None:
         weight = checks.filters(weight, 2)
-        self._conv = BwnConv2d(weight[:, None, None], alpha=alpha)
-        self.shape, self.alpha = weight.shape, self._conv.alpha
+        conv = BwnConv2d(weight[:, None, None], alpha=alpha)
+        self.shape, self.alpha, self._form = weight.shape, conv.alpha, conv._form
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Rows (N, I) of real numbers to float32 (N, O), written to ``out`` when given."""
-        return rows_as_pixels(self._conv, x, out, self.shape[0])
+        return rows_as_pixels(self._form, x, self.shape, out)

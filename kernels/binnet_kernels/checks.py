@@ -112,7 +112,8 @@ class Window:
 
     def output_size(self, h: int, w: int) -> tuple[int, int]:
         """Rows and columns of the result; ValueError when the padded image is smaller than the filter."""
-        (kh, kw), (sh, sw), (high, wide) = self.size, self.stride, self.padded(h, w)
+        (kh, kw), (sh, sw), (top, bottom, left, right) = self.size, self.stride, self.border
+        high, wide = top + h + bottom, left + w + right  # as `padded`, without the time of a call
         if high < kh or wide < kw:
             around = self.padding if self.padding == self.border[1::2] else self.border
             raise ValueError(f"an image of {h}x{w} with padding {around} is smaller than the filter of {kh}x{kw}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checks
-from .backend import Late, front_door, in_numpy
+from .backend import REAL, Late, front_door, in_numpy
 from .checks import Float, Pair, Window
 from .reference import conv as reference
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .compiled import conv as compiled
 else:
     compiled = Late("binnet_kernels.compiled.conv")
-
-REAL = "first, last and other real layers"
 
 
 def _of_input(_: Any, grad: Float, weight: Float, *__: Any, **___: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import checks
-from .backend import Late, front_door, in_numpy
+from .backend import ELEMENTWISE, Late, front_door, in_numpy
 from .checks import Float
 from .reference import elementwise as reference
 
@@ -15,7 +15,7 @@ else:
     compiled = Late("binnet_kernels.compiled.forward.elementwise")
 
 
-@front_door("element-wise")
+@front_door(ELEMENTWISE)
 def relu(x: Any, out: Any = None) -> Float:
     """``max(x, 0)``.
 
@@ -41,7 +41,7 @@ def relu(x: Any, out: Any = None) -> Float:
     return result
 
 
-@front_door("element-wise")
+@front_door(ELEMENTWISE)
 def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
     """Gradient of :func:`relu`: ``grad`` where ``y > 0``, else 0.
 
@@ -67,7 +67,7 @@ def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
     return result
 
 
-@front_door("element-wise")
+@front_door(ELEMENTWISE)
 def add(x: Any, y: Any, out: Any = None) -> Float:
     """``x + y``, without broadcasting.
 

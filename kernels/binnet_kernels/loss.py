@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks
-from .backend import Late, front_door, in_numpy
+from .backend import LOSS, Late, front_door, in_numpy
 from .checks import Float
 from .reference import training as reference
 
@@ -18,7 +18,7 @@ else:
     compiled = Late("binnet_kernels.compiled.loss")
 
 
-@front_door("loss")
+@front_door(LOSS)
 def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> tuple[Float, Float]:
     """The cross-entropy of softmax(logits) with the labels, for each row.
 
@@ -50,7 +50,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0
     return losses, probabilities
 
 
-@front_door("loss")
+@front_door(LOSS)
 def softmax_cross_entropy_grad(probabilities: Any, labels: Any, label_smoothing: float = 0.0) -> Float:
     """Gradient of the sum of losses with respect to the logits: probabilities minus the (smoothed) target.
 

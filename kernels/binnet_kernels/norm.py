@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checks
-from .backend import Late, front_door, in_numpy
-from .binarize import PACKING
+from .backend import PACKING, Late, front_door, in_numpy
 from .checks import Float, Halves, Pair
 from .reference import norm as reference
 

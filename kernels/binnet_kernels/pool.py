@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checks
-from .backend import Late, front_door, in_numpy
+from .backend import POOLING, Late, front_door, in_numpy
 from .checks import Float, Pair, Window, Winners
 from .reference import pool as reference
 
@@ -17,7 +17,7 @@ else:
     compiled = Late("binnet_kernels.compiled.forward.pool")
 
 
-@front_door("pooling")
+@front_door(POOLING)
 def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
     """The largest value of each window; the border never wins, NaN always does.
 
@@ -44,7 +44,7 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     return y
 
 
-@front_door("pooling")
+@front_door(POOLING)
 def max_pool2d_winners(
     x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
 ) -> tuple[Float, Winners]:
@@ -74,7 +74,7 @@ def max_pool2d_winners(
     return y, winners
 
 
-@front_door("pooling")
+@front_door(POOLING)
 def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
     """Gradient of :func:`max_pool2d`: all of it to the first maximum of a window, row by row (the first NaN, if any).
 
@@ -101,7 +101,7 @@ def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = 
     return _to_winners(grad, max_pool2d_winners(x, kernel_size, stride, padding)[1], x.shape, window)
 
 
-@front_door("pooling")
+@front_door(POOLING)
 def max_pool2d_grad_winners(
     grad: Any,
     winners: Any,
@@ -116,7 +116,7 @@ def max_pool2d_grad_winners(
     return _to_winners(grad, _checked_winners(winners, x_shape, window), x_shape, window)
 
 
-@front_door("pooling")
+@front_door(POOLING)
 def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Float:
     """The mean of each window, the border counted as zeros (always divided by ``kh * kw``).
 
@@ -127,7 +127,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     return y
 
 
-@front_door("pooling")
+@front_door(POOLING)
 def avg_pool2d_grad(
     grad: Any, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
 ) -> Float:

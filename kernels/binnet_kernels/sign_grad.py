@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from . import checks
-from .backend import Late, front_door, in_numpy
+from .backend import FLOAT_GRADIENTS, Late, front_door, in_numpy
 from .checks import Float, Pair, Window
 from .reference import sign_grad as reference
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from .compiled.backward import sign_grad as compiled
 else:
     compiled = Late("binnet_kernels.compiled.backward.sign_grad")
-
-FLOAT_GRADIENTS = "float gradients of binary layers"
 
 
 def multiply_adds(_: Any, bits: Any, grad: Float, weight_shape: tuple[int, ...], *__: Any, **___: Any) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import checks
-from .backend import Late, front_door, in_numpy
-from .binarize import WEIGHTS
+from .backend import WEIGHTS, Late, front_door, in_numpy
 from .checks import Float
 from .reference import training as reference
 
@@ -120,7 +120,7 @@ def rule_factors(rule: str, mean_alpha: bool, weight: Float, alpha_of_mean: floa
     if rule not in WEIGHT_GRADIENTS:
         raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
     # Empty weights (0, ...) have no filter; the division is by the size that one would have.
-    share = alpha_of_mean / np.prod(weight.shape[1:]) if mean_alpha else 0.0
+    share = alpha_of_mean / math.prod(weight.shape[1:]) if mean_alpha else 0.0
     # exact: the derivative of α(W) sign(W). paper: g (α m + 1/n), as printed, where the sum is left out.
     factors = {"exact": (1.0, 0.0, share), "paper": (1.0, share, 0.0), "plain": (0.0, 1.0, 0.0)}
     return np.array(factors[rule], np.float32)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import checks
-from .backend import Late, Work, front_door, in_numpy
-from .binarize import WEIGHTS, pack_signs, weight_alpha
+from .backend import POPCOUNT, WEIGHTS, Late, Work, front_door, in_numpy
+from .binarize import pack_signs, weight_alpha
 from .checks import Float, Ints, Pair, Window
 from .reference import xnor as reference
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 else:
     gemm = Late("binnet_kernels.compiled.forward.gemm")
     compiled = Late("binnet_kernels.compiled.forward.xnor")
-
-POPCOUNT = "popcount convolution"
 
 
 @front_door(POPCOUNT, lambda dots, a, b, n: dots.size * n)
@@ -133,8 +132,8 @@ class XnorConv2d:
             When ``x`` or ``out`` has the wrong type or shape.
         """
         x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
-        y = checks.output(out, self._output_shape(x.shape))
+        checks.same_depth(x.shape, self.shape)
+        y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), self.shape[0]))
         self._form(x, y)
         return y
 
@@ -165,12 +164,9 @@ class XnorConv2d:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
         bits = checks.map_of_bits(bits, x_shape, self.window.border)
         checks.same_depth(x_shape, self.shape)
-        y = checks.output(out, self._output_shape(x_shape))
+        y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
         self._form.convolve_bits(bits, tuple(x_shape), bool(relu), y)
         return y
-
-    def _output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]
 
 
 @front_door(WEIGHTS)
@@ -195,17 +191,18 @@ class XnorLinear:
 
     def __init__(self, weight: Any, alpha: Any = True, use_k: bool = False, bias: Any = None) -> None:
         weight = checks.filters(weight, 2)
-        self._conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
-        self.shape, self.alpha, self.use_k = weight.shape, self._conv.alpha, self._conv.use_k
+        conv = XnorConv2d(weight[:, None, None], alpha=alpha, use_k=use_k, bias=bias)
+        self.shape, self.alpha, self.use_k, self._form = weight.shape, conv.alpha, conv.use_k, conv._form
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`XnorConv2d`."""
-        return rows_as_pixels(self._conv, x, out, self.shape[0])
+        return rows_as_pixels(self._form, x, self.shape, out)
 
 
-def rows_as_pixels(convolve: Any, x: Any, out: Any, o: int) -> Float:
-    """A dense layer is a 1x1 convolution over images of one pixel."""
+def rows_as_pixels(convolve: Callable[[Float, Float], Any], x: Any, shape: tuple[int, ...], out: Any) -> Float:
+    """A dense layer with weights of ``shape`` (O, I) is a 1x1 convolution over images of one pixel."""
     x = checks.floats(x, "x", 2)
-    y = checks.output(out, (len(x), o))
-    convolve(x[:, None, None], out=y[:, None, None])
+    checks.same_depth(x.shape, shape)
+    y = checks.output(out, (len(x), shape[0]))
+    convolve(x[:, None, None], y[:, None, None])
     return y

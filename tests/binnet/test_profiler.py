@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import binnet
+import binnet_kernels as bk
 from binnet import Tensor, profiler
 from binnet.lab.bench import steps
 from binnet.lab.bench.machine import Peak
 from binnet.profiler import Profile, phase
+from binnet_kernels.backend import WORK
 
 
 def train(net, count, profile=None):
@@ -68,12 +70,31 @@ def test_looking_on_changes_nothing():
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_every_name_is_that_of_a_kernel():
-    import binnet_kernels as bk
+def test_every_front_door_has_a_kind():
+    assert {work.kind for work in WORK.values()} <= set(profiler.KINDS)
+    assert all(callable(getattr(owner or bk, name)) for owner, name in WORK)
 
-    plans = {"convolve_bits"}
-    for name in (name for names in profiler.KINDS.values() for name in names):
-        assert name in plans or callable(getattr(bk, name)), name
+
+def test_afterwards_the_kernels_are_as_before(profile):
+    def functions():
+        return {(owner, name): getattr(owner or bk, name) for owner, name in WORK}
+
+    def fail():
+        with Profile(steps=1, skip=0).step():
+            assert all(function is not before[place] for place, function in functions().items())
+            raise ZeroDivisionError
+
+    before = functions()
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert functions() == before
+
+
+def test_a_layer_with_real_inputs_is_watched():
+    seen = Profile(steps=1, skip=0)
+    with seen.step(), phase("forward"):
+        binnet.ops.bwn_conv2d(Tensor(np.ones((1, 4, 4, 3))), Tensor(np.ones((5, 3, 3, 3))))
+    assert seen.spent["forward", "first, last and other real layers"].work == 2 * 2 * 5 * 27
 
 
 def test_the_table(profile):

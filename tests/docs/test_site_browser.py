@@ -152,7 +152,7 @@ def test_equations_lead_to_the_source_of_their_functions(visit: Callable[..., Vi
     seen = visit("paper/2-binary-weights")
     seen.page.locator("#eq-6 a", has_text="source").first.click()
     seen.page.wait_for_load_state("load")
-    assert seen.page.url.endswith("/_modules/binnet_kernels/compiled/forward/scale.html#weight_alpha")
+    assert seen.page.url.endswith("/_modules/binnet_kernels/binarize.html#weight_alpha")
     assert "def weight_alpha" in seen.page.locator("#weight_alpha").text_content()
 
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks
-from ..backend import Late, Work, front_door, in_numpy
-from ..binarize import WEIGHTS
+from ..backend import POPCOUNT, WEIGHTS, Late, Work, front_door, in_numpy
 from ..checks import Float, Pair, Window
 from ..fused.epilogue import Arrays, Epilogue
 from ..reference.lowbit import fused as reference
-from ..xnor import POPCOUNT, multiply_adds, rows_as_pixels
+from ..xnor import multiply_adds, rows_as_pixels
 from .fused import check_sums
 from .levels import weight_planes, weight_range
 
@@ -151,4 +150,4 @@ class KbitLinear:
 
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Rows (N, I) of real numbers to float32 (N, O); errors and ``out`` as in :class:`KbitConv2d`."""
-        return rows_as_pixels(self._conv, x, out, self.shape[0])
+        return rows_as_pixels(self._conv, x, self.shape, out)

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks
-from ..backend import Late, front_door, in_numpy
-from ..binarize import PACKING
+from ..backend import PACKING, POPCOUNT, Late, front_door, in_numpy
 from ..checks import Float, Halves, Pair, Window
 from ..reference.lowbit import gradient as reference
-from ..xnor import POPCOUNT
 from .rounding import QuantisedGradient, Rounding
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks
-from ..backend import Late, front_door, in_numpy
-from ..binarize import PACKING, WEIGHTS, weight_alpha
+from ..backend import PACKING, WEIGHTS, Late, front_door, in_numpy
+from ..binarize import weight_alpha
 from ..checks import Float, Words
 from ..reference.lowbit import levels as reference
 from .weight_ranges import RANGES

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks
-from ..backend import Late, front_door, in_numpy
-from ..binarize import PACKING
+from ..backend import FLOAT_GRADIENTS, PACKING, Late, front_door, in_numpy
 from ..checks import Float, Halves, Pair, Window
 from ..norm import affine
 from ..reference.lowbit import planes as reference
-from ..sign_grad import FLOAT_GRADIENTS, multiply_adds
+from ..sign_grad import multiply_adds
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import level_planes as compiled

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks
-from ..backend import Late, front_door, in_numpy
-from ..binarize import WEIGHTS
+from ..backend import WEIGHTS, Late, front_door, in_numpy
 from ..checks import Float
 from ..reference.lowbit import weights as reference
 from ..weights import rule_factors

@@ -7,14 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..checks import Float, Window
-
-
-def convolve(padded: Float, weight: Float, window: Window) -> Float:
-    """Each window of a padded image times each filter, summed: (N, OH, OW, O)."""
-    # BLAS chooses the order of the sum: real results agree with the compiled form up to rounding, products of signs
-    # exactly, as whole numbers below 2^24 are exact in float32.
-    y: Float = np.tensordot(window.patches(padded), weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32, copy=False)
-    return y
+from .xnor import convolve
 
 
 def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:

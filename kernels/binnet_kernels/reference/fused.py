@@ -10,8 +10,7 @@ import numpy.typing as npt
 from ..checks import Float, Halves, Window, Words
 from ..fused.bit_map import BitMap
 from ..fused.epilogue import Arrays, Epilogue, Run
-from .conv import convolve
-from .xnor import half_words, scale_map
+from .xnor import convolve, half_words, scale_map
 
 Truth = npt.NDArray[np.bool_]
 

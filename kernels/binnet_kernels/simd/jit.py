@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 from numba import config, njit
 
@@ -36,16 +36,15 @@ class Kernel:
         update_wrapper(self, python)
 
     def __call__(self, *arguments: Any) -> Any:
-        if config.DISABLE_JIT:
-            return self.python(*arguments)
         threads = get_num_threads()
         if threads == 1:
             return self.serial(*arguments)
         return run_in_pool(self.parallel, arguments, threads)
 
-    def alone(self, *arguments: Any) -> Any:
-        """Call the serial form, for work that takes less time than waking other threads."""
-        return (self.python if config.DISABLE_JIT else self.serial)(*arguments)
+    @cached_property
+    def alone(self) -> Any:
+        """The serial form, for work that takes less time than waking other threads."""
+        return self.serial
 
     @cached_property
     def serial(self) -> Any:
@@ -68,5 +67,9 @@ class Kernel:
 
 
 def kernel(python: Callable[..., Any]) -> Kernel:
-    """Mark a function as a kernel."""
-    return Kernel(python)
+    """Mark a function as a kernel. With ``NUMBA_DISABLE_JIT`` it stays what it is, and is stepped through as such."""
+    if not config.DISABLE_JIT:
+        return Kernel(python)
+    plain: Any = python
+    plain.python = plain.alone = python
+    return cast(Kernel, plain)

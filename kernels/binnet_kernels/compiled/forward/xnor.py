@@ -6,14 +6,13 @@ activations is broadcast to all of them, and the counts of a tile stay in regist
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from ...checks import Float, Halves, Ints, Window, Words, bits_shape, border_halves
+from ...checks import Float, Halves, Ints, Window, Words, border_halves
 from ...simd.epilogue import store_dots
 from ...simd.geometry import Indices, Sliding, aligned, border_classes, sliding
 from ...simd.jit import helper, kernel
@@ -67,7 +66,8 @@ class XnorConv2d:
 
     def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
         """The padded image as half words, and the map K (one 1 when there is none), both flat."""
-        packed = np.empty(math.prod(bits_shape(x.shape, self.window.border)), np.uint32)
+        (n, h, w, _), (top, bottom, left, right) = x.shape, self.window.border
+        packed = np.empty(n * (top + h + bottom) * (left + w + right) * len(self._border), np.uint32)
         sizes = (*x.shape, *self.window.border)
         if not self.use_k:
             pack = pack_image if x.size > _WORTH_SHARING else pack_image.alone
