@@ -94,6 +94,7 @@ class Optimizer:
             raise ValueError("a parameter was given to the optimiser twice")
         for param in self.params:
             required = np.require(param.array, np.float32, ["C", "W"])  # as the kernels want what they change
+            # A new array only where it must be: others may hold the old one, as a view of the data they gave.
             if required is not param.array:
                 param.data = required
         keep_freed_memory()
@@ -104,26 +105,27 @@ class Optimizer:
         """Update all parameters once from their gradients; ValueError when ``lr`` was set out of range."""
         _number("lr", self.lr)
         _number("weight_decay", self.weight_decay)
-        place = 0
+        index = 0
         for group in self.groups:
             for param in group.params:
-                self._update(place, param, group)
-                place += 1
+                self._update(index, param, group)
+                index += 1
 
-    def _update(self, place: int, param: Tensor, group: Group) -> None:
+    def _update(self, index: int, param: Tensor, group: Group) -> None:
+        # A layer that took no part in this batch keeps its moments and its count, which Adam corrects its bias by.
         if param.grad is None:
             return
-        self.updates[place] += 1
+        self.updates[index] += 1
         decay = self.weight_decay if group.weight_decay is None else group.weight_decay
         clip = getattr(param, "clip", None)
         limits = Limits(
-            int(self.updates[place]),
+            int(self.updates[index]),
             self.lr * group.lr_factor,
             decay if getattr(param, "decay", True) else 0.0,
             math.inf if clip is None else clip,
         )
-        param.memory.before_change()
-        self.update(param.array, param.grad, self.state[place], limits)
+        param.memory.before_change()  # graphs that still need the old values notice (ADR 0024)
+        self.update(param.array, param.grad, self.state[index], limits)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         """Change ``data`` and ``state`` by the rule."""
@@ -147,6 +149,7 @@ class Optimizer:
         if set(own) != set(state):
             wrong = ", ".join(sorted(set(own) ^ set(state)))
             raise ValueError(f"the state is of another optimiser or network: missing or unexpected {wrong}")
+        # All is checked before anything is written.
         for name, array in own.items():
             if np.shape(state[name]) != array.shape:
                 raise ValueError(f"{name}: expected shape {array.shape}, got {np.shape(state[name])}")
@@ -182,6 +185,7 @@ def _groups(params: Params, lr: float) -> list[Group]:
         own, decay = entry.get("lr"), entry.get("weight_decay")
         if own is not None and not lr:
             raise ValueError("a group's lr is kept in proportion to that of the optimiser, which must be above 0")
+        # A factor and not a rate, so that a schedule that sets `lr` moves all groups together.
         factor = 1.0 if own is None else _number("lr of a group", own) / lr
         decay = None if decay is None else _number("weight_decay of a group", decay)
         groups.append(Group(_tensors(entry["params"]), factor, decay))

@@ -46,6 +46,7 @@ class Recorder:
     def add(self, function: type[Function], inputs: tuple[Any, ...], options: dict[str, Any], result: Tensor) -> None:
         """List a call."""
         arrays = [value.array if isinstance(value, Tensor) else value for value in (*inputs, result)]
+        # Fingerprints tell the tracer, which looks at the calls afterwards, of changes in place.
         prints = tuple(fingerprint(a) if isinstance(a, np.ndarray) and a.dtype != object else b"" for a in arrays)
         module = self._modules[-1] if self._modules else None
         self.calls.append(Call(function, inputs, options, result, module, prints))

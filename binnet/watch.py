@@ -19,6 +19,7 @@ class Watch:
     __slots__ = ("__weakref__", "_array", "_fingerprint")
 
     def __init__(self, array: Array) -> None:
+        # Weak, so that a graph does not keep alive what no function has saved; who is gone cannot be read either.
         self._array, self._fingerprint = weakref.ref(array), b""
 
     def take(self) -> None:
@@ -61,6 +62,7 @@ class Memory:
     def watch(self, array: Array) -> Watch:
         """Notice changes of ``array``, which lies in this memory, from now on."""
         watch = Watch(array)
+        # Whoever holds the array need not tell when it changes: compare from now on.
         if self.exposed:
             watch.take()
         else:

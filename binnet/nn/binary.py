@@ -130,15 +130,8 @@ class BinConv2d(BinaryLayer):
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
         if self.training:
             ops.check_finite(x.array)  # sign(NaN) = +1 would hide that a training has diverged
-        return ops.xnor_conv2d(
-            x,
-            self.weight,
-            self.alpha,
-            stride=self.stride,
-            padding=self.padding,
-            weights=self.weight_binariser,
-            inputs=self.input_binariser.for_pass(),
-        )
+        how = self.stride, self.padding, self.weight_binariser, self.input_binariser.for_pass()
+        return ops.xnor_conv2d(x, self.weight, self.alpha, *how)
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
@@ -169,8 +162,7 @@ class BinLinear(BinaryLayer):
         self.expect(x.shape, "N", self.weight.shape[1])
         if self.training:
             ops.check_finite(x.array)
-        inputs = self.input_binariser.for_pass()
-        return ops.xnor_linear(x, self.weight, self.alpha, weights=self.weight_binariser, inputs=inputs)
+        return ops.xnor_linear(x, self.weight, self.alpha, self.weight_binariser, self.input_binariser.for_pass())
 
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; with ``flat`` a flattening stands behind the normalisation."""
@@ -205,14 +197,7 @@ class BwnConv2d(BinaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
-        return ops.bwn_conv2d(
-            x,
-            self.weight,
-            self.alpha,
-            stride=self.stride,
-            padding=self.padding,
-            weights=self.weight_binariser,
-        )
+        return ops.bwn_conv2d(x, self.weight, self.alpha, self.stride, self.padding, self.weight_binariser)
 
 
 class BwnLinear(BinaryLayer):

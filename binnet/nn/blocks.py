@@ -191,6 +191,7 @@ class Blocks:
         flatten: Sequence[Named],
         after: Sequence[Named],
     ) -> list[Named]:
+        # bacp: BNorm, BinActiv and BinConv in this order (figure 3), the activation inside the layer.
         if self.norm_first:
             return [(f"{name}_norm", BatchNorm(norm_before, eps=SIGN_EPS)), *flatten, (name, layer), *after]
         return [*flatten, (name, layer), (f"{name}_norm", BatchNorm(norm_after)), *after]

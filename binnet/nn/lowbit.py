@@ -27,7 +27,7 @@ class Quantise(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            ops.check_finite(x.array)
+            ops.check_finite(x.array)  # NaN becomes a level like any other
         return quantise(x, self.bits)
 
 

@@ -216,6 +216,7 @@ class Module:
             received = np.shape(state[name])
             if received != own[name].shape:
                 problems.append(f"{name}: expected shape {own[name].shape}, got {received}")
+            # NumPy would also convert text and complex numbers, or fail half-way.
             elif np.asarray(state[name]).dtype.kind not in "fiub":
                 problems.append(f"{name}: expected real numbers, got dtype {np.asarray(state[name]).dtype}")
         if own and not common and not problems:

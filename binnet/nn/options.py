@@ -132,19 +132,15 @@ class BinaryOptions:
             Of the random numbers in ``binary_gradient``; None for one of the layer's own.
         """
         weights, use_k = self.for_bwn(scaled)["weight_binariser"], self.use_k and scaled
-        signs = InputBinariser(self.ste, use_k, self.pad_value)
         if self.weight_bits > 1:
             weights = WeightQuantiser(**asdict(weights), bits=self.weight_bits)
+        inputs: Any = InputBinariser(self.ste, use_k, self.pad_value)
         if self.levels:
             # The gradient of levels is always clipped, whatever `ste` says.
-            return {
-                "weight_binariser": weights,
-                "input_binariser": InputQuantiser("clip", use_k, self.pad_value, self.act_bits),
-            }
-        if self.binary_gradient == "off":
-            return {"weight_binariser": weights, "input_binariser": signs}
-        rounding = GradientRounding(self.binary_gradient, self.grad_bits, seed, signs)
-        return {"weight_binariser": weights, "input_binariser": rounding}
+            inputs = InputQuantiser("clip", use_k, self.pad_value, self.act_bits)
+        elif self.binary_gradient != "off":
+            inputs = GradientRounding(self.binary_gradient, self.grad_bits, seed, inputs)
+        return {"weight_binariser": weights, "input_binariser": inputs}
 
     def to_dict(self) -> dict[str, Any]:
         """All options by name."""

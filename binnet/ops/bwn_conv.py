@@ -19,7 +19,6 @@ def bwn_conv2d(
     x: Tensor,
     weight: Tensor,
     alpha_param: Tensor | None = None,
-    *,
     stride: Pair = 1,
     padding: Pair = 0,
     weights: WeightBinariser = PAPER,

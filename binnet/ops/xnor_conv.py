@@ -28,8 +28,7 @@ class SignProduct:
 
     Parameters
     ----------
-    conv
-        Stride, padding, and how weights and inputs become binary.
+    conv : BinaryConv
     x_shape : (N, H, W, C)
     weight : (O, KH, KW, C), or (O, H W C) for a window that is the whole image
     alpha : (O,) or None
@@ -151,16 +150,11 @@ class BinaryConv:
     weights: WeightBinariser = PAPER
     inputs: InputBinariser = SIGNS
 
-    def product(self, x: Float, weight: Float, alpha: Float | None) -> SignProduct:
-        """The product of images (N, H, W, C) and weights that this describes."""
-        return self.inputs.product(self, x.shape, weight, alpha)
-
 
 def xnor_conv2d(
     x: Tensor,
     weight: Tensor,
     alpha_param: Tensor | None = None,
-    *,
     stride: Pair = 1,
     padding: Pair = 0,
     weights: WeightBinariser = PAPER,
@@ -196,7 +190,6 @@ def xnor_linear(
     x: Tensor,
     weight: Tensor,
     alpha_param: Tensor | None = None,
-    *,
     weights: WeightBinariser = PAPER,
     inputs: InputBinariser = SIGNS,
 ) -> Tensor:
@@ -252,7 +245,7 @@ def norm_xnor_conv2d(
 class _XnorConv2d(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, weight: Float, alpha: Float | None, *, conv: BinaryConv) -> Float:
-        product = conv.product(x, weight, alpha)
+        product = conv.inputs.product(conv, x.shape, weight, alpha)
         bits, within = product.pack(x)
         y = product.forward(bits)
         K = None
@@ -284,7 +277,7 @@ class _NormXnorConv2d(Function):
     @staticmethod
     def forward(ctx: Context, *arrays: Any, statistics: Statistics, conv: BinaryConv, relu: bool, keep: bool) -> Float:
         x, gamma, beta, weight, alpha = arrays
-        product = conv.product(x, weight, alpha)
+        product = conv.inputs.product(conv, x.shape, weight, alpha)
         mean, var = statistics.of(x)
         # Normalised, compared and packed in one pass over x; a map of real numbers between them never exists.
         bits, within = product.pack_normalised(x, (gamma, beta, mean, var, statistics.eps))

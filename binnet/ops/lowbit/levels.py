@@ -106,6 +106,7 @@ class InputQuantiser(InputBinariser):
     product: ClassVar[type[SignProduct]] = LevelProduct
 
     def __post_init__(self) -> None:
+        # The polynomial has no counterpart: it rises and falls around the one threshold of a sign.
         checks.levels(self.bits, "act_bits")
         if self.ste != "clip":
             raise ValueError(f"the gradient of levels is clipped, but ste is {self.ste!r}")
