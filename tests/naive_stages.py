@@ -16,11 +16,11 @@ def patches(x, node, value):
 
 def walk_stages(stages, images):
     """The result of the last stage; ``bits`` are True where a value is negative."""
-    floats, bits = {stages.stages[0]: images}, {}
+    floats, bits = {stages.images: images}, {}
     with np.errstate(all="ignore"):
         for stage in stages.stages[1:]:
             _run(stage, floats, bits)
-    return floats[stages.stages[-1]]
+    return floats[stages.result]
 
 
 def _run(stage, floats, bits):

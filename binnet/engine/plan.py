@@ -56,7 +56,7 @@ class Plan:
         for run in self._all:
             run()
         # The next call overwrites the memory of the plan.
-        return self.result(self._stages.stages[-1]).copy()
+        return self.result(self._stages.result).copy()
 
     def take(self, x: Float) -> None:
         """Copy the images to the array that the first layer reads."""
@@ -64,7 +64,7 @@ class Plan:
 
     def _images(self, shape: Shape) -> tuple[Float | None, Float]:
         """Where the images go: inside the border of a real convolution when nothing else reads them."""
-        stage, (n, h, w, c) = self._stages.stages[0], shape
+        stage, (n, h, w, c) = self._stages.images, shape
         readers = self._stages.users(stage)
         node = readers[0].node if readers and self._stages.only_user(stage, readers[0]) else None
         if isinstance(node, Conv | BwnConv) and not node.is_dense:
@@ -109,7 +109,7 @@ class Plan:
     def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
         """The map of a stage with a border of zeros, and the calls that copy it there."""
         (top, bottom, left, right), (n, h, w, c) = padding, self.shape(stage)
-        if stage is self._stages.stages[0] and self._wide is not None:
+        if stage is self._stages.images and self._wide is not None:
             return self._wide, []
         if not any(padding):
             return self.map(stage), []
@@ -141,11 +141,11 @@ def _last_reads(stages: Stages) -> dict[Stage, list[Stage]]:
             while read.is_view:
                 read = read.inputs[0]
             last[read] = stage
-    kept = stages.stages[-1]
+    kept = stages.result
     while kept.is_view:
         kept = kept.inputs[0]
     by_reader: dict[Stage, list[Stage]] = {}
     for read, reader in last.items():
-        if read not in (stages.stages[0], kept) and not isinstance(read.node, Constant):
+        if read not in (stages.images, kept) and not isinstance(read.node, Constant):
             by_reader.setdefault(reader, []).append(read)
     return by_reader

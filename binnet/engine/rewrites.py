@@ -34,7 +34,7 @@ def absorb_padding(stages: Stages) -> None:
 
         Pad(0) → Conv(padding p)   ⇒   Conv(padding p + border)
     """
-    for stage in list(stages.stages):
+    for stage in stages.stages:
         node = stage.node
         if not isinstance(node, Conv | BwnConv) or node.is_dense:
             continue
@@ -119,26 +119,25 @@ def grow_epilogues(stages: Stages) -> None:
         map ──↗
         Concatenate → BatchNorm   ⇒   Concatenate → Identity(epilogue = BatchNorm)
     """
-    sizes = _sizes(stages)
-    for stage in list(stages.stages):
+    sizes, place = _sizes(stages), {stage: i for i, stage in enumerate(stages.stages)}
+    for stage in stages.stages:
         adds = isinstance(stage.node, Add)
         repeats = any(len({shapes[each] for each in stage.inputs}) > 1 for shapes in sizes)
         if not (adds or isinstance(stage.node, ElementWise)) or repeats:
             continue  # a sum that repeats an axis is computed by itself
-        *others, source = sorted(stage.inputs, key=stages.stages.index)  # the one that comes last hosts the sum
+        *others, source = sorted(stage.inputs, key=lambda each: place[each])  # the one that comes last hosts the sum
         ready = not adds or (source.residual is None and others[0] is not source)
-        # A map that something else reads as well must be written before the node is applied, so the node gets a pass of
-        # its own.
-        if not (_has_epilogue(source) and stages.only_user(source, stage) and ready):
-            host = Stage(Identity(stage.name, (source.name,)), [source])
-            for shapes in sizes:
-                shapes[host] = shapes[source]
-            stages.insert_before(stage, host)
-            source = host
-        source.epilogue.append(stage.node)
-        if adds:
-            source.residual = others[0]
-        stages.replace(stage, source)
+        if _has_epilogue(source) and stages.only_user(source, stage) and ready:
+            source.epilogue.append(stage.node)
+            if adds:
+                stages.add(source, others[0])
+            stages.replace(stage, source)
+        else:
+            # A map that something else reads as well must be written before the node is applied, so the node becomes
+            # the epilogue of a pass of its own.
+            stage.epilogue = [stage.node]
+            stage.node = Identity(stage.name, (source.name,))
+            stage.inputs, stage.residual = [source], others[0] if adds else None
 
 
 def write_bits(stages: Stages) -> None:
@@ -149,20 +148,20 @@ def write_bits(stages: Stages) -> None:
         Conv → map → sign → XnorConv           ⇒   Conv(bits) → XnorConv
         Concatenate → map → sign → XnorConv    ⇒   Concatenate → Identity(bits) → XnorConv
     """
-    shapes = stages.shapes_for(_own_size(stages))
+    shapes, packing = stages.shapes_for(_own_size(stages)), dict[Stage, Stage]()
     for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
         source = stage.inputs[0]
         if source.bits_for is stage:
             continue
         c = shapes[source][-1]
         if not _has_epilogue(source) or source.bits_for is not None:
-            source = Stage(Identity(f"{stage.name} (packing)", (source.name,)), [source])
-            stages.insert_before(stage, source)
+            source = packing[stage] = Stage(Identity(f"{stage.name} (packing)", (source.name,)), [source])
             stage.inputs = [source]
         source.bits_for, source.limits = stage, limits(_apply(stage.before_sign), c)
         # Something else may need the values, such as a residual sum: then floats are written beside the bits.
-        source.floats = not stages.only_user(source, stage)
+        source.floats = stage not in packing and not stages.only_user(source, stage)
         stage.before_sign = []
+    stages.insert_before(packing)
 
 
 # The order matters. The nodes before a sign are collected first, so that the next rewrite can make one comparison of
@@ -229,7 +228,7 @@ def _scale(node: XnorConv) -> Apply:
 
 def _sizes(stages: Stages) -> list[dict[Stage, Shape]]:
     """The shapes for images of the network's size and of twice that size, as two maps may have one shape by chance."""
-    own = stages.stages[0].node
+    own = stages.images.node
     h, w, c = own.output()
     sizes = [stages.shapes_for((h, w, c))]
     if isinstance(own, Input) and own.any_size:
@@ -240,4 +239,4 @@ def _sizes(stages: Stages) -> list[dict[Stage, Shape]]:
 
 def _own_size(stages: Stages) -> tuple[int, ...]:
     """The size of the images that the network was made for."""
-    return stages.stages[0].node.output()
+    return stages.images.node.output()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..graph import Add, ElementWise, Flatten, Graph, Node, Reshape
@@ -69,11 +71,19 @@ class Stage:
         return isinstance(self.node, Flatten | Reshape)
 
 
-@dataclass(eq=False)
 class Stages:
-    """Stages in an order in which they can run; the first is the images, the last the result."""
+    """Stages in an order in which they can run, and who reads whom.
 
-    stages: list[Stage]
+    Attributes
+    ----------
+    images, result : Stage
+        The first stage and the last.
+    """
+
+    def __init__(self, stages: Iterable[Stage]) -> None:
+        # The keys are all stages in order. A dict takes one out in the same time however many there are, unlike a list.
+        self._users = _users(stages)
+        self.images, self.result = next(iter(self._users)), next(reversed(self._users))
 
     @classmethod
     def of(cls, graph: Graph) -> Stages:
@@ -81,31 +91,45 @@ class Stages:
         made: dict[str, Stage] = {}
         for node in graph.nodes:
             made[node.name] = Stage(node, [made[name] for name in node.inputs])
-        return cls(list(made.values()))
+        return cls(made.values())
+
+    @property
+    def stages(self) -> list[Stage]:
+        """All stages in order."""
+        return list(self._users)
 
     def users(self, stage: Stage) -> list[Stage]:
         """The stages that read a stage."""
-        return [user for user in self.stages if stage in user.reads]
+        return list(self._users[stage])
 
     def only_user(self, stage: Stage, user: Stage) -> bool:
         """Whether nothing else needs the stage's result."""
         # A sum of a map with itself reads it twice, and the last map is read by the caller.
-        return stage is not self.stages[-1] and self.users(stage) == [user] and user.reads.count(stage) == 1
+        users = self._users[stage]
+        return stage is not self.result and len(users) == 1 and users[user] == 1
 
     def replace(self, old: Stage, new: Stage) -> None:
         """Take a stage out; those that read it read another one."""
-        self.stages.remove(old)
-        for stage in self.stages:
-            stage.inputs = [new if each is old else each for each in stage.inputs]
-            stage.residual = new if stage.residual is old else stage.residual
+        for each in set(old.reads):
+            del self._users[each][old]
+        for user, times in self._users.pop(old).items():
+            user.inputs = [new if each is old else each for each in user.inputs]
+            user.residual = new if user.residual is old else user.residual
+            self._users[new][user] += times
+        self.result = new if self.result is old else self.result
 
-    def insert_before(self, stage: Stage, new: Stage) -> None:
-        """Put a new stage directly before another one."""
-        self.stages.insert(self.stages.index(stage), new)
+    def add(self, stage: Stage, residual: Stage) -> None:
+        """Let the epilogue of a stage add the map of another one."""
+        stage.residual = residual
+        self._users[residual][stage] += 1
+
+    def insert_before(self, new: dict[Stage, Stage]) -> None:
+        """Put each new stage directly before the one that is its key and reads it. All at once, as it takes a pass."""
+        self._users = _users(each for stage in self._users for each in (new.get(stage), stage) if each)
 
     def shapes_for(self, image: Shape) -> dict[Stage, Shape]:
         """The shape of each stage's result for one image (H, W, C); ValueError when it does not fit."""
-        shapes: dict[Stage, Shape] = {self.stages[0]: image}
+        shapes: dict[Stage, Shape] = {self.images: image}
         for stage in self.stages[1:]:
             before = [shapes[each] for each in stage.inputs]
             if stage.flat:
@@ -116,3 +140,12 @@ class Stages:
                 sums = [node for node in stage.epilogue if isinstance(node, Add)]
                 raise ValueError(f"{sums[0].name} cannot add {shapes[stage.residual]} to {shapes[stage]}")
         return shapes
+
+
+def _users(stages: Iterable[Stage]) -> dict[Stage, Counter[Stage]]:
+    """For each stage, which others read it, and how often."""
+    users: dict[Stage, Counter[Stage]] = {stage: Counter() for stage in stages}
+    for stage in users:
+        for each in stage.reads:
+            users[each][stage] += 1
+    return users
