@@ -8,12 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from binnet_kernels.backend import use_backend
+
 from .engine import PackedModel, load
 
 if TYPE_CHECKING:
     from . import graph, models, nn, ops, optim, schedules
     from .autograd import Function, Tensor, is_grad_enabled, no_grad
-    from .backend import kernels, use_backend
     from .ops import cross_entropy, squared_hinge
     from .packing import pack
     from .testing import gradcheck
@@ -28,7 +29,6 @@ __all__ = [
     "gradcheck",
     "graph",
     "is_grad_enabled",
-    "kernels",
     "load",
     "models",
     "nn",
@@ -47,8 +47,6 @@ _MODULE_OF = {
     "gradcheck": "testing",
     "is_grad_enabled": "autograd",
     "no_grad": "autograd",
-    "kernels": "backend",
-    "use_backend": "backend",
     "cross_entropy": "ops",
     "squared_hinge": "ops",
     "pack": "packing",

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from .autograd import Tensor
-from .backend import kernels
 from .memory import keep_freed_memory
 
 Array = npt.NDArray[Any]
@@ -229,7 +229,7 @@ class SGD(Optimizer):
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         rule = limits.lr, self.momentum, self.nesterov, limits.decay, limits.clip
-        kernels().sgd_update(data, grad, state["momentum"], *rule)
+        bk.sgd_update(data, grad, state["momentum"], *rule)
 
 
 class Adam(Optimizer):
@@ -258,7 +258,7 @@ class Adam(Optimizer):
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         rule = limits.number, limits.lr, self.betas, self.eps, limits.decay, limits.clip
-        kernels().adam_update(data, grad, state["mean"], state["square"], *rule)
+        bk.adam_update(data, grad, state["mean"], state["square"], *rule)
 
 
 def _number(name: str, value: float, below: float = math.inf) -> float:

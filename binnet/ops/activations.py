@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
 from .arithmetic import unbroadcast
 
 
@@ -52,14 +52,13 @@ def softmax(x: Tensor) -> Tensor:
 class _Relu(Function):
     @staticmethod
     def forward(ctx: Context, x: Float) -> Float:
-        y: Float = kernels().relu(x)
+        y = bk.relu(x)
         ctx.save(y)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        grad_x: Float = kernels().relu_grad(grad, *ctx.saved, out=ctx.reusable(grad))
-        return grad_x
+        return bk.relu_grad(grad, ctx.saved[0], ctx.reusable(grad))
 
 
 class _PRelu(Function):

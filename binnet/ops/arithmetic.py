@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads, Operand, Tensor
-from ..backend import kernels
 from ..watch import Memory
 
 
@@ -85,8 +85,7 @@ class _Add(Function):
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         ctx.save(x.shape, y.shape)
         # The kernel runs on all cores, but only on arrays of one shape; broadcasting is NumPy's.
-        total: Float = kernels().add(x, y) if x.shape == y.shape else np.add(x, y)
-        return total
+        return bk.add(x, y) if x.shape == y.shape else np.add(x, y)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
@@ -145,7 +144,7 @@ class _Matmul(Function):
             raise ValueError(f"matmul takes matrices (N, I) and (I, O), got shapes {x.shape} and {y.shape}")
         pixels, filters = x[:, None, None], y.T[:, None, None]  # a product of matrices is a 1×1 convolution
         ctx.save(pixels, filters)
-        product: Float = kernels().conv2d(pixels, filters)
+        product = bk.conv2d(pixels, filters)
         return product[:, 0, 0]
 
     @staticmethod
@@ -153,7 +152,7 @@ class _Matmul(Function):
         (pixels, filters), grad = ctx.saved, grad[:, None, None]
         grad_x = grad_y = None
         if ctx.needs_grad[0]:
-            grad_x = kernels().conv2d_grad_input(grad, filters, pixels.shape)[:, 0, 0]
+            grad_x = bk.conv2d_grad_input(grad, filters, pixels.shape)[:, 0, 0]
         if ctx.needs_grad[1]:
-            grad_y = kernels().conv2d_grad_weight(pixels, grad, filters.shape)[:, 0, 0].T
+            grad_y = bk.conv2d_grad_weight(pixels, grad, filters.shape)[:, 0, 0].T
         return grad_x, grad_y

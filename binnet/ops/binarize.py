@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 from binnet_kernels.weights import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 
 from ..autograd import Context, Function, Grad, Grads, Tensor
-from ..backend import kernels
 
 SCALES = ("mean", "learned", "none")
 STE = ("clip", "polynomial")
@@ -63,8 +63,7 @@ def check_finite(x: Float) -> None:
 
 def weight_alpha(weight: Float) -> Float:
     """α = ‖W‖₁ / n for each filter (Eq. 6): (O, ...) to (O,)."""
-    alpha: Float = kernels().weight_alpha(weight)
-    return alpha
+    return bk.weight_alpha(weight)
 
 
 def centred(weight: Float) -> Float:
@@ -102,14 +101,12 @@ def grad_weight(
         For any other rule.
     """
     _check_word("weight_gradient", rule, WEIGHT_GRADIENTS)
-    grad: Float = kernels().weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out)
-    return grad
+    return bk.weight_gradient(grad_hat, weight, alpha, rule, mean_alpha, out=out)
 
 
 def grad_alpha(grad_hat: Float, weight: Float) -> Float:
     """∂C/∂α = Σⱼ gⱼ sⱼ for each filter: (O, ...) to (O,)."""
-    total: Float = kernels().grad_alpha(grad_hat, weight)
-    return total
+    return bk.grad_alpha(grad_hat, weight)
 
 
 @dataclass(frozen=True)
@@ -231,11 +228,10 @@ class _Sign(Function):
         if ste == "clip" and ctx.needs_grad[0]:
             # One bit a value is kept, |x| <= 1; the kernel that makes it wants maps, so a row becomes one pixel.
             rows = (*x.shape[:1], 1, 1, math.prod(x.shape[1:])) if x.ndim else (1, 1, 1, 1)
-            ctx.save(None, kernels().signs(x.reshape(rows))[1])
+            ctx.save(None, bk.signs(x.reshape(rows))[1])
         else:
             ctx.save(x, None)
-        y: Float = kernels().sign(x)
-        return y
+        return bk.sign(x)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:

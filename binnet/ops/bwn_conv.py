@@ -7,10 +7,10 @@ is spread over three places: binarise and forward here, backward here with W̃ i
 
 from __future__ import annotations
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
 from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
 from .binarize import PAPER, WeightBinariser
 from .conv import as_pixels, as_rows
 
@@ -73,8 +73,7 @@ class _BwnConv2d(Function):
         latent, scales = weights.binarise(weight, alpha)
         # The real input is kept as it is: ∂C/∂W̃ is its convolution with the gradient.
         ctx.save(x, latent, scales, stride, padding, weights)
-        y: Float = kernels().BwnConv2d(latent, stride, padding, scales)(x)
-        return y
+        return bk.BwnConv2d(latent, stride, padding, scales)(x)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
@@ -82,8 +81,8 @@ class _BwnConv2d(Function):
         grad_x = None
         if ctx.needs_grad[0]:
             # Algorithm 1: the backward pass uses W̃ in the place of W.
-            grad_x = kernels().conv2d_grad_input(grad, kernels().weight_hat(latent, scales), x.shape, stride, padding)
+            grad_x = bk.conv2d_grad_input(grad, bk.weight_hat(latent, scales), x.shape, stride, padding)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
-        grad_hat = kernels().conv2d_grad_weight(x, grad, latent.shape, stride, padding)
+        grad_hat = bk.conv2d_grad_weight(x, grad, latent.shape, stride, padding)
         return grad_x, *weights.gradients(ctx, grad_hat, latent, scales)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
 from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
 from .norm import Normalisation, Statistics, grad_of_norm_and_bits
 from .shapes import reshape
 
@@ -88,7 +88,7 @@ class _Conv2d(Function):
         ctx: Context, x: Float, weight: Float, bias: Float | None, *, stride: Pair, padding: Pair, groups: int
     ) -> Float:
         ctx.save(x, weight, stride, padding, groups)
-        y: Float = kernels().conv2d(x, weight, stride, padding, groups)
+        y = bk.conv2d(x, weight, stride, padding, groups)
         if bias is not None:
             if bias.shape != (len(weight),):
                 raise ValueError(f"bias must have shape {(len(weight),)}, got {bias.shape}")
@@ -100,9 +100,9 @@ class _Conv2d(Function):
         x, weight, *window = ctx.saved
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_grad[0]:
-            grad_x = kernels().conv2d_grad_input(grad, weight, x.shape, *window)
+            grad_x = bk.conv2d_grad_input(grad, weight, x.shape, *window)
         if ctx.needs_grad[1]:
-            grad_weight = kernels().conv2d_grad_weight(x, grad, weight.shape, *window)
+            grad_weight = bk.conv2d_grad_weight(x, grad, weight.shape, *window)
         if ctx.needs_grad[2]:
             grad_bias = grad.sum(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
         return grad_x, grad_weight, grad_bias
@@ -121,17 +121,16 @@ class _ConvNormRelu(Function):
         stride: Pair,
         padding: Pair,
     ) -> Float:
-        z = kernels().conv2d(x, weight, stride, padding)
+        z = bk.conv2d(x, weight, stride, padding)
         # Normalised and cut off in place; what is kept is one bit a value, whether the ReLU let it pass.
         norm = (gamma, *statistics.of(z), statistics.eps)
-        y: Float
-        y, passed = kernels().norm_relu(z, gamma, beta, *norm[1:], out=z)
+        y, passed = bk.norm_relu(z, gamma, beta, *norm[1:], out=z)
         ctx.save(x, weight, (stride, padding), norm, statistics.training, passed)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x, weight, window, norm, training, passed = ctx.saved
-        z = kernels().conv2d(x, weight, *window)  # the same bits as in the forward pass, and not stored in between
+        z = bk.conv2d(x, weight, *window)  # the same bits as in the forward pass, and not stored in between
         grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.reusable(grad))
-        return None, kernels().conv2d_grad_weight(x, grad, weight.shape, *window), *grads
+        return None, bk.conv2d_grad_weight(x, grad, weight.shape, *window), *grads

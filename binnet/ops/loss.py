@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels import checks
 from binnet_kernels.checks import Float
 from binnet_kernels.loss import class_numbers
 
 from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
 
 
 def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:
@@ -70,7 +70,7 @@ class _CrossEntropy(Function):
         ctx: Context, logits: Float, labels: Any, *, label_smoothing: float, class_weights: Float | None
     ) -> Float:
         # The probabilities are computed on the way, and the gradient is a difference of them.
-        losses, probabilities = kernels().softmax_cross_entropy(logits, labels, label_smoothing)
+        losses, probabilities = bk.softmax_cross_entropy(logits, labels, label_smoothing)
         if class_weights is None:
             ctx.save(probabilities, labels, label_smoothing, None)
             return np.asarray(losses.mean(dtype=np.float64), np.float32)
@@ -81,7 +81,7 @@ class _CrossEntropy(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         probabilities, labels, label_smoothing, shares = ctx.saved
-        grad_logits: Float = kernels().softmax_cross_entropy_grad(probabilities, labels, label_smoothing)
+        grad_logits = bk.softmax_cross_entropy_grad(probabilities, labels, label_smoothing)
         if shares is not None:
             # The mean over the batch becomes a weighted one: each row has its own share in place of 1 / N.
             return grad_logits * (grad * shares[:, None]).astype(np.float32), None

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
 from .binarize import NotFiniteError, unpack_bits
+
+Moments = tuple[Float, Float, Float, float]  # γ, mean, variance, ε
+Affine = tuple[Float, Float, Float, Float, float]  # γ, β, mean, variance, ε
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Statistics:
                 "batch normalisation needs at least two rows for each channel in training, got 1: "
                 "use a larger batch, or eval()"
             )
-        mean, var = kernels().batch_statistics(x)
+        mean, var = bk.batch_statistics(x)
         if not np.isfinite(var).all():  # a few channels; the sign of a binary layer would hide it from here on
             raise NotFiniteError("the input of a batch normalisation has values that are not finite")
         # Bessel's correction: the running variance estimates that of all data. The batch is normalised without it.
@@ -110,15 +113,15 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *
 
 
 def grad_of_norm_and_bits(
-    grad: Float, passed: Any, x: Float, norm: tuple[Any, ...], training: bool, out: Float | None
+    grad: Float, passed: Any, x: Float, norm: Moments, training: bool, out: Float | None
 ) -> tuple[Float, Float, Float]:
     """Gradients of x, γ and β where the gradient of the normalised x counts only where bits of ``passed`` are 1.
 
     ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``out`` may be ``grad``.
     """
     if training:
-        grads: tuple[Float, Float, Float] = kernels().norm_signs_grad(grad, passed, x, *norm, out=out)
-        return grads
+        gamma, mean, var, eps = norm
+        return bk.norm_signs_grad(grad, passed, x, gamma, mean, var, eps, out)
     return _grad_of_fixed_norm(np.multiply(grad, unpack_bits(passed, x.shape[-1]), dtype=np.float32), x, *norm)
 
 
@@ -138,12 +141,11 @@ class _BatchNorm(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, gamma: Float, beta: Float, *, statistics: Statistics, relu: bool) -> Float:
         norm = (gamma, *statistics.of(x), statistics.eps)
-        y: Float
         passed = None
         if relu:
-            y, passed = kernels().norm_relu(x, gamma, beta, *norm[1:])
+            y, passed = bk.norm_relu(x, gamma, beta, *norm[1:])
         else:
-            y = kernels().batch_norm_inference(x, gamma, beta, *norm[1:])
+            y = bk.batch_norm_inference(x, gamma, beta, *norm[1:])
         ctx.save(x, norm, statistics.training, passed)
         return y
 
@@ -154,5 +156,5 @@ class _BatchNorm(Function):
             return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.reusable(grad))
         if not training:
             return _grad_of_fixed_norm(grad, x, *norm)
-        grads: tuple[Float, Float, Float] = kernels().batch_norm_grad(grad, x, *norm, out=ctx.reusable(grad))
-        return grads
+        gamma, mean, var, eps = norm
+        return bk.batch_norm_grad(grad, x, gamma, mean, var, eps, ctx.reusable(grad))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
 from ..autograd import Context, Function, Grads, Tensor
-from ..backend import kernels
 
 
 def max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
@@ -26,28 +26,24 @@ class _MaxPool2d(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
         # With a gradient to come, the place of each largest element is kept, two bytes, and not the map itself.
-        y: Float
         if not ctx.needs_grad[0]:
-            y = kernels().max_pool2d(x, kernel_size, stride, padding)
+            y = bk.max_pool2d(x, kernel_size, stride, padding)
             return y
-        y, winners = kernels().max_pool2d_winners(x, kernel_size, stride, padding)
+        y, winners = bk.max_pool2d_winners(x, kernel_size, stride, padding)
         ctx.save(winners, x.shape, kernel_size, stride, padding)
         return y
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        grad_x: Float = kernels().max_pool2d_grad_winners(grad, *ctx.saved)
-        return grad_x
+        return bk.max_pool2d_grad_winners(grad, *ctx.saved)
 
 
 class _AvgPool2d(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Float:
         ctx.save(x.shape, kernel_size, stride, padding)
-        y: Float = kernels().avg_pool2d(x, kernel_size, stride, padding)
-        return y
+        return bk.avg_pool2d(x, kernel_size, stride, padding)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
-        grad_x: Float = kernels().avg_pool2d_grad(grad, *ctx.saved)
-        return grad_x
+        return bk.avg_pool2d_grad(grad, *ctx.saved)

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
 from ..autograd import Context, Function, Grad, Grads, Tensor
-from ..backend import kernels
 from .binarize import PAPER, WeightBinariser, check_ste, through_polynomial, unpack_bits
 from .conv import as_pixels, as_rows
-from .norm import Normalisation, Statistics, grad_of_norm_and_bits
+from .norm import Affine, Normalisation, Statistics, grad_of_norm_and_bits
 
 
 class SignProduct:
@@ -46,15 +46,15 @@ class SignProduct:
     def prepare(self, filters: Float, alpha: Float) -> Any:
         """The kernel for these weights: packed signs and α."""
         self.conv.weights.require_signs()
-        return kernels().XnorConv2d(filters, self.conv.stride, *self.border, alpha)
+        return bk.XnorConv2d(filters, self.conv.stride, *self.border, alpha)
 
     def pack(self, x: Float) -> Any:
         """The packed signs of images, border included, and bits that say where |x| <= 1."""
-        return kernels().signs(x, *self.border)
+        return bk.signs(x, *self.border)
 
-    def pack_normalised(self, x: Float, norm: tuple[Any, ...]) -> Any:
+    def pack_normalised(self, x: Float, norm: Affine) -> Any:
         """:meth:`pack` of normalised images, which are never written; ``norm`` is (γ, β, mean, variance, ε)."""
-        return kernels().norm_signs(x, *norm, *self.border)
+        return bk.norm_signs(x, *norm, *self.border)
 
     def forward(self, bits: Any, relu: bool = False) -> Float:
         """Convolve packed images: (N, OH, OW, O)."""
@@ -64,7 +64,7 @@ class SignProduct:
 
     def before_backward(self, ctx: Context, grad: Float, y: Float | None = None) -> Any:
         """A gradient as :meth:`backward` takes it: behind the ReLU, if there is one, whose result is ``y``."""
-        return grad if y is None else kernels().relu_grad(grad, y, out=ctx.reusable(grad))
+        return grad if y is None else bk.relu_grad(grad, y, out=ctx.reusable(grad))
 
     def backward(self, ctx: Context, grad: Any) -> tuple[Grad, Grad, Grad]:
         """Gradients of sign(x), W and the learned scales, where ``ctx`` needs them.
@@ -81,14 +81,12 @@ class SignProduct:
     def grad_input(self, grad: Any) -> Float:
         """∂C/∂sign(x), the transposed convolution with W̃ = α s: (N, H, W, C)."""
         window = self.x_shape, self.conv.stride, self.conv.padding
-        grad_x: Float = kernels().sign_grad_input(grad, self.plan.weight_signs, self.plan.alpha, *window)
-        return grad_x
+        return bk.sign_grad_input(grad, self.plan.weight_signs, self.plan.alpha, *window)
 
     def grad_weight(self, grad: Any) -> Float:
         """∂C/∂W̃: (O, KH, KW, C)."""
         window = self.shape, self.x_shape, self.conv.stride
-        grad_hat: Float = kernels().sign_grad_weight(self.bits, grad, *window, *self.border)
-        return grad_hat
+        return bk.sign_grad_weight(self.bits, grad, *window, *self.border)
 
 
 @dataclass(frozen=True)
@@ -251,7 +249,7 @@ class _XnorConv2d(Function):
         K = None
         if conv.inputs.use_k:
             # Eq. 11: one number a pixel, the mean magnitude of what its window covers, for all filters.
-            K = kernels().scale_map(x, product.shape[1:3], conv.stride, conv.padding)
+            K = bk.scale_map(x, product.shape[1:3], conv.stride, conv.padding)
             y *= K
         # The clipped estimator needs one bit a value, the polynomial the values.
         ctx.save(product, K, within if conv.inputs.ste == "clip" else x)

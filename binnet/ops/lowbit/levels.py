@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import binnet_kernels as bk
 from binnet_kernels import checks
 from binnet_kernels.checks import Float
 
-from ...backend import kernels
 from ..binarize import WeightBinariser
+from ..norm import Affine
 from ..xnor_conv import InputBinariser, SignProduct
 
 
@@ -19,7 +20,7 @@ class LevelProduct(SignProduct):
     def prepare(self, filters: Float, alpha: Float) -> Any:
         # k · m products of planes of bits, doubled and added inside the register tile (ADR 0019).
         bits = self.conv.weights.precision, self._act_bits
-        return kernels().KbitConv2d(filters, *bits, self.conv.stride, *self.border, alpha)
+        return bk.KbitConv2d(filters, *bits, self.conv.stride, *self.border, alpha)
 
     @property
     def _act_bits(self) -> int:
@@ -27,24 +28,22 @@ class LevelProduct(SignProduct):
         return self.conv.inputs.bits
 
     def pack(self, x: Float) -> Any:
-        return kernels().level_planes(x, self._act_bits, *self.border)
+        return bk.level_planes(x, self._act_bits, *self.border)
 
-    def pack_normalised(self, x: Float, norm: tuple[Any, ...]) -> Any:
-        return kernels().norm_level_planes(x, *norm, self._act_bits, *self.border)
+    def pack_normalised(self, x: Float, norm: Affine) -> Any:
+        return bk.norm_level_planes(x, *norm, self._act_bits, *self.border)
 
     def grad_input(self, grad: Any) -> Float:
         if self.conv.weights.precision == 1:
             return super().grad_input(grad)
         # Levels of several bits are no signs: W̃ is written out as floats, for this product only.
-        hat = kernels().level_weight_hat(self.latent, self.plan.alpha, self.conv.weights.precision).reshape(self.shape)
-        grad_x: Float = kernels().conv2d_grad_input(grad, hat, self.x_shape, self.conv.stride, self.conv.padding)
-        return grad_x
+        hat = bk.level_weight_hat(self.latent, self.plan.alpha, self.conv.weights.precision).reshape(self.shape)
+        return bk.conv2d_grad_input(grad, hat, self.x_shape, self.conv.stride, self.conv.padding)
 
     def grad_weight(self, grad: Any) -> Float:
         # Bits of levels have one axis more than those of signs.
         window = self.shape, self.x_shape, self.conv.stride
-        grad_hat: Float = kernels().level_grad_weight(self.bits, grad, *window, *self.border)
-        return grad_hat
+        return bk.level_grad_weight(self.bits, grad, *window, *self.border)
 
 
 @dataclass(frozen=True)
@@ -71,17 +70,14 @@ class WeightQuantiser(WeightBinariser):
         return self.bits
 
     def mean_alpha(self, latent: Float) -> Float:
-        alpha: Float = kernels().weight_range(latent, self.bits)
-        return alpha
+        return bk.weight_range(latent, self.bits)
 
     def grad_weight(self, grad_hat: Float, latent: Float, alpha: Float) -> Float:
         rule = self.weight_gradient, self.scale == "mean"
-        grad: Float = kernels().level_weight_gradient(grad_hat, latent, alpha, *rule, self.bits, out=grad_hat)
-        return grad
+        return bk.level_weight_gradient(grad_hat, latent, alpha, *rule, self.bits, out=grad_hat)
 
     def grad_alpha(self, grad_hat: Float, latent: Float) -> Float:
-        total: Float = kernels().level_grad_alpha(grad_hat, latent, self.bits)
-        return total
+        return bk.level_grad_alpha(grad_hat, latent, self.bits)
 
 
 @dataclass(frozen=True)

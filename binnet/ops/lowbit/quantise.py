@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from ...autograd import Context, Function, Grads, Tensor
-from ...backend import kernels
 
 
 def quantise(x: Tensor, bits: int) -> Tensor:
@@ -25,8 +25,7 @@ class _Quantise(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, bits: int) -> Float:
         ctx.save(x)  # the values: where |x| <= 1 is what the gradient asks
-        y: Float = kernels().quantise_input(x, bits)
-        return y
+        return bk.quantise_input(x, bits)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from ...autograd import Context
-from ...backend import kernels
 from ..xnor_conv import InputBinariser, SignProduct
 
 
@@ -19,18 +19,15 @@ class RoundedProduct(SignProduct):
         rounding = self.conv.inputs
         assert isinstance(rounding, RoundedGradient)
         # Rounded twice: times α for the gradient of the input, without α for that of the weights.
-        how = {"how": rounding.how, "bits": rounding.bits, "seed": rounding.seed}
-        return kernels().quantise_gradient(grad, self.plan.alpha, y, **how)
+        return bk.quantise_gradient(grad, self.plan.alpha, y, rounding.how, rounding.bits, rounding.seed)
 
     def grad_input(self, grad: Any) -> Float:
         window = self.x_shape, self.conv.stride, self.conv.padding
-        grad_x: Float = kernels().quantised_grad_input(grad, self.plan.weight_signs, *window)
-        return grad_x
+        return bk.quantised_grad_input(grad, self.plan.weight_signs, *window)
 
     def grad_weight(self, grad: Any) -> Float:
         window = self.shape, self.conv.stride, *self.border
-        grad_hat: Float = kernels().quantised_grad_weight(self.bits, grad, *window)
-        return grad_hat
+        return bk.quantised_grad_weight(self.bits, grad, *window)
 
 
 @dataclass(frozen=True)
