@@ -12,7 +12,7 @@ from .arithmetic import unbroadcast
 
 
 def relu(x: Tensor) -> Tensor:
-    """``max(x, 0)``; the derivative at 0 is 0."""
+    """``max(x, 0)`` of a tensor of any shape; the derivative at 0 is 0."""
     return _Relu.apply(x)
 
 

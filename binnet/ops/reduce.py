@@ -14,12 +14,12 @@ Axes = int | tuple[int, ...] | None
 
 
 def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Sum over ``axis`` (all axes when None)."""
+    """Sum over ``axis``, all axes when None; they are dropped from the shape unless ``keepdims``."""
     return _Sum.apply(x, axis=axis, keepdims=keepdims, average=False)
 
 
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """Mean over ``axis`` (all axes when None); ValueError when there is nothing to average."""
+    """Mean over ``axis``, as :func:`sum`; ValueError when there is nothing to average."""
     return _Sum.apply(x, axis=axis, keepdims=keepdims, average=True)
 
 

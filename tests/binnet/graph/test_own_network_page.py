@@ -16,7 +16,7 @@ from binnet import Tensor, no_grad
 from binnet.cli import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-network.md"
-TRAINING = ("autograd", "tensor", "ops", "nn", "optim", "models", "train", "packing")
+TRAINING = ("autograd", "recording", "ops", "nn", "optim", "models", "train", "packing")
 FRESH = """
 import sys, numpy as np, binnet
 model = binnet.load({path!r})
@@ -28,7 +28,7 @@ print(loaded)
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The folder with what the first script leaves, its names, and the second script."""
+    """The folder with what the first script leaves, its names, and the last script."""
     text = PAGE.read_text(encoding="utf-8")
     scripts = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     folder = tmp_path_factory.mktemp("page")
@@ -36,7 +36,14 @@ def page(tmp_path_factory):
     done = subprocess.run([sys.executable, "net.py"], cwd=folder, capture_output=True, text=True, check=True)
     names = {"__name__": "net"}
     exec(compile(scripts[0], "net.py", "exec"), names)
-    return folder, done.stdout, names, scripts[1]
+    exec(compile(scripts[1], "own-network.md", "exec"), names)
+    return folder, done.stdout, names, scripts[2]
+
+
+def test_the_layer_is_as_the_page_says(page):
+    layer = page[2]["layer"]
+    assert layer.alpha.shape == (64,)
+    assert layer(np.ones((1, 4, 4, 32))).shape == (1, 4, 4, 64)
 
 
 def test_the_script_learns(page):
