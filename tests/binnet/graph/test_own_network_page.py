@@ -1,4 +1,4 @@
-"""The page "Bring your own network", as a reader follows it: trained, packed, run without training code."""
+"""The page "Your own network", as a reader follows it: trained, packed, run without training code."""
 
 import json
 import re

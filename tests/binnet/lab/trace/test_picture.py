@@ -88,7 +88,7 @@ def test_a_network_without_scales(image_file):
 def test_a_fresh_network_is_centred_by_the_image(image_file):
     picture = trace_image(fresh_source("lenet5", 20), image_file)
     assert 0.3 < (picture.trace.x < 0).mean() < 0.9
-    assert any("fresh" in note for note in picture.notes)
+    assert any("not trained" in note for note in picture.notes)
     assert all(check.passed for check in picture.checks)
     assert picture.pixels.shape == (20, 20, 3)
     again = trace_image(fresh_source("lenet5", 20), image_file)
