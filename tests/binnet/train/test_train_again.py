@@ -1,4 +1,4 @@
-"""Run folders that are in use, trainings that go on with more epochs or other images, and options of the loss."""
+"""Run folders in use, resuming with more epochs or other images, and options of the loss."""
 
 import os
 import shutil

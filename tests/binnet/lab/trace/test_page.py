@@ -1,4 +1,4 @@
-"""The page holds the arrays of the trace, stands alone, and is safe with strangers' names."""
+"""The page contains the arrays of the trace, is self-contained, and escapes names."""
 
 import base64
 import dataclasses
@@ -15,7 +15,7 @@ from binnet.lab.trace.steps import WORDS, number, steps
 
 
 def data_of(text):
-    """What the page's script reads."""
+    """The JSON data that the page's script reads."""
     return json.loads(re.search(r'<script type="application/json" id="trace-data">(.*?)</script>', text, re.DOTALL)[1])
 
 
