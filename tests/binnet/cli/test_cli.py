@@ -521,7 +521,7 @@ BAD = [
     ("train --dataset mnist --data {}/idx-cut", "expected 7856 bytes in .*, but the file has 5000"),
     ("train --out /dev/null/x", "cannot write to the folder /dev/null/x: Not a directory"),
     ("train --out {}/text.h5", "--out must be a folder, but .*text.h5 is a file"),
-    ("train --out {}/packed-run", "holds a training already; go on with --resume .*, or choose another --out"),
+    ("train --out {}/packed-run", "already holds a training; continue with --resume .*, or choose another --out"),
     ("train --resume {}/none", "there is nothing to resume in .*none: it holds no last.h5"),
     ("train --resume {}/no-last", "there is nothing to resume in .*no-last: it holds no last.h5"),
     ("train --resume {}/text.h5", "there is nothing to resume in .*: it holds no last.h5"),
@@ -574,5 +574,5 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path, say):
     (tmp_path / "config.toml").write_text("# somebody else's\n")
     code, _, err = say("train", "--epochs", 1, "--out", tmp_path)
     assert code == 1
-    assert "holds a training already" in err
+    assert "already holds a training" in err
     assert (tmp_path / "config.toml").read_text() == "# somebody else's\n"
