@@ -160,13 +160,13 @@ def _resumed_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 def _report(profile: Profile, folder: Path, console: Console) -> None:
     """Print the profile with the limits of this machine, and write it into the run folder."""
-    from ..lab.bench import machine, steps
+    from ..lab.bench import machine, profile_table
     from ..lab.bench.report import header
 
-    rows, total = steps.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
+    rows, total = profile_table.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
     console.say(f"where the time of {profile.steps} steps went:")
-    console.table(steps.HEADS, rows, total)
-    text = "\n".join([*header(machine.this_machine().to_dict()), "", *steps.lines(rows, total), ""])
+    console.table(profile_table.HEADS, rows, total)
+    text = "\n".join([*header(machine.this_machine().to_dict()), "", *profile_table.lines(rows, total), ""])
     (folder / "profile.txt").write_text(text, "utf-8")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import binnet
 from binnet import Tensor, profiler
-from binnet.lab.bench import steps
+from binnet.lab.bench import profile_table
 from binnet.lab.bench.machine import Peak
 from binnet.profiler import Profile, phase
 
@@ -77,7 +77,7 @@ def test_every_name_is_that_of_a_kernel():
 
 
 def test_the_table(profile):
-    rows, total = steps.table(profile, Peak(2e12, 1e11), 1e10)
+    rows, total = profile_table.table(profile, Peak(2e12, 1e11), 1e10)
     assert total[:3] == ("a step", f"{profile.total / 2 * 1e3:.2f}", "100.0%")
     assert sum(float(row[1]) for row in rows) == pytest.approx(float(total[1]), abs=0.01 * len(rows))
     [popcount] = [row for row in rows if row[0] == "forward, popcount convolution"]
@@ -89,7 +89,7 @@ def test_the_table(profile):
     )
     [update] = [row for row in rows if row[0] == "update, weights"]
     assert update[3].endswith(" GB/s")
-    text = steps.lines(rows, total)
+    text = profile_table.lines(rows, total)
     assert len({len(line) for line in text}) == 1
     assert len(text) == len(rows) + 2
 

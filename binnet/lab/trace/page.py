@@ -17,8 +17,8 @@ from binnet_datasets.images.transforms import resize_to
 
 from ... import __version__
 from .checks import Check
-from .data import BUDGET, Part, arrays, part_of
-from .focus import strongest
+from .first_pixel import strongest
+from .page_arrays import BUDGET, Part, arrays, part_of
 from .picture import Picture
 from .steps import Step, steps
 

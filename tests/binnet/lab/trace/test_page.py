@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from binnet.lab.trace import Layer, embedded, fit, page, trace_filters, write_page
-from binnet.lab.trace.data import Part, arrays, part_of
+from binnet.lab.trace.page_arrays import Part, arrays, part_of
 from binnet.lab.trace.steps import WORDS, number, steps
 
 
