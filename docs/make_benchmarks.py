@@ -1,10 +1,10 @@
-"""Write docs/benchmarks.md from what ``binnet bench --json`` has measured; the page is never edited by hand.
+"""Write docs/benchmarks.md from the reports of ``binnet bench --json``; the page is not edited by hand.
 
     python docs/make_benchmarks.py layers.json figure4.json network.json training.json cold.json
 
-Needs binnet to be installed. Sections come in a fixed order, whatever the order of the files; ``docs/figure4.png`` is
-shown where it exists. What stands between ``<!-- by hand -->`` and ``<!-- end -->`` in the page stays as it is: the
-comparison with other libraries, which binnet cannot measure by itself.
+The script needs an installed binnet. The order of the sections does not depend on the order of the files;
+``docs/figure4.png`` is shown if it exists. The text between ``<!-- by hand -->`` and ``<!-- end -->`` is kept: it is
+the comparison with other libraries, which binnet cannot measure.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ TITLES = {
 BY_HAND = re.compile(r"<!-- by hand -->\n.*?<!-- end -->\n", re.DOTALL)
 HEAD = """# Benchmarks
 
-Written by `docs/make_benchmarks.py` from the files of `binnet bench --json`; only the last section but one is by hand.
-[ADR 0012](adr/0012-measuring.md) says how the clock is read and what each part of a layer is.
+`docs/make_benchmarks.py` writes this page from reports of `binnet bench`; only the last section but one is by hand.
+[ADR 0012](adr/0012-measuring.md) defines the measurements and the parts of a layer.
 
-Times are medians on one machine and compare only within one section: other CPUs, and other programs running beside,
-change them by factors. Every ratio says what it is against. The two that matter are far apart: **× plain** is against
-float loops without vectors on one thread, the kind of baseline that the paper's 58 refers to, and much of it is due to
-vectors, which speed up real numbers as well; **× float32** is against binnet's own vectorised float32 convolution on
-the same threads, and is what a binary layer gains in practice.
+Times are medians on one machine and comparable only within one section: other CPUs, and other programs on the same
+machine, change them by factors. Every ratio names its baseline. The two important ones differ widely: **× plain**
+compares with float loops without vectors on one thread, the kind of baseline that the paper's 58 refers to, and is
+largely due to vectors, which speed up real numbers as well; **× float32** compares with binnet's own vectorised float32
+convolution on the same threads, and is the practical gain of a binary layer.
 """
 
 
 def page(reports: Sequence[tuple[Path, Report]], figure: bool, by_hand: str) -> str:
-    """The whole page, in Markdown, with the part that is written by hand."""
+    """The complete page as Markdown, with the part that is written by hand."""
     order = list(TITLES)
     parts = [HEAD]
     for _, report in sorted(reports, key=lambda pair: (order.index(pair[1].what), pair[1].command)):

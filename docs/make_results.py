@@ -3,11 +3,11 @@
     python docs/make_results.py                         write the tables and pictures again
     python docs/make_results.py --take RUNS SERIES      first copy what ``binnet reproduce --out RUNS`` has finished
 
-A record is three small files of a run: ``config.toml``, ``metrics.csv`` and ``result.json``, in
-``docs/results/SERIES/<name of the row>/``; what a step of the rows of a table costs is beside them, in
-``<table>-steps.json``. In the page, whatever stands between ``<!-- table1 digits -->`` and
-``<!-- end -->`` is the table of that series; the words around the tables are written by hand. The name of a network
-after the series picks the rows: ``<!-- table1 digits lenet5 -->``.
+A record consists of three small files of a run: ``config.toml``, ``metrics.csv`` and ``result.json``, in
+``docs/results/SERIES/<name of the row>/``; the costs of a step of each row are in ``<table>-steps.json``. In the
+page, the text between ``<!-- table1 digits -->`` and ``<!-- end -->`` is replaced by the table of that series; the
+text around the tables is written by hand. The name of a network after the series selects its rows:
+``<!-- table1 digits lenet5 -->``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MARK = re.compile(rf"(<!-- ({'|'.join(reproduce.NAMES)}) ([\w-]+)(?: (\w+))? -->
 
 
 def take(runs: Path, series: str) -> None:
-    """Copy the records of all finished runs of a folder, and what their steps cost."""
+    """Copy the records of all finished runs of a folder, and the costs of their steps."""
     for result in sorted(runs.glob("*/result.json")):
         target = RECORDS / series / result.parent.name
         target.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def take(runs: Path, series: str) -> None:
 
 
 def filled(page: str, pictures: bool) -> str:
-    """The page with its tables as the records have them."""
+    """The page with its tables generated from the records."""
 
     def table(match: re.Match[str]) -> str:
         begin, name, series, model, end = match.groups()
@@ -56,7 +56,7 @@ def filled(page: str, pictures: bool) -> str:
 
 
 def main() -> int:
-    """Write the page; with ``--check`` only say whether it is up to date."""
+    """Write the page; with ``--check`` only report whether it is up to date."""
     parser = argparse.ArgumentParser(description="Fill in the tables of docs/results.md from docs/results/.")
     parser.add_argument("--take", nargs=2, metavar=("RUNS", "SERIES"), help="copy finished runs there first")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if something would change")

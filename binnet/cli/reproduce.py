@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options.set_threads(arguments)
     given, console = options.given_config(arguments), Console()
-    # The options of the paper's recipes are for ImageNet at full size; one's own images get the small recipe.
+    # The options of the paper's recipes are for ImageNet at full size; other images get the small recipe.
     if given.get("data") and not given.get("dataset"):
         given.setdefault("recipe", "imagenet-64")
     rows = None if arguments.rows is None else arguments.rows.split(",")

@@ -24,8 +24,14 @@ from . import options
 if TYPE_CHECKING:
     from ..train import Result
 
-_OF_IMAGES = ("data", "val", "classes", "layout", "max_corrupt")  # may move: resuming compares the images themselves
-_FREE = (*_OF_IMAGES, "epochs", "workers", "checkpoint_every", "tensorboard")  # options that --resume accepts
+_IMAGE_OPTIONS = (
+    "data",
+    "val",
+    "classes",
+    "layout",
+    "max_corrupt",
+)  # may move: resuming compares the images themselves
+_RESUMABLE = (*_IMAGE_OPTIONS, "epochs", "workers", "checkpoint_every", "tensorboard")  # options that --resume accepts
 HELP = "train a network, keep the best epoch and pack it to one bit per weight"
 
 
@@ -60,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if hasattr(arguments, "data"):
             raise ConfigError(f"the data is named twice: {arguments.images} and --data {arguments.data}")
         arguments.data = arguments.images
-    config, folder = _fresh(arguments) if arguments.resume is None else _resumed(arguments)
+    config, folder = _new_run(arguments) if arguments.resume is None else _resumed_run(arguments)
     console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
     profile = Profile(done=lambda seen: _report(seen, folder, console)) if arguments.profile else None
     try:
@@ -69,12 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
         ):  # code of a custom network may print, and standard output must be JSON only
             result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
     except TrainingInterruptedError as interrupted:
-        _say_stopped(folder, ", everything is saved")
+        _report_stop(folder, ", everything is saved")
         return 128 + interrupted.signal
     except (KeyboardInterrupt, TerminatedError) as stop:  # before or after the training loop, or a second signal
         if not (folder / "config.toml").exists():
             raise
-        _say_stopped(folder, "")
+        _report_stop(folder, "")
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
     finally:
         if arguments.out is None:
@@ -91,16 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say_stopped(folder: Path, saved: str) -> None:
+def _report_stop(folder: Path, saved: str) -> None:
     command = f"binnet train --resume {shlex.quote(str(folder))}"
     print(f"binnet: stopped{saved}; continue with: {command}", file=sys.stderr)
 
 
-def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder already holds a run."""
     values = {} if arguments.config is None else read_toml(arguments.config)
     values |= options.given_config(arguments)  # flags override the file
-    config = TrainConfig.from_dict(values, _of_init(values))
+    config = TrainConfig.from_dict(values, _pretrained_options(values))
     if arguments.out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = config.dataset or Path(config.data or "").resolve().stem
@@ -112,11 +118,13 @@ def _fresh(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder, but {folder} is a file")
     if any((folder / name).exists() for name in ("last.h5", "config.toml")):
-        raise ConfigError(f"{folder} holds a training already; go on with --resume {folder}, or choose another --out")
+        raise ConfigError(
+            f"{folder} already holds a training; continue with --resume {folder}, or choose another --out"
+        )
     return config, folder
 
 
-def _of_init(values: dict[str, Any]) -> dict[str, Any]:
+def _pretrained_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options that the model of ``--init`` sets where they are not given otherwise."""
     from ..train.finetune import read
 
@@ -125,10 +133,10 @@ def _of_init(values: dict[str, Any]) -> dict[str, Any]:
     return read(file).options(values, own_images) if isinstance(file, str) else {}
 
 
-def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+def _resumed_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a run to resume; only options that do not change its steps may be given."""
     folder, given = Path(arguments.resume), options.given_config(arguments)
-    free = {name: given.pop(name) for name in _FREE if name in given}
+    changed = {name: given.pop(name) for name in _RESUMABLE if name in given}
     model = given.pop("model", None)
     fixed = sorted(given) + [name for name in ("out", "config") if getattr(arguments, name) is not None]
     if fixed:
@@ -144,21 +152,21 @@ def _resumed(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
             raise ConfigError(
                 f"--model cannot be given with --resume: this training has the model {values.get('model')}"
             )
-        free["model"] = model
-    if "epochs" in free and values.get("time_budget") is not None:
+        changed["model"] = model
+    if "epochs" in changed and values.get("time_budget") is not None:
         raise ConfigError("--epochs cannot be given with --resume: this training has a time budget instead")
-    return TrainConfig.from_dict({**values, **free}), folder
+    return TrainConfig.from_dict({**values, **changed}), folder
 
 
 def _report(profile: Profile, folder: Path, console: Console) -> None:
     """Print the profile with the limits of this machine, and write it into the run folder."""
-    from ..lab.bench import machine, steps
+    from ..lab.bench import machine, profile_table
     from ..lab.bench.report import header
 
-    rows, total = steps.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
+    rows, total = profile_table.table(profile, machine.measure_peak(0.3), machine.measure_bandwidth(0.3))
     console.say(f"where the time of {profile.steps} steps went:")
-    console.table(steps.HEADS, rows, total)
-    text = "\n".join([*header(machine.this_machine().to_dict()), "", *steps.lines(rows, total), ""])
+    console.table(profile_table.HEADS, rows, total)
+    text = "\n".join([*header(machine.this_machine().to_dict()), "", *profile_table.lines(rows, total), ""])
     (folder / "profile.txt").write_text(text, "utf-8")
 
 

@@ -193,12 +193,12 @@ class Training:
         mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
         with self._finite(lr), nullcontext() if self.profile is None else self.profile.step():
             loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
-        self._judge(loss, lr)
+        self._check_loss(loss, lr)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)
         return lr
 
-    def _judge(self, loss: float, lr: float) -> None:
+    def _check_loss(self, loss: float, lr: float) -> None:
         """Raise TrainingError when the loss is not finite, or has been far too high for 100 batches in a row."""
         p = self.state.progress
         where = f"epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})"
@@ -251,8 +251,8 @@ class Training:
         better = (scores.top1, -scores.loss) > (p.best_top1, -p.best_loss)  # the loss decides between equal accuracies
         validation = time.perf_counter() - start
         self._next_epoch(scores, better)
-        self._keep_time(validation)
-        self._keep_patience()
+        self._correct_length(validation)
+        self._stop_early()
         # p is still the progress of the finished epoch; self.state.progress is already that of the next one.
         seconds = self.state.progress.seconds
         train = (p.loss_sum / p.seen, p.correct / p.seen)
@@ -262,23 +262,23 @@ class Training:
         self.folder.add_figures(figures, layers)
         for path in (self.folder.best, self.folder.last) if better else (self.folder.last,):
             self.save(path, scores)
-        self._tell(figures, layers, better)
+        self._report_epoch(figures, layers, better)
 
     def _next_epoch(self, scores: Scores, better: bool) -> None:
-        self._spend()
+        self._add_elapsed()
         p = self.state.progress
         self.state.progress = p = replace(p, epoch=p.epoch + 1, batch=0, loss_sum=0.0, correct=0, seen=0)
         if better:
             p.best_top1, p.best_loss, p.best_epoch = scores.top1, scores.loss, p.epoch
 
-    def _keep_patience(self) -> None:
+    def _stop_early(self) -> None:
         """End the training when the last ``patience`` epochs brought no improvement."""
         p, patience = self.state.progress, self.config.patience
         if patience and p.epoch - p.best_epoch >= patience and p.epoch < self.epochs:
             p.total_steps = p.epoch * self.steps_per_epoch
             self.say(f"no better epoch in the last {patience}: the training ends early")
 
-    def _keep_time(self, validation: float) -> None:
+    def _correct_length(self, validation: float) -> None:
         """Correct the number of steps of a training with a time budget when the time per step has changed."""
         if self.config.time_budget is None:
             return
@@ -291,7 +291,7 @@ class Training:
             p.total_steps = total
             self.say(f"the pace has changed: {total:,} steps in all, which is {total / n:.3g} epochs")
 
-    def _tell(self, f: EpochFigures, layers: Mapping[str, Health], better: bool) -> None:
+    def _report_epoch(self, f: EpochFigures, layers: Mapping[str, Health], better: bool) -> None:
         waiting = f"  waiting for data {f.wait:.0%}" if f.wait > _WAIT_SHOWN else ""
         self.say(
             f"epoch {f.epoch:3d}/{self.epochs}  loss {f.train_loss:.4f}  train {f.train_top1:7.2%}  "
@@ -300,7 +300,7 @@ class Training:
         for report in self.reports:
             report.epoch(f, layers)
 
-    def _spend(self) -> None:
+    def _add_elapsed(self) -> None:
         """Add the time since the last call to the seconds of the training."""
         now = time.perf_counter()
         self.state.progress.seconds += now - self._since
@@ -322,7 +322,7 @@ class Training:
             When a number of the state is not finite; an earlier file at ``path`` is kept then.
         """
         if not scores:  # the end of an epoch has counted its time already
-            self._spend()
+            self._add_elapsed()
         p = self.state.progress
         reached: dict[str, Any] = {"epoch": p.epoch}
         if scores:

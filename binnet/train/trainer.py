@@ -121,7 +121,7 @@ def fit(
             _resume(training, begun)
         else:
             folder.start(config, again=resume, own=origin.own)
-        _introduce(training, begun is not None)
+        _report_setup(training, begun is not None)
         progress = training.state.progress
         if begun is None:
             progress.total_steps = 0 if config.time_budget else progress.total_steps
@@ -154,7 +154,7 @@ def compiled_code_is_missing() -> bool:
     return kernel_cache.is_empty()
 
 
-def _introduce(training: Training, resume: bool) -> None:
+def _report_setup(training: Training, resume: bool) -> None:
     """Report model, data and the options that differ from their defaults."""
     c, d, p = training.config, training.dataset, training.state.progress
     params = sum(p.data.size for p in training.state.network.parameters())
@@ -166,8 +166,8 @@ def _introduce(training: Training, resume: bool) -> None:
         f"{len(d.train):,} training images, {len(d.test):,} for validation; run folder {training.folder.path}"
     )
     # These are in the sentence above; the number of epochs follows from a time budget.
-    said = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
-    changed = [f"{name} {_shown(value)}" for name, value in c.changed().items() if name not in said]
+    shown_above = {"dataset", "data", "model", "binarize"} | ({"epochs"} if c.time_budget else set())
+    changed = [f"{name} {_shown(value)}" for name, value in c.changed().items() if name not in shown_above]
     training.say(f"options: {', '.join(changed) if changed else 'the defaults'}")
     if c.data is None or binnet_datasets.is_store(c.data):  # reading a folder of images reports this itself
         for note in few_images(d):

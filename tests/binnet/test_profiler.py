@@ -8,7 +8,7 @@ import pytest
 import binnet
 import binnet_kernels as bk
 from binnet import Tensor, profiler
-from binnet.lab.bench import steps
+from binnet.lab.bench import profile_table
 from binnet.lab.bench.machine import Peak
 from binnet.profiler import Profile, phase
 from binnet_kernels.backend import WORK
@@ -98,7 +98,7 @@ def test_a_layer_with_real_inputs_is_watched():
 
 
 def test_the_table(profile):
-    rows, total = steps.table(profile, Peak(2e12, 1e11), 1e10)
+    rows, total = profile_table.table(profile, Peak(2e12, 1e11), 1e10)
     assert total[:3] == ("a step", f"{profile.total / 2 * 1e3:.2f}", "100.0%")
     assert sum(float(row[1]) for row in rows) == pytest.approx(float(total[1]), abs=0.01 * len(rows))
     [popcount] = [row for row in rows if row[0] == "forward, popcount convolution"]
@@ -110,7 +110,7 @@ def test_the_table(profile):
     )
     [update] = [row for row in rows if row[0] == "update, weights"]
     assert update[3].endswith(" GB/s")
-    text = steps.lines(rows, total)
+    text = profile_table.lines(rows, total)
     assert len({len(line) for line in text}) == 1
     assert len(text) == len(rows) + 2
 

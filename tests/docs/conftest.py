@@ -1,4 +1,4 @@
-"""The built site, or a reason why it is not there."""
+"""Fixture of the built site; tests are skipped when it has not been built."""
 
 from pathlib import Path
 

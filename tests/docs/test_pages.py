@@ -1,4 +1,4 @@
-"""The sources of the pages: how long the lines of their cells may be, and what counts as a fraction."""
+"""The sources of the pages: line length of their cells, and notation of fractions."""
 
 import importlib.util
 import re

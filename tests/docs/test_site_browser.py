@@ -14,7 +14,7 @@ PAGES = ["index", *(f"paper/{name}" for name in CHAPTERS), "results", "benchmark
 
 @dataclass
 class Visit:
-    """An open page, and what went wrong on it."""
+    """An open page and its errors."""
 
     page: Any
     complaints: list[str] = field(default_factory=list)

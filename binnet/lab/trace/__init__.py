@@ -1,8 +1,8 @@
 """Trace of a binary layer on an image, step by step: every symbol of arXiv:1603.05279, Eq. 11, as an array."""
 
+from .approximation import Fit, fit
 from .arithmetic import Trace, trace_layer
 from .checks import Check, checks
-from .fit import Fit, fit
 from .layer import Layer
 from .page import embedded, page, write_page
 from .picture import Picture, trace_filters, trace_image

@@ -17,8 +17,8 @@ from binnet_datasets.images.transforms import resize_to
 
 from ... import __version__
 from .checks import Check
-from .data import BUDGET, Part, arrays, part_of
-from .focus import strongest
+from .first_pixel import strongest
+from .page_arrays import BUDGET, Part, arrays, part_of
 from .picture import Picture
 from .steps import Step, steps
 
@@ -38,7 +38,7 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
         Maximum number of bytes of all arrays; base64 adds a third. When they do not fit, the page contains only the
         first filters and channels and says so. Its summary still covers all of them.
     """
-    t, part, told = picture.trace, part_of(picture.trace, budget), steps(picture)
+    t, part, all_steps = picture.trace, part_of(picture.trace, budget), steps(picture)
     values = {
         "title": escape(f"{t.layer.name} · binnet trace"),
         "style": _text("style.css"),
@@ -48,11 +48,11 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
         "model": escape(picture.model),
         "layer": escape(t.layer.name),
         "facts": escape(facts(picture)),
-        "notes": "".join(f"<p>{escape(note)}</p>" for note in (*picture.notes, *_left_out(picture, part))),
-        "rows": "\n".join(map(_row, told)),
+        "notes": "".join(f"<p>{escape(note)}</p>" for note in (*picture.notes, *_omission_note(picture, part))),
+        "rows": "\n".join(map(_row, all_steps)),
         "checks": "\n".join(map(_check, picture.checks)),
         "version": escape(__version__),
-        "data": _json({**_meta(picture, told, part), "arrays": arrays(t, part)}),
+        "data": _json({**_meta(picture, all_steps, part), "arrays": arrays(t, part)}),
         "script": "\n".join(map(_text, _SCRIPTS)),
     }
     return Template(_text("page.html")).substitute(values)  # KeyError for a placeholder without a value
@@ -98,7 +98,7 @@ def _pair(vertical: int, horizontal: int) -> str:
     return str(vertical) if vertical == horizontal else f"{vertical} × {horizontal}"
 
 
-def _meta(picture: Picture, told: Sequence[Step], part: Part) -> dict[str, Any]:
+def _meta(picture: Picture, all_steps: Sequence[Step], part: Part) -> dict[str, Any]:
     """The data of the page besides the arrays, as JSON values."""
     # The first selected filter must be one of those that the page contains.
     t, start = picture.trace, strongest(picture.trace, part.filters)
@@ -118,17 +118,17 @@ def _meta(picture: Picture, told: Sequence[Step], part: Part) -> dict[str, Any]:
         "useK": t.layer.use_k,
         "part": {"filters": part.filters, "channels": part.channels},
         "start": {"pixel": [start.row, start.col], "filter": start.filter},
-        "steps": [_told(step) for step in told],
+        "steps": [_step_data(step) for step in all_steps],
     }
 
 
-def _told(step: Step) -> dict[str, Any]:
+def _step_data(step: Step) -> dict[str, Any]:
     w = step.words
     words = {"key": w.key, "symbol": w.symbol, "title": w.title, "equation": w.equation}
     return {**words, "formula": w.formula, "text": w.text, "shape": step.shape, "numbers": step.numbers}
 
 
-def _left_out(picture: Picture, part: Part) -> list[str]:
+def _omission_note(picture: Picture, part: Part) -> list[str]:
     """A note about filters and channels that the page does not contain, if there are any."""
     o, c = picture.trace.dots.shape[2], picture.trace.x.shape[2]
     counts = ((part.filters, o, "filters"), (part.channels, c, "channels"))

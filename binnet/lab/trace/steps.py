@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .approximation import Fit, fit
 from .arithmetic import Trace
-from .fit import Fit, fit
 from .picture import Picture
 
 Number = tuple[str, str]  # a label and a value

@@ -14,7 +14,7 @@ from binnet_kernels.checks import Float, Words
 
 from ...console import Console, printable
 from .arithmetic import Trace, windows_of
-from .focus import Focus, strongest
+from .first_pixel import Focus, strongest
 from .page import facts
 from .picture import Picture
 from .steps import number, steps

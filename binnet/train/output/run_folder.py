@@ -111,7 +111,7 @@ class RunFolder:
         """
         if self.last.exists() or (self._config.exists() and not again):
             raise StorageError(
-                f"{self.path} holds a training already; go on with --resume {self.path}, or choose another --out"
+                f"{self.path} already holds a training; continue with --resume {self.path}, or choose another --out"
             )
         _write(self._config, config.to_toml())
         for table in (self._metrics, self._health):

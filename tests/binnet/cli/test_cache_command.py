@@ -1,4 +1,4 @@
-"""``binnet cache``: what is listed and deleted, and what never is."""
+"""``binnet cache``: which files are listed and deleted, and which are not."""
 
 import json
 import os
@@ -17,7 +17,7 @@ OTHERS = ("stores/mine.h5", "mnist/notes.txt", "thesis.h5", "archives/photos.tar
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """Files of binnet and of others side by side; links that lead out."""
+    """Files of binnet and other files in one cache, and links to files outside."""
     monkeypatch.setenv("BINNET_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "cache"))
     for name in (*OURS.values(), *OTHERS):

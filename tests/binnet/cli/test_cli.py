@@ -1,4 +1,4 @@
-"""The command line from end to end, and what it says to bad input."""
+"""The command line from end to end, and its messages for invalid input."""
 
 import csv
 import importlib.util
@@ -33,7 +33,7 @@ NAMES = ["best.h5", "config.toml", *CURVES, "health.csv", "last.h5", "log.txt", 
 
 @pytest.fixture(autouse=True)
 def threads():
-    """Commands set the number of threads of the process: put it back."""
+    """Restore the number of threads, which commands change for the whole process."""
     before = bk.get_num_threads()
     bk.set_num_threads(1)
     yield
@@ -41,7 +41,7 @@ def threads():
 
 
 def command(*argv, module="binnet", **options):
-    """Run the command line in a process of its own."""
+    """Run the command line in a new process."""
     argv = [sys.executable, "-m", module, *map(str, argv)]
     return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False, **options)
 
@@ -55,7 +55,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained):
-    """A run folder, for reading."""
+    """A run folder that tests only read."""
     assert trained[1].returncode == 0, trained[1].stderr
     return trained[0]
 
@@ -67,7 +67,7 @@ def digits():
 
 @pytest.fixture
 def sure(run, digits):
-    """Four digits of which the model is sure, and right."""
+    """Four digits that the model classifies correctly and with high probability."""
     model = binnet.load(run / "packed.h5")
     logits = model(binnet_datasets.normalise(digits.images, model.info.mean, model.info.std))
     margin = logits[np.arange(360), digits.labels] - np.sort(logits, axis=1)[:, -2]
@@ -374,7 +374,7 @@ def write_idx_folder(folder):
 
 @pytest.fixture(scope="module")
 def bad(trained, tmp_path_factory):
-    """A folder with a model, a checkpoint, and everything that can be wrong with files."""
+    """A folder with a model, a checkpoint, and invalid files of many kinds."""
     folder = tmp_path_factory.mktemp("bad")
     run = trained[0]
     for name in ("packed.h5", "best.h5"):
@@ -521,7 +521,7 @@ BAD = [
     ("train --dataset mnist --data {}/idx-cut", "expected 7856 bytes in .*, but the file has 5000"),
     ("train --out /dev/null/x", "cannot write to the folder /dev/null/x: Not a directory"),
     ("train --out {}/text.h5", "--out must be a folder, but .*text.h5 is a file"),
-    ("train --out {}/packed-run", "holds a training already; go on with --resume .*, or choose another --out"),
+    ("train --out {}/packed-run", "already holds a training; continue with --resume .*, or choose another --out"),
     ("train --resume {}/none", "there is nothing to resume in .*none: it holds no last.h5"),
     ("train --resume {}/no-last", "there is nothing to resume in .*no-last: it holds no last.h5"),
     ("train --resume {}/text.h5", "there is nothing to resume in .*: it holds no last.h5"),
@@ -574,5 +574,5 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path, say):
     (tmp_path / "config.toml").write_text("# somebody else's\n")
     code, _, err = say("train", "--epochs", 1, "--out", tmp_path)
     assert code == 1
-    assert "holds a training already" in err
+    assert "already holds a training" in err
     assert (tmp_path / "config.toml").read_text() == "# somebody else's\n"

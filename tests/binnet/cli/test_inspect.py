@@ -1,4 +1,4 @@
-"""``binnet inspect``: all that is in a file."""
+"""``binnet inspect``: the contents of a file."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def folder(net, tmp_path_factory):
-    """A packed model and the checkpoint it is from."""
+    """A packed model and the checkpoint that it was packed from."""
     folder = tmp_path_factory.mktemp("files")
     binnet.pack(net, INFO).save(folder / "packed.h5")
     state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(epoch=3), signs(net), net.spec)

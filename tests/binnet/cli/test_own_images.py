@@ -23,7 +23,7 @@ CLASSES = ("cat", "dog", "owl")
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch, tmp_path):
-    """Leave the number of threads and the user's cache as they are."""
+    """Restore the number of threads, and use a temporary cache."""
     monkeypatch.setenv("BINNET_DATA", str(tmp_path / "cache"))
     before = bk.get_num_threads()
     yield
@@ -55,7 +55,7 @@ def store(photos, tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    """A packed model for such images, not trained."""
+    """An untrained packed model for such images."""
     info = DataInfo("photos", CLASSES, (0.5,) * 3, (0.25,) * 3, preprocessing=Preprocessing(24, 18))
     network = models.build("lenet5", in_channels=3, num_classes=3, image_size=16, seed=1).eval()
     binnet.pack(network, info).save(tmp_path / "model.h5")
@@ -141,7 +141,7 @@ def test_evaluate_takes_a_store_or_a_folder_alone(model, store, photos, say, kin
 
 
 def _centre(image):
-    """What a model of 16 pixels sees of 24: the middle of 18, 16 times 256/224."""
+    """The part of a 24-pixel image that a model of 16 pixels sees: the central 18, which is 16 times 256/224."""
     return Image.fromarray(image).resize((16, 16), Image.Resampling.BILINEAR, box=(1.333, 1.333, 22.667, 22.667))
 
 
@@ -158,7 +158,7 @@ def test_predict_takes_folders_and_stores(model, store, photos, say):
 
 
 def test_predict_shows_an_image_as_a_store_does(tmp_path, say):
-    """Images of other proportions: their middle, at the size that the stored ones had."""
+    """Images of other proportions are cropped to the centre, at the size of the stored images."""
     photos = save_images(tmp_path / "wide", size=(20, 50), count=4)
     binnet_datasets.build_store(photos, tmp_path / "wide.h5", binnet_datasets.BuildOptions(size=16))
     info = DataInfo("wide", CLASSES, (0.5,) * 3, (0.25,) * 3, preprocessing=Preprocessing(16, 16))

@@ -1,4 +1,4 @@
-"""``binnet predict`` for programs: CSV, and what is said of folders."""
+"""Output of ``binnet predict`` for programs: CSV, and messages about folders."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Costs of a model, against numbers worked out by hand."""
+"""Costs of a model, compared with numbers computed by hand."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""``binnet verify``, and ``binnet pack`` with data: no packed model that predicts otherwise goes unnoticed."""
+"""``binnet verify``, and ``binnet pack`` with data: packed models that predict differently are detected."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def info():
 
 @pytest.fixture(scope="module")
 def files(info, tmp_path_factory):
-    """A checkpoint, what it packs to, and other packed models."""
+    """A checkpoint, its packed model, and other packed models."""
     folder = tmp_path_factory.mktemp("files")
     net = models.build("lenet5", num_classes=10, in_channels=1, image_size=8, seed=1)
     state = State(net, optim.Adam(net.parameters(), lr=0.1), Progress(), signs(net), net.spec)

@@ -1,4 +1,4 @@
-"""``binnet bench``: what is measured, what is written, and what is refused. No test looks at how long anything took."""
+"""``binnet bench``: measurements, reports and rejected arguments. No test asserts a time."""
 
 import importlib.util
 import itertools
@@ -32,7 +32,7 @@ def _keep_number_of_threads():
 
 @pytest.fixture
 def run(capsys):
-    """Run ``binnet bench`` and give exit code, output and errors."""
+    """Run ``binnet bench`` and return exit code, standard output and standard error."""
     if config.DISABLE_JIT:
         pytest.skip("bench measures compiled code, and NUMBA_DISABLE_JIT is set")
 
@@ -45,7 +45,7 @@ def run(capsys):
 
 @pytest.fixture(scope="session")
 def make_benchmarks(root):
-    """docs/make_benchmarks.py as a module."""
+    """The script docs/make_benchmarks.py, imported as a module."""
     spec = importlib.util.spec_from_file_location("make_benchmarks", root / "docs" / "make_benchmarks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -273,12 +273,12 @@ def test_network_from_a_file(run, tmp_path):
 
 
 def tiny(**options):
-    """A step of lenet5 on two images of 8x8 pixels."""
+    """A training step of lenet5 on two images of 8x8 pixels."""
     return training.Step.of(TrainConfig(model="lenet5", batch_size=2, **options), 3, 1, (8, 8))
 
 
 class Stub:
-    """A step that only notes what is done with it, by a clock that advances as it is told."""
+    """A fake step that records its calls and advances a fake clock."""
 
     def __init__(self, name, clock, seconds):
         self.name, self.clock, self.seconds = name, clock, iter(seconds)
@@ -337,7 +337,7 @@ def test_every_variant_once(model):
 
 @pytest.fixture
 def few_variants(monkeypatch):
-    """Three of them, and memory that is not measured."""
+    """Three fake steps, without a measurement of memory."""
     some = ("full precision", "exact gradient", "ternary, 2 bits")
     every = bench._variants("lenet5")
     monkeypatch.setattr(bench, "_variants", lambda model: {name: every[name] for name in some})
@@ -471,7 +471,7 @@ def test_wrong_command_lines(run, capsys, words):
 
 @pytest.fixture
 def measured(tmp_path):
-    """Files of two reports with figures that nobody measured."""
+    """Files of two reports with invented results."""
     where = machine.this_machine().to_dict()
     memory = report.Report("figure4", "binnet bench figure4", where, {}, {"memory": figure4.memory()})
     cold_row = {"what": "a ~ b * |c|", "median_s": 1.5, "times_s": [1.5]}

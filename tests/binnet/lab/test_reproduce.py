@@ -1,4 +1,4 @@
-"""The paper's tables on other images: what is compared, going on after an interruption, and the report."""
+"""The paper's tables on other images: rows, resuming after an interruption, and the report."""
 
 import importlib.util
 import json
@@ -45,7 +45,7 @@ def test_rows_can_be_trained_and_told_apart(name):
 
 @pytest.mark.parametrize("name", reproduce.NAMES)
 def test_claims_are_about_rows_and_true_in_the_paper(name):
-    """What the paper concludes from its own figures must hold for them."""
+    """The paper's conclusions hold for the paper's own accuracies."""
     table = reproduce.table(name)
     labels, paper = {row.label for row in table.rows}, {r.label: r.paper[0] for r in table.rows if r.paper}
     for claim in table.claims:
@@ -110,7 +110,7 @@ def test_finished_rows_are_not_run_again(done):
 
 
 def test_an_interrupted_row_goes_on(done, tmp_path):
-    """A row without a result is resumed from its last checkpoint, here the end, and comes out the same."""
+    """A row without a result is resumed from its last checkpoint, here that of the last epoch, with the same result."""
     out = tmp_path / "out"
     shutil.copytree(done, out)
     (out / "lenet5-xnor" / "result.json").unlink()
@@ -201,7 +201,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def costly(done, tmp_path_factory):
-    """The same folder with a row more, and with the costs of a step."""
+    """The same folder with one more row, and with the costs of a step."""
     out = tmp_path_factory.mktemp("costs") / "out"
     shutil.copytree(done, out)
     with pytest.MonkeyPatch.context() as patch:
@@ -213,7 +213,7 @@ def costly(done, tmp_path_factory):
 
 @pytest.fixture
 def measures(monkeypatch):
-    """The names of the rows that are measured, each taking a second more than the one before."""
+    """Fake measurement: the names of the measured rows, each a second slower than the previous one."""
     names = []
     monkeypatch.setattr(
         costs, "times", lambda steps, *_: names.extend(steps) or {n: i + 1.0 for i, n in enumerate(steps)}
@@ -327,7 +327,7 @@ def test_a_record_without_its_configuration_is_an_error(done, tmp_path):
 
 @pytest.fixture
 def make_results(tmp_path, monkeypatch):
-    """docs/make_results.py as a module, with records and pictures in another folder."""
+    """The script docs/make_results.py as a module, with records and pictures in another folder."""
     spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

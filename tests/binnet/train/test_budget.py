@@ -1,4 +1,4 @@
-"""Durations, and how many steps fit into them."""
+"""Parsing of durations, and the number of steps that fit into them."""
 
 import pytest
 from hypothesis import given
@@ -41,7 +41,7 @@ def test_steps_by_hand(left, expected):
     left=st.floats(1, 1e5), step=st.floats(1e-3, 10), epoch_end=st.floats(0, 100), steps_per_epoch=st.integers(1, 1000)
 )
 def test_what_fits_is_used(left, step, epoch_end, steps_per_epoch):
-    """Never too long but for the one epoch, and the rest is less than what a little more would need."""
+    """The steps never exceed the time, except for the minimum of one epoch, and little of the time is left unused."""
     steps = budget.steps_within(left, step, epoch_end, steps_per_epoch)
     assert steps >= steps_per_epoch
     taken = steps * step + -(-steps // steps_per_epoch) * epoch_end

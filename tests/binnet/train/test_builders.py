@@ -1,4 +1,4 @@
-"""That every option reaches what it is meant for."""
+"""Every option reaches the object that it configures."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The configuration of a training: flags, config files, and what they refuse."""
+"""The configuration of a training: flags, config files and rejected values."""
 
 import re
 from dataclasses import fields
@@ -239,7 +239,7 @@ def test_the_help_says_nothing_about_a_missing_path():
 
 
 def test_what_is_left_open():
-    """digits and lenet5 without any word; with images of one's own the images decide."""
+    """The defaults are digits and lenet5; for a user's images they depend on the images."""
     assert (TrainConfig().dataset, TrainConfig().model) == ("digits", "lenet5")
     assert (TrainConfig(dataset="cifar10", data="x").dataset, TrainConfig(dataset="cifar10").model) == (
         "cifar10",

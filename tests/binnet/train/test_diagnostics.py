@@ -1,4 +1,4 @@
-"""The health of binary layers, against counts by hand."""
+"""Diagnostics of binary layers, compared with counts by hand."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def images(rng):
 
 
 def inputs_of(net, images):
-    """What goes into conv2 and dense3: the network run layer by layer."""
+    """The inputs of conv2 and dense3, from running the network layer by layer."""
     found, x = {}, Tensor(images)
     for layer in net:
         if layer.path in ("conv2", "dense3"):

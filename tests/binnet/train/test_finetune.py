@@ -1,4 +1,4 @@
-"""Fine-tuning: what a network takes from a trained one, what stays as it was, and what is refused."""
+"""Fine-tuning: which arrays are taken from a trained model, which layers are frozen, and rejected models."""
 
 import signal
 from dataclasses import replace
@@ -36,7 +36,7 @@ def network(mode="xnor", seed=0, **options):
 
 
 def trained(mode="xnor", **options):
-    """A network whose normalisations have seen something."""
+    """A network whose normalisations have statistics of some images."""
     net, rng = network(mode, seed=5, **options), np.random.default_rng(1)
     for _, module in net.named_modules():
         if isinstance(module, BatchNorm):
@@ -240,7 +240,7 @@ def test_which_layers_are_frozen():
 
 @pytest.mark.parametrize("frozen", ["conv1", "conv1_norm", "conv2_norm", "conv2"])
 def test_gradients_of_the_layers_that_learn_do_not_change(frozen):
-    """With the same statistics, since all of both networks is in evaluation mode."""
+    """Both networks are in evaluation mode and have the same statistics."""
     x, labels = np.random.default_rng(0).standard_normal((8, 8, 8, 1), dtype=np.float32), np.arange(8)
     grads = []
     for until in (None, frozen):

@@ -1,4 +1,4 @@
-"""The training loop: when it saves, and when it gives up."""
+"""The training loop: checkpoints, and detection of divergence."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite(tmp_path):
-    """Overflows on the way there are no warnings: the sentence at the end is enough."""
+    """Overflows of a diverging training raise no warnings, only the final error."""
     message = (
         r"(the loss became nan|.* values that are not finite) at epoch 1, batch \d+ "
         r"\(lr .*\); try a lower --lr \(.*last.h5 is the last good"
@@ -52,7 +52,7 @@ def test_a_loss_that_is_not_finite(tmp_path):
 
 
 def high_from(monkeypatch, batch, loss=1e6):
-    """From this batch on, report so high a loss."""
+    """Replace the loss by a high one from a batch on."""
     original, count = loop.training_step, iter(range(10**9))
 
     def step(*args):

@@ -1,4 +1,4 @@
-"""Presets: the facts of the paper, and what comes before what."""
+"""Recipes: the paper's values, and the precedence of options."""
 
 from dataclasses import fields
 
@@ -117,7 +117,7 @@ def test_no_such_recipe():
 
 
 def test_defaults_recipe_file_flags(tmp_path, monkeypatch):
-    """Each comes over the one before; the recipe may be named in the file."""
+    """Defaults, recipe, file and flags override each other in this order; the file may name the recipe."""
     (tmp_path / "c.toml").write_text('recipe = "nin-xnor"\nbatch_size = 9\nlr = 0.5\n')
     seen = []
 

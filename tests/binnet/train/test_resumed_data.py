@@ -1,4 +1,4 @@
-"""What a resumed training may be told anew, and which folders and locks a training leaves alone."""
+"""Options that may change on resume, and folders and locks of other trainings."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""One step of training, and what may come with it: mixed images and clipped gradients."""
+"""One training step, with mixup and gradient clipping."""
 
 import numpy as np
 import pytest

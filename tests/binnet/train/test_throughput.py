@@ -1,4 +1,4 @@
-"""Time budgets: how long a training becomes, and that nothing else of it changes."""
+"""Time budgets: they set the length of a training and change nothing else."""
 
 import csv
 import signal
@@ -21,13 +21,13 @@ BATCHES = -(-1437 // 40)
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    """They take their time."""
+    """Switch off the drawing of curves, which is slow."""
     monkeypatch.setattr(trainer.Curves, "available", lambda: False)
 
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Let a time budget come to this many steps."""
+    """Replace the measurement: a time budget gives this number of steps."""
 
     def come_to(number):
         monkeypatch.setattr(throughput.budget, "steps_within", lambda *args: number)
@@ -51,7 +51,7 @@ def losses(folder):
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "mixup": 0.5}])
 def test_a_time_budget_changes_only_the_length(tmp_path, steps, options):
-    """The pace is measured with the network itself, and nothing of that is left in it."""
+    """The time per step is measured with the network itself, whose state is restored afterwards."""
     config = replace(CONFIG, **options)
     fit(config, tmp_path / "plain")
     steps(2 * BATCHES)
@@ -87,7 +87,7 @@ def test_the_last_epoch_may_be_cut_short(tmp_path, steps, monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A machine of known pace: two steps that compile, then 0.1 s a step, 0.5 s for 256 images, 0.25 s a checkpoint."""
+    """A fake clock: two steps that compile, then 0.1 s per step, 0.5 s per 256 images, 0.25 s per checkpoint."""
 
     class Clock:
         now, steps = 1000.0, 0
@@ -134,7 +134,7 @@ def test_the_length_by_hand(tmp_path, clock):
 
 
 def test_a_pace_that_changes(tmp_path, steps, monkeypatch):
-    """The new length holds from the next step on, and is in the checkpoint."""
+    """The corrected length is used from the next step on, and is stored in the checkpoint."""
     steps(9 * BATCHES)
     asked = []
 

@@ -1,4 +1,4 @@
-"""Training: what it writes, and that it goes on bit for bit wherever it was stopped."""
+"""Training: its files, and that it resumes bit for bit wherever it was stopped."""
 
 import csv
 import errno
@@ -35,7 +35,7 @@ TIMES = ("images_per_s", "seconds", "wait")  # what may differ between two runs
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
-    """One thread, unless a test asks for more, and the old number afterwards; no pictures, which take their time."""
+    """Use one thread by default and restore the number afterwards; draw no curves, which is slow."""
     monkeypatch.setattr(trainer.Curves, "available", lambda: False)
     before = bk.get_num_threads()
     bk.set_num_threads(1)
@@ -45,7 +45,7 @@ def one_thread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """A training that nobody disturbed: folder and result."""
+    """An uninterrupted training: folder and result."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     before = bk.get_num_threads()
     bk.set_num_threads(1)
@@ -60,7 +60,7 @@ def metrics(folder):
 
 
 def assert_same_numbers(folder, other):
-    """Equal bits in all arrays and in all figures but times."""
+    """Assert equal bits in all arrays and equal metrics except times."""
     for name in ("last.h5", "best.h5", "packed.h5"):
         arrays, other_arrays = (container.load(f / name)[1] for f in (folder, other))
         assert set(arrays) == set(other_arrays)
@@ -76,7 +76,7 @@ def assert_same_numbers(folder, other):
 
 
 def assert_same_training(folder, other):
-    """Equal bits in every file, but for times."""
+    """Assert equal bits in every file except for times."""
     assert_same_numbers(folder, other)
     for name in ("last.h5", "best.h5", "packed.h5"):
         description, other_description = (container.load(f / name)[2] for f in (folder, other))
@@ -87,7 +87,7 @@ def assert_same_training(folder, other):
 
 
 def started(folder, *flags):
-    """A training in another process."""
+    """Start a training in another process."""
     argv = [sys.executable, "-m", "binnet", "train", "--out", str(folder), "--threads", "1", *FLAGS, *flags]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -169,7 +169,7 @@ def test_killed_in_the_first_epoch(uninterrupted, tmp_path):
 
 @pytest.mark.slow
 def test_killed_ten_times_at_random(tmp_path):
-    """Whatever was being written: the work since the last checkpoint is all that is lost."""
+    """Whatever was being written, only the work since the last checkpoint is lost."""
     fit(replace(CONFIG, batch_size=4), tmp_path / "whole")  # first, so that all kernels are compiled
     folder, moments, reached = tmp_path / "run", random.Random(0), (0, 0)
     # A checkpoint every 0.01 s, so that many kills fall into the writing of one; batches enough for ten kills.
@@ -194,7 +194,7 @@ def test_killed_ten_times_at_random(tmp_path):
 
 
 def starts(folder):
-    """How many processes have begun to train in this folder."""
+    """The number of processes that have started to train in this folder."""
     log = folder / "log.txt"
     return log.read_text().count("  options: ") if log.exists() else 0
 
@@ -272,7 +272,7 @@ def test_threads_and_workers_do_not_change_a_bit(uninterrupted, tmp_path, thread
 
 
 def test_everything_random_goes_on_where_it_was(tmp_path, interrupt_at):
-    """Mixing, scaling and dropout-like state included, in another number of threads and workers."""
+    """Resume with another number of threads and workers, with mixup, random scale and random state."""
     config = TrainConfig(epochs=EPOCHS, batch_size=40, mixup=0.4, clip_norm=1.0, label_smoothing=0.1, warmup_epochs=1.5)
     config = replace(config, scale_min=9, scale_max=12, decay_until=0.5, weight_decay=0.01, optimizer="sgd", lr=0.1)
     fit(config, tmp_path / "whole")
@@ -321,7 +321,7 @@ def test_another_seed_gives_another_network(uninterrupted, tmp_path):
 
 
 def test_outside_the_main_thread(tmp_path):
-    """Signals can only be caught in the main thread; elsewhere training does without."""
+    """Signals can only be caught in the main thread; in other threads training runs without them."""
     results = []
     config = TrainConfig(epochs=1, batch_size=300, optimizer="sgd", loss="squared_hinge", nesterov=True)
     thread = threading.Thread(target=lambda: results.append(fit(config, tmp_path / "run")))

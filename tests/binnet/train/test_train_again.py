@@ -1,4 +1,4 @@
-"""Run folders that are in use, trainings that go on with more epochs or other images, and options of the loss."""
+"""Run folders in use, resuming with more epochs or other images, and options of the loss."""
 
 import os
 import shutil
@@ -133,7 +133,7 @@ def test_a_training_killed_before_its_first_checkpoint_begins_again(tmp_path, ca
     folder.mkdir()
     (folder / "config.toml").write_text(CONFIG.to_toml())
     assert main(["train", "--epochs", "1", "--out", str(folder)]) == 1
-    assert "holds a training already; go on with --resume" in capsys.readouterr().err
+    assert "already holds a training; continue with --resume" in capsys.readouterr().err
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
     assert checkpoint.read_config(folder / "last.h5") == CONFIG
 

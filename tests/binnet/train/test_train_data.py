@@ -1,4 +1,4 @@
-"""Training on images of one's own: a folder of them is enough, and nothing about the machine changes a bit."""
+"""Training on a user's images: from a folder, with results that do not depend on the machine."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path_factory):
-    """A cache of the test's own, no pictures, and the old number of threads afterwards."""
+    """Use a temporary cache, draw no curves, and restore the number of threads afterwards."""
     monkeypatch.setenv("BINNET_DATA", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(trainer.Curves, "available", lambda: False)
     before = bk.get_num_threads()
@@ -68,7 +68,7 @@ def assert_same_arrays(folder, other):
 
 
 def test_threads_workers_and_interruptions_do_not_change_a_bit(pictures, tmp_path, monkeypatch):
-    """Random scale, crop, flip and mixing; the first run is one thread, no worker and no interruption."""
+    """Train with random scale, crop, flip and mixup; the first run has one thread, no worker and no interruption."""
     config, two = TrainConfig(data=str(pictures), workers=0, **OPTIONS, **RANGE), min(2, os.cpu_count())
     bk.set_num_threads(1)
     fit(config, tmp_path / "whole")

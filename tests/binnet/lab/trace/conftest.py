@@ -28,7 +28,7 @@ def image_file(tmp_path_factory):
 
 
 def network(seed=0, **options):
-    """A residual network of two channels of images whose normalisations do something."""
+    """A residual network for images of two channels, with normalisations that are not the identity."""
     net = models.build("quick", num_classes=2, in_channels=1, image_size=24, seed=seed, **options)
     rng = np.random.default_rng(seed)
     for name, array in net.named_buffers():
@@ -38,7 +38,7 @@ def network(seed=0, **options):
 
 @pytest.fixture(scope="session")
 def net():
-    """The network of the files."""
+    """The network of the files ``best.h5`` and ``packed.h5``."""
     return network()
 
 

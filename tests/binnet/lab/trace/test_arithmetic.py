@@ -1,4 +1,4 @@
-"""Every array of a trace against plain loops."""
+"""Every array of a trace, compared with plain loops."""
 
 import hypothesis.strategies as st
 import numpy as np

@@ -1,4 +1,4 @@
-"""The page in a real browser: what hovering and keys do, and that nothing goes wrong. Skips where there is none."""
+"""The page in a real browser: mouse, keys, and no errors. Skipped without a browser."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def file(picture, tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, file):
-    """Open the page; afterwards nothing may have gone wrong in it, nor have been asked of the network."""
+    """Open the page; at the end, fail on errors in it and on network requests."""
     contexts, wrong = [], []
 
     def opened(url=None, **options):
@@ -64,7 +64,7 @@ def open_page(browser, file):
 
 
 def pixel_box(page, map_number, row, col, rows):
-    """The middle of an output pixel of a map, in the page's coordinates."""
+    """The centre of an output pixel of a map, in page coordinates."""
     box = page.locator(".maps canvas").nth(map_number).bounding_box()
     side = box["height"] / rows
     return box["x"] + (col + 0.5) * side, box["y"] + (row + 0.5) * side
@@ -215,7 +215,7 @@ def test_narrow_screens_and_dark_mode(open_page, scheme):
 
 
 def contrast(a, b):
-    """Of two colours as the browser writes them, WCAG 2.2."""
+    """Contrast ratio (WCAG 2.2) of two colours in the browser's notation."""
 
     def luminance(text):
         parts = [int(v) / 255 for v in text[text.index("(") + 1 : -1].split(",")[:3]]

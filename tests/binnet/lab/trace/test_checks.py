@@ -1,4 +1,4 @@
-"""The comparisons of a trace find what is wrong with it."""
+"""The checks of a trace detect wrong arrays."""
 
 import dataclasses
 

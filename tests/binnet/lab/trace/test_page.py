@@ -1,4 +1,4 @@
-"""The page holds the arrays of the trace, stands alone, and is safe with strangers' names."""
+"""The page contains the arrays of the trace, is self-contained, and escapes names."""
 
 import base64
 import dataclasses
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from binnet.lab.trace import Layer, embedded, fit, page, trace_filters, write_page
-from binnet.lab.trace.data import Part, arrays, part_of
+from binnet.lab.trace.page_arrays import Part, arrays, part_of
 from binnet.lab.trace.steps import WORDS, number, steps
 
 
 def data_of(text):
-    """What the page's script reads."""
+    """The JSON data that the page's script reads."""
     return json.loads(re.search(r'<script type="application/json" id="trace-data">(.*?)</script>', text, re.DOTALL)[1])
 
 

@@ -1,4 +1,4 @@
-"""The layer that is traced is the network's, on what the network gives it."""
+"""The traced layer and its input are those of the network."""
 
 import numpy as np
 import pytest

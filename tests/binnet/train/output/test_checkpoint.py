@@ -1,4 +1,4 @@
-"""Checkpoints: all of a training's state, and nothing that does not fit is taken."""
+"""Checkpoints: they contain the complete state, and those that do not fit are rejected."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def state(net, optimizer, progress=PROGRESS):
 
 
 def step(net, optimizer):
-    """One step of training, on the same images each time."""
+    """Run one training step, always on the same images."""
     x = np.random.default_rng(1).standard_normal((8, 8, 8, 1)).astype(np.float32)
     optimizer.zero_grad()
     cross_entropy(net.train()(Tensor(x)), np.arange(8) % 4).backward()

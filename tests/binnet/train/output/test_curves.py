@@ -1,4 +1,4 @@
-"""curves.png: that it is there, whole, and does not take the time of the training."""
+"""curves.png: it is written atomically, and drawing takes a small share of the time."""
 
 import builtins
 import errno
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still but while something is drawn, which takes a second; gives the times of drawing."""
+    """A fake clock on which only drawing takes time, a second each; it returns the times of drawing."""
 
     class Clock:
         now, drawn = 1000.0, []
@@ -111,7 +111,7 @@ def test_a_full_disk(folder, monkeypatch):
 
 
 def test_without_matplotlib(tmp_path, monkeypatch):
-    """One line at the start, and the training is the same."""
+    """Without matplotlib there is a message at the start, and the training is the same."""
     original, said = builtins.__import__, []
 
     def without(name, *args, **kwargs):
@@ -132,7 +132,7 @@ def test_without_matplotlib(tmp_path, monkeypatch):
 
 
 def test_a_training_that_stops_is_drawn_as_well(tmp_path, clock, monkeypatch):
-    """The curves of a divergence are those that somebody wants to see."""
+    """The curves are drawn for a diverged training too, where they matter most."""
 
     class Stopper(Console):
         def say(self, text):

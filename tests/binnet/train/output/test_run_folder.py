@@ -1,4 +1,4 @@
-"""The folder of a training: what is written line by line, and what a resumed training finds there."""
+"""The run folder: its files line by line, and its state when a training is resumed."""
 
 import csv
 import errno

@@ -1,4 +1,4 @@
-"""Figures for TensorBoard, with a writer of our own and, where it is installed, with tensorboardX."""
+"""Metrics for TensorBoard, with a fake writer and, where it is installed, with tensorboardX."""
 
 import sys
 import types
@@ -18,7 +18,7 @@ LAYERS = {"conv2": Health(0.25, 0.0, 0.5, None)}
 
 @pytest.fixture
 def written(monkeypatch):
-    """Put a module in the place of tensorboardX; gives what is called."""
+    """Replace tensorboardX by a fake module and return the recorded calls."""
     calls = []
 
     class SummaryWriter:

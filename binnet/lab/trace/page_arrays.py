@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .approximation import fit
 from .arithmetic import Trace
-from .fit import fit
 
 BUDGET = 3_400_000  # maximum bytes of all arrays; base64 adds a third
 CHANNEL_BUDGET = 1_400_000  # maximum bytes of the real input, as a part of these

@@ -1,4 +1,4 @@
-"""Error and correlation against NumPy's own."""
+"""Error and correlation, compared with NumPy's functions."""
 
 import numpy as np
 
