@@ -22,7 +22,7 @@ from ..ops.pool import _AvgPool2d, _MaxPool2d
 from ..ops.reduce import _Sum
 from ..ops.shapes import _Concatenate, _Pad, _Reshape
 from ..ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
-from . import maps, windows
+from . import maps, pools, windows
 from .graph import Four, Node
 from .tracer import Tracer, converts
 
@@ -274,12 +274,12 @@ def _concatenate(t: Tracer, call: Call) -> None:
 
 @converts(_MaxPool2d)
 def _max_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, windows.MaxPool)
+    _pooled(t, call, pools.MaxPool)
 
 
 @converts(_AvgPool2d)
 def _avg_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, windows.AvgPool)
+    _pooled(t, call, pools.AvgPool)
 
 
 def _pooled(t: Tracer, call: Call, kind: Any) -> None:
