@@ -86,10 +86,14 @@ class Filters(Node):
             raise ValueError(f"{self.name}.alpha must be float32 {self.shape[:1]}, got {described(alpha)}")
 
     def check_words(self, *planes: int) -> None:
-        """ValueError unless the weights are words with a bit for each, ceil(number of weights / 64) in each plane."""
-        shape = (*planes, -(-math.prod(self.shape) // 64))
+        """ValueError unless the weights are words with a bit for each, ceil(number / 64) in a plane, and 0 behind."""
+        number = math.prod(self.shape)
+        shape = (*planes, -(-number // 64))
         if described(self.held) != f"uint64 {shape}":
             raise ValueError(f"{self.name}.{self.weights} must be uint64 {shape}, got {described(self.held)}")
+        used = number % 64  # bits of the last word of a plane, if it is not full
+        if used and (self.held[..., -1] >> np.uint64(used)).any():
+            raise ValueError(f"{self.name}.{self.weights} must end in 0 after the bits of its {number} weights")
 
     def convolve(self, x: Any, weight: Any, pad: float = 0.0) -> Float:
         """Σ over the window of ``x`` (N, H, W, C) or (N, I) with ``weight``, summed in float64."""

@@ -394,6 +394,11 @@ def refused(path, match):
         ("conv2.signs", np.zeros((1, 391), np.uint64), r"got uint64 \(1, 391\)"),
         ("conv2.signs", np.zeros(391, np.int64), r"conv2.signs must be float32 or uint64, got int64 \(391,\)"),
         ("conv2.signs", np.zeros(391, np.float32), r"conv2.signs must be uint64 \(391,\), got float32 \(391,\)"),
+        (
+            "conv2.signs",
+            np.full(391, 1 << 40, np.uint64),
+            "conv2.signs must end in 0 after the bits of its 25000 weights",
+        ),
         ("conv2.alpha", np.zeros(50, np.int64), "conv2.alpha must be float32"),
         ("conv2.alpha", np.zeros(1, np.float32), r"conv2.alpha must be float32 \(50,\), got float32 \(1,\)"),
         ("conv1.weight", np.zeros((20, 1, 5, 5), np.float32), "conv1.weight must be"),

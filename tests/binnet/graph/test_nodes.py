@@ -216,6 +216,14 @@ WRONG = [
         lambda: g.XnorConv("n", ("x",), *DENSE, np.zeros(2, np.uint64), None),
         r"n.signs must be uint64 \(1,\)",
     ),
+    (
+        lambda: g.XnorConv("n", ("x",), *DENSE, np.array([1 << 12], np.uint64), None),
+        "n.signs must end in 0 after the bits of its 12 weights",
+    ),
+    (
+        lambda: g.KbitConv("n", ("x",), *DENSE, np.array([[0], [1 << 63]], np.uint64), None),
+        "n.planes must end in 0 after the bits of its 12 weights",
+    ),
     (lambda: g.XnorConv("n", ("x",), *DENSE, WORDS, ONES[:2]), r"n.alpha must be float32 \(3,\)"),
     (
         lambda: g.XnorConv("n", ("x",), *DENSE, WORDS, None, 2),
