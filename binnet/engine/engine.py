@@ -45,16 +45,6 @@ class Timing:
     seconds: float
     macs: int
 
-    @property
-    def milliseconds(self) -> float:
-        """The time in milliseconds."""
-        return 1e3 * self.seconds
-
-    @property
-    def gmacs(self) -> float:
-        """Billions of multiply-adds a second."""
-        return self.macs / self.seconds / 1e9
-
 
 class Engine:
     """A graph ready to run; any number of Python threads may call it.

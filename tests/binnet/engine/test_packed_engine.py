@@ -229,11 +229,11 @@ def test_profile_has_a_row_for_each_fused_step():
     model = binnet.pack(net)
     rows = model.profile(images(3))
     assert [row.name for row in rows] == [node.name for node in fused(net)[1:]]
-    assert all(row.milliseconds > 0 for row in rows)
+    assert all(row.seconds > 0 for row in rows)
     total = summarise(model)
     assert sum(row.macs for row in rows) == 3 * (total.total("macs_1bit") + total.total("macs_32bit"))
     binary = next(row for row in rows if row.name == "block1.body.conv1")
     assert binary.kind == "XnorConv to bits"
-    assert binary.gmacs == pytest.approx(3 * 4 * 4 * 64 * 9 * 32 / binary.seconds / 1e9)
+    assert binary.macs == 3 * 4 * 4 * 64 * 9 * 32
     with pytest.raises(ValueError, match="a profile needs at least one image"):
         model.profile(images(0))
