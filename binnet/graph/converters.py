@@ -187,22 +187,22 @@ def _reshape(t: Tracer, call: Call) -> None:
 
 @converts(_Add)
 def _add(t: Tracer, call: Call) -> None:
-    x, y = call.inputs
-    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
-    if vector is None:
-        t.add(call, maps.Add, *t.operands(call))
-    else:
-        t.add(call, lambda name, inputs: maps.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
+    _symmetric(t, call, maps.Add, maps.Shift)
 
 
 @converts(_Mul)
 def _mul(t: Tracer, call: Call) -> None:
-    x, y = call.inputs
-    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
+    _symmetric(t, call, maps.Multiply, maps.Scale)
+
+
+def _symmetric(t: Tracer, call: Call, of_maps: Any, by_channel: Any) -> None:
+    """A sum or product of two operands, either of which may be a constant for each channel."""
+    x, y = call.inputs if t.depends(call.inputs[0]) else reversed(call.inputs)
+    vector = _vector(t, x, y)
     if vector is None:
-        t.add(call, maps.Multiply, *t.operands(call))
+        t.add(call, of_maps, *t.operands(call))
     else:
-        t.add(call, lambda name, inputs: maps.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
+        t.add(call, lambda name, inputs: by_channel(name, inputs, vector), t.node(x))
 
 
 @converts(_Subtract)
