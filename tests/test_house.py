@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 PACKAGES = ("binnet", "kernels/binnet_kernels", "datasets/binnet_datasets")
 MAX_LINES = 350
+MAX_FILES = 15  # Python files directly in a folder
+MAX_PARAMETERS = 8
 SKIPPED_FOLDERS = {"build", "dist", "runs", "htmlcov", "venv", "node_modules", "__pycache__"}
 # In two pieces each, so that this file does not hold what it forbids.
 REGISTRY_HOSTS = [
@@ -50,6 +53,25 @@ def test_source_files_stay_short(root: Path, package: str) -> None:
     sizes = {str(p.relative_to(root)): len(p.read_text("utf-8").splitlines()) for p in (root / package).rglob("*.py")}
     assert sizes, f"{package} holds no Python"
     assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_stay_small(root: Path, package: str) -> None:
+    folders = Counter(str(path.parent.relative_to(root)) for path in (root / package).rglob("*.py"))
+    assert {name: count for name, count in folders.items() if count > MAX_FILES} == {}
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if "kernels" not in name])
+def test_public_functions_have_few_parameters(root: Path, package: str) -> None:
+    """What belongs together is grouped in a dataclass instead; kernels take flat arrays, and are not counted."""
+    found = {}
+    for path in (root / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                found[f"{path.relative_to(root)}:{node.name}"] = len(names) - (names[:1] in (["self"], ["cls"]))
+    assert found
+    assert {name: count for name, count in found.items() if count > MAX_PARAMETERS} == {}
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from ..graph import Filters, Graph
 from ..graph.graph import Array, Float, Shape
 from .binding import Run, filters, prepare
 from .plan import Plan
-from .rewrites import fuse
+from .rewrites import fuse, is_grouped
 from .stages import Stage, Stages
-from .weights import with_weights, without_weights
+from .weights import sharing, with_weights, without_weights
 
 IDLE = 8  # plans that are kept while nobody uses them
 CACHED = 1 << 21  # floats of the largest map of images that run together, so that maps stay in the cache
@@ -55,6 +55,10 @@ class Engine:
 
     def __init__(self, graph: Graph) -> None:
         self._stages = fuse(Stages.of(graph))
+        self._sharing = sharing(self._stages.stages)
+        for stage, first in self._sharing.items():
+            if isinstance(stage.node, Filters) and stage is not first and not is_grouped(stage):
+                stage.node = without_weights(stage.node)
         self._lock = threading.Lock()
         self._idle: list[tuple[Shape, Plan]] = []  # the one that was used last is last
         self._layers: dict[tuple[Stage, Shape], Any] = {}
@@ -114,21 +118,22 @@ class Engine:
         return None
 
     def _layer(self, stage: Stage, shape: Shape) -> Any:
-        """The prepared weights of a stage, made at its first use and shared by all plans; no other copy is kept."""
+        """The prepared weights of a stage, made at the first use and shared by all plans; no other copy is kept."""
         wanted = filters(stage, shape)
         if wanted is None:
             return None
+        first = self._sharing[stage]
         with self._lock:
-            if (stage, wanted) not in self._layers:
-                assert isinstance(stage.node, Filters)
+            if (first, wanted) not in self._layers:
+                assert isinstance(first.node, Filters)
                 # Images of another size may need other filters of the same weights, where a dense layer reads a map:
                 # then the weights are taken back from a layer that was prepared before.
-                node = with_weights(stage.node, self._stored(stage, stage.node))
-                self._layers[stage, wanted] = prepare(node, wanted)
+                node = with_weights(first.node, self._stored(first, first.node))
+                self._layers[first, wanted] = prepare(node, wanted)
                 # The weights are held once, in the order of the kernel: AlexNet predicts in 170 MiB so, instead of 211
                 # (ADR 0017).
-                stage.node = without_weights(node)
-            return self._layers[stage, wanted]
+                first.node = without_weights(node)
+            return self._layers[first, wanted]
 
     def _stored(self, stage: Stage, node: Filters) -> Array:
         """The weights of a stage as the file holds them."""
@@ -136,10 +141,11 @@ class Engine:
         return node.held if layer is None else layer.stored().reshape(node.held.shape)
 
     def weights(self) -> dict[str, Array]:
-        """The weights of all filters as the file holds them, by the name of their node."""
+        """The weights of all filters as the file holds them, by the name of their node; shared ones are one array."""
         with self._lock:
-            nodes = [(stage, stage.node) for stage in self._stages.stages if isinstance(stage.node, Filters)]
-            return {node.name: self._stored(stage, node) for stage, node in nodes}
+            firsts = [(first, first.node) for first in dict.fromkeys(self._sharing.values())]
+            stored = {first: self._stored(first, node) for first, node in firsts if isinstance(node, Filters)}
+            return {stage.name: stored[first] for stage, first in self._sharing.items()}
 
 
 def _kind(stage: Stage) -> str:

@@ -1,7 +1,11 @@
-"""Exchange the weights of nodes. An engine keeps nodes without weights once it has prepared these for kernels."""
+"""Exchange the weights of nodes, and find shared ones.
+
+An engine keeps nodes without weights once it has prepared these for kernels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from ..graph import Filters
 from ..graph.graph import Array
+from .stages import Stage
 
 
 def with_weights(node: Filters, weights: Array) -> Filters:
@@ -21,3 +26,18 @@ def without_weights(node: Filters) -> Filters:
     """The node with an array of zeros in the place of its weights, which takes no memory."""
     # A view with strides of 0 has the shape of the weights and takes no memory.
     return with_weights(node, np.broadcast_to(node.held.dtype.type(0), node.held.shape))
+
+
+def sharing(stages: Iterable[Stage]) -> dict[Stage, Stage]:
+    """For each stage with filters, the first one that has the same: that of the first use of a layer used repeatedly.
+
+    Two nodes share filters when they hold one array of weights and are equal in everything else that is prepared.
+    """
+    first: dict[Any, Stage] = {}
+    return {stage: first.setdefault(_key(stage.node), stage) for stage in stages if isinstance(stage.node, Filters)}
+
+
+def _key(node: Filters) -> Any:
+    # Tracing and reading give all uses of a layer one array of weights, but each use may have its own scales and bias.
+    others = [(name, array.tobytes()) for name, array in node.arrays().items() if name != node.weights]
+    return node.kind, id(node.held), *node.settings().items(), *others

@@ -30,8 +30,9 @@ from .maps import (
     Sign,
     Softmax,
 )
+from .pools import AvgPool, MaxPool
 from .walk import walk
-from .windows import AvgPool, BwnConv, Conv, Filters, KbitConv, MaxPool, XnorConv
+from .windows import BwnConv, Conv, Filters, KbitConv, XnorConv
 
 if TYPE_CHECKING:
     from .tracer import register

@@ -21,7 +21,7 @@ from ..ops.reduce import _Sum
 from ..ops.shapes import _Concatenate, _Pad, _Reshape
 from ..ops.xnor_conv import BinaryConv, _NormXnorConv2d, _XnorConv2d
 from ..recording import Call
-from . import maps, windows
+from . import maps, pools, windows
 from .graph import Four, Node
 from .tracer import Tracer, converts
 
@@ -186,22 +186,22 @@ def _reshape(t: Tracer, call: Call) -> None:
 
 @converts(_Add)
 def _add(t: Tracer, call: Call) -> None:
-    x, y = call.inputs
-    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
-    if vector is None:
-        t.add(call, maps.Add, *t.operands(call))
-    else:
-        t.add(call, lambda name, inputs: maps.Shift(name, inputs, vector), t.node(x if t.depends(x) else y))
+    _symmetric(t, call, maps.Add, maps.Shift)
 
 
 @converts(_Mul)
 def _mul(t: Tracer, call: Call) -> None:
-    x, y = call.inputs
-    vector = _vector(t, *(x, y) if t.depends(x) else (y, x))
+    _symmetric(t, call, maps.Multiply, maps.Scale)
+
+
+def _symmetric(t: Tracer, call: Call, of_maps: Any, by_channel: Any) -> None:
+    """A sum or product of two operands, either of which may be a constant for each channel."""
+    x, y = call.inputs if t.depends(call.inputs[0]) else reversed(call.inputs)
+    vector = _vector(t, x, y)
     if vector is None:
-        t.add(call, maps.Multiply, *t.operands(call))
+        t.add(call, of_maps, *t.operands(call))
     else:
-        t.add(call, lambda name, inputs: maps.Scale(name, inputs, vector), t.node(x if t.depends(x) else y))
+        t.add(call, lambda name, inputs: by_channel(name, inputs, vector), t.node(x))
 
 
 @converts(_Subtract)
@@ -273,12 +273,12 @@ def _concatenate(t: Tracer, call: Call) -> None:
 
 @converts(_MaxPool2d)
 def _max_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, windows.MaxPool)
+    _pooled(t, call, pools.MaxPool)
 
 
 @converts(_AvgPool2d)
 def _avg_pool(t: Tracer, call: Call) -> None:
-    _pooled(t, call, windows.AvgPool)
+    _pooled(t, call, pools.AvgPool)
 
 
 def _pooled(t: Tracer, call: Call, kind: Any) -> None:

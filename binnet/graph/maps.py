@@ -244,6 +244,7 @@ class Concatenate(Node):
 @dataclass(frozen=True, eq=False)
 class _OfTwo(Node):
     arity: ClassVar[int | None] = 2
+    operation: ClassVar[np.ufunc]
 
     def output(self, *shapes: Shape) -> Shape:
         one, other = shapes
@@ -254,15 +255,17 @@ class _OfTwo(Node):
                 pass
         raise ValueError(f"{self.name} cannot combine {text(one)} and {text(other)}")
 
+    def compute(self, *inputs: Any) -> Float:
+        y: Float = self.operation(*inputs, dtype=np.float32)
+        return y
+
 
 @kind
 @dataclass(frozen=True, eq=False)
 class Add(_OfTwo):
     """``x + y``; axes of length 1 are repeated."""
 
-    def compute(self, *inputs: Any) -> Float:
-        y: Float = np.add(*inputs, dtype=np.float32)
-        return y
+    operation: ClassVar[np.ufunc] = np.add
 
 
 @kind
@@ -270,9 +273,7 @@ class Add(_OfTwo):
 class Divide(_OfTwo):
     """``x / y``; axes of length 1 are repeated."""
 
-    def compute(self, *inputs: Any) -> Float:
-        y: Float = np.divide(*inputs, dtype=np.float32)
-        return y
+    operation: ClassVar[np.ufunc] = np.divide
 
 
 @kind
@@ -280,9 +281,7 @@ class Divide(_OfTwo):
 class Multiply(_OfTwo):
     """``x * y``; axes of length 1 are repeated."""
 
-    def compute(self, *inputs: Any) -> Float:
-        y: Float = np.multiply(*inputs, dtype=np.float32)
-        return y
+    operation: ClassVar[np.ufunc] = np.multiply
 
 
 @kind

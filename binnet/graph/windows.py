@@ -1,4 +1,4 @@
-"""Nodes whose window slides over a map: convolutions with real, one-bit and k-bit weights, and pooling.
+"""Nodes with filters: convolutions with real, one-bit and k-bit weights.
 
 A dense layer is a convolution of single pixels.
 """
@@ -286,48 +286,6 @@ def signs_of(words: Words, shape: Shape) -> Float:
     """±1 in float32 of ``shape``, out of a row of words."""
     bits = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=math.prod(shape), bitorder="little")
     return np.where(bits, np.float32(-1), np.float32(1)).reshape(shape)
-
-
-# ------------------------------------------------------------------------------------------- pooling
-
-
-@dataclass(frozen=True, eq=False)
-class _Pool(Node):
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
-    padding: Four  # (top, bottom, left, right)
-
-    def check(self) -> None:
-        self.whole("kernel_size", 2, 1)
-        self.whole("stride", 2, 1)
-        self.whole("padding", 4, 0, MOST_PADDING)
-        (kh, kw), (top, bottom, left, right) = self.kernel_size, self.padding
-        if max(top, bottom) >= kh or max(left, right) >= kw:
-            raise ValueError(f"{self.name}: padding must be smaller than the window {kh, kw}, got {self.padding}")
-
-    def output(self, *shapes: Shape) -> Shape:
-        shape = self.expect_map(shapes[0])
-        return (*window_output(self.name, self.kernel_size, self.stride, self.padding, shape), shape[2])
-
-
-@kind
-@dataclass(frozen=True, eq=False)
-class MaxPool(_Pool):
-    """Largest value of each window; the border never wins, NaN always does."""
-
-    def compute(self, *inputs: Any) -> Float:
-        x = bordered(inputs[0], self.padding, -np.inf)
-        return np.ascontiguousarray(patches(x, self.kernel_size, self.stride).max(axis=(4, 5)))
-
-
-@kind
-@dataclass(frozen=True, eq=False)
-class AvgPool(_Pool):
-    """Mean of each window; the border counts as zeros."""
-
-    def compute(self, *inputs: Any) -> Float:
-        x = bordered(inputs[0], self.padding)
-        return np.ascontiguousarray(patches(x, self.kernel_size, self.stride).mean(axis=(4, 5)))
 
 
 # ------------------------------------------------------------------------------------------- windows, in NumPy

@@ -1,5 +1,7 @@
 """Fixtures of the differentiable half."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,23 @@ def say(capsys):
         return code, *capsys.readouterr()
 
     return run_main
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Send SIGINT to this process in the training steps of these numbers."""
+
+    # Imported here, as most tests need no training.
+    from binnet.train import loop
+
+    def at(*numbers):
+        original, count = loop.training_step, iter(range(10**9))
+
+        def step(*args):
+            if next(count) in numbers:
+                signal.raise_signal(signal.SIGINT)
+            return original(*args)
+
+        monkeypatch.setattr(loop, "training_step", step)
+
+    return at

@@ -9,7 +9,6 @@ import pytest
 
 import binnet
 from binnet import models, optim
-from binnet.cli import main
 from binnet.modelfile import container
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
@@ -36,14 +35,9 @@ def folder(net, tmp_path_factory):
 
 
 @pytest.fixture
-def say(capsys):
-    """Run ``binnet inspect``: exit code, standard output and standard error."""
-
-    def run(*argv):
-        capsys.readouterr()
-        return main(["inspect", *map(str, argv)]), *capsys.readouterr()
-
-    return run
+def say(say):
+    """Run ``binnet inspect``."""
+    return lambda *argv: say("inspect", *argv)
 
 
 def test_a_packed_model(folder, net, say):

@@ -11,7 +11,6 @@ from PIL import Image
 
 import binnet
 from binnet import models
-from binnet.cli import main
 from binnet.modelfile.info import DataInfo
 
 
@@ -33,12 +32,9 @@ def photos(tmp_path):
 
 
 @pytest.fixture
-def say(capsys):
-    def run(*argv):
-        capsys.readouterr()
-        return main(["predict", *map(str, argv)]), *capsys.readouterr()
-
-    return run
+def say(say):
+    """Run ``binnet predict``."""
+    return lambda *argv: say("predict", *argv)
 
 
 def test_csv_says_the_same_as_json(model, photos, say):

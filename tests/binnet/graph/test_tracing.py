@@ -7,6 +7,7 @@ import pytest
 
 import binnet
 from binnet import Function, Tensor, graph, nn, ops
+from binnet.engine import engine
 from binnet.graph import register, trace
 from own_modules import logits, own, same
 
@@ -69,6 +70,19 @@ def test_a_shared_layer_is_stored_once(rng, tmp_path):
     x = np.random.default_rng(1).standard_normal((2, 5, 5, 64), np.float32)
     np.testing.assert_array_equal(loaded(x), logits(net, x))
     assert loaded.to_bytes() == model.to_bytes()
+
+
+@pytest.mark.parametrize("kind", [nn.BinConv2d, nn.Conv2d])
+def test_a_shared_layer_is_prepared_once(rng, monkeypatch, kind):
+    made, prepare = [], engine.prepare
+    monkeypatch.setattr(engine, "prepare", lambda *arguments: made.append(prepare(*arguments)) or made[-1])
+    layers = {"conv": kind(8, 8, 3, 1, 1, rng=rng), "other": kind(8, 8, 3, 1, 1, rng=rng)}
+    net = own(lambda self, x: self.other(self.conv(self.conv(x))), **layers)
+    model, x = binnet.pack(net, input_shape=(5, 5, 8)), rng.standard_normal((2, 5, 5, 8), np.float32)
+    np.testing.assert_array_equal(model(x), logits(net, x))
+    assert len(made) == 2
+    *_, first, second, _ = model.graph.nodes
+    assert first.held is second.held
 
 
 def test_all_arrays_of_a_layer_that_is_used_twice_are_stored_once(rng):

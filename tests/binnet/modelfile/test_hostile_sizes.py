@@ -28,6 +28,17 @@ def path(tmp_path):
     return tmp_path / "m.h5"
 
 
+def refused_in_little_memory(path, match):
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match=match):
+            open_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 3 * size + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -47,14 +58,7 @@ def path(tmp_path):
 def test_networks_larger_than_their_file(path, change, match):
     kind, arrays, description = container.load(path)
     container.save(path, kind, arrays, {**description, "model": {**description["model"], **change}})
-    size = path.stat().st_size
-    tracemalloc.start()
-    try:
-        with pytest.raises(StorageError, match=match):
-            open_model(path)
-        assert tracemalloc.get_traced_memory()[1] < 3 * size + (1 << 20)
-    finally:
-        tracemalloc.stop()
+    refused_in_little_memory(path, match)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +78,7 @@ def test_graphs_larger_than_their_file(tmp_path, node, change, match):
     kind, arrays, description = container.load(path)
     next(each for each in description["graph"] if each["name"] == node)["settings"].update(change)
     container.save(path, kind, arrays, description)
-    size = path.stat().st_size
-    tracemalloc.start()
-    try:
-        with pytest.raises(StorageError, match=match):
-            open_model(path)
-        assert tracemalloc.get_traced_memory()[1] < 3 * size + (1 << 20)
-    finally:
-        tracemalloc.stop()
+    refused_in_little_memory(path, match)
 
 
 @pytest.mark.parametrize(("name", "binarize"), [("alexnet", "xnor"), ("resnet18", "bwn"), ("googlenet", "bnn")])

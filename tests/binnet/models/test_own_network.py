@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import sys
 
 import numpy as np
@@ -251,17 +250,10 @@ def test_opening_a_checkpoint_runs_nothing(file, tmp_path, unpacked):
     assert trace.read_text() == "x"
 
 
-def test_resuming_gives_the_same_bits(file, tmp_path, unpacked, monkeypatch):
+def test_resuming_gives_the_same_bits(file, tmp_path, unpacked, interrupt_at):
     config = config_of(file, epochs=3, lr=0.01)
     fit(config, tmp_path / "whole")
-    original, steps = loop.training_step, iter(range(10**9))
-
-    def step(*args):
-        if next(steps) == 10:
-            signal.raise_signal(signal.SIGINT)
-        return original(*args)
-
-    monkeypatch.setattr(loop, "training_step", step)
+    interrupt_at(10)
     with pytest.raises(TrainingInterruptedError):
         fit(config, tmp_path / "run")
     fit(config, tmp_path / "run", resume=True)

@@ -1,6 +1,5 @@
 """Fine-tuning: which arrays are taken from a trained model, which layers are frozen, and rejected models."""
 
-import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,7 +15,7 @@ from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 from binnet.modelfile.info import DataInfo
 from binnet.nn import BatchNorm
 from binnet.nn.options import CHOICES
-from binnet.train import TrainingInterruptedError, builders, finetune, fit, loop, trainer
+from binnet.train import TrainingInterruptedError, builders, finetune, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.finetune import Start
 from binnet.train.output import checkpoint
@@ -267,19 +266,12 @@ def test_the_learning_rate_of_what_was_taken():
     assert len(builders.build_optimizer(replace(config, body_lr=1.0), net, start).groups) == 1
 
 
-def test_going_on_needs_no_file_and_gives_the_same_bits(run, tmp_path, monkeypatch):
+def test_going_on_needs_no_file_and_gives_the_same_bits(run, tmp_path, interrupt_at):
     file = tmp_path / "start.h5"
     file.write_bytes((run / "packed.h5").read_bytes())
     config = TrainConfig(epochs=2, batch_size=200, lr=0.01, init=str(file), freeze_until="conv1_norm", body_lr=0.1)
     fit(config, tmp_path / "whole")
-    original, steps = loop.training_step, iter(range(10**9))
-
-    def step(*args):
-        if next(steps) == 9:
-            signal.raise_signal(signal.SIGINT)
-        return original(*args)
-
-    monkeypatch.setattr(loop, "training_step", step)
+    interrupt_at(9)
     with pytest.raises(TrainingInterruptedError):
         fit(config, tmp_path / "run")
     file.unlink()

@@ -1,7 +1,6 @@
 """Time budgets: they set the length of a training and change nothing else."""
 
 import csv
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -60,7 +59,7 @@ def test_a_time_budget_changes_only_the_length(tmp_path, steps, options):
     assert losses(tmp_path / "budget") == losses(tmp_path / "plain")
 
 
-def test_the_last_epoch_may_be_cut_short(tmp_path, steps, monkeypatch):
+def test_the_last_epoch_may_be_cut_short(tmp_path, steps, interrupt_at):
     steps(BATCHES + 10)
     config = replace(CONFIG, time_budget="1s")
     fit(config, tmp_path / "whole")
@@ -69,14 +68,7 @@ def test_the_last_epoch_may_be_cut_short(tmp_path, steps, monkeypatch):
     assert [row[0] for row in losses(tmp_path / "whole")] == ["1", "2"]
     assert float(losses(tmp_path / "whole")[1][2]) < 0.0002  # cosine has come to its end
 
-    original, count = loop.training_step, iter(range(10**9))
-
-    def step(*args):
-        if next(count) == BATCHES + 3:
-            signal.raise_signal(signal.SIGINT)
-        return original(*args)
-
-    monkeypatch.setattr(loop, "training_step", step)
+    interrupt_at(BATCHES + 3)
     with pytest.raises(TrainingInterruptedError):
         fit(config, tmp_path / "run")
     steps(7)  # not asked again

@@ -211,23 +211,6 @@ def test_interrupted_by_the_user(uninterrupted, tmp_path):
     assert_same_training(folder, uninterrupted[0])
 
 
-@pytest.fixture
-def interrupt_at(monkeypatch):
-    """Send SIGINT to this process in the training steps of these numbers."""
-
-    def at(*numbers):
-        original, count = loop.training_step, iter(range(10**9))
-
-        def step(*args):
-            if next(count) in numbers:
-                signal.raise_signal(signal.SIGINT)
-            return original(*args)
-
-        monkeypatch.setattr(loop, "training_step", step)
-
-    return at
-
-
 @pytest.mark.parametrize("number", [0, 17, BATCHES - 2, BATCHES - 1, BATCHES])
 def test_interrupted_at_every_place_of_an_epoch(uninterrupted, tmp_path, interrupt_at, number):
     handler = signal.getsignal(signal.SIGINT)
