@@ -14,7 +14,7 @@ from ..engine.preprocessing import view_of
 from ..modelfile.info import DataInfo
 
 Logits = Callable[[Float], Float]
-BATCH = 32  # small, since the network with real weights needs much more memory than the packed model
+BATCH = 32
 
 
 @dataclass(frozen=True)

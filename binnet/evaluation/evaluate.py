@@ -214,7 +214,7 @@ class Scores:
 
     @property
     def recall(self) -> Float:
-        """Share of correct predictions for each class, float32 (num_classes,), 0 to 1; NaN for a class without images."""
+        """Share of correct predictions per class, float32 (num_classes,), 0 to 1; NaN for a class without images."""
         counts = self.confusion.sum(axis=1)
         # np.where evaluates both branches, so the divisor must not be 0 in the one that is not used.
         right = np.where(counts, self.confusion.diagonal() / np.maximum(counts, 1), np.nan)

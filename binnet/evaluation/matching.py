@@ -153,17 +153,18 @@ class _Names:
 
 
 def _composed(name: str) -> str:
+    """A name without outer white space, in Unicode NFC: macOS writes folder names in another form."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def _trained_on(info: DataInfo, test: Split) -> npt.NDArray[np.bool_]:
-    """Which test images the model was trained on."""
+    """Mask of the test images that the model was trained on, bool (n,); all False for images without keys."""
     keys = keys_of(test.images)
     return np.isin(keys, info.trained_on) if len(keys) == len(test) else np.zeros(len(test), bool)
 
 
 def _check_left(dataset: Dataset, labels: Ints, known: npt.NDArray[np.bool_]) -> None:
-    """DataError when there is nothing to evaluate on."""
+    """Raise DataError when no image is left to evaluate on."""
     if len(labels):
         return
     if known.any():
@@ -183,7 +184,7 @@ def _classes(count: int) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    """The first names of a list."""
+    """The first five names, and the number of the others."""
     listed = list(names)
     more = f" and {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
     return ", ".join(listed[:_SHOWN]) + more

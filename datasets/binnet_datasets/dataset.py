@@ -135,7 +135,7 @@ class Dataset:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Rows and columns to train at: the common size of all images, or a square of the smallest side of any image."""
+        """Rows and columns to train at: the common size of all images, else a square of the smallest side."""
         # An empty split has no size, and must not make two sizes of one.
         filled = [split for split in (self.train, self.test) if len(split)] or [self.train]
         sizes = {split.uniform_size for split in filled}

@@ -145,7 +145,7 @@ def _check_room(plan: Plan, out: Path) -> None:
 
 
 def _cores() -> int:
-    """The number of cores that this process may use; in a container they can be fewer than the machine has."""
+    """The number of cores that this process may use; its CPU affinity can allow fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -295,7 +295,7 @@ def _decode(entry: Entry, plan: Plan) -> tuple[Record, Decoded | None]:
         return Record(0, 0, 0, 0, why(error)), None
     source = zlib.crc32(content)
     try:
-        # A JPEG may be decoded at reduced size, but with twice the pixels needed, so that resizing still filters.
+        # A JPEG may be decoded at reduced size, but its sides keep at least twice the length that is stored.
         pixels = decode(BytesIO(content), "it", "L" if plan.channels == 1 else "RGB", 2 * plan.short_side)
     except DataError as error:
         return Record(0, 0, 0, source, str(error)), None

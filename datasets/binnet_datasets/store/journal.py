@@ -129,7 +129,8 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything to the disk, the pixels first."""
+        """Write everything to disk, the pixels first."""
+        # In the other order, a power cut could leave a journal line without its pixels.
         self._pixels.flush()
         os.fsync(self._pixels.fileno())
         self._journal.write(b"".join(self._lines))
@@ -152,7 +153,7 @@ class Journal:
 
 
 def remove_stopped(out: Path) -> None:
-    """Delete the hidden files of a build that was stopped; those of one that is running stay."""
+    """Delete the hidden files of an interrupted build; those of a running build stay."""
     try:
         with _journal_of(out).open("ab+") as journal:
             if _lock(journal):
@@ -167,14 +168,14 @@ def _journal_of(out: Path) -> Path:
 
 
 def _locked(path: Path, waiting: Callable[[int], None] | None) -> IO[bytes]:
-    """Open a journal and keep other processes out until it is closed; waits until no other process has it."""
+    """Open a journal and lock it until it is closed; waits while another process holds the lock."""
     while True:
         file = path.open("ab+")
         try:
             while not _lock(file):
                 if waiting is not None:
                     file.seek(0)
-                    waiting(max(0, sum(1 for _ in file) - 1))
+                    waiting(max(0, sum(1 for _ in file) - 1))  # the first line is the header
                 time.sleep(_WAIT_SECONDS)
             if _is_at(file, path):  # else the other process has finished, and has deleted it
                 return file
@@ -192,7 +193,7 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed; False when another process has it. A system that cannot lock files grants it."""
+    """Lock a file until it is closed; False when another process holds the lock, True on systems without locks."""
     try:
         import fcntl
     except ImportError:  # Windows
