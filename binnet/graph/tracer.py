@@ -181,7 +181,7 @@ class Tracer:
         return np.asarray(value.array if isinstance(value, Tensor) else value, np.float32)
 
     def derived(self, key: Any, array: Any, make: Callable[[], Array]) -> Array:
-        """The result of ``make()``, cached by ``key`` and the memory and strides of ``array``."""
+        """The result of ``make()``, cached by ``key`` and the memory of ``array``, see :func:`place_of`."""
         place = (key, *place_of(array))
         if place not in self._known.made:
             self._known.made[place] = (array, make())  # with the array itself, so that no other one gets its memory
@@ -313,7 +313,7 @@ class Tracer:
 
 
 def place_of(array: Any) -> tuple[Any, ...]:
-    """Address and strides of an array; the strides tell a matrix from its transpose, which has the same address."""
+    """Address, shape and strides of an array; a matrix and its transpose have the same address."""
     return array.__array_interface__["data"][0], array.shape, array.strides
 
 

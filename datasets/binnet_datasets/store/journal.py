@@ -119,7 +119,7 @@ class Journal:
         self.flush()
 
     def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:
-        """Append an image, or with None the reason why there is none."""
+        """Append an image; for a corrupt one ``pixels`` is None, and the record holds the reason."""
         if pixels is not None:
             self._pixels.write(pixels.data)
             self.size += pixels.size

@@ -75,14 +75,15 @@ class Plan:
 
     Attributes
     ----------
-    name : of the data set
-    class_ids, class_names : of each label; ids are sorted
+    name : name of the data set
+    class_ids, class_names : identifier and name of the class of each label; identifiers are sorted
     train, val : images in the order of their names
-    short_side : of the stored images, pixels
-    notes : what a person should know, a sentence each
+    short_side : short side of the stored images in pixels
+    channels : 1 (grey) or 3 (RGB)
+    notes : sentences for the user
     unused : name and reason of each file of the source that is not used
-    pixels : of a stored image on average, about
-    key : changes with the sources and with every option that changes the store
+    pixels : estimated average number of pixels of a stored image
+    key : SHA-256 in hexadecimal that changes with the sources and with every option that changes the store
     """
 
     name: str
@@ -99,13 +100,13 @@ class Plan:
 
 
 def make_plan(source: Path, options: BuildOptions, members: Members | None = None) -> Plan:
-    """Look at a source and decide what goes into a store; raises DataError.
+    """Make the plan of a store for training; DataError when the source cannot be used.
 
     Parameters
     ----------
     source : folder or archive
-    options : what of it
-    members : its files, where they have been listed already
+    options : which images are stored, and how
+    members : files of the source when they have been listed already, else None
     """
     members = list_members(source) if members is None else members
     layout = find_layout(members, source, options.layout)
@@ -254,7 +255,7 @@ def _pixels(sizes: NDArray[np.int64]) -> float:
 
 
 def _key(plan: Plan) -> str:
-    """SHA-256 over what is stored and in which form; an image counts by name, size and time."""
+    """SHA-256 of the images (by name, size and time), their classes and the form in which they are stored."""
     about = (plan.name, plan.class_ids, plan.class_names, plan.short_side, plan.channels)
     digest = hashlib.sha256(repr(about).encode("utf-8", "surrogateescape"))
     for part in (plan.train, plan.val):
