@@ -48,14 +48,14 @@ _active: ContextVar[Profile | None] = ContextVar("binnet_profile", default=None)
 
 @dataclass
 class Spent:
-    """Sums over calls: seconds, and the work done, in multiply-adds or in bytes of all arrays read and written."""
+    """Totals over calls: seconds, and the work done, in multiply-adds or in bytes of all arrays read and written."""
 
     seconds: float = 0.0
     work: float = 0.0
 
 
 class Profile:
-    """The figures of some steps of a training.
+    """Measurements of some steps of a training.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Profile:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Around one step of the training."""
+        """Context manager around one step of the training."""
         self._seen += 1
         number = self._seen - self.skip
         if not 1 <= number <= self.steps:
@@ -104,7 +104,7 @@ class Profile:
                 self.done(self)
 
     def rows(self) -> Iterator[tuple[str, str, Spent]]:
-        """Phase, kind and what was spent, for all that took time, in order; with the rest of each phase."""
+        """Phase, kind and totals of everything that took time, in order, and the rest of each phase."""
         for phase in PHASES:
             kinds = [(kind, self.spent[phase, kind]) for kind in (*KINDS, REST) if (phase, kind) in self.spent]
             known = sum(spent.seconds for kind, spent in kinds if kind != REST)
@@ -112,11 +112,11 @@ class Profile:
             yield phase, REST, Spent(self.phases[phase] - known)
 
     def watched(self, module: ModuleType) -> Any:
-        """The kernels, with a clock."""
+        """The kernels with their time measured."""
         return _Timed(module, self)
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function`` with a clock around it; a class gives objects whose methods have one, too."""
+        """``function`` with its time measured; for a class, the methods of its objects are measured too."""
 
         def call(*arguments: Any, **options: Any) -> Any:
             start = time.perf_counter()
@@ -131,7 +131,7 @@ class Profile:
 
     @contextmanager
     def during(self, phase: str) -> Iterator[None]:
-        """Around one phase of a step."""
+        """Context manager around one phase of a step."""
         self._phase, start = phase, time.perf_counter()
         yield
         self.phases[phase] += time.perf_counter() - start
@@ -139,7 +139,7 @@ class Profile:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Around one phase of a step, one of ``PHASES``; does nothing unless a profile watches."""
+    """Context manager around one phase of a step, one of ``PHASES``; does nothing without a profile."""
     profile = _active.get()
     if profile is None:
         yield
