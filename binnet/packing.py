@@ -75,7 +75,7 @@ def pack(
 
 
 def _input_shape(network: Any, shape: Any) -> Any:
-    """The shape of an image, as given; ValueError when the network has another one."""
+    """The shape of an image (H, W, C); ValueError when both sources of it differ or are missing."""
     spec = getattr(network, "spec", None)
     if spec is None:
         if shape is None:

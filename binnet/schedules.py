@@ -62,7 +62,7 @@ def weight_decay(step: int, total_steps: int, base: float, until: float = 1.0) -
 
 
 def _reached(step: int, share: float, total_steps: int) -> bool:
-    """Whether ``step`` has reached a share of the training; shares are rounded, since 30/58 · 58 is 30.000000000000004."""
+    """Whether ``step`` has reached a share of the training; rounded, since 30/58 · 58 is 30.000000000000004."""
     return step >= share * total_steps * (1 - 1e-12)
 
 
