@@ -1,4 +1,4 @@
-"""What a person sees while a command runs: lines, tables, and a progress bar where there is a terminal."""
+"""Output of the commands: lines, tables, and on a terminal a progress bar."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Advance = Callable[[int, str], None]
 
 
 def printable(text: str) -> str:
-    """The text with escapes for all that cannot be seen: the name of a file or class must not steer the terminal."""
+    """The text with unprintable characters escaped: a file or class name must not control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Console:
-    """Where commands write.
+    """The output of the commands.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ class Console:
         self._rich.print("\n".join(map(printable, text.split("\n"))), markup=False, soft_wrap=True)
 
     def paint(self, text: Text) -> None:
-        """Text with colours, its lines neither wrapped nor cut off."""
+        """Print text with colours; lines are neither wrapped nor truncated."""
         self._rich.print(text, soft_wrap=True)
 
     @property
     def colours(self) -> bool:
-        """Whether colours can be seen."""
+        """Whether the output shows colours."""
         return self._rich.color_system is not None and not self._rich.no_color
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> None:
-        """A table; columns after the first are aligned to the right."""
+        """Print a table; columns after the first are aligned to the right."""
         table = Table(box=None, header_style="bold", pad_edge=False)
         for i, head in enumerate(heads):
             table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
@@ -87,5 +87,5 @@ class _Rate(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """Units a second."""
+        """Units per second."""
         return Text("" if task.speed is None else f"{task.speed:,.0f} {self._unit}/s")

@@ -1,4 +1,4 @@
-"""Memory of this process: what training gives back and asks for again a moment later, and the peak."""
+"""Memory of this process: reuse of freed memory during training, and the peak."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGE = 1 << 24  # bytes of an array that goes back to the system
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that its arrays give back, instead of returning it to the system.
+    """Make this process keep the memory of freed arrays, instead of returning it to the system.
 
     A step of training makes the same arrays as the one before. By default the GNU C library returns large ones to the
     system, which clears every page again: 7 to 16 % of a step of ResNet-18. Arrays of 16 MB and more still go back:
@@ -36,7 +36,7 @@ def keep_freed_memory() -> bool:
 
 
 def peak() -> int | None:
-    """The most memory that this process has had at once, in bytes; None where the system does not tell.
+    """The peak memory of this process in bytes; None when the system does not report it.
 
     ``getrusage`` would say the same of more systems, but there a new process starts with the peak of the one that
     started it.
@@ -50,7 +50,7 @@ def peak() -> int | None:
 
 
 def start_peak() -> int | None:
-    """Return freed memory to the system and let :func:`peak` begin anew, as far as the system can; the new peak."""
+    """Return freed memory to the system and reset :func:`peak`, as far as possible; returns the new peak."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
     if trim is not None:
         trim(0)

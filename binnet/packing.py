@@ -1,4 +1,4 @@
-"""From a trained network to a packed model."""
+"""Packing of a trained network."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def pack(
 
 
 def _input_shape(network: Any, shape: Any) -> Any:
-    """The shape of an image: as given, which must be the network's own if it has one."""
+    """The shape of an image (H, W, C); ValueError when both sources of it differ or are missing."""
     spec = getattr(network, "spec", None)
     if spec is None:
         if shape is None:

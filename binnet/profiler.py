@@ -27,14 +27,14 @@ _active: ContextVar[Profile | None] = ContextVar("binnet_profile", default=None)
 
 @dataclass
 class Spent:
-    """Sums over calls: seconds, and the work done, in multiply-adds or in bytes of all arrays read and written."""
+    """Totals over calls: seconds, and the work done, in multiply-adds or in bytes of all arrays read and written."""
 
     seconds: float = 0.0
     work: float = 0.0
 
 
 class Profile:
-    """The figures of some steps of a training.
+    """Measurements of some steps of a training.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Profile:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Around one step of the training."""
+        """Context manager around one step of the training."""
         self._seen += 1
         number = self._seen - self.skip
         if not 1 <= number <= self.steps:
@@ -84,7 +84,7 @@ class Profile:
                 self.done(self)
 
     def rows(self) -> Iterator[tuple[str, str, Spent]]:
-        """Phase, kind and what was spent, for all that took time, in order; with the rest of each phase."""
+        """Phase, kind and totals of everything that took time, in order, and the rest of each phase."""
         for phase in PHASES:
             kinds = [(kind, self.spent[phase, kind]) for kind in KINDS if (phase, kind) in self.spent]
             known = sum(spent.seconds for kind, spent in kinds if kind != REST)
@@ -124,7 +124,7 @@ class Profile:
 
     @contextmanager
     def during(self, phase: str) -> Iterator[None]:
-        """Around one phase of a step."""
+        """Context manager around one phase of a step."""
         self._phase, start = phase, time.perf_counter()
         yield
         self.phases[phase] += time.perf_counter() - start
@@ -132,7 +132,7 @@ class Profile:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Around one phase of a step, one of ``PHASES``; does nothing unless a profile watches."""
+    """Context manager around one phase of a step, one of ``PHASES``; does nothing without a profile."""
     profile = _active.get()
     if profile is None:
         yield

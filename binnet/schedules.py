@@ -1,4 +1,4 @@
-"""What changes in the course of a training as pure functions of the step: learning rate and weight decay."""
+"""Schedules of learning rate and weight decay: pure functions of the step."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def weight_decay(step: int, total_steps: int, base: float, until: float = 1.0) -
 
 
 def _reached(step: int, share: float, total_steps: int) -> bool:
-    """Whether ``step`` is at or past a share of the training. Shares are rounded: 30/58 · 58 is 30.000000000000004."""
+    """Whether ``step`` has reached a share of the training; rounded, since 30/58 · 58 is 30.000000000000004."""
     return step >= share * total_steps * (1 - 1e-12)
 
 
 def check_milestones(milestones: Sequence[float], factors: Sequence[float]) -> None:
-    """ValueError unless milestones are rising shares and factors as many numbers of at least 0."""
+    """Raise ValueError unless milestones are increasing shares and factors as many numbers of at least 0."""
     if len(milestones) != len(factors):
         raise ValueError(f"there must be a factor for each milestone, got {len(milestones)} and {len(factors)}")
     if [*milestones] != sorted(milestones) or not all(0 <= m <= 1 for m in milestones):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something must not be cut in two."""
+"""Handling of Ctrl-C and SIGTERM while an operation must not be interrupted."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 class TerminatedError(BaseException):
-    """SIGTERM: as KeyboardInterrupt it passes everything by that handles errors, and files are closed on the way."""
+    """SIGTERM was received; like KeyboardInterrupt it passes ``except Exception``, but runs cleanup code."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM raises TerminatedError in this block, so that temporary files go and locks are given back."""
+    """Context manager in which SIGTERM raises TerminatedError, so that files are deleted and locks released."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -37,7 +37,7 @@ class Stop:
         self.signal = 0
 
     def ask(self, number: int, frame: Any) -> None:
-        """Handle a signal: the step that runs is finished first; a second signal stops at once."""
+        """Signal handler: the current step is finished first; a second signal stops at once."""
         if self.signal:
             raise KeyboardInterrupt
         self.signal = number
@@ -45,7 +45,7 @@ class Stop:
 
 @contextmanager
 def stop_signal() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM are noted in this block, so that a step is never cut in two."""
+    """Context manager that only records Ctrl-C and SIGTERM, so that no step is interrupted."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -1,4 +1,4 @@
-"""A check of gradients against differences, for functions of one's own."""
+"""Check of gradients against central differences, for user-defined functions."""
 
 from __future__ import annotations
 

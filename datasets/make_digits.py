@@ -30,11 +30,15 @@ ATTRIBUTES = {
 
 
 def test_indices(labels: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Choose the test images: the same share of every class, rounded by largest remainder so that the sum is exact."""
+    """Indices of the test images: the same share of every class, rounded by the largest remainder.
+
+    The total is exactly ``ceil(n * TEST_FRACTION)``.
+    """
     counts = np.bincount(labels)
     total = int(np.ceil(len(labels) * TEST_FRACTION))
     share = counts * (total / len(labels))
     take = np.floor(share).astype(int)
+    # A stable sort: equal remainders must give the same split on every machine.
     largest = np.argsort(take - share, kind="stable")[: total - take.sum()]
     take[largest] += 1
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(take)]
@@ -47,9 +51,11 @@ def main(output: Path) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
+    # The original grey levels are 0 to 16; images have a last axis for the channel.
     images = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
     test = test_indices(digits.target, np.random.default_rng(SEED))
     train = np.setdiff1d(np.arange(len(images)), test)
+    # Without creation order and time stamps, so that the file has the same bytes each time.
     with h5py.File(output, "w", track_order=False) as file:
         file.attrs.update(ATTRIBUTES)
         file.attrs["split_seed"] = SEED

@@ -46,7 +46,7 @@ class Arrays(Protocol):
         """The map that a stage writes, or has written."""
 
     def result(self, stage: Stage) -> Float:
-        """The same in the shape that its node says, which may be (N, C)."""
+        """The same map in the shape of its node, which may be (N, C)."""
 
     def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
         """The map of a stage with a border of zeros, and the calls that copy it there."""
@@ -208,7 +208,7 @@ def _joined(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
 
 
 def _in_numpy(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
-    """Run a node that has no kernel by its NumPy meaning, ``node.compute``."""
+    """Run a node without a kernel in NumPy, with ``node.compute``."""
     if isinstance(stage.node, Conv):
         return _grouped(stage, arrays)
     node, inputs, out = stage.node, [arrays.result(each).view() for each in stage.inputs], arrays.result(stage)

@@ -1,4 +1,4 @@
-"""A packed model as plain files, for people who write their own engine: ``.npy`` arrays and a graph in JSON.
+"""A packed model as plain files, for authors of other engines: ``.npy`` arrays and a graph in JSON.
 
 What they mean is in ``docs/embedding.md``.
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PackedModel:
-    """A trained network at one bit a binary weight.
+    """A trained network with one bit per binary weight.
 
     Any number of Python threads may call one model. The first call on images of a shape makes a plan with all arrays
     for it; later ones allocate nothing but their result. Changing the arrays of ``graph`` afterwards has no effect.
@@ -154,12 +154,12 @@ class PackedModel:
 
     @property
     def num_classes(self) -> int:
-        """The last axis of the result."""
+        """Length of the last axis of the result."""
         return self._graph.result[-1]
 
     @property
     def gives_probabilities(self) -> bool:
-        """Whether the network ends in a softmax, so that its result are probabilities and no logits."""
+        """Whether the network ends in a softmax, so that its results are probabilities, not logits."""
         node = self._graph.nodes[-1]
         while isinstance(node, Flatten | Reshape):
             node = self._graph[node.inputs[0]]
@@ -195,7 +195,7 @@ class PackedModel:
         return container.to_bytes(PACKED, *self._stored())
 
     def save(self, path: str | Path) -> None:
-        """Write the model's file, whole or not at all; StorageError when that fails."""
+        """Write the model's file atomically; StorageError when that fails."""
         container.save(path, PACKED, *self._stored())
 
     def _parts(self) -> tuple[list[dict[str, Any]], dict[str, Array]]:
@@ -213,7 +213,7 @@ class PackedModel:
         return {**arrays, **keys}, {"graph": nodes, "data": self.info.to_dict(), "built": self.built}
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """The state for pickling and copying: everything but the lock and the plans, which are made again."""
+        """The state for pickling and copying: everything except the lock and the plans, which are recreated."""
         return self.graph, self.info, self.real, self.built
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Images as a model saw those that it was trained on: the same pixels from a file, a folder and a store."""
+"""Preprocessing as in training: a file, a folder and a store give the same pixels."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Models on data: opening models and data sets, scores, agreement of two models, and matching of classes."""
+"""Evaluation: opening of models and data sets, scores, comparison of two models, and matching of classes."""

@@ -1,4 +1,4 @@
-"""Whether two models say the same about the same images: a packed one and the network it was made from."""
+"""Comparison of two models on the same images, such as a packed model and the network that it was made from."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two models agree.
+    """Differences between the results of two models.
 
     Attributes
     ----------
     n : int
         Number of images.
     differing : int
-        How many of them get another class.
+        Number of images for which the models predict different classes.
     largest : float
-        The largest difference of two logits; NaN when one of them is.
+        The largest absolute difference of two logits; NaN when a logit is NaN.
     relative : float
-        The same as a share of the largest logit.
+        ``largest`` divided by the largest absolute logit of the expected model (undivided when all are 0).
     """
 
     n: int
@@ -47,18 +47,18 @@ def compare(
     image_size: tuple[int, int],
     tick: Callable[[int], None] | None = None,
 ) -> Agreement:
-    """Run two models over the same images.
+    """Run two models on the same images.
 
     Parameters
     ----------
     expected, found
         Functions of float32 (N, H, W, C) to float32 (N, num_classes).
     split
-        Images; their labels do not matter.
+        Images; the labels are ignored.
     info
-        Says how images are prepared and normalised.
+        Preprocessing and normalisation of the images.
     image_size
-        Rows and columns that the models take.
+        Rows and columns of the models' input.
     tick
         Called with the number of images after each batch.
 
@@ -73,6 +73,7 @@ def compare(
     mean, std = info.normalisation()
     view = view_of(info, split, image_size)
     for images, labels in Loader(split, BATCH, mean=mean, std=std, view=view).epoch():
+        # np.maximum passes NaN on, whereas max() would lose it.
         a, b = expected(images), found(images)
         differing += int((a.argmax(axis=1) != b.argmax(axis=1)).sum())
         largest, scale = np.maximum(largest, np.abs(a - b).max()), np.maximum(scale, np.abs(a).max())

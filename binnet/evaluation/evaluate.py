@@ -1,4 +1,4 @@
-"""Running a trained model, packed or not, on images with labels."""
+"""Opening a trained model, packed or not, and its scores on images with labels."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ from ..packing import pack
 
 Ints = npt.NDArray[np.int64]
 Tick = Callable[[int], None]
-MOST_VALUES = 1 << 22  # of a batch to evaluate: activations take many times the memory of images
+MOST_VALUES = 1 << 22  # limit of H W C times images per batch: activations take many times the memory of the images
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model from a file of either kind, ready to run.
+    """A model loaded from a checkpoint or a packed model, ready to run.
 
     Attributes
     ----------
     kind : str
         ``CHECKPOINT`` or ``PACKED``.
     info : DataInfo
+        Preprocessing, normalisation and class names.
     logits : function of float32 (N, H, W, C) to float32 (N, num_classes)
     packed : PackedModel
-        The model itself, or what it packs to.
+        The packed model; for a checkpoint it is packed on loading.
     network : Module or None
-        With the real weights, in evaluation mode; None for a packed model.
+        The network with real weights, in evaluation mode; None for a packed model.
     """
 
     kind: str
@@ -69,7 +70,10 @@ class Model:
         return self.packed.num_classes
 
     def require_classifier(self, file: object) -> None:
-        """ValueError that names the file unless the model gives a score for each class and knows its normalisation."""
+        """Raise ValueError unless the model returns one score per class and has a normalisation.
+
+        The message contains ``file``.
+        """
         self.info.normalisation(file)
         result = self.packed.graph.result
         if len(result) != 1:
@@ -78,10 +82,21 @@ class Model:
 
 
 def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
-    """Open a checkpoint or a packed model, that of a run folder, or one that comes with binnet by its name.
+    """Open a checkpoint, a packed model, the packed model of a run folder, or by its name a model shipped with binnet.
 
-    A checkpoint of a network of one's own needs ``own``, see :func:`binnet.models.own_network.rebuild`. StorageError,
-    or OwnNetworkError, in one sentence, when that is not possible.
+    Parameters
+    ----------
+    path
+        File, run folder, or name of a shipped model.
+    own
+        The user's own network, for a checkpoint of one; see :func:`binnet.models.own_network.rebuild`.
+
+    Raises
+    ------
+    StorageError
+        When the file is missing or damaged.
+    OwnNetworkError
+        When the user's own network cannot be rebuilt.
     """
     path = model_file(path)
     kind, arrays, description = container.load(path)
@@ -94,15 +109,16 @@ def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
 
 
 def _logits(result: Callable[[Float], Float], packed: PackedModel) -> Callable[[Float], Float]:
-    """What gives logits: of a network that ends in a softmax the logarithms of its probabilities, 0 as the least."""
+    """The function that computes logits: for a network that ends in a softmax, the logarithms of its probabilities."""
     if not packed.gives_probabilities:
         return result
+    # A probability that underflowed to 0 counts as the smallest float32, since log(0) would make the loss infinite.
     least = np.finfo(np.float32).smallest_subnormal
     return lambda x: np.log(np.maximum(result(x), least))
 
 
 def model_file(path: str | Path, name: str = "packed.h5") -> Path:
-    """The file of a model: in a run folder the one of this name, else as :func:`binnet.shipped.find` finds it.
+    """The path of a model's file: ``name`` in a run folder, else the result of :func:`binnet.shipped.find`.
 
     Raises
     ------
@@ -120,7 +136,7 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
 
 
 def pack_network(network: Module, spec: ModelSpec, info: DataInfo) -> PackedModel:
-    """Pack what a training built, whether by :mod:`binnet.models` or by a file of one's own."""
+    """Pack a trained network, either one of :mod:`binnet.models` or the user's own."""
     model = pack(network, info, input_shape=(*spec.image_size, spec.in_channels))
     return PackedModel(model.graph, model.info, built=spec.provenance())
 
@@ -128,7 +144,15 @@ def pack_network(network: Module, spec: ModelSpec, info: DataInfo) -> PackedMode
 def restore(
     path: str | Path, arrays: dict[str, Any], description: dict[str, Any], own: OwnNetwork | str | None = None
 ) -> tuple[ModelSpec, Module, DataInfo]:
-    """The network in a checkpoint, in evaluation mode, with its description and what it knows about its data."""
+    """The spec, the network in evaluation mode, and the data description of a loaded checkpoint.
+
+    Raises
+    ------
+    StorageError
+        When the description or the arrays do not fit each other.
+    OwnNetworkError
+        When the user's own network cannot be rebuilt.
+    """
     try:
         spec = ModelSpec.from_dict(description["model"])
         info = DataInfo.from_dict(description["data"], arrays.get("trained_on"))
@@ -136,8 +160,10 @@ def restore(
         prefix = "network."
         state = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
         if spec.source is None:
+            # A small file can describe a huge network: the layers are built without memory first, and refused when
+            # they have more weights than the file.
             with init.outline(limit=sum(array.size for array in state.values())):
-                build_spec(spec)  # before memory is taken for it
+                build_spec(spec)
         network = rebuild(path, spec, own)
         network.load_state_dict(state)
     except OwnNetworkError:
@@ -145,12 +171,12 @@ def restore(
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
     if isinstance(network, Network):
-        spec = network.spec  # with all options, also later ones
+        spec = network.spec  # completed with the defaults of options that are newer than the file
     return spec, network.eval(), info
 
 
 def run(network: Module) -> Callable[[Float], Float]:
-    """A network as a function of arrays, in whatever mode it is in, without a graph."""
+    """A network as a function of arrays, without recording for gradients; the network's mode is not changed."""
 
     def logits(x: Float) -> Float:
         check_images(x)
@@ -162,17 +188,18 @@ def run(network: Module) -> Callable[[Float], Float]:
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a model did.
+    """The scores of a model on a split.
 
     Attributes
     ----------
     loss : float
-        Mean cross-entropy, nats.
+        Mean cross-entropy in nats.
     top1, top5 : float
         Share of images whose label is the most probable class, or among the five most probable, 0 to 1.
     n : int
         Number of images.
     predictions : int64 (n,)
+        Predicted class of each image.
     confusion : int64 (num_classes, num_classes)
         Counts by label (row) and prediction (column).
     """
@@ -186,20 +213,21 @@ class Scores:
 
     @property
     def recall(self) -> Float:
-        """Share of the images of each class that are predicted right, float32 (num_classes,); NaN without images."""
+        """Share of correct predictions per class, float32 (num_classes,), 0 to 1; NaN for a class without images."""
         counts = self.confusion.sum(axis=1)
+        # np.where evaluates both branches, so the divisor must not be 0 in the one that is not used.
         right = np.where(counts, self.confusion.diagonal() / np.maximum(counts, 1), np.nan)
         return right.astype(np.float32)
 
     @property
     def balanced(self) -> float:
-        """Mean recall of the classes that have images."""
+        """Balanced accuracy: the mean recall of the classes that have images, 0 to 1."""
         counts = self.confusion.sum(axis=1)
         there = counts > 0
         return float((self.confusion.diagonal()[there] / counts[there]).mean())
 
     def to_dict(self) -> dict[str, Any]:
-        """Figures ready for JSON."""
+        """All scores except the predictions, ready for JSON."""
         figures = {"top1": self.top1, "top5": self.top5, "n": self.n, "loss": self.loss, "balanced": self.balanced}
         return {**figures, "confusion": self.confusion.tolist()}
 
@@ -213,28 +241,28 @@ def evaluate(
     *,
     image_size: tuple[int, int] | None = None,
 ) -> Scores:
-    """Run a model over a split; the next batch is made in the background meanwhile.
+    """Scores of a model on a split. While a batch is computed, the next one is prepared in the background.
 
     Parameters
     ----------
     logits
-        The model.
+        Function of float32 (N, H, W, C) to float32 (N, num_classes).
     split
         Images and labels.
     info
-        Says how images are prepared and normalised.
+        Preprocessing and normalisation of the images.
     batch_size
-        Images at a time; None for 256, or fewer of more than 74 x 74 colour pixels.
+        Images per batch; None for 256, or fewer when images have more than 74 x 74 colour pixels.
     tick
         Called with the number of images after each batch.
     image_size
-        Rows and columns the model takes: a part of larger images, see :func:`binnet.engine.preprocessing.view_of`. None
-        for the images' own.
+        Rows and columns of the model's input, see :func:`binnet.engine.preprocessing.view_of`; None for the images'
+        own size.
 
     Raises
     ------
     ValueError
-        When the split is empty, or an argument is none of these.
+        When the split is empty, or the normalisation is unknown.
     """
     if not len(split):
         raise ValueError("there are no images to evaluate on")
@@ -245,6 +273,7 @@ def evaluate(
     view = view_of(info, split, image_size)
     for images, labels in Loader(split, batch_size, mean=mean, std=std, view=view).epoch():
         parts.append(logits(images))
+        # The mean of a batch is weighted by its size, since the last batch can be smaller.
         loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
         if tick:
             tick(len(labels))
@@ -252,20 +281,24 @@ def evaluate(
 
 
 def _default_batch(image_size: tuple[int, int] | None, channels: int) -> int:
-    """How many images to run at a time when nobody says: 256, or fewer of large images."""
+    """The default batch size: 256, or fewer for large images."""
     return max(1, min(256, MOST_VALUES // (math.prod(image_size or (1, 1)) * channels)))
 
 
 def _scores(logits: Float, labels: Ints, loss: float) -> Scores:
+    """The scores of logits, float32 (n, num_classes), for labels, int64 (n,)."""
     predictions = logits.argmax(axis=1)
     confusion = np.zeros((logits.shape[1],) * 2, np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
+    np.add.at(confusion, (labels, predictions), 1)  # unlike +=, this counts a pair as often as it occurs
     return Scores(
         loss, float((predictions == labels).mean()), in_top(logits, labels, 5), len(labels), predictions, confusion
     )
 
 
 def in_top(logits: Float, labels: Ints, k: int) -> float:
-    """Share of rows whose label is among the ``k`` largest logits; of equal ones the lower class comes first."""
+    """Share of rows whose label is among the ``k`` largest logits; ties are broken in favour of the lower class.
+
+    ``logits`` is float32 (n, num_classes), ``labels`` int64 (n,).
+    """
     order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
     return float((order == labels[:, None]).any(axis=1).mean())

@@ -1,4 +1,4 @@
-"""Data sets for commands: opened with a sign of life while something is downloaded or built."""
+"""Loading of data sets for the commands, with progress shown during downloads and builds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVERY = 10.0  # seconds between lines where there is no terminal for a bar
 
 
 def load(name: str | None, data: str | Path | None, console: Console, **how: Any) -> Dataset:
-    """Load a data set as `binnet_datasets.load` does, and show on the console what it waits for."""
+    """Load a data set with `binnet_datasets.load`, and show progress on the console."""
     with images_done(console) as building:
         return binnet_datasets.load(
             name, data, progress=_downloading(console), building=building, notes=console.say, **how
@@ -34,20 +34,20 @@ def load(name: str | None, data: str | Path | None, console: Console, **how: Any
 
 @dataclass(frozen=True)
 class Source:
-    """Which data a command names.
+    """The data that the options of a command select.
 
     Attributes
     ----------
     name : str or None
-        A data set by name.
+        Name of a data set.
     data : str or None
-        Where its files are; without a name, an image store, or a folder or archive of images.
+        Path of the data set's files; without a name, an image store, or a folder or archive of images.
     split : str
-        Which images of ``data``: one of ``binnet_datasets.sources.choice.SPLITS``.
+        The images of ``data`` to use, one of ``binnet_datasets.sources.choice.SPLITS``.
     labels : str or None
-        CSV file that says of which class each image of ``data`` is.
+        CSV file with the class of each image of ``data``.
     layout : str or None
-        How the folders of ``data`` are read, see :class:`binnet_datasets.BuildOptions`.
+        The meaning of the folders of ``data``, see :class:`binnet_datasets.BuildOptions`.
     """
 
     name: str | None = None
@@ -58,12 +58,12 @@ class Source:
 
 
 def load_for(model: Model, file: object, source: Source, console: Console) -> Dataset:
-    """Load the data that a command names, or else those that the model was trained on; ``test`` is what is asked for.
+    """Load the data that a command selects, by default the model's own data set; the result's ``test`` is to be used.
 
     Raises
     ------
     DataError
-        When nothing says which they are, or they do not fit the model's channels, or as arrays its size.
+        When the data set is unknown, or its images have other channels than the model, or as arrays another size.
     """
     name, data = source.name, source.data
     if name is None and (data is None or not (source.labels or binnet_datasets.holds_images(data))):
@@ -76,7 +76,7 @@ def load_for(model: Model, file: object, source: Source, console: Console) -> Da
 
 
 def _own_images(model: Model, data: str, source: Source, console: Console) -> Dataset:
-    """A part of a store, or the images of a folder or archive, stored as the model's training images were."""
+    """A part of a store, or the images of a folder or archive, stored in the same form as the training images."""
     members, layout = None, source.layout
     if source.labels is not None:
         if binnet_datasets.is_store(data):
@@ -84,7 +84,7 @@ def _own_images(model: Model, data: str, source: Source, console: Console) -> Da
         if source.split not in ("auto", "all"):
             raise DataError(f"--labels names the images to evaluate on, so that --split {source.split} says nothing")
         members, notes = labelled_members(data, source.labels)
-        layout = "classes"
+        layout = "classes"  # the form of labelled_members; folders such as "train" must not be taken for splits
         for note in notes:
             console.say(note)
     options = BuildOptions(model.info.preprocessing.stored_size, model.in_channels, layout=layout)
@@ -96,8 +96,9 @@ def _own_images(model: Model, data: str, source: Source, console: Console) -> Da
 
 
 def _trained_on(model: Model, file: object, data: str | None) -> str | None:
-    """Name of the model's data set; None when ``data`` has to say all."""
+    """Name of the model's data set; None when ``data`` alone determines the images."""
     name, known = model.info.dataset, binnet_datasets.names()
+    # "digits" comes with the package and has no files, so a path given with it means other images.
     if name in known and not (data and name == "digits"):
         return name
     if data is not None:
@@ -108,7 +109,7 @@ def _trained_on(model: Model, file: object, data: str | None) -> str | None:
 
 
 def _check(model: Model, dataset: Dataset) -> None:
-    """DataError unless the images have the model's channels and, as arrays, its size; others are cut to it."""
+    """Raise DataError unless the images have the model's channels and, as arrays, its size; others are cropped."""
     channels = dataset.test.channels
     ours, theirs = f"images of {model.in_channels} channels", f"{channels}"
     if isinstance(dataset.test.images, np.ndarray):
@@ -123,7 +124,10 @@ def _check(model: Model, dataset: Dataset) -> None:
 
 @contextmanager
 def images_done(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar of images with rate and time left, or lines from time to time; appears at the first call (done, total)."""
+    """Context manager with a callback (done, total) that shows a bar, or without a terminal a line every 10 s.
+
+    The bar appears at the first call, so that nothing is shown when nothing has to be built.
+    """
     with ExitStack() as stack:
         bar: list[Advance] = []
         begun = shown = time.monotonic()
@@ -133,7 +137,7 @@ def images_done(console: Console) -> Iterator[Callable[[int, int], None]]:
             nonlocal shown, before, begun, first
             if not bar:
                 bar.append(stack.enter_context(console.progress(total)))
-                begun, first = time.monotonic(), done
+                begun, first = time.monotonic(), done  # a resumed build must not count earlier images in its rate
             bar[0](done - before, "")
             before = done
             now = time.monotonic()
@@ -146,11 +150,12 @@ def images_done(console: Console) -> Iterator[Callable[[int, int], None]]:
 
 
 def _minutes(seconds: float) -> str:
+    """A duration in words, in seconds up to 100 s and in minutes above."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _downloading(console: Console) -> Callable[[int, int | None], None]:
-    """Report a download in lines, at most one for every 10 MB."""
+    """The callback (bytes so far, bytes in all or None) that prints a line for every 10 MB of a download."""
     reported = 0
 
     def report(done: int, total: int | None) -> None:

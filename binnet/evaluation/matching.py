@@ -1,4 +1,4 @@
-"""Which class of a model each class of a data set is: by name, whatever the order and number of the classes."""
+"""Matching of a data set's classes to a model's classes by name, independent of order and number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from binnet_datasets.subset import choose, keys_of
 from ..modelfile.info import DataInfo
 
 Ints = npt.NDArray[np.int64]
-_SHOWN = 5  # names in a sentence
+_SHOWN = 5  # the most names in a sentence
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Matched:
     Attributes
     ----------
     split : Split
-        The images of classes that the model knows, with the model's labels.
+        The images of the model's classes, with the model's labels.
     by : str
-        "name" or "number": how the classes were matched.
+        "name" or "number", the criterion by which classes were matched.
     unknown : dict of str to int
-        Classes that the model does not know, and how many images of them were left out.
+        Number of omitted images for each class that the model does not have.
     trained_on : int
-        How many images were left out because the model was trained on them.
+        Number of images that were omitted because the model was trained on them.
     missing : tuple of str
         Classes of the model without any image.
     """
@@ -44,12 +44,12 @@ class Matched:
     missing: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
-        """What was left out, ready for JSON."""
+        """The criterion, the omitted images and the missing classes, ready for JSON."""
         left_out = {"unknown_class": self.unknown, "trained_on": self.trained_on}
         return {"classes_matched_by": self.by, "left_out": left_out, "classes_missing": list(self.missing)}
 
     def sentences(self) -> list[str]:
-        """What a person should know about it."""
+        """Notes for the user about omitted images and missing classes."""
         said = []
         if self.by == "number":
             said.append("note: the model does not say what its classes are called; they are matched by their number")
@@ -70,26 +70,26 @@ class Matched:
 
 
 def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: bool = False) -> Matched:
-    """Give the test images of a data set the labels of a model.
+    """Relabel the test images of a data set with the labels of a model.
 
-    Names are compared without regard to case and Unicode form; a class whose name is unknown is looked up by its
-    identifier, such as that of WordNet. A model that does not name its classes is matched by number.
+    Names are compared without regard to case and Unicode form. A class whose name is unknown is looked up by its
+    identifier, such as that of WordNet. A model without class names is matched by number.
 
     Parameters
     ----------
     info
-        Of the model: its class names, and the keys of the images that it was trained on.
+        The model's class names, and the keys of its training images.
     num_classes
-        Of the model.
+        Number of classes of the model.
     dataset
-        What to evaluate on.
+        Data set whose test images are relabelled.
     include_trained
         Whether to keep images that the model was trained on.
 
     Raises
     ------
     DataError
-        When no class fits, when a model without names has another number of classes, or when no image is left.
+        When no class matches, a model without names has another number of classes, or no image is left.
     """
     target, by = _targets(info, num_classes, dataset)
     test = dataset.test
@@ -107,7 +107,7 @@ def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: b
 
 
 def _targets(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, str]:
-    """The model's label of each class of the data set, -1 for an unknown one, and how they were found."""
+    """The model's label for each class of the data set, int64, -1 for an unknown class, and the criterion."""
     if not info.class_names:
         if dataset.num_classes != num_classes:
             raise DataError(
@@ -115,6 +115,7 @@ def _targets(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, 
                 f"but {dataset.name} has {dataset.num_classes}"
             )
         return np.arange(num_classes), "number"
+    # The provenance comes out of a file and can hold anything, so its form is checked before it is used.
     ids = info.provenance.get("class_ids")
     tables = [_Names(info.class_names)]
     if isinstance(ids, list | tuple) and len(ids) == num_classes and all(isinstance(i, str) for i in ids):
@@ -133,7 +134,7 @@ def _targets(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, 
 
 
 class _Names:
-    """Labels by name; names that differ in case only are told apart by it."""
+    """Lookup of labels by name, exact first; case matters only between names that differ in nothing else."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._exact: dict[str, int] = {}
@@ -143,7 +144,7 @@ class _Names:
             self._plain.setdefault(same_name(name), []).append(label)
 
     def find(self, name: str) -> int | None:
-        """The label of a name; None when there is none, or several and none of them exact."""
+        """The label of a name; None when no name matches, or several match and none of them exactly."""
         exact = self._exact.get(_composed(name))
         if exact is not None:
             return exact
@@ -152,17 +153,18 @@ class _Names:
 
 
 def _composed(name: str) -> str:
+    """A name without outer white space, in Unicode NFC: macOS writes folder names in another form."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def _trained_on(info: DataInfo, test: Split) -> npt.NDArray[np.bool_]:
-    """Which test images the model was trained on."""
+    """Mask of the test images that the model was trained on, bool (n,); all False for images without keys."""
     keys = keys_of(test.images)
     return np.isin(keys, info.trained_on) if len(keys) == len(test) else np.zeros(len(test), bool)
 
 
 def _check_left(dataset: Dataset, labels: Ints, known: npt.NDArray[np.bool_]) -> None:
-    """DataError when there is nothing to evaluate on."""
+    """Raise DataError when no image is left to evaluate on."""
     if len(labels):
         return
     if known.any():
@@ -182,7 +184,7 @@ def _classes(count: int) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    """The first names of a list."""
+    """The first five names, and the number of the others."""
     listed = list(names)
     more = f" and {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
     return ", ".join(listed[:_SHOWN]) + more

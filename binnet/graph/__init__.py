@@ -1,7 +1,6 @@
-"""The graph of a network: what every way to make a network ends in, and what everything that uses one starts from.
+"""The graph of a network: the result of all ways to make a network, and the input of everything that uses one.
 
-Importing it brings no training code; :func:`trace` and :func:`register`, which look at modules, do when they are first
-asked for.
+Importing it does not import training code; :func:`trace` and :func:`register`, which need it, are imported on use.
 """
 
 from __future__ import annotations
@@ -76,8 +75,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``trace`` and ``register`` on their first use."""
+    """Import ``trace`` and ``register`` on their first use."""
     if name in ("trace", "register"):
+        # Stored in the module, so that this function is not called again for the name.
         value = getattr(import_module(f"{__name__}.{'tracing' if name == 'trace' else 'tracer'}"), name)
         globals()[name] = value
         return value

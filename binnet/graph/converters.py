@@ -1,4 +1,4 @@
-"""Which nodes the calls of :mod:`binnet.ops` become: one function for each op."""
+"""Conversion of recorded calls of :mod:`binnet.ops` to nodes: one function for each op."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ def _real(
     groups: int = 1,
     last: bool = True,
 ) -> str:
+    """Add a real convolution; with ``last`` its result is the call's, else that of an intermediate node."""
     array = t.copied(t.constant(weight))
     fields: dict[str, Any] = {"bias": None if bias is None else t.copied(t.constant(bias)), "groups": groups}
     window = _window(stride, padding)
+    # A 1x1 convolution of a feature vector is a dense layer, whose weights have two axes.
     rows = t.rows(x) if array.shape[1:3] == (1, 1) and groups == 1 and window == _window(1, 0) else None
     if rows is not None:
         array = array.reshape(len(array), -1)
@@ -83,7 +85,7 @@ def _xnor(t: Tracer, call: Call) -> None:
 
 
 def _product(t: Tracer, call: Call, source: str, weight: Any, alpha: Any, last: bool = True) -> str:
-    """The node of signs by signs, or levels by levels."""
+    """Add an XnorConv node when weights and inputs have one bit each, else a KbitConv node."""
     conv: BinaryConv = call.options["conv"]
     weights, inputs = conv.weights, conv.inputs
     window = _window(conv.stride, conv.padding)
@@ -110,13 +112,13 @@ def _product(t: Tracer, call: Call, source: str, weight: Any, alpha: Any, last: 
 
 
 def _one_bit(t: Tracer, weights: WeightBinariser, weight: Any, alpha: Any) -> tuple[Any, Any]:
-    """The packed signs and the scales of a weight."""
+    """The packed signs, uint64, and the scales, float32 (O,) or None, of a weight."""
     latent, scales = _binarised(t, weights, weight, alpha)
     return t.derived(("signs", weights), weight.array, lambda: bk.pack_signs(latent.ravel())), scales
 
 
 def _binarised(t: Tracer, weights: WeightBinariser, weight: Any, alpha: Any) -> tuple[Any, Any]:
-    """What is binarised, and the scales (O,), or None when they are 1."""
+    """The real values to binarise, and the scales, float32 (O,), or None when they are all 1."""
     learned = None if alpha is None else t.constant(alpha)
     try:
         latent, scales = weights.binarise(t.constant(weight), learned)
@@ -136,9 +138,11 @@ def _batch_norm(t: Tracer, call: Call) -> None:
 
 
 def _affine(t: Tracer, gamma: Any, beta: Any, statistics: Any) -> Any:
+    """The constructor of a BatchNorm node with the constants of a batch normalisation in evaluation mode."""
     if statistics.training:
         t.refuse("a batch normalisation uses the statistics of the batch; it must be in evaluation mode")
     factor = t.constant(gamma) / np.sqrt(statistics.running_var + np.float32(statistics.eps))
+    # Copies, because training that goes on would otherwise change the graph.
     mean, shift = statistics.running_mean.copy(), t.copied(t.constant(beta))
     return lambda name, inputs: maps.BatchNorm(name, inputs, mean, factor, shift)
 
@@ -206,7 +210,7 @@ def _symmetric(t: Tracer, call: Call, of_maps: Any, by_channel: Any) -> None:
 
 @converts(_Subtract)
 def _subtract(t: Tracer, call: Call) -> None:
-    """``x - y`` as ``x + (-y)``, which has the same bits."""
+    """Convert ``x - y`` to ``x + (-y)``, which is equal bit by bit."""
     x, y = call.inputs
     vector = _vector(t, x, y) if t.depends(x) else _vector(t, y, x)
     if vector is not None and t.depends(x):
@@ -237,7 +241,7 @@ def _matmul(t: Tracer, call: Call) -> None:
 
 
 def _vector(t: Tracer, x: Any, y: Any) -> Any:
-    """An operand ``y`` of ``x`` as one number (1,), or one for each channel (C,); None where it is neither."""
+    """The constant operand ``y`` of ``x`` as float32 (1,) or, one value per channel, (C,); None when it is neither."""
     if t.depends(y):
         return None
     shape = t.shape(x)
@@ -267,7 +271,7 @@ def _pad(t: Tracer, call: Call) -> None:
 
 @converts(_Concatenate)
 def _concatenate(t: Tracer, call: Call) -> None:
-    axis = call.options["axis"] - call.result.ndim
+    axis = call.options["axis"] - call.result.ndim  # counted from the end: nodes have no batch axis
     t.add(call, lambda name, inputs: maps.Concatenate(name, inputs, axis), *t.operands(call))
 
 
@@ -307,7 +311,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _four(padding: Any) -> Four:
-    """(top, bottom, left, right) of a padding that is one number, two, or those four."""
+    """A padding as (top, bottom, left, right), given as one number, as (rows, columns), or as these four."""
     if not isinstance(padding, int | np.integer) and len(padding) == 4:
         top, bottom, left, right = map(int, padding)
         return top, bottom, left, right

@@ -1,8 +1,8 @@
-"""A network as a graph: what all nodes have in common, the input, and the graph itself.
+"""A network as a graph: the base class of nodes, the input node, and the graph itself.
 
 A node is a frozen dataclass. Its array fields are stored as arrays, its other fields as JSON. Shapes are those of one
-image, without the batch: (H, W, C) for a map, (C,) for a row of features. ``compute`` says in NumPy what a node means
-for a batch; the engine gives the same result faster. The kinds of nodes are in ``windows.py`` and ``maps.py``.
+image, without the batch axis: (H, W, C) for a map, (C,) for a feature vector. ``compute`` defines in NumPy what a node
+computes for a batch; the engine computes the same faster. The kinds of nodes are in ``windows.py`` and ``maps.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ Array = npt.NDArray[Any]
 Float = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 Four = tuple[int, int, int, int]
-LARGEST_MAP = 1 << 30  # values of one image's map, 4 GB
+# Limits against files that would make a small graph take all memory.
+LARGEST_MAP = 1 << 30  # values of one image's map, 4 GB as float32
 MOST_PADDING = 1 << 12  # rows or columns
 
 
@@ -32,19 +33,19 @@ class Node:
     name
         Unique in its graph; printable, without slashes.
     inputs
-        Names of the nodes whose results it reads, in order.
+        Names of the nodes whose results are the inputs, in order.
 
     Raises
     ------
     ValueError
-        On construction, when a field does not fit.
+        On construction, when a field has a wrong type, shape or range.
     """
 
     name: str
     inputs: tuple[str, ...]
 
     arity: ClassVar[int | None] = 1  # number of inputs; None for one or more
-    binary: ClassVar[bool] = False  # whether its multiply-adds are on weights of a few bits
+    binary: ClassVar[bool] = False  # whether the weights of its multiply-adds are quantised to a few bits
 
     def __post_init__(self) -> None:
         name = self.name
@@ -58,23 +59,23 @@ class Node:
         self.check()
 
     def check(self) -> None:
-        """ValueError unless the fields fit; called on construction."""
+        """Raise ValueError unless the fields are valid; called on construction."""
 
     def output(self, *shapes: Shape) -> Shape:
-        """The shape of the result for inputs of these shapes; ValueError when they do not fit."""
+        """The shape of the result for inputs of these shapes (without batch axis); ValueError when they do not fit."""
         return shapes[0]
 
     def compute(self, *inputs: Any) -> Float:
-        """The result for a batch: float32 arrays (N, ...) to a new one; to be overridden."""
+        """The result for a batch, a new float32 array (N, ...), from float32 inputs (N, ...); to be overridden."""
         raise NotImplementedError(f"{self.kind} does not say how it is computed")
 
     def macs(self, output: Shape) -> int:
-        """Multiply-adds for one image, given the shape of the result."""
+        """Number of multiply-adds for one image, given the shape of the result."""
         return 0
 
     @property
     def kind(self) -> str:
-        """The name of its class, as a file has it."""
+        """The name of the node's class, which identifies the kind in a file."""
         return type(self).__name__
 
     def arrays(self) -> dict[str, Array]:
@@ -82,12 +83,12 @@ class Node:
         return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)}
 
     def settings(self) -> dict[str, Any]:
-        """All other fields but ``name`` and ``inputs``, ready for JSON; None stands for an array that is not there."""
+        """All other fields except ``name`` and ``inputs``, ready for JSON; an absent array is None."""
         left_out = {"name", "inputs", *self.arrays()}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
 
     def vector(self, name: str, optional: bool = False) -> None:
-        """ValueError unless a field is float32 (C,)."""
+        """Raise ValueError unless the field ``name`` is float32 (C,), or None when it is ``optional``."""
         array = getattr(self, name)
         if array is None and optional:
             return
@@ -95,20 +96,21 @@ class Node:
             raise ValueError(f"{self.name}.{name} must be float32 (channels,), got {described(array)}")
 
     def whole(self, name: str, count: int, least: int, most: int = 1 << 16) -> None:
-        """ValueError unless a field is a tuple of so many whole numbers."""
+        """Raise ValueError unless the field ``name`` is a tuple of ``count`` integers from ``least`` to ``most``."""
         value = getattr(self, name)
+        # `type` instead of isinstance, since JSON's true would pass as the integer 1.
         fits = isinstance(value, tuple) and len(value) == count
         if not fits or not all(type(n) is int and least <= n <= most for n in value):
             raise ValueError(f"{self.name}.{name} must be {count} whole numbers from {least} to {most}, got {value!r}")
 
     def expect_channels(self, shape: Shape, channels: int) -> Shape:
-        """``shape`` itself; ValueError unless its last axis has so many channels."""
+        """Return ``shape``; ValueError unless its last axis has ``channels`` entries."""
         if shape[-1:] != (channels,):
             raise ValueError(f"{self.name} expects {channels} channels, got {text(shape)}")
         return shape
 
     def expect_map(self, shape: Shape) -> Shape:
-        """``shape`` itself; ValueError unless it is (H, W, C)."""
+        """Return ``shape``; ValueError unless it is (H, W, C)."""
         if len(shape) != 3:
             raise ValueError(f"{self.name} expects maps (N, H, W, C), got {text(shape)}")
         return shape
@@ -119,11 +121,12 @@ Kind = TypeVar("Kind", bound=type[Node])
 
 
 def kind(cls: Kind) -> Kind:
-    """Class decorator that makes a kind of node known, so that files with it can be loaded; ValueError if it is taken.
+    """Class decorator that registers a kind of node, so that files with it can be loaded.
 
-    A kind of one's own needs ``compute``, and ``output`` when it changes the shape. Where such a file is loaded, the
-    module that defines the kind must have been imported.
+    A user-defined kind needs ``compute``, and ``output`` when it changes the shape. The module that defines it must be
+    imported before a file with such nodes is loaded. ValueError when the name belongs to another class.
     """
+    # A module that is reloaded defines its classes again, and may replace them.
     known = KINDS.setdefault(cls.__name__, cls)
     if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ValueError(f"there is a kind of node {cls.__name__} already, in {known.__module__}")
@@ -132,19 +135,22 @@ def kind(cls: Kind) -> Kind:
 
 
 def text(shape: Shape) -> str:
-    """A shape with the batch in front, for messages."""
+    """A shape with the batch axis in front, for error messages."""
     return f"({', '.join(map(str, ('N', *shape)))})"
 
 
 def described(array: Any) -> str:
-    """Dtype and shape of an array, or the class of anything else, for messages."""
+    """Dtype and shape of an array, or the class of any other object, for error messages."""
     return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 def window_output(
     name: str, size: Sequence[int], stride: Sequence[int], padding: Four, shape: Shape
 ) -> tuple[int, int]:
-    """Rows and columns of the result of a sliding window; ValueError when the padded map is smaller than it."""
+    """Rows and columns of a sliding window's result; ValueError when the padded map is smaller than the window.
+
+    ``size`` and ``stride`` are (rows, columns), ``padding`` is (top, bottom, left, right), ``shape`` begins (H, W).
+    """
     h, w = shape[0] + padding[0] + padding[1], shape[1] + padding[2] + padding[3]
     if h < size[0] or w < size[1]:
         raise ValueError(
@@ -157,14 +163,14 @@ def window_output(
 @kind
 @dataclass(frozen=True, eq=False)
 class Input(Node):
-    """The images, normalised, float32 (N, H, W, C).
+    """The normalised images, float32 (N, H, W, C).
 
     Attributes
     ----------
     shape : (H, W, C)
-        Of the images that the network was made for.
+        Size and channels of the images that the network was made for.
     any_size
-        Whether images of other sizes fit too.
+        Whether the network also takes images of other sizes.
     """
 
     shape: tuple[int, int, int]
@@ -183,12 +189,12 @@ class Input(Node):
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes and what they read; it knows neither training nor how it is run.
+    """The nodes of a network in an order in which they can be computed; independent of training and of the engine.
 
     Attributes
     ----------
     nodes : tuple of Node
-        The first is the :class:`Input`, the last gives the result; each reads only nodes before it.
+        The first is the :class:`Input`, the last computes the result; the inputs of each are nodes before it.
     shapes : dict of str to tuple
         The shape of each node's result for one image of the input's own size.
 
@@ -215,6 +221,7 @@ class Graph:
                     raise ValueError(f"{node.name} reads {name}, which is no node before it")
             known.add(node.name)
             read.update(node.inputs)
+        # An unused node is refused, since it would take time and memory without effect on the result.
         unused = known - read - {self.nodes[-1].name}
         if unused:
             raise ValueError(f"nothing reads the result of {min(unused)}")
@@ -222,7 +229,7 @@ class Graph:
 
     @property
     def input(self) -> Input:
-        """The node of the images."""
+        """The input node."""
         first = self.nodes[0]
         assert isinstance(first, Input)
         return first
@@ -233,7 +240,7 @@ class Graph:
         return self.shapes[self.nodes[-1].name]
 
     def __getitem__(self, name: str) -> Node:
-        """The node of a name; KeyError when there is none."""
+        """The node called ``name``; KeyError when there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
@@ -256,7 +263,7 @@ class Graph:
         return shapes
 
     def up_to(self, name: str) -> Graph:
-        """The nodes that lead to a node, which gives the result; KeyError when there is none of this name."""
+        """The part of the graph whose result is that of node ``name``; KeyError when there is no such node."""
         needed, nodes = {self[name].name}, list[Node]()
         for node in reversed(self.nodes):
             if node.name in needed or node is self.nodes[0]:
@@ -265,7 +272,7 @@ class Graph:
         return Graph(tuple(reversed(nodes)))
 
     def difference(self, other: Graph) -> str:
-        """Where another graph has other nodes or settings, apart from the input's; empty for nowhere."""
+        """The first difference in nodes or settings (without the input's), in words; empty when there is none."""
         if len(self) != len(other):
             return f"{len(self)} nodes in one, {len(other)} in the other"
         for a, b in zip(self.nodes[1:], other.nodes[1:], strict=True):
@@ -276,8 +283,8 @@ class Graph:
         return ""
 
     def check_finite(self) -> None:
-        """ValueError that names a node and its array when it holds NaN or an infinity."""
-        checked = set[int]()  # a stranger's file may name one array thousands of times
+        """Raise ValueError with the names of node and array when an array holds NaN or an infinity."""
+        checked = set[int]()  # a file from an untrusted source may refer to one array thousands of times
         for node in self.nodes:
             for name, array in node.arrays().items():
                 if id(array) in checked:

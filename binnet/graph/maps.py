@@ -1,4 +1,4 @@
-"""Nodes without a window: functions of each value, other shapes, borders, several inputs."""
+"""Nodes without a window: element-wise functions, reshaping, padding, and functions of several inputs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .windows import bordered, levels
 
 @dataclass(frozen=True, eq=False)
 class ElementWise(Node):
-    """Base of the functions of each value alone, with parameters of a channel."""
+    """Base class of element-wise functions, whose parameters may differ between channels."""
 
     @property
     def channels(self) -> int | None:
-        """The number of channels its parameters are for; None where any number fits."""
+        """The number of channels of the parameters; None when any number of channels fits."""
         vectors = [array for array in self.arrays().values() if array.size > 1]
         return len(vectors[0]) if vectors else None
 
     @property
     def monotone(self) -> bool:
-        """Whether the result only rises, or only falls, with the value of a channel."""
+        """Whether the function of each channel is monotonic, so that a threshold can replace it before a sign."""
         return True
 
     def output(self, *shapes: Shape) -> Shape:
@@ -178,7 +178,7 @@ class Flatten(Node):
 @kind
 @dataclass(frozen=True, eq=False)
 class Reshape(Node):
-    """The values of each image in another shape, (H, W, C) or (C,), in memory order."""
+    """The values of each image, in memory order, in another shape, (H, W, C) or (C,)."""
 
     shape: Shape
 
@@ -220,7 +220,7 @@ class Pad(Node):
 @kind
 @dataclass(frozen=True, eq=False)
 class Concatenate(Node):
-    """Several results side by side along one axis of an image; −1 is that of the channels."""
+    """The inputs concatenated along one axis of an image; axis −1 is that of the channels."""
 
     axis: int = -1
 

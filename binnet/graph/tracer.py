@@ -1,4 +1,4 @@
-"""From the recorded calls of one run of a module to nodes."""
+"""Conversion of the recorded calls of one run of a module to nodes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def converts(*functions: type[Function]) -> Callable[[Convert], Convert]:
 
 
 def register(function: type[Function], node: Make) -> None:
-    """Say which node a :class:`binnet.Function` of one's own becomes, so that networks with it can be packed.
+    """Register the node of a user-defined :class:`binnet.Function`, so that networks with it can be packed.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class _Value:
 
 @dataclass
 class Known:
-    """What several runs of a module share.
+    """State that several runs of a module share.
 
     Attributes
     ----------
@@ -137,13 +137,13 @@ class Tracer:
         return self._in_shape(self._values[id(value.array)])
 
     def rows(self, value: Tensor) -> str | None:
-        """The node that gives rows (N, C) of which a tensor (N, 1, 1, C) is another view; None for anything else."""
+        """The node with result (N, C) of which a tensor (N, 1, 1, C) is a view; None when there is none."""
         found = self._values[id(value.array)]
         is_view = len(found.shape) == 3 and found.shape[:2] == (1, 1) and self._shapes[found.node] != found.shape
         return self.flat(value) if is_view else None
 
     def flat(self, value: Tensor) -> str:
-        """The node that gives a tensor as rows (N, C)."""
+        """The node whose result is a tensor flattened to (N, C)."""
         found = self._values[id(value.array)]
         return self._in_shape(replace(found, shape=(math.prod(found.shape),)))
 
@@ -181,7 +181,7 @@ class Tracer:
         return np.asarray(value.array if isinstance(value, Tensor) else value, np.float32)
 
     def derived(self, key: Any, array: Any, make: Callable[[], Array]) -> Array:
-        """What ``make`` returns, computed once for the memory of ``array``, in its order, and ``key``."""
+        """The result of ``make()``, cached by ``key`` and the memory of ``array``, see :func:`place_of`."""
         place = (key, *place_of(array))
         if place not in self._known.made:
             self._known.made[place] = (array, make())  # with the array itself, so that no other one gets its memory
@@ -313,7 +313,7 @@ class Tracer:
 
 
 def place_of(array: Any) -> tuple[Any, ...]:
-    """Where an array lies, and in which order: a matrix and its transpose have the same memory."""
+    """Address, shape and strides of an array; a matrix and its transpose have the same address."""
     return array.__array_interface__["data"][0], array.shape, array.strides
 
 

@@ -1,7 +1,6 @@
-"""From a module to its graph: the module runs in evaluation mode, and the recorded calls of ops are the graph.
+"""Tracing of a module to its graph: the module runs in evaluation mode, and recorded calls of ops become nodes.
 
-With ``tracer.py`` and ``converters.py`` this is the only part of ``binnet.graph`` that knows ops and modules; it looks
-at them from outside.
+Together with ``tracer.py`` and ``converters.py`` this is the only part of ``binnet.graph`` that uses ops and modules.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from .tracer import Known, Tracer
 def trace(module: Module, input_shape: Shape) -> Graph:
     """The graph of a network in evaluation mode.
 
-    The module runs on images drawn at random, twice, with other images in a batch of another size; both runs must give
-    the same graph. If it also runs on images of twice the size with the same graph, and on no size that is tried with
-    another one, the graph takes any size. The module is left as it was.
+    The module runs twice on random images, with different images and batch sizes; both runs must give the same graph.
+    The graph is marked as taking any size when images of twice the size give the same graph, and none of the other
+    sizes tried gives a different one. The module's state is unchanged afterwards.
 
     Parameters
     ----------
@@ -36,10 +35,11 @@ def trace(module: Module, input_shape: Shape) -> Graph:
     Raises
     ------
     ValueError
-        Naming the layer and the op when there is no node for it, and when the calls depend on the images' values or the
-        size of the batch.
+        When there is no node for an op (the message names layer and op), and when the calls depend on the values of the
+        images or on the batch size.
     """
     shape = _checked_shape(input_shape)
+    # Two distributions and batch sizes, so that constants derived from the images differ between the runs.
     rng, known = np.random.default_rng(0), Known()
     with _evaluating(module):
         first = _trace_once(module, 1 + rng.standard_normal((1, *shape), np.float32), known)
@@ -64,7 +64,7 @@ def _checked_shape(input_shape: Any) -> tuple[int, int, int]:
 
 @contextmanager
 def _evaluating(module: Module) -> Iterator[None]:
-    """Within this block the module is in evaluation mode and no gradient is recorded."""
+    """Context manager in which the module is in evaluation mode and no gradient is recorded."""
     modes = [(each, each.training) for _, each in module.named_modules()]
     module.eval()
     try:
@@ -86,7 +86,7 @@ def _trace_once(module: Module, images: Float, known: Known) -> Graph:
 
 
 def _takes_any_size(module: Module, graph: Graph, known: Known) -> bool:
-    """Whether twice the size gives the same graph, and other sizes too where they run: odd ones, oblong, smaller."""
+    """Whether images of twice the size give the same graph, and so do odd, oblong and smaller ones where they run."""
     h, w, c = graph.input.shape
     others = [(h + 1, w + 2), ((h + 1) // 2, (w + 1) // 2), (2, 3)]
     return _gives(module, (2 * h, 2 * w, c), graph, known) is True and all(
@@ -98,13 +98,13 @@ def _gives(module: Module, shape: Shape, graph: Graph, known: Known) -> bool | N
     """Whether images of a shape give this graph; None when they do not fit the module."""
     try:
         other = _trace_once(module, np.ones((1, *shape), np.float32), known)
-    except (ValueError, TypeError, IndexError, RuntimeError, AssertionError):
+    except (ValueError, TypeError, IndexError, RuntimeError, AssertionError):  # what a user's forward may raise
         return None
     return not _difference(graph, other)
 
 
 def _difference(one: Graph, other: Graph) -> str:
-    """Where two graphs differ, apart from the size of the images; empty for nowhere."""
+    """The first difference between two graphs (without the images' size), in words; empty when there is none."""
     difference = one.difference(other)
     for a, b in [] if difference else zip(one.nodes[1:], other.nodes[1:], strict=True):
         arrays, others = a.arrays(), b.arrays()

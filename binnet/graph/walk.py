@@ -1,4 +1,4 @@
-"""What a graph computes, in NumPy: the executable specification that the engine is tested against."""
+"""Evaluation of a graph in NumPy: the executable specification that the engine is tested against."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .graph import Float, Graph
 
 
 def walk(graph: Graph, x: Any) -> Float:
-    """The result of a graph for normalised images, one node after the other.
+    """The result of a graph for normalised images, computed node by node.
 
-    Sums of real convolutions are rounded once, from float64; the engine adds in float32 in the order of the window, so
-    that its sums may differ by (number of terms) · 2⁻²⁴ of the sum of magnitudes. Everything else has the same bits,
-    except for means (average pooling, the map K), which may differ in the last one.
+    Sums of real convolutions are computed in float64 and rounded once. The engine adds in float32 in the order of the
+    window, so its sums may differ by (number of terms) · 2⁻²⁴ of the sum of magnitudes. Everything else is equal bit by
+    bit, except means (average pooling, the map K), which may differ in the last bit.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def walk(graph: Graph, x: Any) -> Float:
 def values(graph: Graph, x: Any) -> dict[str, Float]:
     """The results of all nodes by name, for images as in :func:`walk`."""
     found: dict[str, Float] = {graph.input.name: np.asarray(x, np.float32)}
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # the compiled engine does not warn about NaN and infinities either
         for node in graph.nodes[1:]:
             found[node.name] = node.compute(*(found[name] for name in node.inputs))
     return found

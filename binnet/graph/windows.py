@@ -20,7 +20,7 @@ Words = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, eq=False)
 class Filters(Node):
-    """Base of all nodes with filters.
+    """Base class of all nodes with filters.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Filters(Node):
 
     @property
     def is_dense(self) -> bool:
-        """Whether it maps (N, I) to (N, O)."""
+        """Whether the node is a dense layer, which maps (N, I) to (N, O)."""
         return len(self.shape) == 2
 
     @property
@@ -58,13 +58,13 @@ class Filters(Node):
 
     @property
     def held(self) -> Array:
-        """Its weights."""
+        """The stored weights, whose form depends on the kind."""
         array: Array = getattr(self, self.weights)
         return array
 
     @property
     def in_channels(self) -> int:
-        """The channels or features that it reads."""
+        """The number of channels or features of the input."""
         return self.shape[-1]
 
     def output(self, *shapes: Shape) -> Shape:
@@ -81,7 +81,7 @@ class Filters(Node):
         return math.prod(output[:-1]) * math.prod(self.shape)
 
     def check_alpha(self, alpha: Any) -> None:
-        """ValueError unless ``alpha`` is one scale for each filter, or None for 1."""
+        """Raise ValueError unless ``alpha`` is float32 with one scale for each filter, or None for 1."""
         if alpha is not None and (described(alpha) != f"float32 {self.shape[:1]}"):
             raise ValueError(f"{self.name}.alpha must be float32 {self.shape[:1]}, got {described(alpha)}")
 
@@ -160,7 +160,7 @@ class Conv(Filters):
 
 @dataclass(frozen=True, eq=False)
 class OneBit(Filters):
-    """Base of filters of one bit a weight.
+    """Base class of filters with one bit per weight.
 
     Attributes
     ----------
@@ -183,11 +183,11 @@ class OneBit(Filters):
 
     @property
     def weight_sign(self) -> Float:
-        """±1 of all weights, float32 of ``shape``."""
+        """All weights as ±1, float32 of ``shape``."""
         return signs_of(self.signs, self.shape)
 
     def scaled(self, sums: Float) -> Float:
-        """Times α."""
+        """``x`` multiplied by α."""
         return sums if self.alpha is None else sums * self.alpha
 
 
@@ -275,7 +275,7 @@ class KbitConv(Filters):
 
 
 def check_border(node: Any) -> None:
-    """ValueError unless ``pad_value`` and ``use_k`` of a node are what they can be."""
+    """Raise ValueError unless ``pad_value`` and ``use_k`` of a node have allowed values."""
     if type(node.pad_value) is not int or node.pad_value not in (0, 1, -1):
         raise ValueError(f"{node.name}.pad_value must be 0, 1 or -1, got {node.pad_value!r}")
     if type(node.use_k) is not bool:
@@ -283,7 +283,7 @@ def check_border(node: Any) -> None:
 
 
 def signs_of(words: Words, shape: Shape) -> Float:
-    """±1 in float32 of ``shape``, out of a row of words."""
+    """Packed signs, words uint64 (n,), as ±1 in float32 of ``shape``."""
     bits = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=math.prod(shape), bitorder="little")
     return np.where(bits, np.float32(-1), np.float32(1)).reshape(shape)
 

@@ -1,4 +1,4 @@
-"""Model files: named arrays and a description in HDF5, and how a graph is one (``docs/format.md``)."""
+"""Model files: named arrays and a JSON description in HDF5, and the graph stored in them (``docs/format.md``)."""
 
 from .container import CHECKPOINT, PACKED, StorageError
 

@@ -1,7 +1,7 @@
-"""Networks of one's own from the command line: ``FILE.py:FUNCTION``, a function that builds any module.
+"""User-defined networks, named ``FILE.py:FUNCTION``: a function in a Python file that builds a module.
 
-Only :func:`load` runs the code of a file, and only of a file that the user names. The text that a checkpoint keeps is
-compared with it and never run.
+Only :func:`load` runs the code of a file, and only of a file that the user names. The source text in a checkpoint is
+compared with that file and never run.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .spec import ModelSpec
 
 GIVEN = ("num_classes", "in_channels", "image_size", "binarize", "seed")  # beside the options of the binary layers
 _NAME = re.compile(r"(.+\.py):([^\W\d]\w*)")
-_LARGEST = 1 << 20  # bytes of a file, which goes into each checkpoint
+_LARGEST = 1 << 20  # limit in bytes, since each checkpoint holds a copy of the file
 
 
 class OwnNetworkError(ValueError):
-    """A file that does not build a network, or not the right one: one sentence that names it."""
+    """A file does not build a network, or not the expected one; the message is one sentence with the file's name."""
 
 
 def is_own(name: str | None) -> bool:
@@ -49,10 +49,10 @@ class OwnNetwork:
     called : str
         The name of the function in it.
     text : str
-        What the file holds.
+        The contents of the file.
     function : callable
-        It is called by keyword with those of :data:`GIVEN` and of the options of the binary layers that its signature
-        takes; ``**options`` takes all. ``image_size`` is (rows, columns).
+        Called by keyword with those of :data:`GIVEN`, and of the options of the binary layers, that its signature
+        has; a signature with ``**options`` receives all. ``image_size`` is (rows, columns).
     """
 
     path: Path
@@ -78,7 +78,7 @@ class OwnNetwork:
         Raises
         ------
         OwnNetworkError
-            When the function needs something else, or does not take what was set.
+            When the function requires another argument, or does not take an option that the user set.
         """
         takes = self._takes([*asked, "seed"])
         for name in asked:
@@ -102,7 +102,7 @@ class OwnNetwork:
         return network
 
     def _try_out(self, network: Module, spec: ModelSpec) -> None:
-        """OwnNetworkError unless the network gives two images, in evaluation mode, a score for each class."""
+        """Raise OwnNetworkError unless the network, in evaluation mode, maps two images to one score per class."""
         shape = (2, *spec.image_size, spec.in_channels)
         images = Tensor(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
         with self._running(f"its network, on images {shape},"), no_grad():
@@ -151,12 +151,12 @@ def load(name: str, expected: ModelSpec | None = None, instead: str = "") -> Own
     expected
         The description in a checkpoint: the text must be the same, and is not run when it is another.
     instead
-        What to do about another text, to end that sentence with.
+        Advice for the case of another text, which ends the error message.
 
     Raises
     ------
     OwnNetworkError
-        When there is no such file or function, when its text is not the expected one, or when it raises.
+        When there is no such file or function, the text is not the expected one, or the code raises an exception.
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -188,12 +188,12 @@ def rebuild(file: object, spec: ModelSpec, own: OwnNetwork | str | None = None) 
     spec
         The description in it.
     own
-        Of a network of one's own: what :func:`load` gave, or ``FILE.py:FUNCTION``, whose code is run.
+        For a user-defined network: the result of :func:`load`, or ``FILE.py:FUNCTION``, whose code is then run.
 
     Raises
     ------
     OwnNetworkError
-        When ``own`` is missing, is not needed or has another text.
+        When ``own`` is missing, is not needed, or differs from the checkpoint's text.
     """
     if spec.source is None:
         if own is not None:
@@ -231,6 +231,7 @@ def _require_same(path: Path, function: str, text: str, expected: ModelSpec, ins
     wanted = expected.name.rpartition(":")[2]
     if expected.source is None:
         raise OwnNetworkError(f"expected the network {expected.name}, which comes with binnet, got {path}:{function}")
+    # The whole text is compared, not its hash: the checkpoint holds both.
     if text != expected.source:
         digest = hashlib.sha256(text.encode()).hexdigest()
         raise OwnNetworkError(
@@ -243,10 +244,10 @@ def _require_same(path: Path, function: str, text: str, expected: ModelSpec, ins
 
 @contextlib.contextmanager
 def _running(path: Path, what: str) -> Iterator[None]:
-    """Code of a file runs in this block.
+    """Context manager in which code of a file runs.
 
-    It finds modules beside the file, as a script does. What it prints goes to standard error, because standard output
-    may be a command's JSON. Its exceptions become one sentence with their line.
+    The code can import modules beside the file, like a script. Its output goes to standard error, because standard
+    output may be a command's JSON. Its exceptions become an OwnNetworkError with file and line.
     """
     sys.path.insert(0, str(path.parent.absolute()))
     try:

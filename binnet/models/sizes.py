@@ -1,4 +1,4 @@
-"""Sizes of images and of the maps that layers leave of them."""
+"""Sizes of images, and of the maps that layers compute from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Size = tuple[int, int]
 
 
 def require_least(name: str, image_size: Size, side: int) -> None:
-    """ValueError, saying the least size, for images that the network ``name`` cannot take."""
+    """Raise ValueError, with the least size, for images that are too small for the network ``name``."""
     if min(image_size) < side:
         h, w = image_size
         raise ValueError(f"{name} needs images of at least {side}x{side} pixels, got {h}x{w}")

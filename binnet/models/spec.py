@@ -1,4 +1,4 @@
-"""The description from which a network can be built again, and the network that carries it."""
+"""The description from which a network can be rebuilt, and the network class that holds it."""
 
 from __future__ import annotations
 

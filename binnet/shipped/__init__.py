@@ -1,4 +1,4 @@
-"""Trained models that come with binnet, by name; ``docs/models.md`` says what each of them was trained on."""
+"""Trained models shipped with binnet, by name; ``docs/models.md`` states what each of them was trained on."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
-    """What :func:`binnet.load` and the commands take in the place of a file."""
+    """The names of the shipped models, which :func:`binnet.load` and the commands accept instead of a file."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.h5")))
 
 
 def path_of(name: str) -> Path:
-    """The file of a model that comes with binnet; StorageError that lists them when there is none of this name."""
+    """The file of a shipped model; StorageError, with a list of the names, when there is no such model."""
     if name not in names():
         raise StorageError(f"no model {name!r} comes with binnet; {_known()}")
     return FOLDER / f"{name}.h5"
 
 
 def find(file: str | Path) -> Path:
-    """A file as it is, or that of a model that comes with binnet.
+    """The path ``file`` itself, or the file of the shipped model of this name.
 
     Raises
     ------
     StorageError
-        For a single word, without a dot, that is neither.
+        When ``file`` is a single word without a dot, and neither a file nor the name of a shipped model.
     """
     path = Path(file)
+    # A missing path with a folder or suffix cannot be a model's name; the caller reports it as a missing file.
     if path.exists() or path.name != str(file) or path.suffix:
         return path
     if str(file) not in names():

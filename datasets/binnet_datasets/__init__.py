@@ -1,4 +1,7 @@
-"""Data for binary networks: files -> arrays -> batches. Depends on NumPy; imports readers only when they are needed."""
+"""Data sets for binary networks: files are decoded to arrays, and arrays are made into batches.
+
+Importing the package needs only NumPy; Pillow, h5py and platformdirs are imported when a function needs them.
+"""
 
 from __future__ import annotations
 

@@ -35,16 +35,16 @@ def cache_folder() -> Path:
 
 
 def writable_cache(notes: Notes | None = None) -> Path:
-    """Return `cache_folder`, or where nothing can be written there a temporary folder that only this user can write to.
+    """Return `cache_folder` when it is writable, or else a temporary folder that only this user can write to.
 
     Parameters
     ----------
-    notes : called with a sentence about the temporary folder
+    notes : called with a sentence about the temporary folder when that is used
 
     Raises
     ------
     DataError
-        When neither can be written to.
+        When neither folder can be written to.
     """
     try:
         folder = cache_folder()
@@ -70,17 +70,18 @@ def writable_cache(notes: Notes | None = None) -> Path:
 
 
 def cached(name: str, cache: Path | None, needed: Sequence[str], notes: Notes | None = None) -> Path:
-    """Return the subfolder of a cache to keep files in.
+    """Return the path of a subfolder of the cache.
 
     Parameters
     ----------
-    name : of the subfolder
-    cache : the folder with all cached data; None for `cache_folder`, or `writable_cache` unless the files are there
+    name : name of the subfolder
+    cache : folder with all cached data; None for `cache_folder` when it holds all needed files, else `writable_cache`
     needed : names of the files
     notes : see `writable_cache`
     """
     if cache is not None:
         return Path(cache) / name
+    # Files that are present only have to be read, so a read-only cache will do for them.
     with suppress(DataError):
         folder = cache_folder() / name
         if all((folder / file).exists() for file in needed):
@@ -89,18 +90,26 @@ def cached(name: str, cache: Path | None, needed: Sequence[str], notes: Notes | 
 
 
 def _check_writable(folder: Path) -> None:
+    """Raise OSError unless a file can be created in ``folder``: permission bits alone do not tell on every mount."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         return
 
 
 def _temporary_folder() -> Path:
-    """A folder of this user's own among the temporary files, the same at each call; raises OSError."""
+    """A folder that belongs to this user within the system's temporary folder, the same at each call where possible.
+
+    Raises
+    ------
+    OSError
+        When it cannot be created or written to.
+    """
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"binnet-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
-    # Anybody may have made a folder of this name, to put files of their own into it.
+    # Another user may have created a folder or link of this name in order to plant files in it, so lstat and the owner
+    # are checked, and that nobody else may write.
     ours = stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
     if not ours or (hasattr(os, "getuid") and status.st_mode & 0o022):
         return Path(tempfile.mkdtemp(prefix="binnet-"))

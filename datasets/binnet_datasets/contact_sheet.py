@@ -1,4 +1,4 @@
-"""A picture that shows at one glance whether images and classes belong together."""
+"""Contact sheets: one picture with sample images of each class, for checking the labels by eye."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .images.windows import corners, cut, resized_to
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-CLASSES = 40  # rows of a sheet at most: of more classes some are shown, evenly chosen
-TRAIN, VAL = 8, 4
-_CELL, _GAP, _TEXT = 96, 4, 220
+CLASSES = 40  # the most rows of a sheet; of more classes an evenly spaced choice is shown
+TRAIN, VAL = 8, 4  # images in a row
+_CELL, _GAP, _TEXT = 96, 4, 220  # pixels
 
 
 def contact_sheet(dataset: Dataset, path: str | Path) -> None:
-    """Draw a row for each class: its name, some training images and, apart from these, some test images.
+    """Draw one row for each class: its name, 8 training images and, after a gap, 4 test images.
 
-    Images are drawn at 96 pixels, the centre of each; which ones follows from their number alone.
+    The centre of each image is drawn at 96 x 96 pixels. The choice is evenly spaced, hence the same at every call.
 
     Parameters
     ----------
-    dataset : of images of any size
-    path : a PNG file
+    dataset : data set with images of any size
+    path : PNG file to write
 
     Raises
     ------
     DataError
-        When it cannot be written.
+        When the file cannot be written.
     """
     from PIL import Image, ImageDraw
 
@@ -57,7 +57,7 @@ def contact_sheet(dataset: Dataset, path: str | Path) -> None:
 
 
 def _label(draw: ImageDraw.ImageDraw, top: int, dataset: Dataset, label: int) -> None:
-    """Write number, name and id of a class, shortened to the room there is."""
+    """Write number, name and identifier of a class, shortened to the width of the text column."""
     from PIL import ImageFont
 
     lines = [f"{label}  {dataset.class_names[label]}"]
@@ -65,14 +65,16 @@ def _label(draw: ImageDraw.ImageDraw, top: int, dataset: Dataset, label: int) ->
         lines.append(dataset.class_ids[label])
     for i, line in enumerate(lines):
         font = ImageFont.load_default(14 if i == 0 else 11)
-        text = " ".join(line.encode("latin-1", "replace").decode("latin-1").split())  # what the built-in font has
+        text = " ".join(
+            line.encode("latin-1", "replace").decode("latin-1").split()
+        )  # the built-in font has Latin-1 only
         while draw.textlength(text, font) > _TEXT - 3 * _GAP:
             text = text.removesuffix("...")[:-1] + "..."
         draw.text((2 * _GAP, top + 30 + 20 * i), text, "black" if i == 0 else "grey", font)
 
 
 def _paste(sheet: Image.Image, split: Split, label: int, count: int, left: int, top: int) -> None:
-    """Draw some images of a class, evenly chosen."""
+    """Draw up to ``count`` evenly spaced images of a class, from column ``left`` on."""
     from PIL import Image
 
     own = np.flatnonzero(split.labels == label)

@@ -1,4 +1,4 @@
-"""What every data set consists of: two splits, each images and their labels, in memory or not."""
+"""The classes `Dataset` and `Split`: images with labels, as an array or read from disk on access."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 from .images import histogram
 from .images.transforms import channel_stats
 
-_CHUNK = 4096  # images counted at a time: bincount widens to 8 bytes a value, so a chunk bounds the memory
+_CHUNK = 4096  # images counted at a time: bincount converts to 8 bytes per value, so a chunk bounds the memory
 
 Stats = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @runtime_checkable
 class Images(Protocol):
-    """Images that need be neither in memory nor of one size, such as those of a store.
+    """Protocol for images that may lie on disk and differ in size, such as those of a store.
 
-    ``images[i]`` is uint8 (H, W, C), 0..255, the same at every call, and may be asked for from several threads at once.
+    ``images[i]`` is uint8 (H, W, C), 0..255. It must be the same at every call, and callable from several threads.
     """
 
     @property
     def channels(self) -> int:
-        """Channels of every image."""
+        """Number of channels of every image: 1 (grey) or 3 (RGB)."""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Rows and columns of each image, int64 (N, 2)."""
+        """Rows and columns of each image, int64 (N, 2), each 1 or more."""
 
     def __len__(self) -> int: ...
 
@@ -50,7 +50,7 @@ class Split:
     Raises
     ------
     ValueError
-        When dtype, rank or the two lengths are not these.
+        When a dtype or rank is another, the two lengths differ, or a size is below 1.
     """
 
     images: NDArray[np.uint8] | Images
@@ -82,12 +82,13 @@ class Split:
     def sizes(self) -> NDArray[np.int64]:
         """Rows and columns of each image: int64 (N, 2), not to be written to."""
         if isinstance(self.images, np.ndarray):
+            # A broadcast view takes no memory, however many images there are.
             return np.broadcast_to(np.array(self.images.shape[1:3], np.int64), (len(self), 2))
         return self.images.sizes
 
     @cached_property
     def uniform_size(self) -> tuple[int, int] | None:
-        """Rows and columns, when all images have the same; else, or when that cannot be known, None."""
+        """Rows and columns when all images have the same size; None when they differ, or there are none on disk."""
         if isinstance(self.images, np.ndarray):
             return int(self.images.shape[1]), int(self.images.shape[2])
         if not len(self) or (self.sizes != self.sizes[0]).any():
@@ -97,21 +98,21 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A named data set: a training split, a test split and what the labels mean.
+    """A named data set: a training split, a test split and the names of the classes.
 
     Attributes
     ----------
-    name : what it is called
-    train, test : the two splits
-    class_names : what each label means
-    stats : what `mean_std` is to return where it is known beforehand, else None
+    name : name of the data set
+    train, test : the two splits; either may be empty
+    class_names : name of the class of each label
+    stats : precomputed result of `mean_std`, or None
     class_ids : identifiers of the classes, such as those of WordNet; empty when there are none
 
     Raises
     ------
     ValueError
-        When the two splits differ in channels, or as arrays in size; when a label has no class name; when ``stats`` or
-        ``class_ids`` do not fit.
+        When the splits differ in channels (arrays also in size), a label has no class name, ``class_ids`` has another
+        length than ``class_names``, or ``stats`` has another shape than one value per channel.
     """
 
     name: str
@@ -134,7 +135,8 @@ class Dataset:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Rows and columns to train at: the images' own, or the square of the smallest short side of all."""
+        """Rows and columns to train at: the common size of all images, else a square of the smallest side."""
+        # An empty split has no size, and must not make two sizes of one.
         filled = [split for split in (self.train, self.test) if len(split)] or [self.train]
         sizes = {split.uniform_size for split in filled}
         size = sizes.pop()
@@ -145,7 +147,7 @@ class Dataset:
 
     @property
     def channels(self) -> int:
-        """Channels of every image: 1 (grey) or 3 (RGB)."""
+        """Number of channels of every image: 1 (grey) or 3 (RGB)."""
         return self.train.channels
 
     @property
@@ -156,13 +158,13 @@ class Dataset:
     def mean_std(self) -> Stats:
         """Mean and standard deviation of the training images scaled to [0, 1].
 
-        Unless ``stats`` has them, both come from a histogram of the 256 grey levels, in float64, so neither the order
-        of the images nor the memory at hand changes a bit of them.
+        Unless ``stats`` is set, both are computed in float64 from a histogram of the 256 grey levels. The result
+        therefore depends neither on the order of the images nor on how many are counted at a time.
 
         Returns
         -------
         mean, std : float32 (C,)
-            A channel without any variation gets ``std`` 1, so that dividing by it is always possible.
+            A channel without any variation has ``std`` 1, so that division by it is always possible.
 
         Raises
         ------
@@ -180,7 +182,7 @@ class Dataset:
 
 
 def _check_alike(train: Split, test: Split) -> None:
-    """Raise ValueError unless the two can be given to one network, arrays without resizing."""
+    """Raise ValueError unless both splits fit one network: equal channels, for arrays equal size."""
     if isinstance(train.images, np.ndarray) and isinstance(test.images, np.ndarray):
         one, other = train.images.shape[1:], test.images.shape[1:]
         if one != other:
@@ -192,7 +194,7 @@ def _check_alike(train: Split, test: Split) -> None:
 
 
 def _pieces(split: Split) -> Iterator[NDArray[np.uint8]]:
-    """All images, uint8 (..., C), a bounded number at a time."""
+    """Yield all images as uint8 (..., C), at most ``_CHUNK`` at a time."""
     images = split.images
     if isinstance(images, np.ndarray):
         yield from (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))

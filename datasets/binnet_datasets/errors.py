@@ -1,10 +1,10 @@
-"""The one exception of this package."""
+"""The exception that this package raises."""
 
 from __future__ import annotations
 
 
 class DataError(ValueError):
-    """Data that cannot be used: a missing, damaged or unexpected file, a failed download, an unknown name.
+    """Data cannot be used: a file is missing, damaged or unexpected, a download failed, or a name is unknown.
 
-    The message is one sentence that says what was expected and what came, with the path or address.
+    The message is one sentence that states what was expected and what was found, with the path or address.
     """

@@ -1,4 +1,4 @@
-"""What a trained model is to be evaluated on: all images of a folder or archive, or a part of a store."""
+"""Images to evaluate a trained model on: those of a folder or archive, or a part of a store."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def load_evaluation(
     notes: Notes | None = None,
     members: Members | None = None,
 ) -> Dataset:
-    """Load images to evaluate a model on; their store is built into the cache once when they lie in a folder.
+    """Load images to evaluate a model on; for a folder or archive, a store is built in the cache once.
 
     Parameters
     ----------
     data : an image store, or a folder or archive of images
-    split : "train", "val", "test" or "all"; "auto" for the validation images of a store, and for what
-        `make_evaluation_plan` chooses of a folder
-    options : how images are stored; ``size`` is the short side
+    split : "train", "val", "test" or "all"; "auto" takes the validation images of a store, and from a folder those that
+        `make_evaluation_plan` chooses
+    options : how images are stored; ``size`` is the short side in pixels
     cache : folder with all cached data; None for `cache_folder`
     max_corrupt, building, notes : see `build_store`
-    members : files of the folder where they have been listed already
+    members : files of the folder when they have been listed already, else None
 
     Returns
     -------
@@ -63,6 +63,7 @@ def _part_of_store(path: Path, split: str) -> Dataset:
     dataset = open_store(path)
     if split == "test":
         raise DataError(f"expected a split of the store {path}, which has train and val, but got 'test'")
+    # Data sets have two splits, and a store's validation images are the one called "test" there.
     test: Split = dataset.train if split == "train" else dataset.test
     if split == "all":
         test = joined(dataset.train, dataset.test)

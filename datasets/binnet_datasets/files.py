@@ -1,4 +1,4 @@
-"""Files that are whole at their name or not there at all."""
+"""Atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that takes its place when the block ends well, and goes otherwise.
+    """Context manager with a temporary path beside ``path``, which replaces ``path`` when the block succeeds.
+
+    After an exception the temporary file is deleted, and ``path`` is as it was.
 
     Raises
     ------
     OSError
-        When it cannot be written, or ``path`` is something else than a file: as root a rename replaces even /dev/null.
+        When the file cannot be written, or ``path`` exists and is not a file.
     """
+    # As root, a rename would replace even /dev/null.
     if path.exists() and not path.is_file():
         raise OSError("it is not a file, and cannot be replaced by one")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
+        # Without this, a power cut after the rename could leave an empty file under the final name.
         synchronise(temporary)
         temporary.replace(path)
     finally:
@@ -38,5 +42,5 @@ def synchronise(path: Path) -> None:
 
 
 def why(error: OSError) -> str:
-    """What an error of the system says, without number and file name."""
+    """The system's description of an error, without its number and the file's name."""
     return error.strerror or str(error)

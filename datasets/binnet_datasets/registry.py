@@ -1,4 +1,4 @@
-"""The data sets there are by name, and images of one's own by path."""
+"""Loading of data sets, by name or by path."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def load(
     options: BuildOptions | None = None,
     max_corrupt: float | None = None,
 ) -> Dataset:
-    """Load a data set: one of those there are by name into memory, or images of one's own, which stay on disk.
+    """Load a data set: a named one into memory, or the user's own images, which stay on disk.
 
     Parameters
     ----------
-    name : one of `names`; None for images of one's own
-    data : with a name, where its files are; None downloads them once into the cache. "digits" comes with the package:
-        leave None. Without a name, an image store, or a folder or archive of images: of these a store is built into the
-        cache once, and used again while they stay the same
+    name : one of `names`; None for the user's own images
+    data : with a name, the folder of its files; None downloads them once into the cache. For "digits", which comes with
+        the package, it must be None. Without a name, an image store, or a folder or archive of images; for a folder or
+        archive a store is built in the cache, and reused while the files stay the same
     cache : folder for downloads and stores, None for ``$BINNET_DATA`` or the user's cache folder
     progress : called with (bytes so far, bytes in all or None) while a file is downloaded
     building : called with (images so far, images in all) while a store is built
-    notes : called with sentences that a person should read
-    options : how the store of a folder or archive is built; not for what is a store already
+    notes : called with sentences for the user
+    options : how the store of a folder or archive is built; must be None for a store
     max_corrupt : see `build_store`
 
     Returns
@@ -65,8 +65,9 @@ def load(
     Raises
     ------
     DataError
-        When there is no such name, a file is missing or damaged, a download fails, or a store cannot be built.
+        When the name is unknown, a file is missing or damaged, a download fails, or a store cannot be built.
     """
+    # Paths from a configuration file have not passed through a shell, so "~" is expanded here.
     path = None if data is None else Path(os.path.expanduser(data))
     if name is None and path is not None:
         if may_be_store(path):

@@ -1,4 +1,4 @@
-"""What is random about training images, and the drawing of it."""
+"""Random changes to training images, and the random numbers for them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Augment:
     pad : pixels of padding for `pad_and_crop`, 0 for none
     flip : whether to mirror left to right with probability 1/2
     mode : how to pad: "reflect" or "zero"
-    scale : the least and the most pixels that the short side is resized to, drawn anew for each image; implies ``crop``
-    crop : whether the window of ``image_size`` is cut at a random place out of larger images, not at the centre
+    scale : least and greatest short side in pixels; each image is resized to a random one between; implies ``crop``
+    crop : whether the window of ``image_size`` is cropped from a larger image at a random place, not at its centre
     """
 
     pad: int = 0
@@ -31,7 +31,7 @@ class Augment:
     crop: bool = False
 
     def check(self, image_size: tuple[int, int]) -> None:
-        """Raise ValueError unless this suits training images of ``image_size``."""
+        """Raise ValueError unless these changes can be made to training images of ``image_size`` (rows, columns)."""
         check_pad(self.pad, self.mode, *image_size)
         if self.scale is not None and not _is_range(self.scale, max(image_size)):
             rule = f"two whole numbers, the least and the most, of at least {max(image_size)}"
@@ -61,15 +61,15 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """All that is random in an epoch, image by image in the order of the epoch; None for what is not asked for.
+    """All random numbers of an epoch, image by image in the order of the epoch; None for changes that are not made.
 
     Attributes
     ----------
-    order : int64 (N,), which image
-    padding : int64 (N, 2), 0..2*pad, where `pad_and_crop` cuts
-    flipped : bool (N,)
-    place : float64 (N, 2) in [0, 1), where the window lies in the room it has
-    short : int64 (N,), the short side, pixels
+    order : int64 (N,), indices of the images
+    padding : int64 (N, 2), 0..2*pad, offsets at which `pad_and_crop` crops
+    flipped : bool (N,), whether the image is mirrored
+    place : float64 (N, 2) in [0, 1), position of the window, from the first to the last one possible
+    short : int64 (N,), the short side in pixels
     """
 
     order: NDArray[np.int64]
@@ -79,18 +79,19 @@ class Draws:
     short: NDArray[np.int64] | None
 
     def part(self, places: slice) -> Draws:
-        """Of a part of the order."""
+        """The random numbers of a part of the epoch."""
         part: dict[str, Any] = {name: drawn if drawn is None else drawn[places] for name, drawn in vars(self).items()}
         return Draws(**part)
 
 
 def draw(n: int, sampling: Sampling, epoch: int) -> Draws:
-    """Draw an epoch of ``n`` images: a few numbers an image, so an epoch of 1.2 million takes some 50 MB.
+    """Draw the random numbers of an epoch of ``n`` images; for 1.2 million images they take about 50 MB.
 
-    Everything follows from ``(seed, epoch)``, and each kind has a stream of its own, so that asking for one changes
-    nothing about the others. Nothing is left to chance afterwards: who makes which batch when does not matter.
+    All numbers depend on ``(seed, epoch)`` alone. Each kind has its own stream, so that switching one on does not
+    change the others. Since all are drawn beforehand, it does not matter which thread makes which batch.
     """
     order_rng = np.random.default_rng([sampling.seed, epoch])
+    # The order of these names is part of the result: it decides which stream each kind has.
     padding_rng, flip_rng, place_rng, short_rng = order_rng.spawn(4)
     a = sampling.augment
     return Draws(

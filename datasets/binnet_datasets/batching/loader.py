@@ -1,4 +1,4 @@
-"""Cut a split into batches of normalised float32, shuffled and augmented reproducibly, made ahead in the background."""
+"""Batches of a split as normalised float32, shuffled and augmented reproducibly, and prepared in the background."""
 
 from __future__ import annotations
 
@@ -48,36 +48,36 @@ class View:
 class Loader:
     """The batches of a split, epoch by epoch.
 
-    Order and augmentation of an epoch follow from ``(seed, epoch)`` alone: not from the number of workers, not from
-    where the epoch is taken up again, and, image by image, not from the size of the batches.
+    Order and augmentation of an epoch depend on ``(seed, epoch)`` alone: neither on the number of workers, nor on the
+    batch at which an epoch is resumed, nor (for each image) on the batch size.
 
-    Images that are larger than ``image_size`` are resized until the short side is 256/224 of it, then the window in the
-    centre is cut out: 224 pixels out of 256. What is smaller grows until it covers the window; what lies in between is
-    cut as it is; images of the size itself keep exactly their pixels. `Augment` may cut elsewhere and scale at random.
-    With ``view.short_side`` every image is resized to that short side instead, whatever its own, so that the same part
-    of it is shown at every size; with ``view.whole`` all of it is, and its proportions become the window's.
+    Images larger than ``image_size`` are resized to a short side of 256/224 of it, and the window in the centre is
+    cropped: 224 pixels out of 256. Smaller images are enlarged until they cover the window; images in between are
+    cropped without resizing; images of exactly this size are unchanged. `Augment` may crop elsewhere and scale at
+    random. With ``view.short_side``, every image is resized to that short side instead, so that images of all sizes
+    show the same part. With ``view.whole``, the whole image is resized to the window, which can change its proportions.
 
-    Memory: ``workers + 2`` batches, besides the one in the consumer's hands and what the split holds itself.
+    Memory: ``workers + 2`` batches, in addition to the consumer's batch and the split itself.
 
     Parameters
     ----------
     split : images uint8 and labels; read from several threads at once with more than one worker
-    batch_size : images in a batch, 1 or more; the last has what is left, one more than this where a single image is
-        left
+    batch_size : images per batch, 1 or more; the last batch has the rest, or one image more than this when the rest
+        would be a single image
     mean, std : a number, or one for each channel, of images scaled to [0, 1]
-    view : what of each image is shown; by default images keep their own size, which must be the same for all
-    sampling : order and random changes; by default all images in their order, as they are
-    workers : background threads that make batches; 0 makes them in the calling thread
+    view : which part of each image is shown; by default images keep their own size, which must be the same for all
+    sampling : order and random changes; by default all images in their order, unchanged
+    workers : number of background threads that prepare batches; with 0 the calling thread does
 
     Attributes
     ----------
     waited : float
-        Seconds that the consumer waited for batches in the epoch that runs, or ran last.
+        Seconds that the consumer waited for batches in the current or latest epoch.
 
     Raises
     ------
     ValueError
-        When an argument is none of these.
+        When an argument is out of range, or two of them exclude each other.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Loader:
             raise ValueError(f"images must have 1 or 3 channels to be resized, got {split.channels}")
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return self._count
 
     def epoch(self, epoch: int = 0, skip: int = 0) -> Generator[Batch, None, None]:
@@ -115,7 +115,7 @@ class Loader:
         Parameters
         ----------
         epoch : 0 or more
-        skip : how many batches to leave out at the beginning, at no cost
+        skip : number of batches to omit at the beginning; these are not prepared
 
         Returns
         -------
@@ -134,7 +134,7 @@ class Loader:
         return self._timed(prefetch(partial(self._batch, draws), range(skip, len(self)), self.workers))
 
     def _timed(self, made: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
-        """Pass the batches on, and add up how long each took to come."""
+        """Yield the batches, and add up the time that the consumer waits for them."""
         with closing(made):
             while True:
                 start = perf_counter()
@@ -146,7 +146,8 @@ class Loader:
                 del batch  # while the next is made, this one is the consumer's alone
 
     def _batch(self, draws: Draws, number: int) -> Batch:
-        """Make one batch. Called from several threads at once: changes nothing in the loader."""
+        """Prepare batch number ``number``; must not change the loader, since several threads call it at once."""
+        # A single image left over joins this batch, see num_batches.
         end = (number + 1) * self.batch_size
         last = number == len(self) - 1 and len(self.split) - end == 1
         part = draws.part(slice(number * self.batch_size, end + last))
@@ -158,9 +159,9 @@ class Loader:
         return normalise(images, self.mean, self.std), self.split.labels[part.order]
 
     def _images(self, part: Draws) -> NDArray[np.uint8]:
-        """The images of a batch, cut to size: uint8 (n, *image_size, C)."""
+        """The images of a batch, resized and cropped: uint8 (n, *image_size, C)."""
         source, window, index = self.split.images, self.image_size, part.order
-        if self._as_is and isinstance(source, np.ndarray):
+        if self._as_is and isinstance(source, np.ndarray):  # one indexing operation, no loop over images
             return source[index]
         out = np.empty((len(index), *window, self.split.channels), np.uint8)
         if self.view.whole:
@@ -205,9 +206,10 @@ def batches(
 
 
 def num_batches(n: int, batch_size: int) -> int:
-    """Return how many batches ``n`` images make; a single image that is left over joins the batch before it.
+    """Return the number of batches of ``n`` images; a single image left over joins the batch before it.
 
-    A batch of one has no variance, which batch normalisation needs. Raises ValueError unless n >= 0, batch_size >= 1.
+    Batch normalisation needs a variance, which a batch of one does not have. Raises ValueError unless n >= 0 and
+    batch_size >= 1.
     """
     _check_int("n", n, 0)
     _check_int("batch_size", batch_size, 1)
@@ -216,7 +218,7 @@ def num_batches(n: int, batch_size: int) -> int:
 
 
 def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
-    """Rows and columns of a batch's images, or ValueError saying what is wrong with them."""
+    """Rows and columns of a batch's images; ValueError when they are unknown or below 1."""
     if image_size is None:
         if split.uniform_size is None:
             raise ValueError("image_size must be given for images of several sizes")
@@ -229,5 +231,6 @@ def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, 
 
 def _check_int(name: str, value: object, least: int) -> None:
     """Raise ValueError unless ``value`` is a whole number of at least ``least``."""
+    # bool is a subclass of int.
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Work done ahead in background threads and handed over in order."""
+"""Computation of results ahead of time in background threads, returned in order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 def prefetch(work: Callable[[int], T], tasks: Iterable[int], workers: int) -> Generator[T, None, None]:
     """Yield ``work(task)`` for each task in turn, computed ahead of the consumer.
 
-    At most ``workers + 2`` results are under way or waiting, besides the one the consumer holds. Python threads suffice
-    where the work is NumPy's and Pillow's, which let other threads run meanwhile. Leaving the loop, whatever
-    the reason, ends the threads: each finishes the task it is at and starts no other.
+    At most ``workers + 2`` results are being computed or waiting, in addition to the consumer's. Python threads suffice
+    because NumPy and Pillow release the interpreter lock. When the consumer leaves the loop for any reason, each thread
+    finishes its present task and ends.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def prefetch(work: Callable[[int], T], tasks: Iterable[int], workers: int) -> Ge
     Raises
     ------
     Exception
-        What ``work`` raises, at its turn.
+        The exception that ``work`` raised, at the position of its task.
     """
     if not workers:
         yield from map(work, tasks)
@@ -37,6 +37,7 @@ def prefetch(work: Callable[[int], T], tasks: Iterable[int], workers: int) -> Ge
     pending: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="binnet-prefetch")
     try:
+        # Two results beyond the threads' own bound the memory, and cover a slow task.
         pending.extend(pool.submit(work, task) for task in islice(left, workers + 2))
         while pending:
             yield pending.popleft().result()  # not kept in a variable: the consumer decides how long it lives

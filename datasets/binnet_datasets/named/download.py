@@ -1,4 +1,4 @@
-"""Download of one file, which is whole and verified at its name or not there at all."""
+"""Download of a file, which gets its final name only when it is complete and its checksum is right."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fetch(
     Parameters
     ----------
     url : http or https address
-    path : where the file shall be; its folder is made when needed
+    path : the file to write; its folder is created when needed
     checksum : ``"sha256:<hex>"`` or ``"md5:<hex>"``
     size : length in bytes, or None when unknown
     progress : called with (bytes so far, bytes in all or None) after each piece; starts anew when the transfer does
@@ -64,7 +64,7 @@ def fetch(
 
 
 def _verified(path: Path, algorithm: str, digest: str) -> bool:
-    """Whether this is a readable file with this checksum; needs no pooch, which takes 0.1 s to import."""
+    """Whether ``path`` is a readable file with this checksum; done without pooch, whose import takes 0.1 s."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest() == digest
@@ -73,7 +73,7 @@ def _verified(path: Path, algorithm: str, digest: str) -> bool:
 
 
 def _download(url: str, path: Path, checksum: str, downloader: _Downloader) -> None:
-    """Let pooch download, check and rename; its errors become DataError."""
+    """Download, verify and rename with pooch, whose errors become DataError."""
     import pooch
     import requests
 
@@ -94,12 +94,12 @@ def _download(url: str, path: Path, checksum: str, downloader: _Downloader) -> N
 
 
 class _UnexpectedAnswerError(Exception):
-    """An answer that another attempt would not change. pooch retries after any ValueError, DataError included."""
+    """The server's answer makes a retry pointless; not a ValueError, after which pooch would retry."""
 
 
 @dataclass(frozen=True)
 class _Downloader:
-    """Downloader for pooch: its own decompresses what the server calls compressed, and takes any number of bytes."""
+    """Downloader for pooch with a limit on length; pooch's own has none, and decompresses what is sent compressed."""
 
     size: int | None
     progress: Progress | None
@@ -118,6 +118,7 @@ class _Downloader:
             self._save(response, output_file)
 
     def _save(self, response: Any, output_file: str) -> None:
+        """Write the body to a file; stops as soon as it is longer than expected, so that it cannot fill the disk."""
         from requests.exceptions import ChunkedEncodingError
 
         length = response.headers.get("Content-Length", "")
@@ -140,7 +141,7 @@ class _Downloader:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost of the exceptions that requests and urllib3 wrap into each other, in a few words."""
+    """The message of the innermost exception, which requests and urllib3 wrap in several others."""
     from requests.exceptions import ChunkedEncodingError
 
     if isinstance(error, ChunkedEncodingError):

@@ -1,4 +1,4 @@
-"""Where the named data sets are published, and their download into the cache."""
+"""Addresses and checksums of the published data sets, and their download into the cache."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SOURCES: dict[str, RemoteSource] = {
             ),
         ),
     ),
-    # Published without TLS: the checksum alone vouches for what comes.
+    # Published without TLS, so only the checksum protects against a changed file.
     "fashion-mnist": RemoteSource(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         (

@@ -1,4 +1,7 @@
-"""Compressed archives, unpacked once into one plain tar in the cache: file names in them are never used as paths."""
+"""Compressed archives, which are repacked once as a plain tar in the cache.
+
+No file name of an archive is ever used as a path, so an archive cannot write outside the cache.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def without_ending(name: str) -> str:
 
 
 def plain_tar(path: Path, cache: Path | None = None) -> Path:
-    """Return a plain tar of an archive's files: the file itself, or one in the cache that is made when it is not there.
+    """Return a plain tar of an archive's files: the file itself, or one in the cache, created when it is missing.
 
     Parameters
     ----------
@@ -40,9 +43,9 @@ def plain_tar(path: Path, cache: Path | None = None) -> Path:
     Raises
     ------
     DataError
-        When the archive is damaged or encrypted, of another kind, or larger than the room there is for it.
+        When the archive is damaged, encrypted, of an unsupported kind, or larger than the free space of the disk.
     OSError
-        When it cannot be read.
+        When the archive cannot be read.
     """
     with path.open("rb") as file:
         start = file.read(8)
@@ -63,7 +66,8 @@ def plain_tar(path: Path, cache: Path | None = None) -> Path:
 
 
 def _place(path: Path, cache: Path | None) -> tuple[Path, list[Path]]:
-    """Where the tar of an archive goes, and those of what the archive was earlier."""
+    """The path of an archive's plain tar in the cache, and the tars of earlier versions of the archive."""
+    # Size and time identify a version: hashing an archive of 150 GB would take minutes at each start.
     status = path.stat()
     where = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     key = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Which splits of a source are for training, for validation and for evaluation."""
+"""The choice of a source's splits for training, validation and evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPLITS = ("auto", "train", "val", "test", "all")
 
 
 def training(layout: Layout, source: Path) -> tuple[str, list[Entry]]:
-    """Return which split is for training, and its images; raises DataError unless they are of two classes at least."""
+    """Return the split for training and its images; DataError unless these have at least two classes."""
     kind = "train" if "train" in layout.splits else ""
     if kind not in layout.splits:
         folders = [layout.folders[kind] for kind in layout.splits]
@@ -34,6 +34,7 @@ def training(layout: Layout, source: Path) -> tuple[str, list[Entry]]:
 
 def beside_training(layout: Layout, kind: str) -> list[Entry]:
     """Return the validation images of a source, else its test images when these have classes."""
+    # Without a training split, the images are trained on whatever their folder is called.
     if kind != "train":
         return []
     val, test = layout.splits.get("val", []), layout.splits.get("test", [])
@@ -49,11 +50,11 @@ def left(layout: Layout, used: Sequence[str], taken: Container[str] = ()) -> lis
 
 
 def without_classes(layout: Layout, truth: bool) -> Layout:
-    """The same with unknown classes where folders beside the training images do not say them.
+    """The layout with the class ids removed from folders of validation and test images that are not classes.
 
-    Tiny-ImageNet's ``val/images`` and ``test/images`` are no classes: no training class has the name of the only folder
-    there. With ``truth``, a file that says of which class each validation image is, several such folders of validation
-    images are none either.
+    Tiny-ImageNet's ``val/images`` and ``test/images`` are not classes: the only folder of the split has a name that no
+    training class has. With ``truth`` (a file states the class of each validation image), the same holds for several
+    such folders of validation images.
     """
     known = {entry.class_id for entry in layout.splits.get("train", [])}
     splits = dict(layout.splits)
@@ -70,14 +71,14 @@ def to_evaluate(layout: Layout, split: str, truth: bool, source: Path) -> tuple[
 
     Parameters
     ----------
-    layout : the splits there are
+    layout : the splits of the source
     split : one of `SPLITS`
-    truth : whether a file says which classes the images of a flat validation folder have
+    truth : whether a file states the classes of the images in a flat validation folder
     source : folder or archive, for messages
 
     Returns
     -------
-    the splits, and sentences for a person
+    the splits, and sentences for the user
 
     Raises
     ------
@@ -86,6 +87,7 @@ def to_evaluate(layout: Layout, split: str, truth: bool, source: Path) -> tuple[
     """
     if split not in SPLITS:
         raise DataError(f"expected split {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, but got {split!r}")
+    # Images that were not trained on come first, so that "auto" prefers them.
     there: list[str] = [kind for kind in ("test", "val", "train", "") if kind in layout.splits]
     with_classes = {kind for kind in there if layout.splits[kind] and layout.splits[kind][0].class_id}
     known = [kind for kind in there if kind in with_classes or (kind == "val" and truth)]

@@ -1,4 +1,4 @@
-"""The classes of a source: which are asked for, what they are called, and how many images they have."""
+"""The classes of a source: selection, names and numbers of images."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .layouts import Entry
 from .members import Member
 from .splits import same_name
 
-FEW = 5  # images of a class that say little about it
-_SHOWN = 20  # classes in a sentence
-_LISTED = 10_000  # names for a reason, so that half a million XML files beside ImageNet do not fill a store
+FEW = 5  # a class with fewer images is reported
+_SHOWN = 20  # the most classes in a sentence
+_LISTED = 10_000  # the most names per reason, so that half a million XML files beside ImageNet do not fill a store
 
 
 def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[str, ...]:
-    """Return the ids that an option asks for, sorted.
+    """Return the class ids that an option selects, sorted.
 
     Parameters
     ----------
     classes : None for all; a number, ids with commas between, or a text file with an id on each line
-    there : ids that there are, sorted
-    least : how many have to be chosen
+    there : all ids of the source, sorted
+    least : the least number of classes to be selected
 
     Raises
     ------
     DataError
-        When there are no such classes.
+        When an id is unknown, or fewer than ``least`` classes are selected.
     """
     if classes is None:
         return tuple(there)
@@ -41,6 +41,7 @@ def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[s
         return tuple(there[:wanted])
     alike = {same_name(class_id): class_id for class_id in there}
     ids = {word.strip() for word in classes.split(",") if word.strip()}
+    # A class may have the same name as a file; the class takes precedence.
     if not {same_name(word) for word in ids} <= set(alike) and Path(classes).is_file():
         text = label_files.read_text(label_files.whole_file(Path(classes)))
         ids = {_id_of(line, alike) for line in text.splitlines() if line.strip()}
@@ -57,7 +58,7 @@ def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[s
 
 
 def _id_of(line: str, known: Mapping[str, str]) -> str:
-    """The class of a line: all of it, what is before a tab, or the first word, whichever is a class."""
+    """The class that a line names: the line itself, the part before a tab, or the first word."""
     whole = line.strip()
     for part in (whole, whole.split("\t")[0].strip()):
         if same_name(part) in known:
@@ -67,7 +68,7 @@ def _id_of(line: str, known: Mapping[str, str]) -> str:
 
 
 def first(entries: list[Entry], wanted: int | None) -> list[Entry]:
-    """The first images of each class, all when no number is given."""
+    """The first ``wanted`` images of each class in their order; all of them for None."""
     if wanted is None:
         return entries
     taken: dict[str, int] = {}
@@ -80,7 +81,7 @@ def first(entries: list[Entry], wanted: int | None) -> list[Entry]:
 
 
 def names_of(ids: tuple[str, ...], members: Mapping[str, Member], source: Path) -> tuple[str, ...]:
-    """Names of classes from a file as ImageNet has it, in the source or beside it, when it fits the ids."""
+    """Class names from a file like ImageNet's, within the source or beside it; the ids when there is none that fits."""
     found = label_files.find(members, label_files.NAME_FILES)
     member = members[found] if found else label_files.beside(source, label_files.NAME_FILES)
     if member is None:
@@ -90,7 +91,7 @@ def names_of(ids: tuple[str, ...], members: Mapping[str, Member], source: Path) 
 
 
 def count(entries: Iterable[Entry], ids: Sequence[str]) -> list[int]:
-    """How many images each class has."""
+    """The number of images of each class, in the order of ``ids``."""
     counts = dict.fromkeys(ids, 0)
     for entry in entries:
         counts[entry.class_id] += 1
@@ -98,13 +99,13 @@ def count(entries: Iterable[Entry], ids: Sequence[str]) -> list[int]:
 
 
 def about_classes(names: Sequence[str], images: Sequence[int], val: Sequence[int] | None = None) -> tuple[str, ...]:
-    """Sentences for a person: the classes with their images, and those that have few.
+    """Sentences for the user: the classes with their numbers of images, and the classes with few images.
 
     Parameters
     ----------
-    names : of the classes
-    images : of each, for training where ``val`` is given
-    val : validation images of each
+    names : names of the classes
+    images : number of images of each class; training images when ``val`` is given
+    val : number of validation images of each class, or None
     """
     each = [f"{a:,}" if val is None else f"{a:,} + {val[i]:,}" for i, a in enumerate(images)]
     listed = ", ".join(f"{name} {n}" for name, n in zip(names[:_SHOWN], each, strict=False))
@@ -121,7 +122,7 @@ def about_classes(names: Sequence[str], images: Sequence[int], val: Sequence[int
 
 
 def about_unused(unused: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Sentences for a person: how many files are not used for each reason, and the first of them."""
+    """Sentences for the user: for each reason, the number of unused files and the first three of them."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in sorted(set(unused)):
         by_reason.setdefault(reason, []).append(name)
@@ -133,7 +134,7 @@ def about_unused(unused: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def shortened(unused: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Files that are not used, sorted, without the names of those beyond 10,000 for the same reason."""
+    """Names and reasons of unused files, sorted; beyond 10,000 for one reason they are only counted."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in sorted(set(unused)):
         by_reason.setdefault(reason, []).append(name)

@@ -1,7 +1,7 @@
-"""Which files of a folder or archive are training, validation and test images, and of which class.
+"""Detection of the training, validation and test images of a folder or archive, and of their classes.
 
-A folder of class folders, or splits such as ``train`` and ``val`` with class folders each, as ImageNet, Tiny-ImageNet
-and most others have it. Everything below a class folder belongs to the class, whatever the folders in between.
+A source is a folder of class folders, or has splits such as ``train`` and ``val`` with class folders each, like
+ImageNet and Tiny-ImageNet. Everything below a class folder belongs to the class, at any depth.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LABELS = (*label_files.NAME_FILES, *label_files.TRUTH_FILES, "meta.mat", "wnids
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image: its name below the source, where its bytes are, and its class id ("" while unknown)."""
+    """An image: its name below the source, the place of its bytes, and its class id ("" while unknown)."""
 
     name: str
     member: Member
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Layout:
-    """What was found.
+    """The splits of a source.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ def images_of(members: Members, where: object, what: str) -> dict[str, Member]:
 
 
 def _reason(name: str, folders: Mapping[str, str]) -> str:
-    """Why a file is in no split."""
+    """The reason why a file is in no split."""
     ending = PurePosixPath(name).suffix.lower()
     if not is_image(name):
         return _CONVERT.get(ending, _OTHER)

@@ -43,7 +43,7 @@ class Members(dict[str, Member]):
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder that was found."""
+    """A folder in a source."""
 
     name: str
 
@@ -92,7 +92,7 @@ def each_member(path: Path) -> Iterator[tuple[str, Member]]:
 
 
 def is_below(name: str, folders: Iterable[str]) -> bool:
-    """Tell whether a file or folder is one of these folders, or lies in one of them at any depth."""
+    """Tell whether ``name`` is one of these folders, or lies in one of them at any depth."""
     wanted = set(folders)
     parts = name.split("/")
     return any("/".join(parts[:n]) in wanted for n in range(1, len(parts) + 1))
@@ -103,7 +103,7 @@ def _composed(name: str) -> str:
 
 
 def _leave_out_runs(found: Members) -> None:
-    """Move the folders of trainings to what is not used."""
+    """Move the run folders of trainings, which a user may keep beside the images, to the unused files."""
     inside: dict[str, set[str]] = {}
     for name in found:
         folder, _, file = name.rpartition("/")
@@ -118,7 +118,7 @@ def _leave_out_runs(found: Members) -> None:
 
 
 def _each(path: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
-    """Everything in a folder or archive; of what is hidden or of the system only the topmost folder."""
+    """Everything in a folder or archive; of hidden and system folders only the topmost, not its contents."""
     skipped: set[str] = set()
     try:
         if not path.exists():
@@ -158,7 +158,7 @@ def _walk(top: Path) -> Iterator[Found | Unused | _Folder]:
                 raise
             yield Unused(prefix[:-1], f"a folder that cannot be read: {why(error)}")
             continue
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen:  # a link back to a folder above would never end
             yield Unused(prefix[:-1], "a link to a folder that is listed already")
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -192,7 +192,7 @@ def _entry(name: str, entry: os.DirEntry[str]) -> Iterator[Found | Unused | _Fol
         return
     if not entry.is_file():
         yield Unused(name, "neither a file nor a folder")
-    elif not os.access(entry.path, os.R_OK):
+    elif not os.access(entry.path, os.R_OK):  # found here, not after hours of a build
         yield Unused(name, "it cannot be read: Permission denied")
     elif name.lower().endswith(".tar"):
         for item in scan(Path(entry.path)):

@@ -1,4 +1,4 @@
-"""Which folders are the training, validation and test images, told from their names and from what is beside them."""
+"""Detection of the folders of training, validation and test images by their names and neighbours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _JOINED = re.compile(rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|i
 
 
 def same_name(name: str) -> str:
-    """A form of a class name in which case and Unicode form make no difference."""
+    """A form of a class name that does not depend on case and Unicode form."""
+    # Composed first as well: casefold gives different results for composed and decomposed letters.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
@@ -40,6 +41,7 @@ def split_of(name: str) -> tuple[str, str] | None:
     "train", "val" or "test", and the words besides those that usually go with it ("" in all of these but the last);
     None when the name says nothing of a split
     """
+    # "trainImages" counts as two words.
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     words = [word.casefold() for word in re.findall(r"[^\W\d_]+", spaced)]
     words = [joined[1] if (joined := _JOINED.fullmatch(word)) else word for word in words]

@@ -38,7 +38,7 @@ class Member:
     modified: int
 
     def read(self) -> bytes:
-        """Read the bytes; may be called from any thread. Raises OSError, also when the file has become shorter."""
+        """Read the bytes; may be called from any thread. Raises OSError, also when the file was truncated meanwhile."""
         return self.part(0, self.size)
 
     def part(self, start: int, count: int) -> bytes:

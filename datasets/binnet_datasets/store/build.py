@@ -32,9 +32,9 @@ Notes = Callable[[str], None]
 Decoded = NDArray[np.uint8]
 _Facts = tuple[Counts | None, bytes]
 
-_AT_ONCE = 16  # images a thread decodes before it hands them over
-_MARGIN = 0.9  # of the room a store needs, which is known from some of the images
-_CORRUPT_SHARE, _CORRUPT_FEW = 0.01, 3
+_AT_ONCE = 16  # images that a thread decodes per task
+_MARGIN = 0.9  # the size of a store is estimated from a sample of its images, so only a clear lack of space is an error
+_CORRUPT_SHARE, _CORRUPT_FEW = 0.01, 3  # a default share alone would allow no image at all of a small folder
 
 
 def build_store(
@@ -47,27 +47,27 @@ def build_store(
     progress: Progress | None = None,
     notes: Notes | None = None,
 ) -> Report:
-    """Decode, resize and store the images of a folder or archive; a build that was interrupted goes on where it was.
+    """Decode, resize and store the images of a folder or archive; an interrupted build is resumed.
 
-    The store follows from the sources and options alone, whatever ``jobs`` and however often it was interrupted. Images
-    are turned upright and converted to RGB or grey; their short side becomes the size asked for, smaller images grow,
-    and of images longer than four times their short side the middle is kept.
+    The store's bytes depend on the sources and options alone, not on ``jobs`` or on interruptions. Images are rotated
+    upright (EXIF) and converted to RGB or grey. They are resized, up or down, so that the short side has the size asked
+    for; of an image longer than four times its short side only the middle is kept.
 
     Parameters
     ----------
     source : folder or archive (see `layouts`)
-    out : the store; hidden files beside it hold what is done until it is whole
-    options : what of the source, and how
-    max_corrupt : share of images that may fail to decode; None for 1 %, but at least 3 images
-    jobs : threads that decode; None for one a core
+    out : path of the store; hidden files beside it hold the finished part until the store is complete
+    options : which images are stored, and how
+    max_corrupt : share of images that may fail to decode, 0 to 1; None for 1 %, but at least 3 images
+    jobs : number of decoding threads, at least 1; None for one per core
     progress : called with (images done, images in all)
-    notes : called with sentences that a person should read
+    notes : called with sentences for the user
 
     Raises
     ------
     DataError
-        When the source cannot be used, too many images are corrupt, ``out`` is something else already, or the disk is
-        full; then what is done is kept, and the next build goes on.
+        When the source cannot be used, too many images are corrupt, ``out`` is another file, or the disk is full. After
+        a full disk the finished part is kept, and the next build resumes from it.
     """
     source, out = (Path(os.path.expanduser(path)) for path in (source, out))
     return build_planned(make_plan(source, options or BuildOptions()), out, max_corrupt, jobs, progress, notes)
@@ -82,7 +82,7 @@ def build_planned(
     notes: Notes | None,
     rebuild: bool = False,
 ) -> Report:
-    """Build a store of a plan: see `build_store`. With ``rebuild`` a store at ``out`` that is damaged is replaced."""
+    """Build the store of a plan, see `build_store`; with ``rebuild``, a damaged store at ``out`` is replaced."""
     jobs = _cores() if jobs is None else jobs
     if jobs < 1 or (max_corrupt is not None and not 0 <= max_corrupt <= 1):
         raise DataError(f"expected jobs of at least 1 and max-corrupt from 0 to 1, but got {jobs} and {max_corrupt}")
@@ -101,7 +101,7 @@ def build_planned(
         _check_room(plan, out)
         waiting = _waiting(out, total, progress, notes)
         with Journal(out, plan.key, data_start(out.parent), plan.channels, waiting) as journal:
-            if out.exists():
+            if out.exists():  # checked again, now that no other process can be building it
                 found = found_at(out, plan.key, rebuild)
                 if isinstance(found, Report):  # another process has built it meanwhile
                     journal.remove()
@@ -119,7 +119,7 @@ def build_planned(
 
 
 def _waiting(out: Path, total: int, progress: Progress | None, notes: Notes | None) -> Callable[[int], None]:
-    """What is to be called while another process builds the same store."""
+    """The callback that reports, while another process builds the same store, how far that is."""
     told = False
 
     def report(done: int) -> None:
@@ -145,7 +145,7 @@ def _check_room(plan: Plan, out: Path) -> None:
 
 
 def _cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use; its CPU affinity can allow fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -160,9 +160,10 @@ class _Build:
     Attributes
     ----------
     entries : all images in the order of the store, training before validation
-    records : what has become of each so far
-    counts : grey levels of the training images among them
-    hashes : what the images look like, of training and validation; empty for corrupt ones
+    records : the result for each image so far
+    counts : int64 (C, 256), histogram of the training images so far
+    hashes : perceptual hashes of the training and of the validation images; empty bytes for a corrupt image
+    corrupt : name and reason of each corrupt image
     """
 
     def __init__(self, plan: Plan, out: Path, journal: Journal, allowed: int) -> None:
@@ -174,13 +175,14 @@ class _Build:
         self.corrupt: list[tuple[str, str]] = []
 
     def run(self, jobs: int, progress: Progress | None, notes: Notes | None) -> None:
-        """Do what is left to do, and give the store its name."""
+        """Process the remaining images, complete the file and give it its final name."""
         for record, stored in self.journal.replay():
             self._take(record, self._facts(len(self.records), stored))
         done, total = len(self.records), len(self.entries)
         if done:
             _tell(notes, f"going on after {done:,} of {total:,} images")
         with decoding_quietly():
+            # prefetch keeps the order of the images, so the store does not depend on the number of threads.
             for results in prefetch(self._decode_from, range(done, total, _AT_ONCE), jobs):
                 for record, pixels, facts in results:
                     self.journal.add(record, pixels)
@@ -190,7 +192,7 @@ class _Build:
         self._finish()
 
     def _decode_from(self, first: int) -> list[tuple[Record, Decoded | None, _Facts]]:
-        """Decode some images, in a thread."""
+        """Decode images ``first`` to ``first + _AT_ONCE``; runs in a worker thread."""
         found: list[tuple[Record, Decoded | None, _Facts]] = []
         for i, entry in enumerate(self.entries[first : first + _AT_ONCE], first):
             record, pixels = _decode(entry, self.plan)
@@ -198,14 +200,14 @@ class _Build:
         return found
 
     def _facts(self, place: int, pixels: Decoded | None) -> _Facts:
-        """Grey levels of a training image, or of any where there are none for training; and what it looks like."""
+        """Histogram of a training image (or of any, when none is for training), and the perceptual hash."""
         if pixels is None or not pixels.size:
             return None, b""
         counted = place < (len(self.plan.train) or len(self.entries))
         return count_levels(pixels) if counted else None, difference_hash(pixels) if self.plan.train else b""
 
     def _take(self, record: Record, facts: _Facts) -> None:
-        """Note what has become of the next image."""
+        """Record the result for the next image; DataError when too many images are corrupt."""
         counts, looks = facts
         if counts is not None:
             self.counts += counts
@@ -222,7 +224,7 @@ class _Build:
             )
 
     def _finish(self) -> None:
-        """Put the rest of the file around the pixels, check it and rename it."""
+        """Write the HDF5 structure around the pixels, check the file and rename it."""
         self.journal.flush()
         middle = len(self.plan.train)
         train, val = self._arrays(0, middle), self._arrays(middle, len(self.entries))
@@ -231,19 +233,19 @@ class _Build:
         start = data_start(self.out.parent)
         about = {**self._description(), "twins": self._twins(start, train, val)}
         write_around(self.journal.pixels, start, self.journal.size, about, arrays)
-        read_store(self.journal.pixels)
+        read_store(self.journal.pixels)  # raises when the file cannot be read back, before it gets its name
         self.journal.pixels.replace(self.out)
         self.journal.remove()
 
     def _twins(self, start: int, *parts: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        """Which validation images are training images as well."""
+        """Description of the validation images that are training images as well."""
         pixels = Pixels(self.journal.pixels)
         train, val = (StoreImages(pixels, start, self.plan.channels, own) for own in parts)
         one, other = (np.frombuffer(b"".join(looks), np.uint64).reshape(-1, 2) for looks in self.hashes)
         return find_twins(train, val, (one, other))
 
     def _check_whole(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Raise DataError when a class or the validation images have no image left."""
+        """Raise DataError when a class, or the validation split, has only corrupt images."""
         filled = set(arrays["train/labels" if self.plan.train else "val/labels"].tolist())
         empty = [class_id for label, class_id in enumerate(self.plan.class_ids) if label not in filled]
         if not empty and len(arrays["val/labels"]):
@@ -257,11 +259,11 @@ class _Build:
         )
 
     def _arrays(self, first: int, last: int) -> dict[str, NDArray[Any]]:
-        """The arrays of a part, without the images that were left out."""
+        """The arrays of the images from ``first`` to ``last``, without the corrupt ones."""
         label = {class_id: i for i, class_id in enumerate(self.plan.class_ids)}
         table = np.array([record[:4] for record in self.records], np.int64).reshape(-1, 4)
         area = table[:, :2].prod(axis=1) * self.plan.channels
-        offsets = np.cumsum(area) - area
+        offsets = np.cumsum(area) - area  # a corrupt image has no pixels, hence area 0
         kept = [i for i in range(first, last) if table[i, 0]]
         own = [self.entries[i] for i in kept]
         names = "\0".join(entry.name for entry in own).encode("utf-8", "surrogateescape")
@@ -276,6 +278,7 @@ class _Build:
         }
 
     def _description(self) -> dict[str, Any]:
+        """The description of the store, ready for JSON."""
         plan = self.plan
         mean, std = mean_std(self.counts)
         fixed = {
@@ -285,13 +288,14 @@ class _Build:
 
 
 def _decode(entry: Entry, plan: Plan) -> tuple[Record, Decoded | None]:
-    """Decode and resize an image; without pixels, and with the reason, when it is corrupt."""
+    """Decode and resize an image; for a corrupt one the pixels are None, and the record holds the reason."""
     try:
         content = entry.member.read()
     except OSError as error:
         return Record(0, 0, 0, 0, why(error)), None
     source = zlib.crc32(content)
     try:
+        # A JPEG may be decoded at reduced size, but its sides keep at least twice the length that is stored.
         pixels = decode(BytesIO(content), "it", "L" if plan.channels == 1 else "RGB", 2 * plan.short_side)
     except DataError as error:
         return Record(0, 0, 0, source, str(error)), None

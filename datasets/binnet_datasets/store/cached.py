@@ -1,4 +1,4 @@
-"""Stores of image folders that are trained on as they are: built once, and reused while the folder stays the same."""
+"""Stores in the cache, built on the first use of an image folder and reused while the folder stays the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .journal import remove_stopped
 from .plan import Plan
 from .reading import Store, may_be_store, read_store
 
-_SHOWN = 20  # corrupt images that are named at most
+_SHOWN = 20  # the most corrupt images that are named
 
 
 def cached_store(
@@ -28,23 +28,23 @@ def cached_store(
     notes: Notes | None = None,
     max_corrupt: float | None = None,
 ) -> Store:
-    """Open the store of a plan in the cache; it is built when it is not there yet, or is damaged.
+    """Open the store of a plan in the cache; it is built when it is missing or damaged.
 
-    Names, sizes and times of the files tell whether anything has changed. A store of the same folder and the same kind
-    of plan as the folder was earlier is deleted once the new one is there. Where the cache cannot be written
-    to, the store goes to a temporary folder.
+    Changes to the folder are detected by names, sizes and times of the files. An older store of the same folder and
+    form is deleted once the new one is complete. When the cache is not writable, the store is built in a temporary
+    folder.
 
     Parameters
     ----------
     source : folder or archive
-    plan : what of it
+    plan : which images are stored, and how
     cache : folder with all cached data; None for `cache_folder`
     progress, notes, max_corrupt : see `build_store`
 
     Raises
     ------
     DataError
-        When the source cannot be used or the store not be written.
+        When the source cannot be used, or the store cannot be written.
     """
     tell = notes or (lambda _: None)
     family = _family(source, plan)
@@ -65,15 +65,15 @@ def cached_store(
 
 
 def _family(source: Path, plan: Plan) -> str:
-    """Eight digits that stores of one folder, for one use and in one form, have in common."""
+    """Eight hexadecimal digits that are common to all stores of one folder, purpose (training or not) and form."""
     about = (str(source.resolve()), bool(plan.train), plan.short_side, plan.channels)
     return hashlib.sha256(repr(about).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def _delete_older(kept: Path, family: str) -> None:
-    """Delete the other stores of a family, and what is left of builds of them that were stopped.
+    """Delete the other stores of a family, and the hidden files of interrupted builds of them.
 
-    A process that has such a store open goes on reading it; a build that is running is left alone.
+    A process that has such a store open can go on reading it. A build that is running is not disturbed.
     """
     for old in kept.parent.glob(f"*-{family}-*.h5"):
         if old != kept and not old.name.startswith("."):
@@ -86,10 +86,10 @@ def _delete_older(kept: Path, family: str) -> None:
 
 
 def holds_images(path: str | Path) -> bool:
-    """Tell whether this is a store, or a folder or archive with images: what needs no name of a data set."""
+    """Tell whether ``path`` is a store, or a folder or archive with images, so that no data set has to be named."""
     path = Path(os.path.expanduser(path))
     if path.is_file() and (may_be_store(path) or not is_archive(path)):
-        return may_be_store(path)  # one that cannot be read has to be said, not passed over
+        return may_be_store(path)  # True also for an unreadable store, so that the caller reports it
     try:
         return any(is_image(name) for name, _ in each_member(path))
     except DataError:

@@ -1,7 +1,7 @@
-"""The layout of a store on disk: HDF5 around pixels that lie in one row (docs/store.md).
+"""The layout of a store on disk: an HDF5 structure around contiguous pixels (docs/store.md).
 
-Writing does not copy the pixels. HDF5 makes an empty file of the right size, a sparse one in which the pixels take no
-room, and what it wrote before and after them is put around the pixels that are there.
+Writing does not copy the pixels. HDF5 creates a sparse file of the right size, in which the pixels take no space; the
+bytes before and after its pixels are then copied around the pixels that have been written already.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ ARRAYS = {
     }.items()
 }
 Arrays = Mapping[str, NDArray[Any]]
-_ALIGNED = 512
+_ALIGNED = 512  # bytes
 
 
 def checksum(text: bytes, arrays: Arrays) -> str:
-    """SHA-256 over everything but the pixels."""
+    """SHA-256 of the description and all arrays in hexadecimal; the pixels have checksums of their own."""
     digest = hashlib.sha256(text)
     for name in ARRAYS:
         array = arrays[name]
@@ -49,14 +49,14 @@ def checksum(text: bytes, arrays: Arrays) -> str:
 
 
 def open_hdf5(path: Path) -> Any:
-    """Open an HDF5 file for reading, without a lock: a store has its name only when it is whole."""
+    """Open an HDF5 file for reading, without a lock: a file has its final name only when it is complete."""
     import h5py
 
     return h5py.File(path, "r", locking=False)
 
 
 def data_start(folder: Path) -> int:
-    """Return the place of the first pixel in every store that this version of HDF5 writes."""
+    """Return the byte offset of the first pixel, which is the same in every store that this version of HDF5 writes."""
     path = folder / f".{secrets.token_hex(4)}.start.part"
     try:
         return _create(path, 1, b"", {})
@@ -65,14 +65,20 @@ def data_start(folder: Path) -> int:
 
 
 def write_around(path: Path, start: int, size: int, description: Mapping[str, Any], arrays: Arrays) -> None:
-    """Make a store of a file that holds ``size`` bytes of pixels from byte ``start`` on.
+    """Complete a file that holds ``size`` bytes of pixels from byte ``start`` on to a store.
 
     Parameters
     ----------
-    path : may hold anything before and after the pixels
-    start : from `data_start`
-    description : anything that JSON can hold
-    arrays : those of `ARRAYS`
+    path : file whose bytes before and after the pixels are overwritten
+    start : result of `data_start`
+    size : bytes of pixels
+    description : anything that JSON can represent
+    arrays : the arrays named in `ARRAYS`
+
+    Raises
+    ------
+    DataError
+        When HDF5 would place the pixels elsewhere.
     """
     empty = path.with_name(f"{path.name}.head")
     try:
@@ -92,12 +98,12 @@ def write_around(path: Path, start: int, size: int, description: Mapping[str, An
 
 
 def _create(path: Path, size: int, text: bytes, arrays: Arrays) -> int:
-    """Write a store whose pixels are a hole; returns the place of the hole."""
+    """Write a store whose pixels are a hole of a sparse file; returns the offset of the hole."""
     import h5py
     from h5py import h5d, h5p, h5s, h5t
 
-    # The pixels come first, and everything is aligned: their place then depends neither on how many there are nor on
-    # what follows. A fixed version keeps stores the same bytes under newer libraries.
+    # The pixels come first, and everything is aligned, so that their offset depends neither on their number nor on what
+    # follows. With a fixed format version, newer libraries write the same bytes.
     with h5py.File(path, "w", libver=("v110", "v110"), alignment_threshold=1, alignment_interval=_ALIGNED) as file:
         plan = h5p.create(h5p.DATASET_CREATE)
         plan.set_layout(h5d.CONTIGUOUS)

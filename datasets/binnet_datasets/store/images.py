@@ -1,4 +1,4 @@
-"""The images of a store, read from disk one at a time and compared with their checksums."""
+"""The images of a store, read from disk one at a time and verified by checksum."""
 
 from __future__ import annotations
 
@@ -19,48 +19,51 @@ from ..files import why
 
 
 class Pixels:
-    """A file that any thread may read at any place; open as long as somebody refers to it.
+    """A file that several threads can read at once; it is closed when the object is collected.
 
     Parameters
     ----------
     path : the file
-    cached : whether it can be made again, so that it is to be deleted when it is damaged
+    cached : whether the file lies in the cache, so that it is deleted when it turns out to be damaged
     """
 
     def __init__(self, path: Path, cached: bool = False) -> None:
         self.path, self.cached = path, cached
-        # Reads by place, not a memory map: mapped pages would count as memory of this process, for a whole epoch.
+        # pread instead of a memory map: mapped pages would count as memory of this process for a whole epoch.
         self._handle = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._handle)
 
     def read(self, place: int, size: int) -> bytes:
+        """``size`` bytes from offset ``place``; DataError when they cannot be read."""
         try:
             content = os.pread(self._handle, size, place)
         except OSError as error:
             raise DataError(f"expected pixels in {self.path}, but reading failed: {why(error)}") from error
         if len(content) != size:
-            raise DataError(f"expected pixels in {self.path}, but the file has become shorter")
+            raise DataError(f"expected pixels in {self.path}, but the file was truncated while it was read")
         return content
 
     def what_to_do(self) -> str:
-        """Delete a damaged file that is in the cache; returns what a person should know or do about it."""
+        """Delete a damaged file of the cache; returns the end of an error message that says what to do."""
         if not self.cached:
             return "build it again, or fetch another copy"
         with suppress(OSError):
+            # Another process may have replaced the file since it was opened; the new one is not deleted.
             if os.path.samestat(os.fstat(self._handle), self.path.stat()):
                 self.path.unlink()
         return "it has been deleted from the cache, and the same command builds it again"
 
 
 class StoreImages:
-    """The images of one part of a store, read from disk each time they are asked for.
+    """The images of one part of a store, read from disk on each access.
 
     Attributes
     ----------
     channels : 1 or 3
     sizes : int64 (N, 2), rows and columns of each image
-    crc32 : uint32 (N,), of the pixels of each
-    keys : uint64 (N,), length << 32 | CRC-32 of the file of each image: the same key, the same contents
+    crc32 : uint32 (N,), CRC-32 of the pixels of each image
+    keys : uint64 (N,), ``length << 32 | CRC-32`` of the source file of each image; files of equal contents have equal
+        keys
     """
 
     def __init__(self, pixels: Pixels, start: int, channels: int, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -72,7 +75,7 @@ class StoreImages:
         return len(self.sizes)
 
     def __getitem__(self, i: int) -> NDArray[np.uint8]:
-        """Read image number ``i``: uint8 (H, W, C), not to be written to. Several threads may do so at once.
+        """Read image number ``i``: uint8 (H, W, C), read-only. Several threads may call this at once.
 
         Raises
         ------
@@ -91,12 +94,12 @@ class StoreImages:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the images were called in the source."""
+        """The names of the images in the source."""
         text = self._arrays["source_names"].tobytes().decode("utf-8", "surrogateescape")
         return tuple(text.split("\0")) if text else ()
 
     def damaged(self) -> Iterator[int]:
-        """Read everything, and yield the number of each image whose pixels do not have their checksum."""
+        """Read all images, and yield the number of each one whose pixels do not match their checksum."""
         for i, expected in enumerate(self.crc32):
             if zlib.crc32(self._read(i).data) != expected:
                 yield i

@@ -1,7 +1,7 @@
-"""An image store that is being built: pixels in a hidden file, and a journal of which images they are.
+"""The files of an unfinished store: a hidden file with pixels, and a journal with one line per image.
 
-Pixels are appended and reach the disk before the line of the journal that speaks of them. A build that goes on
-believes the journal only as far as the checksums of the pixels agree with it, so it may have been killed anywhere.
+Pixels are appended and synchronised to disk before the journal line that describes them is written. A resumed build
+trusts the journal only as far as the checksums of the pixels agree, so a build may be killed at any point.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WAIT_SECONDS = 0.5
 
 
 class Record(NamedTuple):
-    """One image: rows and columns as stored, CRC-32 of the pixels and of the source's bytes; rows 0 when left out."""
+    """One image: rows and columns as stored, CRC-32 of the pixels and of the source file; rows is 0 when corrupt."""
 
     rows: int
     columns: int
@@ -32,13 +32,13 @@ class Record(NamedTuple):
     reason: str = ""
 
     def line(self) -> bytes:
-        """As a line of the journal."""
+        """The record as a line of the journal, with all white space of the reason reduced to single spaces."""
         words = f"{self.rows} {self.columns} {self.crc32:08x} {self.source_crc32:08x} {self.reason}".split()
         return " ".join(words).encode("utf-8", "replace") + b"\n"
 
 
 def parse(line: bytes) -> Record | None:
-    """The inverse of `Record.line`; None for a line that is not whole."""
+    """The inverse of `Record.line`; None for an incomplete or malformed line."""
     try:
         if not line.endswith(b"\n"):
             return None
@@ -49,20 +49,20 @@ def parse(line: bytes) -> Record | None:
 
 
 def part_of(out: Path) -> Path:
-    """Where the pixels of a store are until it is whole."""
+    """The path of a store's pixels until the store is complete."""
     return out.with_name(f".{out.name}.part")
 
 
 class Journal:
-    """The two hidden files of a build; a context in which nobody else builds the same store.
+    """The two hidden files of a build; a context manager that locks out other builds of the same store.
 
     Parameters
     ----------
-    out : where the store shall be
-    key : names sources and options: files of another key are begun anew
-    start : the place of the first pixel in the file; what is before it is left for later
-    channels : of each pixel
-    waiting : called every half second while another process builds the same store, with how many images it has done
+    out : path of the future store
+    key : hash of sources and options; files with another key are discarded
+    start : offset of the first pixel in the file; the bytes before it are written last
+    channels : number of channels of each image
+    waiting : called every half second while another process builds the same store, with its number of finished images
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Journal:
     Raises
     ------
     OSError
-        When they cannot be made or read; also from every method.
+        When the files cannot be created, read or written; every method can raise it.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Journal:
         self._files.close()
 
     def replay(self) -> Iterator[tuple[Record, NDArray[np.uint8]]]:
-        """Yield each image that is there already, then get ready for the next; has to be iterated to its end first."""
+        """Yield each image that is stored already; must be iterated to its end before `add`, which continues there."""
         self._journal.seek(0)
         good = len(self._header)
         if self._journal.readline() == self._header:
@@ -119,7 +119,7 @@ class Journal:
         self.flush()
 
     def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:
-        """Append an image, or with None the reason why there is none."""
+        """Append an image; for a corrupt one ``pixels`` is None, and the record holds the reason."""
         if pixels is not None:
             self._pixels.write(pixels.data)
             self.size += pixels.size
@@ -129,7 +129,8 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything to the disk, the pixels first."""
+        """Write everything to disk, the pixels first."""
+        # In the other order, a power cut could leave a journal line without its pixels.
         self._pixels.flush()
         os.fsync(self._pixels.fileno())
         self._journal.write(b"".join(self._lines))
@@ -152,7 +153,7 @@ class Journal:
 
 
 def remove_stopped(out: Path) -> None:
-    """Delete the hidden files of a build that was stopped; those of one that is running stay."""
+    """Delete the hidden files of an interrupted build; those of a running build stay."""
     try:
         with _journal_of(out).open("ab+") as journal:
             if _lock(journal):
@@ -167,14 +168,14 @@ def _journal_of(out: Path) -> Path:
 
 
 def _locked(path: Path, waiting: Callable[[int], None] | None) -> IO[bytes]:
-    """Open a journal and keep other processes out until it is closed; waits until no other process has it."""
+    """Open a journal and lock it until it is closed; waits while another process holds the lock."""
     while True:
         file = path.open("ab+")
         try:
             while not _lock(file):
                 if waiting is not None:
                     file.seek(0)
-                    waiting(max(0, sum(1 for _ in file) - 1))
+                    waiting(max(0, sum(1 for _ in file) - 1))  # the first line is the header
                 time.sleep(_WAIT_SECONDS)
             if _is_at(file, path):  # else the other process has finished, and has deleted it
                 return file
@@ -192,7 +193,7 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed; False when another process has it. A system that cannot lock files grants it."""
+    """Lock a file until it is closed; False when another process holds the lock, True on systems without locks."""
     try:
         import fcntl
     except ImportError:  # Windows

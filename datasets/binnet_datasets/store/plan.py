@@ -1,4 +1,4 @@
-"""What goes into a store: which images, of which classes, for training or for validation, in which order."""
+"""The plan of a store: its images and classes, their order, and their division into training and validation."""
 
 from __future__ import annotations
 
@@ -21,27 +21,32 @@ from ..sources.members import Members, list_members
 from ..sources.splits import LAYOUTS
 from ..sources.validation import has_truth, hold_out, labelled, parse_val, with_truth
 
-HELD_OUT = 0.1  # of the training images of each class, where there are no validation images
-LARGEST, MOST = 256, 2048  # short side unless another is asked for, and of any image
-_SAMPLED = 200  # images that are looked at to find the usual size
+HELD_OUT = 0.1  # share of each class's training images that is held out when there are no validation images
+LARGEST, MOST = 256, 2048  # limits of the short side in pixels, by default and when a size is given
+_SAMPLED = 200  # approximate number of images whose headers are read to find the usual size
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What of a source goes into a store, and how.
+    """The options of a store: which images of a source it holds, and in what form.
 
     Attributes
     ----------
-    size : short side of the stored images, pixels, at most 2048; None for the usual one of the source, at most 256
+    size : short side of the stored images in pixels, 1 to 2048; None for the median of the source, at most 256
     channels : 3 (RGB) or 1 (grey)
     classes : None for all; a number (the first of the sorted ids), ids with commas between, or a text file of
         ids, one on each line
-    per_class : images of each class at most, the first by name; None for all
-    val : nothing to use what the source has; a share to hold out of the training images; or up to one folder or archive
-        and up to one file with the classes of flat validation images
-    seed : of the choice of what is held out
-    layout : "splits" when folders such as train and val are splits, "classes" when they are classes as all others;
-        None to find out, and to refuse what can be read both ways
+    per_class : maximum number of images of each class, the first by name; None for all
+    val : empty to use the validation images of the source; a share to hold out of the training images; or at most one
+        folder or archive and at most one file with the classes of flat validation images
+    seed : seed of the choice of held-out images
+    layout : "splits" when folders such as train and val are splits, "classes" when they are classes like all others;
+        None to detect it, with an error for folders that can be read both ways
+
+    Raises
+    ------
+    DataError
+        On construction, when a value is out of range.
     """
 
     size: int | None = None
@@ -70,14 +75,15 @@ class Plan:
 
     Attributes
     ----------
-    name : of the data set
-    class_ids, class_names : of each label; ids are sorted
+    name : name of the data set
+    class_ids, class_names : identifier and name of the class of each label; identifiers are sorted
     train, val : images in the order of their names
-    short_side : of the stored images, pixels
-    notes : what a person should know, a sentence each
+    short_side : short side of the stored images in pixels
+    channels : 1 (grey) or 3 (RGB)
+    notes : sentences for the user
     unused : name and reason of each file of the source that is not used
-    pixels : of a stored image on average, about
-    key : changes with the sources and with every option that changes the store
+    pixels : estimated average number of pixels of a stored image
+    key : SHA-256 in hexadecimal that changes with the sources and with every option that changes the store
     """
 
     name: str
@@ -94,13 +100,13 @@ class Plan:
 
 
 def make_plan(source: Path, options: BuildOptions, members: Members | None = None) -> Plan:
-    """Look at a source and decide what goes into a store; raises DataError.
+    """Make the plan of a store for training; DataError when the source cannot be used.
 
     Parameters
     ----------
     source : folder or archive
-    options : what of it
-    members : its files, where they have been listed already
+    options : which images are stored, and how
+    members : files of the source when they have been listed already, else None
     """
     members = list_members(source) if members is None else members
     layout = find_layout(members, source, options.layout)
@@ -249,7 +255,7 @@ def _pixels(sizes: NDArray[np.int64]) -> float:
 
 
 def _key(plan: Plan) -> str:
-    """SHA-256 over what is stored and in which form; an image counts by name, size and time."""
+    """SHA-256 of the images (by name, size and time), their classes and the form in which they are stored."""
     about = (plan.name, plan.class_ids, plan.class_names, plan.short_side, plan.channels)
     digest = hashlib.sha256(repr(about).encode("utf-8", "surrogateescape"))
     for part in (plan.train, plan.val):

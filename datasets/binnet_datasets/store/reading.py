@@ -1,4 +1,4 @@
-"""Image stores: images on disk that are read one at a time, as uint8, in any order (docs/store.md)."""
+"""Opening and validation of image stores, whose images are read one at a time in any order (docs/store.md)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST = 1 << 24  # rows or columns: the product of two, times channels, is fa
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: the data set, its images once more, and what the store says about itself (`docs/store.md`)."""
+    """An open store: the data set, the images of its two parts, and the store's description (`docs/store.md`)."""
 
     dataset: Dataset
     train: StoreImages
@@ -34,12 +34,12 @@ class Store:
 
 
 def is_store(path: str | Path) -> bool:
-    """Tell whether this is an HDF5 file that says of itself to be a store; False for what cannot be read."""
+    """Tell whether ``path`` is an HDF5 file marked as a store; False when it cannot be read."""
     return what_is_wrong(Path(path)) is None
 
 
 def may_be_store(path: Path) -> bool:
-    """Tell whether this is a store, or an HDF5 file or one named so that cannot be read: no source of images."""
+    """Tell whether ``path`` has the content or the ending of an HDF5 file, so that it is no folder or archive."""
     if not path.is_file():
         return False
     return path.suffix.lower() in (".h5", ".hdf5") or _is_hdf5(path)
@@ -54,7 +54,7 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def what_is_wrong(path: Path) -> str | None:
-    """Why a file cannot be opened as a store, in words that follow its name; None when it says that it is one."""
+    """The reason why a file cannot be opened as a store, to follow its name; None when it is marked as one."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_SIGNATURE))
@@ -71,7 +71,8 @@ def what_is_wrong(path: Path) -> str | None:
 
 
 def _unreadable(message: str) -> str:
-    """What an error of HDF5 means, as far as it can be told."""
+    """An explanation of an HDF5 error for the user."""
+    # h5py raises OSError for all of these; only the text of HDF5 tells them apart.
     if "truncated" in message:
         return "is cut off: its end is missing, as after a copy that was interrupted"
     if "lock" in message:
@@ -82,23 +83,23 @@ def _unreadable(message: str) -> str:
 
 
 def open_store(path: str | Path) -> Dataset:
-    """Open a store as a data set; its images stay on disk until they are asked for.
+    """Open a store as a data set; its images are read from disk on access.
 
     Raises
     ------
     DataError
-        When the file is missing, is no store, is of a newer version, or is damaged. Pixels are not looked at.
+        When the file is missing, is no store, has another version, or is damaged. Pixels are not checked here.
     """
     return read_store(path).dataset
 
 
 def read_store(path: str | Path, cached: bool = False) -> Store:
-    """Open a store as `open_store` does, with what it says about itself.
+    """Open a store like `open_store`, together with its description.
 
     Parameters
     ----------
     path : the store
-    cached : whether it can be made again, so that it is to be deleted when damaged pixels are met later
+    cached : whether the store lies in the cache, so that it is deleted when damaged pixels are found later
     """
     path = Path(path)
     if not path.is_file():
@@ -126,7 +127,10 @@ def read_store(path: str | Path, cached: bool = False) -> Store:
 
 
 def _attribute(file: Any, name: str) -> str | int | None:
-    """A string of fixed length or a whole number; the type is looked at first, as damaged strings can hang HDF5."""
+    """An attribute that is a fixed-length string or an integer; None for any other.
+
+    The type is checked before the value is read, because damaged variable-length strings can make HDF5 hang.
+    """
     if name not in file.attrs:
         return None
     attribute = file.attrs.get_id(name)
@@ -137,7 +141,7 @@ def _attribute(file: Any, name: str) -> str | int | None:
 
 
 def _pixels_place(file: Any, path: Path) -> tuple[int, int]:
-    """Place and number of the bytes of pixels, checked to lie in the file."""
+    """Offset and number of the bytes of pixels; DataError unless they lie within the file."""
     pixels = _dataset_of(file, "pixels", np.uint8, path)
     start, length = pixels.id.get_offset(), pixels.size
     if start is None or start + length > path.stat().st_size:
@@ -146,7 +150,7 @@ def _pixels_place(file: Any, path: Path) -> tuple[int, int]:
 
 
 def _plain(file: Any, name: str, dtype: Any, path: Path) -> NDArray[Any]:
-    """An array, checked to lie whole in the file before memory is taken for it."""
+    """An array; its size is compared with the file's before memory is allocated."""
     values = _dataset_of(file, name, dtype, path)
     if values.nbytes > path.stat().st_size:
         raise DataError(f"{path} is damaged: {name} is larger than the file")
@@ -155,8 +159,10 @@ def _plain(file: Any, name: str, dtype: Any, path: Path) -> NDArray[Any]:
 
 
 def _dataset_of(file: Any, name: str, dtype: Any, path: Path) -> Any:
+    """The HDF5 data set ``name``; DataError unless it is contiguous, of this dtype, and in this file."""
     import h5py
 
+    # External, virtual or linked data sets would let a store read any other file of the user.
     values = file.get(name)
     plain = isinstance(values, h5py.Dataset) and values.file == file and not values.external and not values.is_virtual
     if not plain or values.chunks or values.dtype != dtype or not values.shape:
@@ -167,7 +173,7 @@ def _dataset_of(file: Any, name: str, dtype: Any, path: Path) -> Any:
 def _parts(
     pixels: Pixels, start: int, length: int, description: dict[str, Any], arrays: dict[str, NDArray[Any]]
 ) -> tuple[Dataset, StoreImages, StoreImages]:
-    """The data set and its images, after checks that each of them lies within the pixels."""
+    """The data set and the images of both parts; DataError unless every image lies within the pixels."""
     channels, path, found = int(description["channels"]), pixels.path, []
     for part in ("train", "val"):
         own = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(part)}

@@ -1,4 +1,4 @@
-"""What is in the store that a build has made, or has found at its place."""
+"""The report of a build: the contents of the store that it wrote, or found in its place."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .twins import about_twins
 
 @dataclass(frozen=True)
 class Report:
-    """What `build_store` has done.
+    """The result of `build_store`.
 
     Attributes
     ----------
     path : the store
-    train, val : images in it
-    corrupt : names and reasons of those that could not be decoded and were left out
-    fresh : False when the store was there already, of the same images and options
-    notes : sentences about the images that a person should read
+    train, val : numbers of training and validation images
+    corrupt : name and reason of each image that could not be decoded and was omitted
+    fresh : False when a store of the same images and options existed already
+    notes : sentences about the images, for the user
     """
 
     path: Path
@@ -32,7 +32,7 @@ class Report:
 
 
 def report_of(out: Path, key: str, fresh: bool = False) -> Report:
-    """What is in the store at ``out``; DataError unless it is one of this key."""
+    """The report on the store at ``out``; DataError unless it is a store with this key."""
     wrong = what_is_wrong(out) if out.is_file() else "is no image store"
     if wrong:
         what = "a folder" if out.is_dir() else f"something that {wrong}"
@@ -47,7 +47,7 @@ def report_of(out: Path, key: str, fresh: bool = False) -> Report:
 
 
 def found_at(out: Path, key: str, rebuild: bool) -> Report | str:
-    """What is in the store that is there already, or why it is to be built again."""
+    """The report on an existing store, or, with ``rebuild``, the reason why it has to be built again."""
     try:
         return report_of(out, key)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Validation images that are training images as well: the same file, the same pixels, or nearly the same picture."""
+"""Detection of validation images that also are training images: equal files, equal pixels, or similar pictures."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .images import StoreImages
 Hashes = NDArray[np.uint64]
 
 _GRID = 8
-_DIFFERING = 12  # bits of 128 at most: 99 of 100 photographs saved again at half or a third of their size differ less
-_CROWD = 50  # training images with a band in common: of more, the band says nothing
-_COMPARED = 2000  # pairs whose pixels are compared, at most
+_DIFFERING = 12  # the most differing bits of 128: 99 of 100 photographs saved at 1/2 or 1/3 of their size differ less
+_CROWD = 50  # a band that more training images than this have in common is ignored, as it does not discriminate
+_COMPARED = 2000  # the most pairs whose pixels are compared
 _SIDE, _CORRELATION = 32, 0.994  # copies of photographs reach 0.995, different images of Fashion-MNIST 0.99
-_NAMED = 100  # pairs that are kept
+_NAMED = 100  # the most pairs that are kept
 
 
 def difference_hash(pixels: NDArray[np.uint8]) -> bytes:
-    """Return 128 bits that similar pictures share: whether grey grows to the right and downwards, on a grid of 8 x 8.
+    """Return a perceptual hash: 128 bits, whether grey increases to the right and downwards on a grid of 8 x 8.
 
     Parameters
     ----------

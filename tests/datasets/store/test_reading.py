@@ -227,7 +227,7 @@ def test_a_lock_of_another_program_does_not_matter(store: Path) -> None:
 def test_a_file_that_becomes_shorter_while_it_is_read(store: Path) -> None:
     images = open_store(store).test.images
     os.truncate(store, 5000)
-    with pytest.raises(DataError, match=r"but the file has become shorter"):
+    with pytest.raises(DataError, match=r"but the file was truncated while it was read"):
         images[5]
 
 
