@@ -1,7 +1,7 @@
 """Gradient of a binary convolution with respect to its weights by popcount: a quantised gradient with signs of inputs.
 
 What is summed over, the pixels of all images, lies in one half word. The signs arrive packed along the channels. For
-each tap, squares of 32 pixels by 32 channels are turned round, in registers, and make up a *panel*: all pixels of 32
+each tap, squares of 32 pixels by 32 channels are transposed in registers, and make up a *panel*: all pixels of 32
 channels under one tap, which stays in the cache while the filters pass over it, four at a time.
 """
 
@@ -20,8 +20,8 @@ from ...simd.geometry import border_classes, filled, sliding
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tiling import share
 from ...simd.wide import BITS, no_bits, set_bit, store_halves
-from ..forward.blocks import share
 from .masked_popcount import count_masked, store_products, twice
 
 _ROWS = filled(np.arange(XNOR_ROWS))  # where the channels of a tile start
@@ -106,7 +106,7 @@ def _count_inside(gradient, inside, base, counts, rows, blocks, groups):
 
 
 @helper
-def _turn_panel(bits, starts, offset, panel, first, pixels):
+def _transpose_panel(bits, starts, offset, panel, first, pixels):
     """``panel[block, lane]`` is bit ``lane`` of ``bits[starts[q] + offset]`` for 32 pixels q."""
     for begin in range(0, pixels, BITS):
         lanes = no_bits()
@@ -118,7 +118,8 @@ def _turn_panel(bits, starts, offset, panel, first, pixels):
 @kernel
 def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixels, o, size, c, together, workers):
     quads, groups, blocks = (o + XNOR_ROWS - 1) // XNOR_ROWS, (c + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
-    # Threads that share the panels turn each once; threads that share the filters turn all of them, each for itself.
+    # Threads that share the panels transpose each once; threads that share the filters transpose all of them, each for
+    # itself.
     by_panel = size * groups >= 4 * workers  # otherwise threads share the filters
     for worker in prange(workers):
         of_panels, of_quads = (0, size * groups), (0, quads)
@@ -131,7 +132,7 @@ def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixe
             last = min(first + together, of_panels[1])
             for i in range(first, last):
                 offset = taps[i // groups] + i % groups
-                _turn_panel(bits, starts, offset, panels, room + (i - first) * blocks * BITS, pixels)
+                _transpose_panel(bits, starts, offset, panels, room + (i - first) * blocks * BITS, pixels)
             for quad in range(of_quads[0], of_quads[1]):
                 row, channel = xnor_starts(rows, quad * XNOR_ROWS), quad * XNOR_ROWS
                 for i in range(first, last):

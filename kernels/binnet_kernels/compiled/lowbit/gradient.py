@@ -11,6 +11,7 @@ from ...lowbit.rounding import EVEN, MAGNITUDES, SIGNS, QuantisedGradient, Round
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import XNOR_ROWS
+from ...simd.tiling import share
 from ...simd.wide import (
     BITS,
     in_all_lanes,
@@ -26,7 +27,6 @@ from ...simd.wide import (
     where_positive,
     will_load,
 )
-from ..forward.blocks import share
 from .rounding import draw, even_levels, magnitude_levels, sign_levels
 
 _QUADS = BITS // XNOR_ROWS  # tiles of channels in a half word
@@ -97,13 +97,13 @@ def _quantise(
 ):  # fmt: skip
     halves, blocks = (o + BITS - 1) // BITS, (pixels + BITS - 1) // BITS
     for worker in prange(workers):
-        turned, (begin, end) = worker * planes * 2 * BITS, share(worker, workers, blocks)
+        square, (begin, end) = worker * planes * 2 * BITS, share(worker, workers, blocks)
         for item in range(begin * halves, end * halves):
             block, half = item // halves, item % halves
             channel, keep = half * BITS, o - half * BITS
             valid = np.uint32(np.uint32(0xFFFFFFFF) >> np.uint32(BITS - min(keep, BITS)))
             scale, of_column = load_wide(alpha, channel, keep), load_wide(column_factor, channel, keep)
-            for i in range(turned, turned + planes * 2 * BITS, BITS):
+            for i in range(square, square + planes * 2 * BITS, BITS):
                 store_halves(scratch, i, no_bits())
             for q in range(block * BITS, min((block + 1) * BITS, pixels)):
                 g, u = load_wide(grad, q * o + channel, keep), in_all_lanes(np.float32(0))
@@ -120,11 +120,11 @@ def _quantise(
                 in_column = _levels(g, of_column, u, kind, top)
                 below, negative = negative_bits(scaled), negative_bits(g)
                 for plane in range(planes):
-                    target, at = ((plane * pixels + q) * halves + half) * 2, turned + plane * 2 * BITS
+                    target, at = ((plane * pixels + q) * halves + half) * 2, square + plane * 2 * BITS
                     rows[target], rows[target + 1] = _plane(of_row, below, valid, kind, plane)
                     signs, masks = _plane(in_column, negative, valid, kind, plane)
                     # The product for the weights sums over pixels, so their planes are packed along the pixels: a
-                    # square of 32 pixels x 32 channels is turned round here.
+                    # square of 32 pixels x 32 channels is transposed here.
                     store_halves(scratch, at, set_bit(load_halves(scratch, at), signs, q % BITS))
                     at += BITS
                     store_halves(scratch, at, set_bit(load_halves(scratch, at), masks, q % BITS))
@@ -132,4 +132,4 @@ def _quantise(
                 side, quad = i // _QUADS % 2, (i // (2 * _QUADS) * halves + half) * _QUADS + i % _QUADS
                 target = ((quad * pitch + block) * 2 + side) * XNOR_ROWS
                 for lane in range(XNOR_ROWS):
-                    columns[target + lane] = scratch[turned + i * XNOR_ROWS + lane]
+                    columns[target + lane] = scratch[square + i * XNOR_ROWS + lane]
