@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 BACKENDS = ("fast", "reference")
 # Kinds of work, in the order of a profile's table. The first three multiply and add, all others read and write.
@@ -84,21 +84,13 @@ class Work:
     multiply_adds: Callable[..., int] | None = None
 
 
-_doors: dict[str, Callable[..., Any]] = {}
+IN_NUMPY: dict[str, Callable[..., Any]] = {}  # front doors by name, always in the NumPy form
 WORK: dict[tuple[Any, str], Work] = {}  # by owner, a class or None for the package, and name there
 
 
-@overload
-def front_door(kind: _Function) -> _Function: ...
-
-
-@overload
 def front_door(
-    kind: str, multiply_adds: Callable[..., int] | None = None, **methods: Work
-) -> Callable[[_Function], _Function]: ...
-
-
-def front_door(kind: Any, multiply_adds: Callable[..., int] | None = None, **methods: Work) -> Any:
+    kind: str = REST, multiply_adds: Callable[..., int] | None = None, **methods: Work
+) -> Callable[[_Function], _Function]:
     """Make a function or class a name of :mod:`binnet_kernels.reference` too, where it always runs the NumPy form.
 
     Parameters
@@ -108,8 +100,6 @@ def front_door(kind: Any, multiply_adds: Callable[..., int] | None = None, **met
     methods
         What methods of a class do.
     """
-    if callable(kind):
-        return front_door(REST)(kind)
 
     def register(function: _Function) -> _Function:
         @wraps(function)
@@ -117,7 +107,7 @@ def front_door(kind: Any, multiply_adds: Callable[..., int] | None = None, **met
             with use_backend("reference"):
                 return function(*arguments, **options)
 
-        _doors[function.__name__] = in_reference
+        IN_NUMPY[function.__name__] = in_reference
         if isinstance(function, type):
             WORK[function, "__init__"] = Work(kind)
             WORK.update({(function, name): work for name, work in methods.items()})
@@ -126,17 +116,6 @@ def front_door(kind: Any, multiply_adds: Callable[..., int] | None = None, **met
         return function
 
     return register
-
-
-def reference_of(name: str) -> Callable[..., Any]:
-    """The front door of this name, always in the NumPy form.
-
-    Raises
-    ------
-    KeyError
-        When there is none.
-    """
-    return _doors[name]
 
 
 class Late:

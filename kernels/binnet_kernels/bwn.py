@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from . import checks
@@ -10,7 +9,7 @@ from .backend import REAL, WEIGHTS, Late, Work, front_door, in_numpy
 from .binarize import weight_alpha
 from .checks import Float, Pair, Window
 from .reference import xnor as reference
-from .xnor import rows_as_pixels
+from .xnor import multiply_adds, rows_as_pixels
 
 if TYPE_CHECKING:
     from .compiled.forward import bwn as compiled
@@ -18,12 +17,7 @@ else:
     compiled = Late("binnet_kernels.compiled.forward.bwn")
 
 
-def _multiply_adds(y: Float, plan: BwnConv2d, *_: Any, **__: Any) -> int:
-    products: int = y.size * math.prod(plan.shape[1:])
-    return products
-
-
-@front_door(WEIGHTS, __call__=Work(REAL, _multiply_adds))
+@front_door(WEIGHTS, __call__=Work(REAL, multiply_adds))
 class BwnConv2d:
     """A convolution with binary weights, prepared for one set of weights (arXiv:1603.05279, Eq. 1).
 
@@ -52,7 +46,7 @@ class BwnConv2d:
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
         x = checks.floats(x, "x", 4)
-        checks.same_depth(x.shape, self.shape)
+        checks.same_channels(x.shape, self.shape)
         y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), self.shape[0]))
         self._form(x, y)
         return y

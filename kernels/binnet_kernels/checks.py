@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int32]
 Pair = int | Sequence[int]
 Border = tuple[int, int, int, int]  # top, bottom, left, right
 NO_BORDER = (0, 0, 0, 0)
+Affine = tuple[Float, Float, Float]  # mean, factor, shift of a normalisation ``(x - mean) factor + shift``
 
 T = TypeVar("T", bound=np.generic)
 
@@ -237,13 +238,8 @@ def map_of_bits(bits: Any, x_shape: tuple[int, ...], border: Border, *planes: in
     return half_words(bits, "bits", (*planes, *bits_shape(image_shape(x_shape), border)))
 
 
-def same_channels(x: npt.NDArray[Any], weight_shape: tuple[int, ...]) -> None:
+def same_channels(x_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> None:
     """The last axis of the input must be the last axis of the weights."""
-    same_depth(x.shape, weight_shape)
-
-
-def same_depth(x_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> None:
-    """The same of an input that is known by its shape."""
     if x_shape[-1] != weight_shape[-1]:
         raise ValueError(
             f"x has {x_shape[-1]} channels (shape {tuple(x_shape)}), the weights expect {weight_shape[-1]}"

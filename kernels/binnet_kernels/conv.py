@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +17,7 @@ else:
     compiled = Late("binnet_kernels.compiled.conv")
 
 
-def _of_input(_: Any, grad: Float, weight: Float, *__: Any, **___: Any) -> int:
-    return grad.size * math.prod(weight.shape[1:])
-
-
-def _of_weight(_: Any, x: Any, grad: Float, weight_shape: tuple[int, ...], *__: Any, **___: Any) -> int:
-    return grad.size * math.prod(weight_shape[1:])
-
-
-@front_door(REAL, lambda y, x, weight, *_, **__: y.size * math.prod(weight.shape[1:]))
+@front_door(REAL, lambda y, x, weight, *_, **__: y.size * weight[:1].size)
 def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, groups: int = 1, out: Any = None) -> Float:
     """float32 convolution (cross-correlation) with a zero border.
 
@@ -62,7 +53,7 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, groups: int
     return y
 
 
-@front_door(REAL, _of_input)
+@front_door(REAL, lambda grad_x, grad, weight, *_, **__: grad.size * weight[:1].size)
 def conv2d_grad_input(
     grad: Any,
     weight: Any,
@@ -103,7 +94,7 @@ def conv2d_grad_input(
     return grad_x
 
 
-@front_door(REAL, _of_weight)
+@front_door(REAL, lambda grad_weight, x, grad, *_, **__: grad.size * grad_weight[:1].size)
 def conv2d_grad_weight(
     x: Any,
     grad: Any,
@@ -146,7 +137,7 @@ def conv2d_grad_weight(
     return grad_weight
 
 
-@front_door
+@front_door()
 class Conv2d:
     """A float32 convolution prepared for one set of weights, to call many times.
 
@@ -170,7 +161,7 @@ class Conv2d:
     def __call__(self, x: Any, out: Any = None) -> Float:
         """Images (N, H, W, C) of real numbers to float32 (N, OH, OW, O), written to ``out`` when given."""
         x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
+        checks.same_channels(x.shape, self.shape)
         y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), self.shape[0]))
         self._form(x, y)
         return y

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import checks
 from .backend import PACKING, Late, front_door, in_numpy
-from .checks import Float, Halves, Pair
+from .checks import Affine, Float, Halves, Pair
 from .reference import norm as reference
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def batch_statistics(x: Any) -> tuple[Float, Float]:
     """
     (x,) = channels(x)
     _check_not_empty(x)
-    mean, var = np.empty((2, x.shape[-1]), np.float32)
+    mean, var = (np.empty(x.shape[-1], np.float32) for _ in range(2))
     (reference.batch_statistics if in_numpy() else compiled.batch_statistics)(x, mean, var)
     return mean, var
 
@@ -81,9 +81,9 @@ def batch_norm_inference(
     x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
 ) -> Float:
     """Normalise each channel by a given mean and variance: float32 (..., C), see :func:`batch_norm`."""
-    x, mean, factor, beta = affine(x, gamma, beta, mean, var, eps)
+    x, affine = normalisation(x, gamma, beta, mean, var, eps)
     y = checks.output(out, x.shape)
-    (reference.normalise if in_numpy() else compiled.normalise)(x, mean, factor, beta, y)
+    (reference.normalise if in_numpy() else compiled.normalise)(x, affine, y)
     return y
 
 
@@ -114,12 +114,7 @@ def batch_norm_grad(
     TypeError, ValueError
         When an argument has the wrong type or shape, or ``x`` is empty.
     """
-    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
-    grad, inverse = _check_grad(grad, x), _inverse_deviation(var, eps)
-    grad_x, (grad_gamma, grad_beta) = checks.output(out, x.shape), np.empty((2, x.shape[-1]), np.float32)
-    form = reference.batch_norm_grad if in_numpy() else compiled.batch_norm_grad
-    form(grad, x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
-    return grad_x, grad_gamma, grad_beta
+    return _gradients(grad, None, x, gamma, mean, var, eps, out)
 
 
 @front_door(PACKING)
@@ -147,10 +142,9 @@ def norm_relu(
     TypeError, ValueError
         When an argument has the wrong type or shape.
     """
-    x, mean, factor, beta = affine(x, gamma, beta, mean, var, eps)
+    x, affine = normalisation(x, gamma, beta, mean, var, eps)
     y, passed = checks.output(out, x.shape), np.empty(checks.halves_shape(x.shape), np.uint32)
-    form = reference.norm_relu if in_numpy() else compiled.norm_relu
-    form(x, mean, factor, beta, y, passed)
+    (reference.norm_relu if in_numpy() else compiled.norm_relu)(x, affine, y, passed)
     return y, passed
 
 
@@ -186,11 +180,10 @@ def norm_signs(
     TypeError, ValueError
         When an argument has the wrong type, shape or range.
     """
-    x, mean, factor, beta = affine(checks.floats(x, "x", 4), gamma, beta, mean, var, eps)
+    x, affine = normalisation(checks.floats(x, "x", 4), gamma, beta, mean, var, eps)
     border, pad_value = checks.pair(padding, "padding", 0), checks.pad_value(pad_value)
     bits, within = checks.sign_maps(x.shape, border)
-    form = reference.norm_signs if in_numpy() else sign_maps.norm_signs
-    form(x, mean, factor, beta, border, pad_value, bits, within)
+    (reference.norm_signs if in_numpy() else sign_maps.norm_signs)(x, affine, border, pad_value, bits, within)
     return bits, within
 
 
@@ -224,13 +217,22 @@ def norm_signs_grad(
     TypeError, ValueError
         When an argument has the wrong type or shape, or ``x`` is empty.
     """
-    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
-    grad, inverse = _check_grad(grad, x), _inverse_deviation(var, eps)
+    (x,) = channels(x)
     within = checks.half_words(within, "within", checks.halves_shape(x.shape))
-    grad_x, (grad_gamma, grad_beta) = checks.output(out, x.shape), np.empty((2, x.shape[-1]), np.float32)
-    form = reference.norm_signs_grad if in_numpy() else compiled.norm_signs_grad
-    form(grad, within, x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
-    return grad_x, grad_gamma, grad_beta
+    return _gradients(grad, within, x, gamma, mean, var, eps, out)
+
+
+def _gradients(
+    grad: Any, within: Halves | None, x: Any, gamma: Any, mean: Any, var: Any, eps: float, out: Any
+) -> tuple[Float, Float, Float]:
+    """Those of :func:`batch_norm_grad`; ``grad`` passes where ``within`` is 1, everywhere if there is none."""
+    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
+    _check_not_empty(x)
+    grad, inverse = checks.floats(grad, "grad", shape=x.shape), 1 / np.sqrt(var + np.float32(eps))
+    grads = checks.output(out, x.shape), np.empty(len(gamma), np.float32), np.empty(len(gamma), np.float32)
+    form = reference.batch_norm_grad if in_numpy() else compiled.batch_norm_grad
+    form(grad, within, x, gamma, mean, inverse, grads)
+    return grads
 
 
 def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
@@ -241,24 +243,13 @@ def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
     return x, *(checks.floats(v, name, shape=(x.shape[-1],)) for name, v in vectors.items())
 
 
-def affine(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float) -> tuple[Float, Float, Float, Float]:
-    """``x``, and mean, factor and shift of the normalisation ``(x - mean) factor + shift``."""
+def normalisation(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float) -> tuple[Float, Affine]:
+    """``x`` (..., C), and what its channels are normalised with."""
     x, gamma, beta, mean, var = channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
-    return x, mean, gamma / np.sqrt(var + np.float32(eps)), beta
-
-
-def _inverse_deviation(var: Float, eps: float) -> Float:
-    inverse: Float = 1 / np.sqrt(var + np.float32(eps))
-    return inverse
+    return x, (mean, gamma / np.sqrt(var + np.float32(eps)), beta)
 
 
 def _check_not_empty(x: Float) -> None:
     """Means are taken over at least one row and channel."""
     if x.size == 0:
         raise ValueError(f"x must hold at least one row and one channel, got shape {x.shape}")
-
-
-def _check_grad(grad: Any, x: Float) -> Float:
-    """The gradient of a normalised ``x``, which must not be empty."""
-    _check_not_empty(x)
-    return checks.floats(grad, "grad", shape=x.shape)

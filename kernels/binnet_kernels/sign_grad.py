@@ -16,12 +16,7 @@ else:
     compiled = Late("binnet_kernels.compiled.backward.sign_grad")
 
 
-def multiply_adds(_: Any, bits: Any, grad: Float, weight_shape: tuple[int, ...], *__: Any, **___: Any) -> int:
-    """Of a gradient with respect to weights: each output's gradient times what its filter sees."""
-    return grad.size * math.prod(weight_shape[1:])
-
-
-@front_door(FLOAT_GRADIENTS, multiply_adds)
+@front_door(FLOAT_GRADIENTS, lambda grad_weight, bits, grad, *_, **__: grad.size * grad_weight[:1].size)
 def sign_grad_weight(
     bits: Any,
     grad: Any,
@@ -71,7 +66,7 @@ def sign_grad_weight(
 
 @front_door(
     FLOAT_GRADIENTS,
-    lambda grad_x, grad, signs, alpha, x_shape, *_, **__: grad.size * math.prod(signs.shape[1:3]) * x_shape[3],
+    lambda grad_x, grad, signs, *_, **__: grad.size * math.prod(signs.shape[1:3]) * grad_x.shape[3],
 )
 def sign_grad_input(
     grad: Any,

@@ -55,7 +55,8 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
     return dots
 
 
-def multiply_adds(y: Float, plan: XnorConv2d, *_: Any, **__: Any) -> int:
+def multiply_adds(y: Float, plan: Any, *_: Any, **__: Any) -> int:
+    """Of a call of a prepared convolution with filters of ``plan.shape``, which gives ``y``."""
     products: int = y.size * math.prod(plan.shape[1:])
     return products
 
@@ -132,7 +133,7 @@ class XnorConv2d:
             When ``x`` or ``out`` has the wrong type or shape.
         """
         x = checks.floats(x, "x", 4)
-        checks.same_depth(x.shape, self.shape)
+        checks.same_channels(x.shape, self.shape)
         y = checks.output(out, (len(x), *self.window.output_size(*x.shape[1:3]), self.shape[0]))
         self._form(x, y)
         return y
@@ -163,7 +164,7 @@ class XnorConv2d:
         if self.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
         bits = checks.map_of_bits(bits, x_shape, self.window.border)
-        checks.same_depth(x_shape, self.shape)
+        checks.same_channels(x_shape, self.shape)
         y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
         self._form.convolve_bits(bits, tuple(x_shape), bool(relu), y)
         return y
@@ -202,7 +203,7 @@ class XnorLinear:
 def rows_as_pixels(convolve: Callable[[Float, Float], Any], x: Any, shape: tuple[int, ...], out: Any) -> Float:
     """A dense layer with weights of ``shape`` (O, I) is a 1x1 convolution over images of one pixel."""
     x = checks.floats(x, "x", 2)
-    checks.same_depth(x.shape, shape)
+    checks.same_channels(x.shape, shape)
     y = checks.output(out, (len(x), shape[0]))
     convolve(x[:, None, None], y[:, None, None])
     return y

@@ -17,6 +17,9 @@ NAMES = [
     "weight_hat",
     "grad_alpha",
     "weight_gradient",
+    "level_weight_hat",
+    "level_grad_alpha",
+    "level_weight_gradient",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -48,6 +51,8 @@ NAMES = [
     "signs",
     "norm_relu",
     "norm_signs",
+    "level_planes",
+    "norm_level_planes",
     "norm_signs_grad",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
@@ -94,6 +99,16 @@ GOOD = {
     "weight_hat": {**FILTERS, "alpha": ones(7)},
     "grad_alpha": {"grad_hat": ones(7, 3, 3, 3), **FILTERS},
     "weight_gradient": {"grad_hat": ones(7, 3, 3, 3), **FILTERS, "alpha": ones(7)},
+    "level_weight_hat": {**FILTERS, "alpha": ones(7), "bits": 3},
+    "level_grad_alpha": {"grad_hat": ones(7, 3, 3, 3), **FILTERS, "bits": 3},
+    "level_weight_gradient": {
+        "grad_hat": ones(7, 3, 3, 3),
+        **FILTERS,
+        "alpha": ones(7),
+        "rule": "exact",
+        "mean_alpha": True,
+        "bits": 3,
+    },
     "conv2d": {**IMAGE, **FILTERS, **STEPS},
     "conv2d_grad_input": {**OUTPUT, **FILTERS, "x_shape": (2, 5, 5, 3), **STEPS},
     "conv2d_grad_weight": {**IMAGE, **OUTPUT, "weight_shape": (7, 3, 3, 3), **STEPS},
@@ -129,6 +144,8 @@ GOOD = {
     "batch_statistics": IMAGE,
     "signs": {**IMAGE, "padding": 1, "pad_value": 0},
     "norm_signs": {**IMAGE, **VECTORS, "padding": 1, "pad_value": 0},
+    "level_planes": {**IMAGE, "bits": 3, "padding": 1, "pad_value": 0},
+    "norm_level_planes": {**IMAGE, **VECTORS, "eps": 1e-5, "bits": 3, "padding": 1, "pad_value": 0},
     "norm_relu": {**IMAGE, **VECTORS},
     "norm_signs_grad": {
         "grad": ones(2, 5, 5, 3),
@@ -143,13 +160,14 @@ BATCH_NORMS = [
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"),
     *("norm_relu", "norm_signs_grad"),
 ]
-ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "relu", "relu_grad", "add"}
+ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "level_planes", "norm_level_planes", "relu", "relu_grad", "add"}
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
 POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
     *((name, "x") for name in ("pack_signs", "quantise_input", "pack_planes")),
     ("unpack_signs", "words"),
     *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "weight_gradient")),
+    *((name, "weight") for name in ("level_weight_hat", "level_grad_alpha", "level_weight_gradient")),
     *((name, "weight") for name in ("quantise_weight", "weight_planes", "weight_range")),
     *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
     ("relu_grad", "y"),
@@ -362,7 +380,7 @@ def test_bits(backend, name, key, value):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["XnorConv2d", "signs", "norm_signs"])
+@pytest.mark.parametrize("name", ["XnorConv2d", "signs", "norm_signs", "level_planes", "norm_level_planes"])
 @pytest.mark.parametrize("value", [2, -2, 0.5, None, "zero", float("nan")])
 def test_pad_value(backend, name, value):
     message = rf"^pad_value must be 0, \+1 or -1, got {re.escape(repr(value))}"
@@ -439,7 +457,7 @@ WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs_grad"),
     *("relu", "relu_grad", "add"),
-    "weight_gradient",
+    *("weight_gradient", "level_weight_gradient"),
 ]
 
 
@@ -529,6 +547,7 @@ def test_out_may_be_the_input(backend, name, key):
 
 
 @each_backend
-def test_rules_of_a_weight_gradient(backend):
+@pytest.mark.parametrize("name", ["weight_gradient", "level_weight_gradient"])
+def test_rules_of_a_weight_gradient(backend, name):
     message = "^unknown weight_gradient 'best'; there are: exact, paper, plain$"
-    refused(backend, "weight_gradient", ValueError, message, rule="best")
+    refused(backend, name, ValueError, message, rule="best")

@@ -1,5 +1,6 @@
 """Front doors: which form runs, and that importing them compiles and loads nothing."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import binnet_kernels as bk
-from binnet_kernels import elementwise
+from binnet_kernels import elementwise, xnor
 from binnet_kernels.backend import use_backend
 
 X = np.array([-1, 0, 2], np.float32)
@@ -59,9 +60,56 @@ def test_the_reference_says_which_names_it_does_not_have():
         _ = bk.reference.rleu
 
 
-def test_the_reference_runs_without_numba():
-    code = "import sys, binnet_kernels as bk; print(bk.reference.relu([-1, 2]), 'numba' in sys.modules)"
+def output_of(code, **environment):
+    """What a new process prints."""
     path = str(Path(bk.__file__).parents[1])
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "[0. 2.] False\n"
+    plain = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run(command, env={**plain, **environment}, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_reference_runs_without_numba():
+    code = "import binnet_kernels as bk; print(bk.reference.relu([-1, 2]), 'numba' in sys.modules)"
+    assert output_of(code) == "[0. 2.] False"
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", "reference"), ("0", "fast"), ("", "fast")])
+def test_without_the_compiler_numpy_is_the_default(value, expected):
+    code = "from binnet_kernels.backend import active; print(active())"
+    assert output_of(code, NUMBA_DISABLE_JIT=value) == expected
+    assert output_of(code) == "fast"
+
+
+def test_a_prepared_layer_keeps_its_backend():
+    weight = np.ones((2, 3, 3, 4), np.float32)
+    with use_backend("reference"):
+        layer = bk.XnorConv2d(weight)
+    assert type(layer._form) is type(bk.reference.XnorConv2d(weight)._form) is xnor.reference.XnorConv2d
+    assert type(bk.XnorConv2d(weight)._form) is xnor.compiled.XnorConv2d
+
+
+def test_the_reference_has_all_that_computes():
+    assert set(bk.__all__) - set(bk.reference.__all__) == {"get_num_threads", "set_num_threads", "reference"}
+    assert set(bk.reference.__all__) <= set(dir(bk.reference))
+
+
+def test_a_layer_enters_few_files_of_the_reference():
+    """A reader of the XNOR convolution needs four files: front doors, checks, and the paper on one page."""
+    entered = set()
+
+    def note(frame, event, _):
+        if event == "call":
+            entered.add(Path(frame.f_code.co_filename))
+
+    x, weight = np.ones((1, 4, 4, 3), np.float32), np.ones((2, 3, 3, 3), np.float32)
+    before = sys.getprofile()
+    with use_backend("reference"):
+        sys.setprofile(note)
+        try:
+            bk.XnorConv2d(weight, padding=1, use_k=True)(x)
+        finally:
+            sys.setprofile(before)
+    folder = Path(bk.__file__).parent
+    ours = {path.relative_to(folder).as_posix() for path in entered if folder in path.parents}
+    assert ours <= {"xnor.py", "binarize.py", "checks.py", "reference/xnor.py"}

@@ -130,7 +130,7 @@ def plain_conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, rows:
         When an argument has the wrong type or shape.
     """
     x, weight = checks.floats(x, "x", 4), checks.filters(weight, 4)
-    checks.same_channels(x, weight.shape)
+    checks.same_channels(x.shape, weight.shape)
     window = Window.of(weight.shape[1:3], stride, padding)
     oh, ow = window.output_size(*x.shape[1:3])
     oh = oh if rows is None else min(rows, oh)

@@ -14,11 +14,12 @@ from ..checks import Float, Window
 from ..simd.geometry import aligned, padded, sliding
 from ..simd.jit import kernel
 from ..simd.threads import get_num_threads
-from ..simd.tile import CHANNELS
+from ..simd.tile import CHANNELS, FLOAT_ROWS
+from ..simd.tiling import items_of, part_of, share
 from . import grouped
 from .backward.grad_input import grad_input
 from .backward.grad_weight import grad_weight
-from .forward.blocks import SLAB, add_taps, interleave, parts_of, room, share
+from .forward.slabs import CHUNK, SLAB, add_taps, interleave, room
 
 
 class Conv2d:
@@ -103,24 +104,24 @@ def _interleave(weight, blocks, o, depth):
 @kernel
 def _convolve(x, starts, numbers, weight, ones, out, pixels, o, rows, span, pitch):
     """With filters that :func:`_interleave` has put in order."""
-    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
-    for item in prange(chunks * blocks):
-        chunk, channel = share(item // blocks, chunks, tiles), item % blocks * CHANNELS
+    depth = rows * span
+    for item in prange(items_of(pixels, o, FLOAT_ROWS, CHUNK)):
+        channel, begin, end = part_of(item, pixels, o, FLOAT_ROWS, CHUNK)
         target = out, numbers, o, channel, ones
-        add_taps((x, starts, span, pitch), (weight, channel * depth), target, (0, depth), chunk)
+        add_taps((x, starts, span, pitch), (weight, channel * depth), target, (0, depth), (begin, end))
 
 
 @kernel
 def _convolve_once(x, starts, numbers, weight, ones, scratch, out, pixels, o, rows, span, pitch, workers):
     """With filters (O, depth), put in order a slab at a time."""
-    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
+    depth, items = rows * span, items_of(pixels, o, FLOAT_ROWS, CHUNK)
     for worker in prange(workers):
-        slab, (begin, end) = (scratch, worker * SLAB * CHANNELS), share(worker, workers, chunks * blocks)
-        for item in range(begin, end):
-            chunk, channel = share(item // blocks, chunks, tiles), item % blocks * CHANNELS
+        slab, some = (scratch, worker * SLAB * CHANNELS), share(worker, workers, items)
+        for item in range(some[0], some[1]):
+            channel, begin, end = part_of(item, pixels, o, FLOAT_ROWS, CHUNK)
             for first in range(0, depth, SLAB):
                 taps = first, min(first + SLAB, depth)
                 # The slab stays in the cache, so that filters which are used once need no copy of all of them in
                 # another order.
                 interleave(weight, slab, channel, o, depth, taps)
-                add_taps((x, starts, span, pitch), slab, (out, numbers, o, channel, ones), taps, chunk)
+                add_taps((x, starts, span, pitch), slab, (out, numbers, o, channel, ones), taps, (begin, end))

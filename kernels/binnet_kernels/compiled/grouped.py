@@ -13,7 +13,7 @@ from ..checks import Float, Window
 from ..simd.geometry import padded, seen_by
 from ..simd.jit import kernel
 from ..simd.lanes import WIDTH, all_lanes, first_lanes, load_lanes, multiply_add, store_lanes
-from .forward.blocks import share
+from ..simd.tiling import share
 
 _SLICES = 16  # parts of the sum of a weight gradient, which the threads share
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ..checks import Float, Halves, border_halves
+from ..checks import Affine, Float, Halves, border_halves
 from ..simd.jit import kernel
 from ..simd.lanes import WIDTH, fetch_ahead, first_lanes, load_lanes, negative, within_one
 from .forward.bits import pack_border
@@ -21,25 +21,23 @@ WORTH_SHARING = 1 << 16  # values, some 10 µs of work: twice as long as it take
 
 def signs(x: Float, padding: tuple[int, int], pad_value: int, bits: Halves, within: Halves) -> None:
     """``bits``: the signs of images with their border; ``within``: where the straight-through gradient passes."""
-    zeros, ones = np.zeros(x.shape[3], np.float32), np.ones(x.shape[3], np.float32)
-    norm_signs(x, zeros, ones, zeros, padding, pad_value, bits, within)
+    norm_signs(x, unchanged(x.shape[3]), padding, pad_value, bits, within)
 
 
 def norm_signs(
-    x: Float,
-    mean: Float,
-    factor: Float,
-    shift: Float,
-    padding: tuple[int, int],
-    pad_value: int,
-    bits: Halves,
-    within: Halves,
+    x: Float, affine: Affine, padding: tuple[int, int], pad_value: int, bits: Halves, within: Halves
 ) -> None:
-    """The same of ``(x - mean) factor + shift``, with the roundings of ``normalise``."""
+    """The same of a normalised ``x``, with the roundings of ``normalise``."""
     if bits.size:
         write = _norm_signs if x.size > WORTH_SHARING else _norm_signs.alone
         fill = border_halves(x.shape[3], pad_value)
-        write(x.ravel(), mean, factor, shift, fill, bits.ravel(), within.ravel(), *x.shape, *padding)
+        write(x.ravel(), *affine, fill, bits.ravel(), within.ravel(), *x.shape, *padding)
+
+
+def unchanged(c: int) -> Affine:
+    """The normalisation of ``c`` channels that leaves all values what they are."""
+    zeros, ones = np.zeros(c, np.float32), np.ones(c, np.float32)
+    return zeros, ones, zeros
 
 
 @kernel

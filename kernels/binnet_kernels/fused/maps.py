@@ -21,7 +21,7 @@ else:
 ONE = Window((1, 1), (1, 1), NO_BORDER)  # to pool nothing
 
 
-@front_door
+@front_door()
 def bind_map(
     x: Float, epilogue: Epilogue, *, window: Window = ONE, residual: Any = None, out: Any = None, bits: Any = None
 ) -> Run:
@@ -47,7 +47,7 @@ def bind_map(
     return (reference.bind_map if in_numpy() else compiled.bind_map)(x, epilogue, window, arrays)
 
 
-@front_door
+@front_door()
 def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
     """A function without arguments that joins the bits of each window by AND, and negates them where ``flips``.
 
@@ -72,7 +72,7 @@ def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
     return form(x, np.asarray(flips, bool), out, window)
 
 
-@front_door
+@front_door()
 def bind_pack_with_k(x: Float, bits: BitMap, K: Float, window: Window) -> Run:
     """A function without arguments that packs the signs of a map and computes K of a window over it (Eq. 11).
 

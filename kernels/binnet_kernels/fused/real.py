@@ -20,7 +20,7 @@ else:
     compiled = Late("binnet_kernels.compiled.fused.real")
 
 
-@front_door
+@front_door()
 class FusedConv2d:
     """A convolution of real images with real or one-bit weights (Eq. 1); its output goes through an :class:`Epilogue`.
 
@@ -81,7 +81,7 @@ class FusedConv2d:
         ValueError
             When an array does not fit.
         """
-        checks.same_channels(check_map(x), self.shape)
+        checks.same_channels(check_map(x).shape, self.shape)
         size = replace(self.window, border=NO_BORDER).output_size(*x.shape[1:3])
         arrays = check_arrays(epilogue, (len(x), *size, self.shape[0]), out, bits, residual)
         return self._form.bind(x, epilogue, arrays)

@@ -19,7 +19,7 @@ else:
     compiled = Late("binnet_kernels.compiled.fused.xnor")
 
 
-@front_door
+@front_door()
 class FusedXnorConv2d:
     """A convolution of bits with bits whose output goes through an :class:`Epilogue` (arXiv:1603.05279, Eq. 11).
 

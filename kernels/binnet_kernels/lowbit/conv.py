@@ -88,7 +88,7 @@ class KbitConv2d:
         NaN in ``x`` counts as +1; with ``use_k`` it reaches K and so every output that sees it.
         """
         x = checks.floats(x, "x", 4)
-        checks.same_channels(x, self.shape)
+        checks.same_channels(x.shape, self.shape)
         y = self._output(x.shape, out)
         self._form.bind(x, Epilogue(self._steps), Arrays(y.shape, y))()
         return y
@@ -115,7 +115,7 @@ class KbitConv2d:
         if self.use_k:
             raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
         bits = checks.map_of_bits(bits, x_shape, self.window.border, self._act_bits)
-        checks.same_depth(x_shape, self.shape)
+        checks.same_channels(x_shape, self.shape)
         y, steps = self._output(x_shape, out), [*self._steps, *[("relu",)] * bool(relu)]
         self._form.bind_planes(bits, x_shape, Epilogue(steps), Arrays(y.shape, y))()
         return y

@@ -19,7 +19,7 @@ else:
     compiled = Late("binnet_kernels.compiled.lowbit.fused")
 
 
-@front_door
+@front_door()
 class FusedKbitConv2d:
     """A convolution of levels with levels whose output goes through an :class:`Epilogue`.
 
@@ -81,7 +81,7 @@ class FusedKbitConv2d:
             When an array does not fit.
         """
         n, h, w, _ = check_map(x).shape
-        checks.same_channels(x, self.shape)
+        checks.same_channels(x.shape, self.shape)
         arrays = check_arrays(epilogue, (n, *self.window.output_size(h, w), self.shape[0]), out, bits, residual)
         return self._form.bind(x, epilogue, arrays)
 

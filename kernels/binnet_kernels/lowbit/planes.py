@@ -9,9 +9,8 @@ import numpy as np
 from .. import checks
 from ..backend import FLOAT_GRADIENTS, PACKING, Late, front_door, in_numpy
 from ..checks import Float, Halves, Pair, Window
-from ..norm import affine
+from ..norm import normalisation
 from ..reference.lowbit import planes as reference
-from ..sign_grad import multiply_adds
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import level_planes as compiled
@@ -81,14 +80,14 @@ def norm_level_planes(
     TypeError, ValueError
         When an argument has the wrong type, shape or range.
     """
-    x, mean, factor, shift = affine(checks.floats(x, "x", 4), gamma, beta, mean, var, eps)
+    x, affine = normalisation(checks.floats(x, "x", 4), gamma, beta, mean, var, eps)
     border, pad_value, planes, within = _room(x, bits, padding, pad_value)
     form = reference.norm_level_planes if in_numpy() else compiled.norm_level_planes
-    form(x, mean, factor, shift, border, pad_value, planes, within)
+    form(x, affine, border, pad_value, planes, within)
     return planes, within
 
 
-@front_door(FLOAT_GRADIENTS, multiply_adds)
+@front_door(FLOAT_GRADIENTS, lambda grad_weight, planes, grad, *_, **__: grad.size * grad_weight[:1].size)
 def level_grad_weight(
     planes: Any,
     grad: Any,

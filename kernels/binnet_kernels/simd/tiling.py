@@ -12,15 +12,21 @@ from .tile import CHANNELS, CHUNK
 
 
 @helper
-def items_of(pixels, channels, rows):
-    """How many items there are, with tiles of ``rows`` pixels."""
-    tiles = (pixels + rows - 1) // rows
-    return (tiles + CHUNK - 1) // CHUNK * ((channels + CHANNELS - 1) // CHANNELS)
+def share(part, parts, total):
+    """Where one of several even parts of 0 ... total - 1 begins, and where it ends."""
+    return part * total // parts, (part + 1) * total // parts
 
 
 @helper
-def part_of(item, pixels, channels, rows):
+def items_of(pixels, channels, rows, chunk=CHUNK):
+    """How many items there are, with tiles of ``rows`` pixels, at most ``chunk`` of them in an item."""
+    tiles = (pixels + rows - 1) // rows
+    return (tiles + chunk - 1) // chunk * ((channels + CHANNELS - 1) // CHANNELS)
+
+
+@helper
+def part_of(item, pixels, channels, rows, chunk=CHUNK):
     """The first channel of an item, its first pixel, and the one past its last tile."""
     tiles, blocks = (pixels + rows - 1) // rows, (channels + CHANNELS - 1) // CHANNELS
-    chunk, chunks = item // blocks, (tiles + CHUNK - 1) // CHUNK
-    return item % blocks * CHANNELS, chunk * tiles // chunks * rows, (chunk + 1) * tiles // chunks * rows
+    begin, end = share(item // blocks, (tiles + chunk - 1) // chunk, tiles)
+    return item % blocks * CHANNELS, begin * rows, end * rows

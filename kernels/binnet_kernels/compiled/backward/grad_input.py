@@ -1,4 +1,4 @@
-"""Gradient of a convolution with respect to its input: a convolution of the gradient with the filters turned.
+"""Gradient of a convolution with respect to its input: a convolution of the gradient with the filters transposed.
 
 Pixels of x are taken in parts: those whose window over the gradient has the same places of the filter on it. At the
 border some places fall outside, and with a stride rows y with one remainder of (y + ph) / sh meet the same places
@@ -20,7 +20,8 @@ from ...simd.geometry import Indices
 from ...simd.jit import kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, FLOAT_ROWS, SHORT_ROWS, add_signed, no_short_sums, short_starts
-from ..forward.blocks import CHUNK, NO_BITS, NO_FLOATS, SLAB, add_taps, room, share, turn, turn_signs
+from ...simd.tiling import share
+from ..forward.slabs import CHUNK, NO_BITS, NO_FLOATS, SLAB, add_taps, room, transpose_signs, transpose_slab
 
 _FIELDS = 6  # of a piece
 
@@ -125,11 +126,11 @@ def _convolve(
     tables = parts.starts, parts.targets, parts.places, parts.pieces
     filters = weight, bits, alpha, np.ones(c + CHANNELS, np.float32), room(workers)
     sizes = (grad.shape[3], window.size[0] * window.size[1], step), c, grad.shape[2] * grad.shape[3]
-    _convolve_turned(grad.ravel(), *tables, *filters, out.ravel(), *sizes, workers)
+    _convolve_transposed(grad.ravel(), *tables, *filters, out.ravel(), *sizes, workers)
 
 
 @kernel
-def _convolve_turned(
+def _convolve_transposed(
     grad, starts, targets, places, pieces, weight, bits, alpha, ones, scratch, out, filters, c, pitch, workers
 ):
     o, blocks, cost = filters[0], (c + CHANNELS - 1) // CHANNELS, 0
@@ -142,6 +143,7 @@ def _convolve_turned(
         for piece in range(0, len(pieces), _FIELDS):
             met, span = places[pieces[piece + 2] :], pieces[piece + 4] * o
             depth, image = pieces[piece + 3] * span, (grad, starts, span, pitch)
+            pixels = pieces[piece] * FLOAT_ROWS, pieces[piece + 1] * FLOAT_ROWS
             for block in range(blocks):
                 if begin <= done < end:
                     target = out, targets, c, block * CHANNELS, ones
@@ -149,10 +151,10 @@ def _convolve_turned(
                         taps = first, min(first + SLAB, depth)
                         # The array that is not empty decides: one kernel to compile for real and for binary weights.
                         if len(bits) > 0:
-                            turn_signs(bits, alpha, slab, block, filters, met, taps)
+                            transpose_signs(bits, alpha, slab, block, filters, met, taps)
                         else:
-                            turn(weight, slab, block * CHANNELS, filters, met, taps)
-                        add_taps(image, slab, target, taps, (pieces[piece], pieces[piece + 1]))
+                            transpose_slab(weight, slab, block * CHANNELS, filters, met, taps)
+                        add_taps(image, slab, target, taps, pixels)
                 done += pieces[piece + 5]
 
 

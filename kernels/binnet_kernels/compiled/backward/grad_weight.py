@@ -19,8 +19,9 @@ from ...simd.geometry import Indices, aligned, padded
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, SHORT_ROWS, add_outer, no_short_sums
+from ...simd.tiling import share
 from ...simd.vector import LANES
-from ..forward.blocks import NO_BITS, NO_FLOATS, share
+from ..forward.slabs import NO_BITS, NO_FLOATS
 from .panels import FIELDS, PIXELS, find_pixels, gather, gather_gradients, strips
 
 _FEW = 32  # pixels

@@ -14,8 +14,9 @@ from ...simd.epilogue import store_sums
 from ...simd.geometry import padded, sliding
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
-from ...simd.tile import CHANNELS, SHORT_ROWS, add_signed, no_row, no_short_sums, row_starts, short_starts
-from .blocks import SLAB, add_taps, expand, parts_of, room, share
+from ...simd.tile import CHANNELS, FLOAT_ROWS, SHORT_ROWS, add_signed, no_row, no_short_sums, row_starts, short_starts
+from ...simd.tiling import items_of, part_of, share
+from .slabs import CHUNK, SLAB, add_taps, expand, room
 from .xnor import in_blocks
 
 FEW = 3  # pixels, one by one faster than all of them in one tile
@@ -55,17 +56,17 @@ def are_few(pixels: int, o: int) -> bool:
 
 @kernel
 def _convolve_signs(x, starts, numbers, bits, alpha, ones, scratch, out, pixels, o, rows, span, pitch, workers):
-    (tiles, chunks, blocks), depth = parts_of(pixels, o), rows * span
+    depth, items = rows * span, items_of(pixels, o, FLOAT_ROWS, CHUNK)
     for worker in prange(workers):
-        slab, (begin, end) = (scratch, worker * SLAB * CHANNELS), share(worker, workers, chunks * blocks)
-        for item in range(begin, end):
-            chunk, block = share(item // blocks, chunks, tiles), item % blocks
+        slab, some = (scratch, worker * SLAB * CHANNELS), share(worker, workers, items)
+        for item in range(some[0], some[1]):
+            channel, begin, end = part_of(item, pixels, o, FLOAT_ROWS, CHUNK)
             for first in range(0, depth, SLAB):
                 taps = first, min(first + SLAB, depth)
-                expand(bits, slab, block, depth, taps)
+                expand(bits, slab, channel // CHANNELS, depth, taps)
                 # α is applied once, after the last slab; until then the result holds plain sums.
                 scale = alpha if taps[1] == depth else ones
-                add_taps((x, starts, span, pitch), slab, (out, numbers, o, block * CHANNELS, scale), taps, chunk)
+                add_taps((x, starts, span, pitch), slab, (out, numbers, o, channel, scale), taps, (begin, end))
 
 
 @helper

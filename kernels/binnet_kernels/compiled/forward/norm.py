@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from ...checks import Float, Halves
+from ...checks import Affine, Float, Halves
 from ...simd.jit import Kernel, kernel
 from ...simd.lanes import (
     ALL,
@@ -25,6 +25,7 @@ from ...simd.lanes import (
 )
 
 Double = npt.NDArray[np.float64]
+Grads = tuple[Float, Float, Float]
 
 _PARTS = 32  # rows are summed in at most this many parts, then the parts in order: the same bits for any thread count
 _PART = 1 << 15  # values that a part has at least
@@ -44,68 +45,41 @@ def batch_statistics(x: Float, mean: Float, var: Float) -> None:
         var[...] = np.maximum(square / rows - np.square(centre - x.reshape(rows, c)[0]), 0)
 
 
-def normalise(x: Float, mean: Float, factor: Float, shift: Float, y: Float) -> None:
+def normalise(x: Float, affine: Affine, y: Float) -> None:
     """``y = (x - mean) factor + shift``"""
-    _write(x, mean, factor, shift, y, _NO_BITS)
+    _write(x, affine, y, _NO_BITS)
 
 
-def norm_relu(x: Float, mean: Float, factor: Float, shift: Float, y: Float, passed: Halves) -> None:
+def norm_relu(x: Float, affine: Affine, y: Float, passed: Halves) -> None:
     """The same and a ReLU; ``passed`` are the bits of y > 0."""
-    _write(x, mean, factor, shift, y, passed)
+    _write(x, affine, y, passed)
 
 
-def batch_norm_grad(
-    grad: Float, x: Float, gamma: Float, mean: Float, inverse: Float, grad_x: Float, grad_gamma: Float, grad_beta: Float
-) -> None:
-    """The three gradients; ``inverse`` is 1 / sqrt(var + eps)."""
-    # Without bits the step between them is 0 and all lanes are on: one kernel for both cases.
-    _write_grad(grad, (_NO_BITS, 0, ALL), x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
-
-
-def norm_signs_grad(
-    grad: Float,
-    within: Halves,
-    x: Float,
-    gamma: Float,
-    mean: Float,
-    inverse: Float,
-    grad_x: Float,
-    grad_gamma: Float,
-    grad_beta: Float,
-) -> None:
-    """The same of a gradient that passes where the bits of ``within`` are 1."""
-    _write_grad(grad, (within.ravel(), 1, np.uint32(0)), x, gamma, mean, inverse, grad_x, grad_gamma, grad_beta)
-
-
-def _write_grad(
-    grad: Float,
-    mask: tuple[Halves, int, np.uint32],
-    x: Float,
-    gamma: Float,
-    mean: Float,
-    inverse: Float,
-    grad_x: Float,
-    grad_gamma: Float,
-    grad_beta: Float,
-) -> None:
-    """``grad_x = factor (g - mean g - x_hat mean(g x_hat))``: the two sums first, and a second pass after."""
-    c = x.shape[-1]
-    rows = x.size // c
-    total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
-    grad_beta[...], grad_gamma[...] = total, product * inverse
-    vectors = (mean, grad_beta / np.float32(rows), inverse * (grad_gamma / np.float32(rows)), gamma * inverse)
-    write = _sharing(_norm_grad, x.size)
-    write(grad.ravel(), x.ravel(), *vectors, *mask, grad_x.ravel(), -(-rows // _RUN), rows, c)
-
-
-def _write(x: Float, mean: Float, factor: Float, shift: Float, y: Float, passed: Halves) -> None:
+def _write(x: Float, affine: Affine, y: Float, passed: Halves) -> None:
     """Normalise, and apply a ReLU if ``passed`` has room for its bits."""
     if not x.size:
         return
     c, relu = x.shape[-1], passed is not _NO_BITS
     rows = x.size // c
-    vectors = (mean, factor, shift)
-    _sharing(_normalise, x.size)(x.ravel(), *vectors, relu, y.ravel(), passed.ravel(), -(-rows // _RUN), rows, c)
+    _sharing(_normalise, x.size)(x.ravel(), *affine, relu, y.ravel(), passed.ravel(), -(-rows // _RUN), rows, c)
+
+
+def batch_norm_grad(
+    grad: Float, within: Halves | None, x: Float, gamma: Float, mean: Float, inverse: Float, grads: Grads
+) -> None:
+    """Gradients of x, gamma and beta; ``inverse`` is 1 / sqrt(var + eps). ``grad`` passes where ``within`` is 1.
+
+    ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``, which needs the two sums first and a second pass after.
+    """
+    (grad_x, grad_gamma, grad_beta), c = grads, x.shape[-1]
+    rows = x.size // c
+    # Without bits the step between them is 0 and all lanes are on: one kernel for both cases.
+    mask = (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
+    total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
+    grad_beta[...], grad_gamma[...] = total, product * inverse
+    vectors = (mean, grad_beta / np.float32(rows), inverse * (grad_gamma / np.float32(rows)), gamma * inverse)
+    write = _sharing(_norm_grad, x.size)
+    write(grad.ravel(), x.ravel(), *vectors, *mask, grad_x.ravel(), -(-rows // _RUN), rows, c)
 
 
 def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tuple[Double, Double]:

@@ -1,7 +1,7 @@
 """Gradient of a binary convolution with respect to its input by popcount: a quantised gradient with signs of weights.
 
 What is summed over, the output channels, lies in one half word. The weights are packed along their input channels, so
-squares of 32 x 32 bits of them are turned round, in registers.
+squares of 32 x 32 bits of them are transposed in registers.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def _one_part(
     """The pixels of x that meet the same taps."""
     (planes, kept, wide), (o, size, words), c = frame, signs.shape, grad_x.shape[3]
     halves, per_sample = gradient.rows.shape[4], part.pixels // len(grad_x)
-    turned = np.empty(-(-c // WIDTH) * len(part.taps) * halves * WIDTH, np.uint32)
-    _turn_signs(signs.ravel(), part.taps, turned, o, size, words, -(-c // WIDTH))
+    transposed = np.empty(-(-c // WIDTH) * len(part.taps) * halves * WIDTH, np.uint32)
+    _transpose_signs(signs.ravel(), part.taps, transposed, o, size, words, -(-c // WIDTH))
     most, unit = np.empty(part.pixels, np.int32), np.repeat(gradient.row_unit, per_sample)
     _sum_kept(kept, part.starts, most, part.pixels, 2 * halves, part.rows, part.cols, wide)
-    arrays = planes, part.starts, part.targets, turned, most, unit, grad_x.ravel()
+    arrays = planes, part.starts, part.targets, transposed, most, unit, grad_x.ravel()
     steps = part.rows, part.cols * 2 * halves, wide * 2 * halves
     _convolve(*arrays, part.pixels, c, *steps, gradient.planes, planes.size // gradient.planes)
 
@@ -90,7 +90,7 @@ def _sum_kept(kept, starts, most, pixels, step, rows, cols, wide):
 
 
 @kernel
-def _turn_signs(signs, places, turned, o, size, words, groups):
+def _transpose_signs(signs, places, transposed, o, size, words, groups):
     """Signs (O, size, half words of C) as (group of 32 channels, place, half word of O, 32 channels)."""
     halves, count = (o + WIDTH - 1) // WIDTH, len(places)
     for item in prange(halves * count):  # the same filters for all taps and groups, so that they stay cached
@@ -99,7 +99,7 @@ def _turn_signs(signs, places, turned, o, size, words, groups):
             lanes = all_lanes(np.uint32(0))
             for f in range(half * WIDTH, min((half + 1) * WIDTH, o)):
                 lanes = set_bit(lanes, signs[(f * size + places[place]) * words + group], f - half * WIDTH)
-            store_all(turned, ((group * count + place) * halves + half) * WIDTH, lanes)
+            store_all(transposed, ((group * count + place) * halves + half) * WIDTH, lanes)
 
 
 @kernel

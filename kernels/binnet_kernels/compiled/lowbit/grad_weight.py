@@ -1,7 +1,7 @@
 """Gradient of a binary convolution with respect to its weights by popcount: a quantised gradient with signs of inputs.
 
 What is summed over, the pixels of all images, lies in one half word. The signs arrive packed along the channels. For
-each tap, squares of 32 pixels by 32 channels are turned round, in registers, and make up a *panel*: all pixels of 32
+each tap, squares of 32 pixels by 32 channels are transposed in registers, and make up a *panel*: all pixels of 32
 channels under one tap, which stays in the cache while the filters pass over it, four at a time.
 """
 
@@ -21,7 +21,7 @@ from ...simd.jit import helper, kernel
 from ...simd.lanes import WIDTH, all_lanes, store_all
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, XNOR_ROWS, no_counts, xnor_starts
-from ..forward.blocks import share
+from ...simd.tiling import share
 from .bit_lanes import set_bit
 from .masked_popcount import count_masked, store_products, twice
 
@@ -109,7 +109,7 @@ def _count_inside(gradient, inside, base, counts, rows, blocks, groups):
 
 
 @helper
-def _turn_panel(bits, starts, offset, panel, first, pixels):
+def _transpose_panel(bits, starts, offset, panel, first, pixels):
     """``panel[block, lane]`` is bit ``lane`` of ``bits[starts[q] + offset]`` for 32 pixels q."""
     for begin in range(0, pixels, WIDTH):
         lanes = all_lanes(np.uint32(0))
@@ -121,7 +121,8 @@ def _turn_panel(bits, starts, offset, panel, first, pixels):
 @kernel
 def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixels, o, size, c, together, workers):
     quads, groups, blocks = (o + XNOR_ROWS - 1) // XNOR_ROWS, (c + WIDTH - 1) // WIDTH, (pixels + WIDTH - 1) // WIDTH
-    # Threads that share the panels turn each once; threads that share the filters turn all of them, each for itself.
+    # Threads that share the panels transpose each once; threads that share the filters transpose all of them, each for
+    # itself.
     by_panel = size * groups >= 4 * workers  # otherwise threads share the filters
     for worker in prange(workers):
         of_panels, of_quads = (0, size * groups), (0, quads)
@@ -134,7 +135,7 @@ def _sum_signs(gradient, bits, starts, taps, rows, most, unit, panels, out, pixe
             last = min(first + together, of_panels[1])
             for i in range(first, last):
                 offset = taps[i // groups] + i % groups
-                _turn_panel(bits, starts, offset, panels, room + (i - first) * blocks * WIDTH, pixels)
+                _transpose_panel(bits, starts, offset, panels, room + (i - first) * blocks * WIDTH, pixels)
             for quad in range(of_quads[0], of_quads[1]):
                 row, channel = xnor_starts(rows, quad * XNOR_ROWS), quad * XNOR_ROWS
                 for i in range(first, last):

@@ -23,7 +23,7 @@ from ...simd.lanes import (
 )
 from ...simd.threads import get_num_threads
 from ...simd.tile import XNOR_ROWS
-from ..forward.blocks import share
+from ...simd.tiling import share
 from .bit_lanes import raise_to, set_bit
 from .level_lanes import plane_half
 from .rounding import draw, even_levels, magnitude_levels, sign_levels
@@ -97,12 +97,12 @@ def _quantise(
 ):  # fmt: skip
     halves, blocks = (o + WIDTH - 1) // WIDTH, (pixels + WIDTH - 1) // WIDTH
     for worker in prange(workers):
-        turned, (begin, end) = worker * planes * 2 * WIDTH, share(worker, workers, blocks)
+        square, (begin, end) = worker * planes * 2 * WIDTH, share(worker, workers, blocks)
         for item in range(begin * halves, end * halves):
             block, half = item // halves, item % halves
             channel, valid = half * WIDTH, first_lanes(o - half * WIDTH)
             scale, of_column = load_lanes(alpha, channel, valid), load_lanes(column_factor, channel, valid)
-            for i in range(turned, turned + planes * 2 * WIDTH, WIDTH):
+            for i in range(square, square + planes * 2 * WIDTH, WIDTH):
                 store_all(scratch, i, all_lanes(np.uint32(0)))
             for q in range(block * WIDTH, min((block + 1) * WIDTH, pixels)):
                 g, u = load_lanes(grad, q * o + channel, valid), all_lanes(np.float32(0))
@@ -119,11 +119,11 @@ def _quantise(
                 in_column = _levels(g, of_column, u, kind, top)
                 scaled_below, grad_below = negative(scaled), negative(g)
                 for plane in range(planes):
-                    target, at = ((plane * pixels + q) * halves + half) * 2, turned + plane * 2 * WIDTH
+                    target, at = ((plane * pixels + q) * halves + half) * 2, square + plane * 2 * WIDTH
                     rows[target], rows[target + 1] = _plane(of_row, scaled_below, valid, kind, plane)
                     signs, masks = _plane(in_column, grad_below, valid, kind, plane)
                     # The product for the weights sums over pixels, so their planes are packed along the pixels: a
-                    # square of 32 pixels x 32 channels is turned round here.
+                    # square of 32 pixels x 32 channels is transposed here.
                     store_all(scratch, at, set_bit(load_all(scratch, at), signs, q % WIDTH))
                     at += WIDTH
                     store_all(scratch, at, set_bit(load_all(scratch, at), masks, q % WIDTH))
@@ -131,4 +131,4 @@ def _quantise(
                 side, quad = i // _QUADS % 2, (i // (2 * _QUADS) * halves + half) * _QUADS + i % _QUADS
                 target = ((quad * pitch + block) * 2 + side) * XNOR_ROWS
                 for lane in range(XNOR_ROWS):
-                    columns[target + lane] = scratch[turned + i * XNOR_ROWS + lane]
+                    columns[target + lane] = scratch[square + i * XNOR_ROWS + lane]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import prange
 
-from ...checks import Float, Halves, border_halves
+from ...checks import Affine, Float, Halves, border_halves
 from ...simd.jit import kernel
 from ...simd.lanes import WIDTH, fetch_ahead, first_lanes, load_lanes, within_one
 from ..backward.grad_weight import grad_weight_signs as level_grad_weight
 from ..forward.bits import pack_border
-from ..sign_maps import GROUP, WORTH_SHARING
+from ..sign_maps import GROUP, WORTH_SHARING, unchanged
 from .level_lanes import codes_of, plane_half
 
 __all__ = ["level_grad_weight", "level_planes", "norm_level_planes"]
@@ -18,25 +17,17 @@ __all__ = ["level_grad_weight", "level_planes", "norm_level_planes"]
 
 def level_planes(x: Float, padding: tuple[int, int], pad_value: int, planes: Halves, within: Halves) -> None:
     """``planes`` (m, ...) of the levels q_m(x) with their border; ``within``: where the gradient passes."""
-    zeros, ones = np.zeros(x.shape[3], np.float32), np.ones(x.shape[3], np.float32)
-    norm_level_planes(x, zeros, ones, zeros, padding, pad_value, planes, within)
+    norm_level_planes(x, unchanged(x.shape[3]), padding, pad_value, planes, within)
 
 
 def norm_level_planes(
-    x: Float,
-    mean: Float,
-    factor: Float,
-    shift: Float,
-    padding: tuple[int, int],
-    pad_value: int,
-    planes: Halves,
-    within: Halves,
+    x: Float, affine: Affine, padding: tuple[int, int], pad_value: int, planes: Halves, within: Halves
 ) -> None:
-    """The same of ``(x - mean) factor + shift``, with the roundings of ``normalise``."""
+    """The same of a normalised ``x``, with the roundings of ``normalise``."""
     if planes.size:
         write = _norm_planes if x.size > WORTH_SHARING else _norm_planes.alone
         fill = border_halves(x.shape[3], pad_value)
-        write(x.ravel(), mean, factor, shift, fill, planes.ravel(), within.ravel(), *x.shape, *padding, len(planes))
+        write(x.ravel(), *affine, fill, planes.ravel(), within.ravel(), *x.shape, *padding, len(planes))
 
 
 # The loops of `sign_maps` again: a choice between signs and levels inside them would put both into the signs' code.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...checks import Float, Halves, Window
+from ...checks import Affine, Float, Halves, Window
 from ..conv import correlate
 from ..norm import normalise
 from ..xnor import half_words, signs
@@ -22,18 +22,11 @@ def level_planes(x: Float, padding: tuple[int, int], pad_value: int, planes: Hal
 
 
 def norm_level_planes(
-    x: Float,
-    mean: Float,
-    factor: Float,
-    shift: Float,
-    padding: tuple[int, int],
-    pad_value: int,
-    planes: Halves,
-    within: Halves,
+    x: Float, affine: Affine, padding: tuple[int, int], pad_value: int, planes: Halves, within: Halves
 ) -> None:
-    """The same of ``(x - mean) factor + shift``."""
+    """The same of a normalised ``x``."""
     y = np.empty_like(x)
-    normalise(x, mean, factor, shift, y)
+    normalise(x, affine, y)
     level_planes(y, padding, pad_value, planes, within)
 
 

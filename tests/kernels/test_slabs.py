@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from binnet_kernels.compiled.forward import blocks
+from binnet_kernels.compiled.forward import slabs
 from binnet_kernels.simd.tile import CHANNELS
 
 RNG = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def test_filters_side_by_side(o, depth, first, end):
     weight = RNG.standard_normal((o, depth)).astype(np.float32)
     for block in range(-(-o // CHANNELS)):
         values = slab(end - first)
-        blocks.interleave(weight.ravel(), (values, 5), block * CHANNELS, o, depth, (first, end))
+        slabs.interleave(weight.ravel(), (values, 5), block * CHANNELS, o, depth, (first, end))
         expected = block_of(weight.T[first:end], block)
         got = values[5:].reshape(-1, CHANNELS)
         np.testing.assert_array_equal(got[:, : expected.shape[1]], expected)
@@ -43,7 +43,7 @@ def test_filters_of_a_transposed_convolution(c, first, end):
     columns = weight[:, places].transpose(1, 0, 2).reshape(15, c)[first:end]
     for block in range(-(-c // CHANNELS)):
         values = slab(end - first)
-        blocks.turn(weight.ravel(), (values, 5), block * CHANNELS, (5, 4, c), places, (first, end))
+        slabs.transpose_slab(weight.ravel(), (values, 5), block * CHANNELS, (5, 4, c), places, (first, end))
         expected = block_of(columns, block)
         got = values[5:].reshape(-1, CHANNELS)
         np.testing.assert_array_equal(got[:, : expected.shape[1]], expected)
@@ -56,16 +56,7 @@ def test_signs(first, end):
     bits = np.packbits(negative, axis=-1, bitorder="little").ravel()
     for block in range(2):
         values = slab(end - first)
-        blocks.expand(bits, (values, 5), block, 9, (first, end))
+        slabs.expand(bits, (values, 5), block, 9, (first, end))
         expected = np.where(negative[block, first:end], -1, 1)
         np.testing.assert_array_equal(values[5:].reshape(-1, CHANNELS), expected)
         assert (values[:5] == 9).all()
-
-
-@pytest.mark.parametrize("parts", [1, 2, 3, 7])
-@pytest.mark.parametrize("total", [0, 1, 6, 100])
-def test_shares_are_even_and_leave_nothing_out(parts, total):
-    shares = [blocks.share(part, parts, total) for part in range(parts)]
-    assert [i for begin, end in shares for i in range(begin, end)] == list(range(total))
-    sizes = [end - begin for begin, end in shares]
-    assert max(sizes) - min(sizes) <= 1

@@ -1,4 +1,4 @@
-"""Float convolution, a slab of weights at a time: some taps of a block of channels, and all pixels over them.
+"""Float convolution, a slab of weights at a time: some taps of a block of channels, over many pixels.
 
 A tile reads one vector of weights for each tap: CHANNELS neighbouring output channels. Filters lie one after the other
 in memory, or are one bit for each weight, or belong to the transposed convolution. So a slab of them is first brought
@@ -6,8 +6,6 @@ into the order (tap, channel) in a buffer so small that it stays in the cache.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -31,21 +29,8 @@ def room(workers: int) -> Float:
 
 
 @helper
-def parts_of(pixels: Any, channels: Any) -> Any:
-    """How many tiles of pixels, chunks of tiles and blocks of channels there are."""
-    tiles = (pixels + FLOAT_ROWS - 1) // FLOAT_ROWS
-    return tiles, (tiles + CHUNK - 1) // CHUNK, (channels + CHANNELS - 1) // CHANNELS
-
-
-@helper
-def share(part: Any, parts: Any, total: Any) -> Any:
-    """Where one of several even parts of 0 ... total - 1 begins, and where it ends."""
-    return part * total // parts, (part + 1) * total // parts
-
-
-@helper
-def add_taps(image, slab, target, taps, tiles):
-    """``out[pixels[q], channel + lane] += sum over taps of x[starts[q] + tap] * weight[tap, lane]``, then scaled.
+def add_taps(image, slab, target, taps, pixels):
+    """``out[numbers[q], channel + lane] += sum over taps of x[starts[q] + tap] * weight[tap, lane]``, then scaled.
 
     Parameters
     ----------
@@ -53,18 +38,18 @@ def add_taps(image, slab, target, taps, tiles):
         Taps lie side by side in rows of ``span``, the rows ``pitch`` values apart.
     slab : weight, place
         From ``place`` on, CHANNELS weights for each of these taps.
-    target : out, pixels, o, channel, scale
+    target : out, numbers, o, channel, scale
     taps : first, end
         The very first tap overwrites what is in ``out``.
-    tiles : first, end
-        Of FLOAT_ROWS values of q each.
+    pixels : first, end
+        Of q, in tiles of FLOAT_ROWS.
     """
-    (x, starts, span, pitch), (weight, place), (out, pixels, o, channel, scale) = image, slab, target
+    (x, starts, span, pitch), (weight, place), (out, numbers, o, channel, scale) = image, slab, target
     first, end = taps
-    for tile in range(tiles[0] * FLOAT_ROWS, tiles[1] * FLOAT_ROWS, FLOAT_ROWS):
-        start, at, sums = float_starts(starts, tile), place, no_sums()
+    for pixel in range(pixels[0], pixels[1], FLOAT_ROWS):
+        start, at, sums = float_starts(starts, pixel), place, no_sums()
         if first > 0:
-            sums = load_sums_at(out, float_starts(pixels, tile), o, channel)
+            sums = load_sums_at(out, float_starts(numbers, pixel), o, channel)
         for r in range(first // span, (end - 1) // span + 1):
             row = r * (pitch - span)  # from the number of a tap to its place in x
             # Taps in ascending order, slab after slab: one order of the sum for every way of sharing the work.
@@ -72,7 +57,7 @@ def add_taps(image, slab, target, taps, tiles):
                 sums = multiply_add(sums, x, start, row + tap, weight, at)
                 at += CHANNELS
         # The sums leave the registers once a slab, 576 taps at most, not once a tap.
-        store_sums_at(sums, out, float_starts(pixels, tile), o, channel, scale)
+        store_sums_at(sums, out, float_starts(numbers, pixel), o, channel, scale)
 
 
 @helper
@@ -92,7 +77,7 @@ def interleave(weight, slab, channel, o, depth, taps):
 
 
 @helper
-def turn(weight, slab, channel, filters, places, taps):
+def transpose_slab(weight, slab, channel, filters, places, taps):
     """Channels ``channel`` ... of filters (O, size, C) as (place, O, CHANNELS): what a transposed convolution reads.
 
     ``places`` are those of the filter's ``size`` that are wanted; place and filter together are the taps.
@@ -107,7 +92,7 @@ def turn(weight, slab, channel, filters, places, taps):
 
 
 @helper
-def turn_signs(bits, alpha, slab, block, filters, places, taps):
+def transpose_signs(bits, alpha, slab, block, filters, places, taps):
     """The same for filters that are alpha times a sign: (O, size, blocks), of which each block is CHANNELS bits."""
     (values, target), (o, size, blocks), (first, end) = slab, filters, taps
     for i in range(first // o, (end - 1) // o + 1):
