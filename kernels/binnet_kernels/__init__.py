@@ -47,11 +47,10 @@ from .pool import (
     max_pool2d_grad_winners,
     max_pool2d_winners,
 )
-from .sign_grad import sign_grad_input, sign_grad_weight
 from .threads import get_num_threads, set_num_threads
 from .update import adam_update, sgd_update
 from .weights import grad_alpha, weight_gradient, weight_hat
-from .xnor import XnorConv2d, XnorLinear, xnor_gemm
+from .xnor import XnorConv2d, XnorLinear, sign_grad_input, sign_grad_weight, xnor_gemm
 
 __all__ = [
     "BitMap",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import checks
 from .backend import ELEMENTWISE, Late, front_door, in_numpy
 from .checks import Float
-from .reference import elementwise as reference
+from .reference import maps as reference
 
 if TYPE_CHECKING:
     from .compiled.forward import elementwise as compiled

@@ -9,7 +9,7 @@ import numpy as np
 from . import checks
 from .backend import PACKING, Late, front_door, in_numpy
 from .checks import Affine, Float, Halves, Pair
-from .reference import norm as reference
+from .reference import maps as reference
 
 if TYPE_CHECKING:
     from .compiled import sign_maps

@@ -9,7 +9,7 @@ import numpy as np
 from . import checks
 from .backend import POOLING, Late, front_door, in_numpy
 from .checks import Float, Pair, Window, Winners
-from .reference import pool as reference
+from .reference import maps as reference
 
 if TYPE_CHECKING:
     from .compiled.forward import pool as compiled

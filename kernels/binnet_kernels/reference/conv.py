@@ -1,4 +1,4 @@
-"""The float convolution and its gradients in plain NumPy, one group of channels after the other."""
+"""The float convolution and the gradients of all convolutions in plain NumPy, one group of channels after the other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..checks import Float, Window
-from .xnor import convolve
+from ..checks import Float, Halves, Window, Words
+from .xnor import convolve, signs_of_map, unpack_signs
 
 
 def conv2d(x: Float, weight: Float, window: Window, groups: int, y: Float) -> None:
@@ -55,3 +55,18 @@ class Conv2d:
     def __call__(self, x: Float, y: Float) -> None:
         """``y`` (N, OH, OW, O) of images (N, H, W, C)."""
         conv2d(x, self._weight, self._window, 1, y)
+
+
+def sign_grad_weight(
+    bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
+) -> None:
+    """``out`` (O, KH, KW, C): the gradient of the weights, sums over pixels of gradient times sign."""
+    correlate(signs_of_map(bits, x_shape, window, pad_value), grad, window, out)
+
+
+def sign_grad_input(grad: Float, weight_signs: Words, alpha: Float, window: Window, out: Float) -> None:
+    """``out`` (N, H, W, C): the gradient of the input, through W̃ = α sign(W)."""
+    weight_hat = np.empty((*weight_signs.shape[:3], out.shape[3]), np.float32)
+    unpack_signs(weight_signs, weight_hat)
+    weight_hat *= alpha[:, None, None, None]
+    transposed(grad, weight_hat, window, out)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...checks import Affine, Float, Halves, Window
 from ..conv import correlate
-from ..norm import normalise
+from ..maps import normalise
 from ..xnor import half_words, signs
 from .levels import level_codes
 from .maps import whole_of_map

@@ -1,0 +1,119 @@
+"""What stands between convolutions, in plain NumPy: ReLU, sums, normalisation and pooling, with their gradients.
+
+All functions take checked arrays and write the last ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..checks import Affine, Float, Halves, Window, Winners
+from . import xnor
+
+Grads = tuple[Float, Float, Float]
+
+# ---------------------------------------------------------------------------------------------- element by element
+
+
+def relu(x: Float, y: Float) -> None:
+    """``y = max(x, 0)``; NaN stays NaN."""
+    y[...] = np.where(x < 0, np.float32(0), x)
+
+
+def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
+    """``grad_x = grad`` where ``y > 0``, else 0."""
+    grad_x[...] = np.where(y > 0, grad, np.float32(0))
+
+
+def add(x: Float, y: Float, total: Float) -> None:
+    """``total = x + y``."""
+    np.add(x, y, out=total)
+
+
+# ---------------------------------------------------------------------------------------------- normalisation
+
+
+def batch_statistics(x: Float, mean: Float, var: Float) -> None:
+    """``mean`` and biased variance ``var`` (C,) of ``x`` (..., C)."""
+    axes = tuple(range(x.ndim - 1))
+    mean[...] = x.mean(axis=axes, dtype=np.float64)
+    var[...] = np.square(x - mean).mean(axis=axes, dtype=np.float64)
+
+
+def normalise(x: Float, affine: Affine, y: Float) -> None:
+    """``y = (x - mean) factor + shift``, with a rounding each, as in the compiled form."""
+    mean, factor, shift = affine
+    y[...] = (x - mean) * factor + shift
+
+
+def norm_relu(x: Float, affine: Affine, y: Float, passed: Halves) -> None:
+    """The same and a ReLU; ``passed`` are the bits of y > 0."""
+    normalise(x, affine, y)
+    relu(y, y)
+    passed[...] = xnor.half_words(y > 0)
+
+
+def norm_signs(
+    x: Float, affine: Affine, padding: tuple[int, int], pad_value: int, bits: Halves, within: Halves
+) -> None:
+    """The same and its signs, as :func:`xnor.signs` writes them."""
+    y = np.empty_like(x)
+    normalise(x, affine, y)
+    xnor.signs(y, padding, pad_value, bits, within)
+
+
+def batch_norm_grad(
+    grad: Float, within: Halves | None, x: Float, gamma: Float, mean: Float, inverse: Float, grads: Grads
+) -> None:
+    """Gradients of x, gamma and beta; ``inverse`` is 1 / sqrt(var + eps). ``grad`` passes where ``within`` is 1."""
+    if within is not None:
+        passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
+        grad = np.where(passed == 1, grad, np.float32(0))
+    grad_x, grad_gamma, grad_beta = grads
+    rows, axes = np.float32(x.size // x.shape[-1]), tuple(range(x.ndim - 1))
+    x_hat = (x - mean) * inverse
+    grad_beta[...] = grad.sum(axis=axes, dtype=np.float64)
+    grad_gamma[...] = (grad * x_hat).sum(axis=axes, dtype=np.float64)
+    grad_x[...] = (gamma * inverse) * (grad - grad_beta / rows - x_hat * (grad_gamma / rows))
+
+
+# ---------------------------------------------------------------------------------------------- pooling
+
+
+def max_pool2d(x: Float, window: Window, y: Float) -> None:
+    """``y`` (N, OH, OW, C): the largest value of each window of ``x`` (N, H, W, C)."""
+    y[...] = window.patches(window.bordered(x, -np.inf)).max(axis=(4, 5))
+
+
+def max_pool2d_winners(x: Float, window: Window, y: Float, winners: Winners) -> None:
+    """:func:`max_pool2d`, and the number of the winning tap (N, OH, OW, 32 ceil(C / 32))."""
+    taps, real = (
+        window.patches(p).reshape(*y.shape, window.size[0] * window.size[1])
+        for p in (window.bordered(x, -np.inf), window.bordered(np.ones_like(x)))
+    )
+    y[...] = taps.max(axis=-1)
+    best = y[..., None]
+    candidates = ((taps == best) | (np.isnan(taps) & np.isnan(best))) & (real == 1)
+    winners[..., : x.shape[3]] = candidates.argmax(axis=-1)  # the first one, row by row
+
+
+def max_pool2d_grad_winners(grad: Float, winners: Winners, window: Window, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C): the sum of ``grad`` over the windows that each value has won."""
+    winner = winners[..., : grad_x.shape[3]].astype(np.int64)
+    (_, kw), (sh, sw) = window.size, window.stride
+    n, oh, ow, c = np.ix_(*map(np.arange, grad.shape))
+    grad_padded = window.bordered(np.zeros_like(grad_x))
+    np.add.at(grad_padded, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad)
+    (ph, pw), (h, w) = window.padding, grad_x.shape[1:3]
+    grad_x[...] = grad_padded[:, ph : ph + h, pw : pw + w]
+
+
+def avg_pool2d(x: Float, window: Window, y: Float) -> None:
+    """``y`` (N, OH, OW, C): the mean of each window of ``x`` (N, H, W, C), the border counted as zeros."""
+    y[...] = window.patches(window.bordered(x)).mean(axis=(4, 5))
+
+
+def avg_pool2d_grad(grad: Float, window: Window, grad_x: Float) -> None:
+    """``grad_x`` (N, H, W, C): from each window that sees a value an equal share of its ``grad``."""
+    share = grad / np.float32(window.size[0] * window.size[1])
+    grad_x[...] = window.sum_over_taps(lambda r, s: share, grad_x.shape)
