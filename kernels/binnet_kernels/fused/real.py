@@ -49,6 +49,7 @@ class FusedConv2d:
         alpha: Any = None,
         bias: Any = None,
     ) -> None:
+        # One-bit weights stay bits in memory, where float32 would be 32 times as large.
         o, one_bit = shape[0], np.asarray(weight).dtype == np.uint64
         self.shape, self.window = shape, Window.with_border(shape[1:3], stride, padding)
         alpha = checks.floats(np.ones(o) if alpha is None else alpha, "alpha", shape=(o,))
@@ -82,6 +83,7 @@ class FusedConv2d:
             When an array does not fit.
         """
         checks.same_channels(check_map(x).shape, self.shape)
+        # Real images come with their border, so that no kernel tests whether a tap lies on it.
         size = replace(self.window, border=NO_BORDER).output_size(*x.shape[1:3])
         arrays = check_arrays(epilogue, (len(x), *size, self.shape[0]), out, bits, residual)
         return self._form.bind(x, epilogue, arrays)

@@ -92,6 +92,7 @@ class FusedXnorConv2d:
             When an array does not fit.
         """
         arrays = check_arrays(epilogue, self._output_shape(x), out, bits, residual)
+        # An array that is float32 already is bound, not copied: who writes K later changes what the call reads.
         K = None if K is None else checks.floats(K, "K", shape=(*arrays.shape[:3], 1))
         return self._form.bind(x, epilogue, K, arrays)
 

@@ -76,6 +76,7 @@ class KbitConv2d:
         self.alpha = checks.alpha(alpha, weight, partial(weight_range, bits=weight_bits))
         planes, self.use_k, self._act_bits = weight_planes(weight, weight_bits), bool(use_k), int(act_bits)
         self.weight_signs = planes[-1]
+        # Epilogues have no step for a bias: a normalisation with mean 0 and factor 1 adds it, with the same rounding.
         bias, none, one = checks.bias(bias, len(weight)), np.zeros_like(self.alpha), np.ones_like(self.alpha)
         self._steps: list[tuple[Any, ...]] = [] if bias is None else [("norm", none, one, bias)]
         form = reference.FusedKbitConv2d if in_numpy() else compiled.FusedKbitConv2d

@@ -89,6 +89,7 @@ class FusedKbitConv2d:
 def check_sums(act_bits: Any, weight_bits: Any, n: int) -> None:
     """ValueError when a sum of ``n`` products of levels might not fit 32 bits, or a number of bits is out of range."""
     largest = checks.levels(act_bits, "act_bits") * checks.levels(weight_bits, "weight_bits")
+    # Sums of levels are counted as whole numbers L q in int32 lanes.
     if n * largest >= 1 << 31:
         most = ((1 << 31) - 1) // largest
         raise ValueError(f"{weight_bits}-bit weights and {act_bits}-bit inputs allow {most} taps a filter, got {n}")

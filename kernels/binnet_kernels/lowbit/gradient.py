@@ -118,6 +118,7 @@ def quantised_grad_input(
         )
     _same_shape(gradient, (x_shape[0], *window.output_size(*x_shape[1:3]), len(signs)))
     grad_x = checks.output(out, tuple(x_shape))
+    # Not the active backend: a gradient can only be read by the form that packed it.
     form = reference.quantised_grad_input if gradient.in_numpy else grad_input.quantised_grad_input
     form(gradient, signs, window, grad_x)
     return grad_x

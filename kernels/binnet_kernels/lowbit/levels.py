@@ -153,6 +153,7 @@ def weight_planes(weight: Any, bits: int) -> Words:
         As :func:`weight_range`.
     """
     weight = checks.filters(weight)
+    # Rounded and packed in one pass: floats in between would be read and written once more.
     planes = _no_planes(weight.shape, bits)
     (reference.weight_planes if in_numpy() else compiled.weight_planes)(weight, planes)
     return planes

@@ -77,7 +77,7 @@ class FusedXnorConv2d:
         return lambda: _write(bits, (self._dots(x) <= most) ^ flips)
 
     def _dots(self, x: BitMap) -> Float:
-        # Halves cannot hold 0. Here zeros stand around floats; the compiled form takes +1 and corrects the sums.
+        # Bits cannot hold 0. Here zeros stand around floats; the compiled form takes +1 and corrects the sums.
         if self._pad_value == 0:
             signs = self._window.bordered(signs_of(x.inside, x.shape[3]))
         else:

@@ -152,7 +152,7 @@ def _normalise(x, mean, factor, beta, relu, y, passed, runs, rows, c):
                 for row in range(first, min(first + _GROUP, end)):
                     here = row * c + i * WIDTH
                     fetch_ahead(y, here)  # to be written: 8 ms for 50 MB, 12 without
-                    # Three roundings, as in the tail of the packed engine: folded to x a + b, values near 0 could get
+                    # Three roundings, as in the epilogues of fused layers: folded to x a + b, values near 0 could get
                     # another sign.
                     value = (load_lanes(x, here, lanes) - centre) * scale + shift
                     if relu:

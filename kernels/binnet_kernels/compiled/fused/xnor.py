@@ -32,7 +32,7 @@ def filter_halves(signs: Words, shape: tuple[int, ...]) -> Halves:
 
 
 def words_of(bits: npt.NDArray[np.uint8]) -> Words:
-    """Halves in a row as words, the lowest first; those that are left in the last word are 0."""
+    """Bits in a row as words, the lowest first; those that are left in the last word are 0."""
     words: Words = np.packbits(np.pad(bits, (0, -len(bits) % 64)), bitorder="little").view(np.uint64)
     return words
 
