@@ -8,11 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from binnet_kernels.backend import use_backend
-
 from .engine import PackedModel, load
 
 if TYPE_CHECKING:
+    from binnet_kernels.backend import use_backend
+
     from . import graph, models, nn, ops, optim, schedules
     from .autograd import Function, Tensor, is_grad_enabled, no_grad
     from .ops import cross_entropy, squared_hinge
@@ -43,14 +43,15 @@ __all__ = [
 
 _MODULES = ("graph", "models", "nn", "ops", "optim", "schedules")
 _MODULE_OF = {
-    "Function": "autograd",
-    "gradcheck": "testing",
-    "is_grad_enabled": "autograd",
-    "no_grad": "autograd",
-    "cross_entropy": "ops",
-    "squared_hinge": "ops",
-    "pack": "packing",
-    "Tensor": "ops",  # which gives it its operators
+    "Function": "binnet.autograd",
+    "gradcheck": "binnet.testing",
+    "is_grad_enabled": "binnet.autograd",
+    "no_grad": "binnet.autograd",
+    "cross_entropy": "binnet.ops",
+    "squared_hinge": "binnet.ops",
+    "pack": "binnet.packing",
+    "Tensor": "binnet.ops",  # which gives it its operators
+    "use_backend": "binnet_kernels.backend",
 }
 
 
@@ -60,7 +61,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..graph import Filters
 from ..graph.graph import Array
-from .stages import Stage
+
+if TYPE_CHECKING:  # loading a model needs no stages
+    from .stages import Stage
 
 
 def with_weights(node: Filters, weights: Array) -> Filters:

@@ -8,12 +8,13 @@ from . import checks
 from .backend import REAL, WEIGHTS, Late, Work, front_door, in_numpy
 from .binarize import weight_alpha
 from .checks import Float, Pair, Window
-from .reference import xnor as reference
 from .xnor import multiply_adds, rows_as_pixels
 
 if TYPE_CHECKING:
     from .compiled.forward import bwn as compiled
+    from .reference import xnor as reference
 else:
+    reference = Late("binnet_kernels.reference.xnor")
     compiled = Late("binnet_kernels.compiled.forward.bwn")
 
 

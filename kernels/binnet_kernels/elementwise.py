@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from . import checks
 from .backend import ELEMENTWISE, Late, front_door, in_numpy
 from .checks import Float
-from .reference import maps as reference
 
 if TYPE_CHECKING:
     from .compiled.forward import elementwise as compiled
+    from .reference import maps as reference
 else:
+    reference = Late("binnet_kernels.reference.maps")
     compiled = Late("binnet_kernels.compiled.forward.elementwise")
 
 

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from . import checks
 from .backend import LOSS, Late, front_door, in_numpy
 from .checks import Float
-from .reference import training as reference
 
 if TYPE_CHECKING:
     from .compiled import loss as compiled
+    from .reference import training as reference
 else:
+    reference = Late("binnet_kernels.reference.training")
     compiled = Late("binnet_kernels.compiled.loss")
 
 

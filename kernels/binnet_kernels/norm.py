@@ -9,12 +9,13 @@ import numpy as np
 from . import checks
 from .backend import PACKING, Late, front_door, in_numpy
 from .checks import Affine, Float, Halves, Pair
-from .reference import maps as reference
 
 if TYPE_CHECKING:
     from .compiled import sign_maps
     from .compiled.forward import norm as compiled
+    from .reference import maps as reference
 else:
+    reference = Late("binnet_kernels.reference.maps")
     compiled = Late("binnet_kernels.compiled.forward.norm")
     sign_maps = Late("binnet_kernels.compiled.sign_maps")
 

@@ -9,11 +9,12 @@ import numpy as np
 from . import checks
 from .backend import POOLING, Late, front_door, in_numpy
 from .checks import Float, Pair, Window, Winners
-from .reference import maps as reference
 
 if TYPE_CHECKING:
     from .compiled.forward import pool as compiled
+    from .reference import maps as reference
 else:
+    reference = Late("binnet_kernels.reference.maps")
     compiled = Late("binnet_kernels.compiled.forward.pool")
 
 

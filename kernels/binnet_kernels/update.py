@@ -9,11 +9,12 @@ import numpy as np
 from . import checks
 from .backend import WEIGHTS, Late, front_door, in_numpy
 from .checks import Float
-from .reference import training as reference
 
 if TYPE_CHECKING:
     from .compiled import update as compiled
+    from .reference import training as reference
 else:
+    reference = Late("binnet_kernels.reference.training")
     compiled = Late("binnet_kernels.compiled.update")
 
 

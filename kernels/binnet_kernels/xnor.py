@@ -12,14 +12,16 @@ from . import checks
 from .backend import FLOAT_GRADIENTS, POPCOUNT, WEIGHTS, Late, Work, front_door, in_numpy
 from .binarize import pack_signs, weight_alpha
 from .checks import Float, Ints, Pair, Window
-from .reference import conv as gradients
-from .reference import xnor as reference
 
 if TYPE_CHECKING:
     from .compiled.backward import sign_grad as compiled_gradients
     from .compiled.forward import gemm
     from .compiled.forward import xnor as compiled
+    from .reference import conv as gradients
+    from .reference import xnor as reference
 else:
+    reference = Late("binnet_kernels.reference.xnor")
+    gradients = Late("binnet_kernels.reference.conv")
     compiled_gradients = Late("binnet_kernels.compiled.backward.sign_grad")
     gemm = Late("binnet_kernels.compiled.forward.gemm")
     compiled = Late("binnet_kernels.compiled.forward.xnor")

@@ -9,13 +9,14 @@ import numpy as np
 from .. import checks
 from ..backend import Late, front_door, in_numpy
 from ..checks import NO_BORDER, Float, Window
-from ..reference import fused as reference
 from .bit_map import BitMap, check_bits
 from .epilogue import Epilogue, Run, check_arrays, check_map
 
 if TYPE_CHECKING:
     from ..compiled.fused import maps as compiled
+    from ..reference import fused as reference
 else:
+    reference = Late("binnet_kernels.reference.fused")
     compiled = Late("binnet_kernels.compiled.fused.maps")
 
 ONE = Window((1, 1), (1, 1), NO_BORDER)  # to pool nothing

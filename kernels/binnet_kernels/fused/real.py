@@ -11,12 +11,13 @@ import numpy.typing as npt
 from .. import checks
 from ..backend import Late, front_door, in_numpy
 from ..checks import NO_BORDER, Float, Pair, Window
-from ..reference import fused as reference
 from .epilogue import Epilogue, Run, check_arrays, check_map
 
 if TYPE_CHECKING:
     from ..compiled.fused import real as compiled
+    from ..reference import fused as reference
 else:
+    reference = Late("binnet_kernels.reference.fused")
     compiled = Late("binnet_kernels.compiled.fused.real")
 
 

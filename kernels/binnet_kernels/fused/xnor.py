@@ -9,13 +9,14 @@ import numpy as np
 from .. import checks
 from ..backend import Late, front_door, in_numpy
 from ..checks import Pair, Window, Words
-from ..reference import fused as reference
 from .bit_map import BitMap, check_bits
 from .epilogue import Epilogue, Run, check_arrays
 
 if TYPE_CHECKING:
     from ..compiled.fused import xnor as compiled
+    from ..reference import fused as reference
 else:
+    reference = Late("binnet_kernels.reference.fused")
     compiled = Late("binnet_kernels.compiled.fused.xnor")
 
 

@@ -12,14 +12,15 @@ from .. import checks
 from ..backend import POPCOUNT, WEIGHTS, Late, Work, front_door, in_numpy
 from ..checks import Float, Pair, Window
 from ..fused.epilogue import Arrays, Epilogue
-from ..reference.lowbit import fused as reference
 from ..xnor import multiply_adds, rows_as_pixels
 from .fused import check_sums
 from .levels import weight_planes, weight_range
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import fused as compiled
+    from ..reference.lowbit import fused as reference
 else:
+    reference = Late("binnet_kernels.reference.lowbit.fused")
     compiled = Late("binnet_kernels.compiled.lowbit.fused")
 
 

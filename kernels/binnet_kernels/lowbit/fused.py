@@ -11,11 +11,12 @@ from .. import checks
 from ..backend import Late, front_door, in_numpy
 from ..checks import Float, Pair, Window, Words
 from ..fused.epilogue import Epilogue, Run, check_arrays, check_map
-from ..reference.lowbit import fused as reference
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import fused as compiled
+    from ..reference.lowbit import fused as reference
 else:
+    reference = Late("binnet_kernels.reference.lowbit.fused")
     compiled = Late("binnet_kernels.compiled.lowbit.fused")
 
 

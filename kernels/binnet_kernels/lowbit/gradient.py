@@ -15,13 +15,14 @@ import numpy as np
 from .. import checks
 from ..backend import PACKING, POPCOUNT, Late, front_door, in_numpy
 from ..checks import Float, Halves, Pair, Window
-from ..reference.lowbit import gradient as reference
 from .rounding import QuantisedGradient, Rounding
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import grad_input, grad_weight
     from ..compiled.lowbit import gradient as compiled
+    from ..reference.lowbit import gradient as reference
 else:
+    reference = Late("binnet_kernels.reference.lowbit.gradient")
     compiled = Late("binnet_kernels.compiled.lowbit.gradient")
     grad_input = Late("binnet_kernels.compiled.lowbit.grad_input")
     grad_weight = Late("binnet_kernels.compiled.lowbit.grad_weight")

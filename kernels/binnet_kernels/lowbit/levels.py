@@ -18,13 +18,14 @@ from .. import checks
 from ..backend import PACKING, WEIGHTS, Late, front_door, in_numpy
 from ..binarize import weight_alpha
 from ..checks import Float, Words
-from ..reference.lowbit import levels as reference
 from .weight_ranges import RANGES
 from .weights import level_weight_hat
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import levels as compiled
+    from ..reference.lowbit import levels as reference
 else:
+    reference = Late("binnet_kernels.reference.lowbit.levels")
     compiled = Late("binnet_kernels.compiled.lowbit.levels")
 
 

@@ -10,11 +10,12 @@ from .. import checks
 from ..backend import FLOAT_GRADIENTS, PACKING, Late, front_door, in_numpy
 from ..checks import Float, Halves, Pair, Window
 from ..norm import normalisation
-from ..reference.lowbit import planes as reference
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import level_planes as compiled
+    from ..reference.lowbit import planes as reference
 else:
+    reference = Late("binnet_kernels.reference.lowbit.planes")
     compiled = Late("binnet_kernels.compiled.lowbit.level_planes")
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from .. import checks
 from ..backend import WEIGHTS, Late, front_door, in_numpy
 from ..checks import Float
-from ..reference.lowbit import weights as reference
 from ..weights import rule_factors
 from .weight_ranges import RANGES
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import level_weights as compiled
+    from ..reference.lowbit import weights as reference
 else:
+    reference = Late("binnet_kernels.reference.lowbit.weights")
     compiled = Late("binnet_kernels.compiled.lowbit.level_weights")
 
 

@@ -22,7 +22,7 @@ from ...simd.tile import CHANNELS, SHORT_ROWS, add_outer, no_short_sums
 from ...simd.tiling import share
 from ...simd.vector import LANES
 from ..forward.slabs import NO_BITS, NO_FLOATS
-from .panels import FIELDS, PIXELS, find_pixels, gather, gather_gradients, strips
+from .gather import FIELDS, PIXELS, find_pixels, gather, gather_gradients, strips
 
 _FEW = 32  # pixels
 _TAPS = 512  # as many suffice for all threads to have some
