@@ -10,15 +10,15 @@ ENDINGS = (
 _NAMES = frozenset(
     (
         "@eadir",  # Synology: a thumbnail of every photo
-        "@recycle",
-        "#recycle",
-        "@recently-snapshot",
+        "@recycle",  # QNAP
+        "#recycle",  # Synology
+        "@recently-snapshot",  # QNAP
         "#snapshot",
-        "$recycle.bin",
+        "$recycle.bin",  # Windows, and "recycler" before Vista
         "recycler",
         "system volume information",
-        "__macosx",
-        "lost+found",
+        "__macosx",  # in zips from macOS, with a "photo" of a few bytes for each file
+        "lost+found",  # what a repair of the file system found
         "thumbs.db",
         "ehthumbs.db",
         "desktop.ini",

@@ -25,7 +25,8 @@ _JOINED = re.compile(rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|i
 
 def same_name(name: str) -> str:
     """A form of a class name that does not depend on case and Unicode form."""
-    # Composed first as well: casefold gives different results for composed and decomposed letters.
+    # Composed before casefold as well, which makes a letter of the Greek iota subscript: an accent that follows it in
+    # the decomposed form would move to that letter.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
@@ -46,7 +47,7 @@ def split_of(name: str) -> tuple[str, str] | None:
     words = [word.casefold() for word in re.findall(r"[^\W\d_]+", spaced)]
     words = [joined[1] if (joined := _JOINED.fullmatch(word)) else word for word in words]
     kinds = {_WORDS[word] for word in words if word in _WORDS}
-    if len(kinds) != 1:
+    if len(kinds) != 1:  # "train_test" names two, "cats" none
         return None
     return kinds.pop(), " ".join(word for word in words if word not in _WORDS and word not in _FILLING)
 
@@ -107,6 +108,7 @@ def find_splits(tree: Tree, where: object, layout: str | None) -> dict[str, str]
         When the folders can be read both ways, or there are two of a split.
     """
     top = ""
+    # One folder at a time: `descend` would also pass by a "train" that is alone in its folder.
     while layout != "classes" and not _candidates(tree, top) and tree.descend(top) != top:
         top = tree.children(top)[0]
     found = {} if layout == "classes" else _candidates(tree, top)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import tarfile
 
 _DEPTH = 2  # tars within each other: a tar of tars, and that in a folder
-_BLOCK = 512
-_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz")
+_BLOCK = 512  # bytes; every header begins on a multiple
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz")  # their files cannot be read in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Member:
     def part(self, start: int, count: int) -> bytes:
         """Read ``count`` bytes from byte ``start`` on, fewer at the end of the member; raises as `read`."""
         count = max(0, min(count, self.size - start))
+        # Opened for each read: threads share no position, and a million members hold no file open.
         with open(self.path, "rb", buffering=0) as file:
             file.seek(self.offset + start)
             content = file.read(count)
@@ -110,7 +111,7 @@ class _Tar:
             if name is None:
                 yield Unused(info.name, "its name leads out of the archive")
             elif info.isdir():
-                yield from [name] * bool(name)
+                yield from [name] * bool(name)  # "./" is the top itself, which has no name
             elif info.islnk() or info.issym():
                 links.append((name, _target(name, info)))
             elif not info.isreg() or info.issparse():
@@ -119,6 +120,7 @@ class _Tar:
                 member = Member(self._path, start + info.offset_data, info.size, int(info.mtime * 1e9))
                 known[name] = member
                 yield from self._file_of(name, member, depth)
+        # Links come last, because what they lead to may be further back in the tar.
         targets = dict(links)
         for name, target in links:
             linked = _follow(target, known, targets)
@@ -148,6 +150,7 @@ class _Tar:
         import tarfile
 
         try:
+            # "r:" reads no compressed tar: offsets must be those of the file.
             with tarfile.open(fileobj=_Window(self._file, start, size), mode="r:") as archive:
                 while (info := archive.next()) is not None:
                     archive.members.clear()  # type: ignore[attr-defined]  # it would keep a kilobyte for every file
@@ -187,13 +190,14 @@ def _clean(name: str) -> str | None:
 
 def _target(name: str, info: tarfile.TarInfo) -> str:
     """Name of the file that a link leads to; one that leads out of the archive is found nowhere in it."""
+    # A hard link gives a path from the top of the archive, a symbolic link one from its own folder.
     if info.islnk():
         return _clean(info.linkname) or ""
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), info.linkname.replace("\\", "/")))
 
 
 def _follow(target: str, known: dict[str, Member], links: dict[str, str]) -> Member | None:
-    for _ in range(40):
+    for _ in range(40):  # as many as Linux follows; links in a circle end here
         if target in known:
             return known[target]
         target = links.get(target, "")

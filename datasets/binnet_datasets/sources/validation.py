@@ -14,7 +14,8 @@ from .archives import is_archive
 from .layouts import Entry, check_known, find_val, match_classes
 from .members import Member, Members
 
-_ENDS = 1 << 14  # bytes of a file at each end that its place in the split follows from
+# Bytes at each end of a file that decide on which side of the split it is; whole files would take a pass over the data.
+_ENDS = 1 << 14
 
 
 def parse_val(words: Sequence[str]) -> tuple[float | None, Path | None, Path | None]:
@@ -23,7 +24,7 @@ def parse_val(words: Sequence[str]) -> tuple[float | None, Path | None, Path | N
     for word in words:
         path = Path(os.path.expanduser(word))
         try:
-            number = None if path.exists() else float(word)
+            number = None if path.exists() else float(word)  # a folder may be called 0.1
         except ValueError:
             raise DataError(
                 f"expected a share, a folder, an archive or a file as val, but there is no {word}"
@@ -72,6 +73,7 @@ def labelled(
         raise DataError(f"expected validation images in {source} for the classes in {truth}, but there are none")
     elif found:
         matched = match_classes(found, classes, source)
+        # None: no folder is named after a class, as in Tiny-ImageNet, where they lie in val/images.
         found = [replace(entry, class_id="") for entry in found] if matched is None else matched
     if all(entry.class_id for entry in found):
         return found
@@ -134,6 +136,7 @@ def hold_out(train: list[Entry], share: float, seed: int) -> tuple[list[Entry], 
     for own in places.values():
         low, high = min(values[i] for i in own), max(values[i] for i in own)
         held.update(own[:1] if low == high and len(own) > 1 else ())
+        # The least value is always held out and the greatest never, so that neither side is empty.
         held.update(i for i in own if (values[i] < share or values[i] == low) and values[i] < high)
     return ([e for i, e in enumerate(train) if i not in held], [e for i, e in enumerate(train) if i in held])
 
