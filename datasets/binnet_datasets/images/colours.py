@@ -51,7 +51,7 @@ def _grey_of_16_bits(image: Image.Image, where: object) -> Image.Image:
             f"expected grey levels from 0 to {_WIDE} at {where}, but they lie in {wide.min():g}..{wide.max():g}"
         )
     transparent = image.info.get("transparency")
-    grey = np.round(wide / 257)
+    grey = np.round(wide / 257)  # 65535 / 255, so that white stays white
     if isinstance(transparent, int):
         grey[wide == transparent] = 255
     return Image.fromarray(grey.astype(np.uint8))

@@ -155,6 +155,7 @@ def to_short_side(pixels: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     most = LONGEST * side
     top, left = max(0, h - most) // 2, max(0, w - most) // 2
     pixels = pixels[top : top + most, left : left + most]
+    # Rounded to the nearest in whole numbers, which give the same size on every machine.
     rows, columns = ((length * n + side // 2) // side for n in pixels.shape[:2])
     return np.ascontiguousarray(pixels) if side == length else resize_to(pixels, (rows, columns))
 
@@ -241,7 +242,7 @@ def _open(source: Path | BytesIO) -> Image.Image:
     except Image.DecompressionBombError:
         file = BytesIO(source.read_bytes()) if isinstance(source, Path) else source
         file.seek(0)
-        if file.read(3) != b"\xff\xd8\xff":
+        if file.read(3) != b"\xff\xd8\xff":  # the start of every JPEG
             raise
         file.seek(0)
         return JpegImagePlugin.JpegImageFile(file)

@@ -64,11 +64,12 @@ def _read_archive(path: Path) -> dict[str, bytes]:
 
     contents: dict[str, bytes] = {}
     try:
+        # Two layers instead of "r:gz": the checksum below needs the stream of gzip.
         with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and name.startswith(("data_batch_", "test_batch", "batches.meta")):
-                    _check_size(member.size, f"{path}/{name}")
+                    _check_size(member.size, f"{path}/{name}")  # before anything is read into memory
                     file = archive.extractfile(member)
                     assert file is not None  # isfile() holds
                     contents[name] = file.read()

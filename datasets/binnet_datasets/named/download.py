@@ -78,7 +78,7 @@ def _download(url: str, path: Path, checksum: str, downloader: _Downloader) -> N
     import requests
 
     pooch.get_logger().setLevel(logging.WARNING)  # what happens is told by `progress` and by errors
-    files = pooch.create(
+    files = pooch.create(  # pooch compares the checksum before it renames
         path.parent, "", registry={path.name: checksum}, urls={path.name: url}, retry_if_failed=_RETRIES
     )
     try:

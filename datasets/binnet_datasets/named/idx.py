@@ -23,7 +23,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 # Deflate cannot shrink data by more than about 1032 : 1, so a header that promises more is a lie: refuse it before
 # allocating what it asks for.
 _MAX_RATIO = 1040
-_MAX_DIMS = 8
+_MAX_DIMS = 8  # MNIST has 3; the format would allow 255
 
 
 def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
@@ -50,7 +50,7 @@ def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
         size = path.stat().st_size
         with path.open("rb") as raw:
             packed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
+            raw.seek(0)  # the header of idx or of gzip is read from the start
             if not packed:
                 return _read(raw, path, ndim, size, exact=True)
             with gzip.GzipFile(fileobj=raw) as unpacked:
@@ -85,7 +85,7 @@ def _read_header(file: BinaryIO, path: Path, ndim: int | None) -> tuple[np.dtype
     dims = magic[3]
     if magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= dims <= _MAX_DIMS:
         raise DataError(f"expected an idx magic number (00 00 type dimensions) in {path}, but got {magic.hex(' ')}")
-    if ndim is not None and dims != ndim:
+    if ndim is not None and dims != ndim:  # images given as labels, for example
         raise DataError(f"expected an idx file of {ndim} dimensions at {path}, but its header says {dims}")
     sizes = file.read(4 * dims)
     if len(sizes) < 4 * dims:

@@ -116,6 +116,7 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
     unused = layout.unused + left(layout, [kind], {entry.name for entry in val} if more is members else set())
     if more is not members:
         unused = unused + left_out(more, {entry.name for entry in val}, {})
+    # The limit comes before images are held out, so it is for both parts together.
     train, val = first(_of_classes(train, ids), options.per_class), _of_classes(val, ids)
     seen = train
     notes: tuple[str, ...] = ()
@@ -181,6 +182,7 @@ def _validation(
     if elsewhere is not None:
         members = list_members(elsewhere)
     found = [] if elsewhere is not None else beside_training(layout, kind)
+    # All classes, not only the chosen ones: validation images of the others are no error.
     classes = {entry.class_id for entry in layout.splits[kind] if entry.class_id}
     return labelled(found, members, classes, (source, elsewhere), truth_file), members
 
@@ -257,9 +259,9 @@ def _pixels(sizes: NDArray[np.int64]) -> float:
 def _key(plan: Plan) -> str:
     """SHA-256 of the images (by name, size and time), their classes and the form in which they are stored."""
     about = (plan.name, plan.class_ids, plan.class_names, plan.short_side, plan.channels)
-    digest = hashlib.sha256(repr(about).encode("utf-8", "surrogateescape"))
+    digest = hashlib.sha256(repr(about).encode("utf-8", "surrogateescape"))  # names on Linux need not be UTF-8
     for part in (plan.train, plan.val):
-        digest.update(b"part")
+        digest.update(b"part")  # so that the key depends on which part an image is in
         for e in part:
             row = (e.name, e.class_id, e.member.offset, e.member.size, e.member.modified)
             digest.update(repr(row).encode("utf-8", "surrogateescape"))
