@@ -49,6 +49,7 @@ def register(function: type[Function], node: Make) -> None:
     def convert(tracer: Tracer, call: Call) -> None:
         inputs = [tracer.node(value) for value in call.inputs if tracer.depends(value)]
         constants = [np.array(tracer.constant(v)) for v in call.inputs if v is not None and not tracer.depends(v)]
+        # JSON has no NumPy numbers.
         options = {name: v.item() if isinstance(v, np.generic) else v for name, v in call.options.items()}
         tracer.add(
             call, lambda name, read: _of_own_kind(tracer, call, node, name, read, *constants, **options), *inputs
@@ -58,16 +59,17 @@ def register(function: type[Function], node: Make) -> None:
 
 
 def _of_own_kind(tracer: Tracer, call: Call, make: Make, *arguments: Any, **options: Any) -> Node:
-    """A node of a kind of one's own, which must compute what the function gave, and be one that a file can hold."""
+    """A node of a custom kind, which must compute what the function gave, and be one that a file can hold."""
     maps = [np.array(value.array) for value in call.inputs if tracer.depends(value)]
     for each in maps:
-        each.flags.writeable = False
+        each.flags.writeable = False  # a node that writes to its inputs would change the results of others
     try:
         node = make(*arguments, **options)
-        json.dumps(node.settings())
+        json.dumps(node.settings())  # raises here rather than when the model is saved
         found = node.compute(*maps)
     except (TypeError, ValueError) as error:
         return tracer.refuse(f"its own node does not do what the op does: {error}")  # type: ignore[no-any-return]
+    # Only roughly equal, because the node may add in another order than the op.
     if np.shape(found) != call.result.shape or not np.allclose(found, call.result.array, 1e-3, equal_nan=True):
         tracer.refuse(f"its node {node.kind} computes something else than the op {_word(call.function)}")
     return node
@@ -164,6 +166,7 @@ class Tracer:
                 f"it uses an array {array.shape} that is not the same for each image of a batch, "
                 "or that was computed from the images outside of binnet.ops"
             )
+        # Leading axes of length 1, as broadcasting adds them: a node combines inputs with equally many axes.
         kept = np.array(array, np.float32).reshape((1,) * (axes - len(shape)) + shape)
         return self._append(Constant(self._name("constant"), (), kept))
 
@@ -226,11 +229,13 @@ class Tracer:
         self._label = call.module.label if call.module else f"the op {op}"
         if not any(self.depends(value) for value in call.inputs):
             return
+        # Not strict: `prints` ends with one more, that of the result.
         for value, seen in zip(call.inputs, call.prints, strict=False):
             self._expect_unchanged(value, seen)
         self._prints[id(call.result.array)] = call.prints[-1]
         if call.result.shape[:1] != (self._n,):
             self.refuse(f"the op {op} gives {call.result.shape}, whose first axis is not that of the batch")
+        # A subclass of an op is converted as its base.
         convert = next((CONVERTERS[cls] for cls in call.function.__mro__ if cls in CONVERTERS), None)
         if convert is None:
             self.refuse(
@@ -250,7 +255,7 @@ class Tracer:
         self._expect_unchanged(result, fingerprint(result.array))
         last = self.node(result)
         needed = {last}
-        for node in reversed(self._nodes):
+        for node in reversed(self._nodes):  # a node stands behind its inputs
             needed.update(node.inputs if node.name in needed else ())
         return Graph(tuple(node for node in self._nodes if node.name in needed))
 
@@ -259,7 +264,7 @@ class Tracer:
         array = value.array if isinstance(value, Tensor) else value
         if self.depends(value):
             same = self._prints[id(array)] == seen
-        elif seen:
+        elif seen:  # weights; empty for what is no array
             first = self._known.prints.setdefault(place_of(array), (array, seen))[1]
             same = first == seen == fingerprint(array)
         else:
@@ -298,7 +303,7 @@ class Tracer:
         return self._unique(self._base(suffix))
 
     def _base(self, suffix: str) -> str:
-        """Of a layer its path, of an op in a forward of one's own its path and the op."""
+        """The base of a node's name: the path of a layer; for an op in a custom forward, its module's path and the op."""
         module = self._module
         path = module.path if module is not None else ""
         is_layer = module is not None and path and not any(True for _ in module.children())
