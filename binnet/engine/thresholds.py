@@ -41,7 +41,7 @@ def limits(chain: Sequence[Apply], c: int) -> tuple[Float, Float]:
     largest = np.finfo(np.float32).max
     keys = _keys(np.array([0, -np.inf, np.inf, -largest, largest], np.float32))
     seed, found = np.zeros(c, np.int64), np.zeros(c, bool)
-    for key in keys[::-1]:  # 0 has the last word: where the factor is 0, infinity gives NaN
+    for key in keys[::-1]:  # 0 comes last and decides: where the factor is 0, infinity gives NaN
         negative = _is_negative(chain, np.full(c, key))
         seed, found = np.where(negative, key, seed), found | negative
     # Whole numbers in the order of the floats are halved at most 32 times. Each test runs the chain itself, with its

@@ -303,7 +303,7 @@ class Tracer:
         return self._unique(self._base(suffix))
 
     def _base(self, suffix: str) -> str:
-        """The base of a node's name: the path of a layer; for an op in a custom forward, its module's path and the op."""
+        """The base of a node's name: the path of a module; for an op in a custom forward, also the op."""
         module = self._module
         path = module.path if module is not None else ""
         is_layer = module is not None and path and not any(True for _ in module.children())
