@@ -109,6 +109,6 @@ def fetch_dataset(
         try:
             fetch(source.url + file.name, folder / file.name, file.checksum, file.size, progress)
         except DataError as error:
-            # Machines without a network are common; the files may have been copied there.
+            # A machine without access to the network may have got the files in another way.
             raise DataError(f"{error} (to use files you have already, give their folder as data)") from error
     return folder
