@@ -143,7 +143,7 @@ class Stages:
 
 
 def _users(stages: Iterable[Stage]) -> dict[Stage, Counter[Stage]]:
-    """For each stage, which others read it, and how often."""
+    """The readers of each stage, and how often each reads it."""
     users: dict[Stage, Counter[Stage]] = {stage: Counter() for stage in stages}
     for stage in users:
         for each in stage.reads:

@@ -55,7 +55,7 @@ def limits(chain: Sequence[Apply], c: int) -> tuple[Float, Float]:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Where a chain over whole numbers becomes negative.
+    """The threshold at which a chain over whole numbers becomes negative.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def _last(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
 
 
 def _bisect(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
-    """As :func:`_last`, if ``holds`` is false at ``end``."""
+    """Like :func:`_last`, for ``holds`` that is false at ``end``."""
     while (np.abs(end - start) > 1).any():
         middle = start + (end - start) // 2
         yes = holds(middle)

@@ -35,7 +35,7 @@ class Picked:
     Attributes
     ----------
     name : str
-        What it is called in the output.
+        Name in the output.
     read : function that returns float32 (1, H, W, C), normalised; raises DataError
     """
 
@@ -49,7 +49,7 @@ class Picker:
     Parameters
     ----------
     model
-        Its ``info`` knows the normalisation.
+        Model whose ``info`` has the normalisation.
     note
         Called with sentences about files that are passed over.
     """
@@ -60,7 +60,7 @@ class Picker:
     def of_paths(self, paths: Iterable[str]) -> Iterator[Picked]:
         """The images that are named one by one, lie in a folder or archive, or fit a pattern; "-" is standard input.
 
-        What is hidden or belongs to the system is left out of folders and patterns. A file or folder in them that
+        Hidden files and those of the system are left out of folders and patterns. A file or folder in them that
         cannot be read is an image whose ``read`` raises the reason.
 
         Raises
@@ -79,7 +79,7 @@ class Picker:
                 yield Picked(path, partial(self._decode, path))
 
     def of_data(self, data: str, split: str, layout: str | None = None) -> tuple[int, Iterator[Picked]]:
-        """How many images a store, folder or archive has in a split, and those images; raises DataError."""
+        """The number of images that a store, folder or archive has in a split, and the images; raises DataError."""
         if binnet_datasets.is_store(data):
             return self._of_store(data, split)
         chosen = self._chosen(data, split, layout)

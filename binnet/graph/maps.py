@@ -298,7 +298,7 @@ class Constant(Node):
     Attributes
     ----------
     array : float32 (H, W, C), or (C,)
-        For one image.
+        The values for one image.
     """
 
     array: Float

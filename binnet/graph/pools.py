@@ -34,7 +34,7 @@ class _Pool(Node):
 @kind
 @dataclass(frozen=True, eq=False)
 class MaxPool(_Pool):
-    """Largest value of each window; the border never wins, NaN always does."""
+    """Largest value of each window, NaN if there is one; the border does not count."""
 
     def compute(self, *inputs: Any) -> Float:
         # Any pixel is larger than the border; NumPy's max passes NaN on.

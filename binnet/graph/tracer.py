@@ -77,8 +77,8 @@ def _of_own_kind(tracer: Tracer, call: Call, make: Make, *arguments: Any, **opti
 
 @dataclass(frozen=True)
 class _Value:
-    """A tensor that depends on the images: the node that gives it, its own shape for one image, which may be another
-    view, and the name that a node for this view would have."""
+    """A tensor that depends on the images: the node that computes it, its shape for one image (which may differ from
+    the node's), and the name that a node for this view would get."""
 
     node: str
     shape: Shape
@@ -109,7 +109,7 @@ class Tracer:
     images
         The tensor that the module is about to be called with.
     known
-        To be shared between runs.
+        State that is shared between runs.
     """
 
     def __init__(self, images: Tensor, known: Known) -> None:
@@ -171,8 +171,8 @@ class Tracer:
         return self._append(Constant(self._name("constant"), (), kept))
 
     def of_image(self, value: Any, axes: int) -> Float:
-        """The array of an input that does not depend on the images, which have so many axes: once, if it is there for
-        each image of the batch and always the same."""
+        """The array of an input that does not depend on the images, which have ``axes`` axes: one row of it, when it
+        repeats the same row for each image of the batch."""
         array = self.constant(value)
         repeated = array.ndim == axes + 1 and len(array) == self._n and (array == array[:1]).all()
         return array[:1] if repeated else array
@@ -205,14 +205,14 @@ class Tracer:
         return self._append(make(self._name(suffix), inputs))
 
     def gives(self, call: Call, node: str) -> None:
-        """Let the result of the call be that of a node, perhaps in another shape."""
+        """Record that a node computes the result of the call, perhaps in another shape."""
         shape, given = self._shapes[node], call.result.shape[1:]
         if math.prod(shape) != math.prod(given):
             self.refuse(f"its node says that it gives {text(shape)}, but the op gives {text(given)}")
         self._remember(call.result.array, _Value(node, given))
 
     def view(self, call: Call, value: Tensor) -> None:
-        """Let the result of the call be a tensor in another shape."""
+        """Record that the result of the call is a tensor in another shape."""
         found = self._values[id(value.array)]
         name = found.name or self._base("flatten" if call.result.ndim == 2 else "reshape")
         self._remember(call.result.array, _Value(found.node, call.result.shape[1:], name))
@@ -260,7 +260,7 @@ class Tracer:
         return Graph(tuple(node for node in self._nodes if node.name in needed))
 
     def _expect_unchanged(self, value: Any, seen: bytes) -> None:
-        """ValueError when an array is not what it was when an op gave it, or for weights at each other time."""
+        """Raise ValueError when an array has changed since an op returned it, or weights between two calls."""
         array = value.array if isinstance(value, Tensor) else value
         if self.depends(value):
             same = self._prints[id(array)] == seen

@@ -25,7 +25,7 @@ class Filters(Node):
     Attributes
     ----------
     shape : (O, KH, KW, C) of a convolution, or (O, I) of a dense layer
-        Of the weights.
+        Shape of the weights.
     stride : (vertical, horizontal)
     padding : (top, bottom, left, right)
     """
@@ -86,7 +86,7 @@ class Filters(Node):
             raise ValueError(f"{self.name}.alpha must be float32 {self.shape[:1]}, got {described(alpha)}")
 
     def check_words(self, *planes: int) -> None:
-        """ValueError unless the weights are words with a bit for each, ceil(number / 64) in a plane, and 0 behind."""
+        """Raise ValueError unless the weights are words with one bit each, ceil(number / 64) in a plane, then zeros."""
         number = math.prod(self.shape)
         shape = (*planes, -(-number // 64))
         if described(self.held) != f"uint64 {shape}":
@@ -97,7 +97,7 @@ class Filters(Node):
             raise ValueError(f"{self.name}.{self.weights} must end in 0 after the bits of its {number} weights")
 
     def convolve(self, x: Any, weight: Any, pad: float = 0.0) -> Float:
-        """Σ over the window of ``x`` (N, H, W, C) or (N, I) with ``weight``, summed in float64."""
+        """Convolution of ``x`` (N, H, W, C) or (N, I) with ``weight``, summed in float64."""
         pixels = bordered(x.reshape(len(x), 1, 1, -1) if self.is_dense else x, self.padding, pad)
         windows = patches(pixels.astype(np.float64), self.filters[1:3], self.stride)
         # Exact in float64 for signs and levels, whose sums are whole numbers.
@@ -123,7 +123,7 @@ class Conv(Filters):
     weight : float32 (O, KH, KW, C / groups), or (O, I)
     bias : float32 (O,), or None
     groups
-        The channels of the input and the filters are divided into so many groups; a filter reads those of its group.
+        Number of groups into which the channels of the input and the filters are divided; a filter reads its group.
     """
 
     weight: Float
@@ -168,7 +168,7 @@ class OneBit(Filters):
     Attributes
     ----------
     signs : uint64 (ceil(n / 64),)
-        Of all n weights in the order of ``shape``: bit 1 for −1, the lowest bit first.
+        Signs of all n weights in the order of ``shape``: bit 1 for −1, the lowest bit first.
     alpha : float32 (O,), or None for 1
         The scale α of each filter (Eq. 6).
     """
@@ -202,7 +202,7 @@ class XnorConv(OneBit):
     Attributes
     ----------
     pad_value : 0, +1 or -1
-        What the border counts as, after the sign.
+        Value of the border after the sign.
     use_k
         Whether to multiply by the map K of the input's magnitude.
     """

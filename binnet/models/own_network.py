@@ -122,7 +122,7 @@ class OwnNetwork:
             )
 
     def _takes(self, offered: list[str]) -> set[str]:
-        """Those of the offered keywords that the signature takes; OwnNetworkError when it needs another."""
+        """The offered keywords that the signature takes; OwnNetworkError when it needs another."""
         with self._running(f"the signature of {self.called}"):  # which may run code of the file
             parameters = inspect.signature(self.function).parameters.values()
         if any(p.kind is p.VAR_KEYWORD for p in parameters):

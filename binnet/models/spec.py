@@ -20,7 +20,7 @@ LARGEST_SIDE = 4096  # of images that a file may ask for
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a network was built from: :func:`binnet.models.build`, or a custom network's function in a file.
+    """Description of a network and its arguments, for :func:`binnet.models.build` or a custom network's function.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class ModelSpec:
         return {**found, "sha256": self.sha256}
 
     def provenance(self) -> dict[str, Any]:
-        """What a packed model keeps: all but the source, of which the SHA-256 is enough."""
+        """The description for a packed model: all but the source, of which the SHA-256 is enough."""
         return {name: value for name, value in self.to_dict().items() if name != "source"}
 
     @classmethod
@@ -99,7 +99,7 @@ class Network(Sequential):
     Parameters
     ----------
     spec
-        What it was built from.
+        The description that it was built from.
     layers
         Layers with their names.
     fixed_size

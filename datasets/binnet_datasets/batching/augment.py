@@ -45,7 +45,7 @@ def _is_range(scale: tuple[int, int], least: int) -> bool:
 
 @dataclass(frozen=True)
 class Sampling:
-    """In which order, and how changed, the images of an epoch come; all follows from ``(seed, epoch)``.
+    """Order and random changes of the images of an epoch, which depend on ``(seed, epoch)`` alone.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class View:
-    """Which part of each image a batch shows, and at which size.
+    """The part of each image that a batch shows, and its size.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ def load_cifar10(path: Path) -> Dataset:
     Raises
     ------
     DataError
-        When nothing of this is there, a batch is missing or damaged, or a pickle holds anything but plain data.
+        When there are no such files, a batch is missing or damaged, or a pickle holds anything but plain data.
     """
     source = _find_source(path)
     binary = f"{_STEMS[0]}.bin" in source.names  # it takes precedence where a folder holds both
@@ -85,7 +85,7 @@ def _names_from_text(content: bytes, where: str) -> tuple[str, ...]:
 
 
 def _find_source(path: Path) -> Source:
-    """Return where the batch files are: ``path`` itself, a usual subfolder or a usual archive."""
+    """Return the source of the batch files: ``path`` itself, a usual subfolder or a usual archive."""
     if path.is_file():
         return archive_source(path)
     for folder in (path, *(path / name for name in SUBFOLDERS)):

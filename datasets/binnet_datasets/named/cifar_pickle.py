@@ -1,8 +1,8 @@
-"""Read CIFAR-10's pickles without letting them run anything.
+"""Reading of CIFAR-10's pickles without running what they contain.
 
 A pickle is a program: it may name any function of any module and call it. Here the few names that pickled arrays
-need are answered with stand-ins that only remember their arguments, every other name is refused, and the array is
-built afterwards from values that were checked. So not even NumPy's own reconstruction sees what the file says.
+need stand for objects that only keep their arguments, every other name is refused, and the array is built afterwards
+from values that were checked. So not even NumPy's own reconstruction gets unchecked values.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def load_plain(content: bytes, where: str) -> Any:
 
 @dataclass
 class _Type:
-    """What a pickle says about a dtype; the state that follows holds only byte order and alignment."""
+    """The arguments of a pickled dtype; the state that follows holds only byte order and alignment."""
 
     code: object
 
@@ -73,7 +73,7 @@ class _Type:
 
 @dataclass
 class _Array:
-    """What a pickle says about an array, unchecked."""
+    """The arguments of a pickled array, unchecked."""
 
     shape: object = ()
     type: object = None

@@ -1,4 +1,4 @@
-"""Read idx files, the format of MNIST and its relatives, plain or compressed with gzip.
+"""Reading of idx files, the format of MNIST and its relatives, plain or compressed with gzip.
 
 The format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a big-endian
 uint32, then the values in C order, big-endian.
@@ -20,8 +20,8 @@ from ..errors import DataError
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
-# Deflate cannot shrink data by more than about 1032 : 1, so a header that promises more is a lie: refuse it before
-# allocating what it asks for.
+# Deflate cannot shrink data by more than about 1032 : 1, so a header that states more is wrong and is refused before
+# memory is allocated for it.
 _MAX_RATIO = 1040
 _MAX_DIMS = 8  # MNIST has 3; the format would allow 255
 
@@ -32,7 +32,7 @@ def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
     Parameters
     ----------
     path : the file; gzip is recognised by its first two bytes, not by the name
-    ndim : the number of dimensions to insist on, or None for any
+    ndim : the required number of dimensions, or None for any
 
     Returns
     -------
@@ -41,7 +41,7 @@ def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
     Raises
     ------
     DataError
-        When the file is missing, empty, no idx file, damaged, or its length is not what its header promises.
+        When the file is missing, empty, no idx file, damaged, or its length does not match its header.
     """
     path = Path(path)
     if not path.is_file():

@@ -101,7 +101,7 @@ def fetch_dataset(
     Raises
     ------
     DataError
-        When a download fails; the message says how to do without.
+        When a download fails; the message says how to use files that exist already.
     """
     source = SOURCES[name]
     folder = cached(name, cache, [file.name for file in source.files], notes)

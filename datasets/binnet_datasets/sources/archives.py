@@ -1,6 +1,6 @@
 """Compressed archives, which are repacked once as a plain tar in the cache.
 
-No file name of an archive is ever used as a path, so an archive cannot write outside the cache.
+File names in an archive are never used as paths, so an archive cannot write outside the cache.
 """
 
 from __future__ import annotations

@@ -42,12 +42,12 @@ def whole_file(path: Path) -> Member:
 
 
 def read_text(member: Member) -> str:
-    """Read a text file in UTF-8, in UTF-16 when it says so, else in Latin-1; raises DataError."""
+    """Read a text file in UTF-8, in UTF-16 with a byte order mark, else in Latin-1; raises DataError."""
     try:
         content = member.read()
     except OSError as error:
         raise DataError(f"expected a text file at {member.path}, but reading it failed: {error}") from error
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Windows editors mark UTF-16 so
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # the mark of Windows editors
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
@@ -62,7 +62,7 @@ def names_most(ids: Sequence[str], text: str) -> bool:
 
 
 def _named(line: str) -> list[str]:
-    """An id and the names after it, with a tab between or, without any tab, spaces."""
+    """An id and the names after it, separated by a tab or, in a line without tabs, by spaces."""
     return [part.strip() for part in line.split("\t" if "\t" in line else None, 1)]
 
 
@@ -89,15 +89,15 @@ def _distinct(names: Sequence[str], longer: Sequence[str]) -> tuple[str, ...]:
 
 
 def truth(name: str, text: str, images: Sequence[str], meta: Callable[[], Member | None]) -> dict[str, str]:
-    """Say which class each validation image has.
+    """The class of each validation image, from a file of classes.
 
     Parameters
     ----------
-    name : of the file, for messages
+    name : name of the file, for messages
     text : lines of one of these kinds: ``val_0.JPEG<tab>n02226429 ...`` (Tiny-ImageNet), ``ImageId,PredictionString``
         (a CSV file whose second column begins with the class), or one number a line (ILSVRC's development kit)
     images : names of the images
-    meta : gives the ``meta.mat`` of the development kit, which says what the numbers mean
+    meta : returns the ``meta.mat`` of the development kit, which maps numbers to classes, or None
 
     Returns
     -------
@@ -137,9 +137,9 @@ def _class_in(text: str) -> str:
 
 
 def _matched(name: str, rows: Sequence[tuple[str, str]], images: Sequence[str]) -> dict[str, str]:
-    """Class by image: by path, by the end of the path, or by the file's name with or without its ending.
+    """Class of each image, found by its path, the end of the path, or the file's name with or without its ending.
 
-    A line that names a path fits no other path; of a name that several lines have the classes have to be the same.
+    A line that names a path fits no other path. Several lines with one name must have the same class.
     """
     table: dict[str, set[str]] = {}
     for key, class_id in rows:
@@ -160,7 +160,7 @@ def _matched(name: str, rows: Sequence[tuple[str, str]], images: Sequence[str]) 
 
 
 def _keys(image: str) -> Iterator[str]:
-    """What a line may call an image, the longest first."""
+    """The names that a line may have for an image, the longest first."""
     plain = _plain(image)
     parts = plain.split("/")
     # A line with folders takes precedence: files of the same name may be in several.
@@ -188,7 +188,7 @@ def _check_distinct(name: str, table: Mapping[str, set[str]], images: Sequence[s
 
 
 def _numbered(name: str, numbers: list[int], images: Sequence[str], meta: Member | None) -> dict[str, str]:
-    """One number a line, in the order of the images' names."""
+    """Class of each image from one number per line, in the order of the images' names."""
     if len(numbers) != len(images):
         raise DataError(f"expected {len(images)} numbers in {name}, one for each image, but got {len(numbers)}")
     if meta is None:

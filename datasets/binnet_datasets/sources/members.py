@@ -120,7 +120,7 @@ def _leave_out_runs(found: Members) -> None:
 
 
 def _each(path: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
-    """Everything in a folder or archive; of hidden and system folders only the topmost, not its contents."""
+    """Yield all files and folders of a folder or archive; of hidden and system folders only the topmost."""
     skipped: set[str] = set()
     try:
         if not path.exists():
@@ -140,13 +140,13 @@ def _each(path: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
 
 
 def scan(path: Path, cache: Path | None = None) -> Iterator[Found | Unused | _Folder]:
-    """Everything in an archive."""
+    """Yield all files and folders of an archive."""
     for item in scan_tar(plain_tar(path, cache), path):
         yield _Folder(item) if isinstance(item, str) else item
 
 
 def _walk(top: Path) -> Iterator[Found | Unused | _Folder]:
-    """Everything below a folder, each folder once even where links make a circle; real folders before linked ones."""
+    """Yield all files and folders below a folder: each folder once even in circles of links, real ones first."""
     seen: set[tuple[int, int]] = set()
     waiting = deque([("", str(top))])
     while waiting:

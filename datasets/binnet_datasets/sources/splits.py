@@ -19,12 +19,12 @@ _FILLING_TEXT = """
 a all the new final seg cls part split set sets data dataset datasets folder file files image images img imgs photo
 photos pic pics picture pictures sample samples jpg jpeg png cropped resized
 """
-_FILLING = frozenset(_FILLING_TEXT.split())  # words beside that of the split that say nothing
+_FILLING = frozenset(_FILLING_TEXT.split())  # words beside the split's name that carry no meaning
 _JOINED = re.compile(rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|img|split)")
 
 
 def same_name(name: str) -> str:
-    """A form of a class name that does not depend on case and Unicode form."""
+    """A form of a class name that is the same whatever its case and Unicode form."""
     # Composed before casefold as well, which makes a letter of the Greek iota subscript: an accent that follows it in
     # the decomposed form would move to that letter.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
@@ -35,7 +35,7 @@ def split_of(name: str) -> tuple[str, str] | None:
 
     Parameters
     ----------
-    name : of the folder, as in "training_set", "train2017", "seg_test", "TRAIN" or "ILSVRC2012_img_val"
+    name : name of the folder, as in "training_set", "train2017", "seg_test", "TRAIN" or "ILSVRC2012_img_val"
 
     Returns
     -------
@@ -80,7 +80,7 @@ class Tree:
         return top
 
     def classes(self, top: str) -> dict[str, str]:
-        """Class folders of a split by a name without regard to case."""
+        """Class folders of a split, by name in the form of `same_name`."""
         return {same_name(last(folder)): folder for folder in self.children(self.descend(top))}
 
 

@@ -28,8 +28,8 @@ class Member:
     Attributes
     ----------
     path : the file on disk
-    offset, size : where in it the bytes are
-    modified : when it was changed, nanoseconds; of a tar's member as the tar says
+    offset, size : position and number of the bytes in it
+    modified : time of the last change in nanoseconds; for a member of a tar, the time in its header
     """
 
     path: str
@@ -58,7 +58,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file and where its bytes are."""
+    """The name of a file, and the place of its bytes."""
 
     name: str
     member: Member
@@ -66,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A file or folder that cannot be used, and why."""
+    """The name of a file or folder that cannot be used, and the reason."""
 
     name: str
     reason: str
@@ -130,7 +130,7 @@ class _Tar:
                 yield Found(name, linked)
 
     def _file_of(self, name: str, member: Member, depth: int) -> Iterator[Found | Unused | str]:
-        """A file, or what is in it when it is a tar."""
+        """Yield a file, or the files in it when it is a tar."""
         if not name.lower().endswith(".tar"):
             bad = name.lower().endswith(_ARCHIVES)
             yield Unused(name, "an archive inside of an archive: unpack it first") if bad else Found(name, member)
@@ -146,7 +146,7 @@ class _Tar:
                     yield f"{top}/{item}" if isinstance(item, str) else Unused(f"{top}/{item.name}", item.reason)
 
     def _headers(self, start: int, size: int) -> Iterator[tarfile.TarInfo]:
-        """Every header of a tar; DataError unless all are right up to the end of the archive."""
+        """Yield every header of a tar; DataError unless all are valid up to the end of the archive."""
         import tarfile
 
         try:
@@ -167,7 +167,7 @@ class _Tar:
         self._check_end(start + end, start + size)
 
     def _check_end(self, at: int, end: int) -> None:
-        """Two blocks of zeros or more have to be all that is left: a reader of tars stops at any damaged header."""
+        """Check that two or more blocks of zeros are all that is left, since tarfile stops at any damaged header."""
         if end - at < 2 * _BLOCK or (end - at) % _BLOCK:
             self._refuse("it is cut off, or its last header is damaged")
         self._file.seek(at)

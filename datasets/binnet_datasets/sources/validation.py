@@ -1,4 +1,4 @@
-"""Which images are for validation: those of the source or of another place with their classes, or a share held out."""
+"""Choice of the validation images: those of the source or of another place, or a share of the training images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDS = 1 << 14
 
 
 def parse_val(words: Sequence[str]) -> tuple[float | None, Path | None, Path | None]:
-    """What ``--val`` says: a share, a folder or archive, a file of classes."""
+    """The share, the folder or archive, and the file of classes that ``--val`` names, each None when not named."""
     share, images, truth = None, None, None
     for word in words:
         path = Path(os.path.expanduser(word))
@@ -122,7 +122,7 @@ def _truth(
 
 
 def hold_out(train: list[Entry], share: float, seed: int) -> tuple[list[Entry], list[Entry]]:
-    """Hold a share of the images out of training; which ones follows from the content of each file and the seed.
+    """Hold a share of the images out of training, chosen by the content of each file and the seed.
 
     An image added later thus changes nothing for the others, and equal files go to the same side. Of each class at
     least one image is held out, and never all; the only image of a class stays. Of a class whose files are all equal
@@ -142,7 +142,7 @@ def hold_out(train: list[Entry], share: float, seed: int) -> tuple[list[Entry], 
 
 
 def _value(member: Member, seed: int) -> float:
-    """A number from 0 to 1 that follows from a file's size, both its ends and the seed; 1 when it is unreadable."""
+    """A hash from 0 to 1 of a file's size, both of its ends and the seed; 1 when the file cannot be read."""
     digest = hashlib.blake2b(f"{seed} {member.size} ".encode(), digest_size=8)
     try:
         digest.update(member.part(0, _ENDS))

@@ -57,7 +57,7 @@ def find_twins(train: StoreImages, val: StoreImages, hashes: tuple[Hashes, Hashe
 
 
 def about_twins(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence about what `find_twins` has found, from the description of a store; none where there is nothing."""
+    """A sentence about the result of `find_twins` in the description of a store; empty when there are no twins."""
     found = description.get("twins", {})
     identical, alike = found.get("identical", 0), found.get("alike", 0)
     if not identical + alike:
@@ -119,7 +119,7 @@ def _candidates(train: Hashes, val: Hashes) -> NDArray[np.int64]:
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Of the grey levels of two images at the same small size, -1 to 1; 0 where one has a single level."""
+    """Correlation of the grey levels of two images at one small size, -1 to 1; 0 when one has a single level."""
     a, b = (to_grey(pixels, (_SIDE, _SIDE)).astype(np.float64).ravel() for pixels in (one, other))
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
