@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation: tensors, functions, and the backward sweep. It knows no operation."""
+"""Reverse-mode differentiation: tensors, functions, and the backward sweep. The operations are in binnet.ops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .watch import Memory, Watch
 Grad = Float | None
 Grads = Grad | tuple[Grad, ...]
 
-_clock = itertools.count()
+_clock = itertools.count()  # numbers nodes in the order in which they are made
 operations: dict[str, Callable[..., Tensor]] = {}  # what tensors have as operators and methods; binnet.ops fills it
 
 
@@ -92,7 +92,7 @@ class Tensor:
 
     @property
     def data(self) -> Float:
-        """See the class."""
+        """The array itself; from the first reading on, it is compared for changes."""
         self.memory.expose()
         return self.array
 
@@ -237,7 +237,7 @@ class Function:
         out.memory = next(shared, None) or Memory(exposed=False)  # a view lies in the memory of its input
         if out.requires_grad:
             name = cls.__name__
-            # To nodes, not to tensors, so that the array of an inner result is freed unless a function has saved it.
+            # Nodes, not tensors, so that the array of an inner result is freed unless a function has saved it.
             wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
             # Watched is what the backward pass may read: the inputs, and the result where it was saved (ADR 0024).
             watches = [(f"an input of {name}", m.watch(a)) for m, a in zip(memories, arrays, strict=True) if m]

@@ -27,7 +27,7 @@ class Console:
     quiet
         Show nothing but errors.
     to_stderr
-        Leave standard output to the machine (``--json``).
+        Write to standard error, because a program reads standard output (``--json``).
     """
 
     def __init__(self, quiet: bool = False, to_stderr: bool = False) -> None:
@@ -35,7 +35,8 @@ class Console:
         self._rich = RichConsole(file=file, quiet=quiet, highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
-        """A line, or several."""
+        """Print one or several lines."""
+        # Without markup: "[red]" may be part of a name.
         self._rich.print("\n".join(map(printable, text.split("\n"))), markup=False, soft_wrap=True)
 
     def paint(self, text: Text) -> None:
@@ -65,7 +66,7 @@ class Console:
 
     @contextmanager
     def progress(self, total: int, unit: str = "images") -> Iterator[Advance]:
-        """A bar with rate and time left; gives a function ``advance(count, label)``. Nothing without a terminal."""
+        """Context manager with a function ``advance(count, label)``, which moves a bar if there is a terminal."""
         if not self._rich.is_terminal or self._rich.quiet:
             yield lambda count, label: None
             return

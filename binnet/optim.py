@@ -21,12 +21,12 @@ Params = Iterable[Tensor | Mapping[str, Any]]
 
 
 class Limits(NamedTuple):
-    """What one update of one parameter takes beside the rule.
+    """Numbers that one update of one parameter needs, whatever the rule.
 
     Attributes
     ----------
     number : int
-        Of this update of the parameter, from 1 on.
+        Number of this update of the parameter, from 1 on.
     lr : float
     decay : float
         ``decay · data`` joins the gradient.
@@ -48,9 +48,9 @@ class Group:
     ----------
     params : list of Tensor
     lr_factor : float
-        Times the ``lr`` of the optimiser.
+        The learning rate is this times the ``lr`` of the optimiser.
     weight_decay : float or None
-        None for that of the optimiser.
+        Weight decay of these parameters; None for that of the optimiser.
     """
 
     params: list[Tensor]
@@ -59,7 +59,7 @@ class Group:
 
 
 class Optimizer:
-    """Base class: what comes before and after the rule itself.
+    """Base class of optimisers: weight decay, limits and state, around the rule of a subclass.
 
     A parameter without a gradient is passed over, and its own count of updates stays. Weight decay is the L2 kind,
     added to the gradient, and spares parameters with ``decay = False`` (binary weights, batch normalisation, biases).
@@ -272,10 +272,10 @@ def clip_gradients(params: Iterable[Tensor], limit: float) -> float:
     """Scale all gradients together so that their joint norm is at most ``limit``; returns the norm before.
 
     ``g ← g · limit / ‖g‖`` where the norm over all parameters, summed in float64 in their order, is above the limit.
-    Gradients whose norm is not finite are left alone: the loss tells.
+    Gradients whose norm is not finite are left as they are; the training loop checks the loss.
     """
     grads = [p.grad for p in params if p.grad is not None]
-    # einsum: no BLAS: its threads and those of the kernels slow each other down (ADR 0011)
+    # einsum does not use BLAS, whose threads and those of the kernels slow each other down (ADR 0011).
     norm = math.sqrt(sum(float(np.einsum("i,i->", g, g, dtype=np.float64)) for g in (g.reshape(-1) for g in grads)))
     if limit < norm < math.inf:
         for grad in grads:

@@ -1,7 +1,8 @@
-"""Where the time of a training step goes, by phase and by kind of work. It looks on from outside: kernels do not know.
+"""Profile of training steps: the time by phase and by kind of work.
 
-Every operation looks up the kernels that it calls in the package ``binnet_kernels``. While a profile watches, a clock
-stands there around each of them. At other times a profile costs nothing.
+Every operation looks up its kernels in the package ``binnet_kernels``. While a profile is active, a function that
+measures the time replaces each kernel there, so that kernels contain no timing code. At other times a profile costs
+nothing.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class Profile:
     Parameters
     ----------
     steps
-        How many to watch.
+        Number of steps to measure.
     skip
-        How many to let pass before, in which kernels are compiled and memory is found.
+        Number of steps before them, in which kernels are compiled and memory is allocated.
     done
         Called with this profile after the last of them.
 
@@ -52,7 +53,7 @@ class Profile:
     phases
         Seconds of each phase.
     total
-        Seconds of all steps watched, with what lies between them, which is waiting for data.
+        Seconds of all measured steps, including the waiting for data between them.
     """
 
     def __init__(self, steps: int = 10, skip: int = 3, done: Callable[[Profile], None] | None = None) -> None:
@@ -71,7 +72,7 @@ class Profile:
             yield
             self._start = time.perf_counter()
             return
-        self._start = self._start or time.perf_counter()
+        self._start = self._start or time.perf_counter()  # set after the last skipped step, if there is one
         token = _active.set(self)
         try:
             with self._clocks():
@@ -93,7 +94,7 @@ class Profile:
 
     @contextmanager
     def _clocks(self) -> Iterator[None]:
-        """With a clock around each front door of the kernels, and around methods of prepared layers."""
+        """Context manager in which each public kernel, and each method of prepared layers, is timed."""
         places = [(owner or bk, name, work) for (owner, name), work in WORK.items()]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         for (owner, name, function), (_, _, work) in zip(before, places, strict=True):
@@ -107,7 +108,7 @@ class Profile:
     def _timed(self, function: Callable[..., Any], work: Work) -> Callable[..., Any]:
         @wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            # Other threads are not watched, and a front door that calls another one is counted once.
+            # Other threads are not measured, and the work of a kernel that calls another one is counted once.
             if self._calling or _active.get() is not self:
                 return function(*arguments, **options)
             self._calling, start = True, time.perf_counter()
@@ -146,4 +147,5 @@ def _amount(work: Work, result: Any, arguments: tuple[Any, ...], options: dict[s
     if work.multiply_adds is not None:
         return float(work.multiply_adds(result, *arguments, **options))
     results = result if isinstance(result, tuple) else (result,)
+    # By identity: an array that is given twice, or returned as given, moves once.
     return float(sum({id(a): a.nbytes for a in (*arguments, *results) if isinstance(a, np.ndarray)}.values()))

@@ -1,4 +1,4 @@
-"""Listing the calls of operations while a network runs, of which :mod:`binnet.graph` makes its graph."""
+"""Recording of the calls of operations while a network runs; :mod:`binnet.graph` turns them into a graph."""
 
 from __future__ import annotations
 

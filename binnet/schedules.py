@@ -52,7 +52,7 @@ def learning_rate(
         return base_lr * (factors[passed - 1] if passed else 1.0)
     if schedule == "constant":
         return base_lr
-    progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
+    progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)  # the warm-up may be all there is
     return base_lr * _remaining(schedule, progress)
 
 

@@ -47,6 +47,7 @@ class Stop:
 def stop_signal() -> Iterator[Stop]:
     """Context manager that only records Ctrl-C and SIGTERM, so that no step is interrupted."""
     stop = Stop()
+    # Python lets only the main thread set handlers.
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

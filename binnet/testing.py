@@ -22,7 +22,7 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of ``function(*tensors)`` with central differences along random directions.
 
-    For random ``v`` and ``u``, ⟨v, Jᵀu⟩ from one backward pass is held against ⟨u, f(x + εv) − f(x − εv)⟩ / 2ε. The
+    For random ``v`` and ``u``, ⟨v, Jᵀu⟩ from one backward pass is compared with ⟨u, f(x + εv) − f(x − εv)⟩ / 2ε. The
     defaults suit float32: ε balances rounding against curvature. Not for functions with a straight-through gradient,
     and not at kinks.
 
@@ -59,6 +59,7 @@ def gradcheck(
         # The step really taken, after rounding x ± εv to float32.
         steps = [np.subtract(a.data, b.data, dtype=np.float64) / (2 * eps) for a, b in zip(plus, minus, strict=True)]
         analytic = _directional(function, tensors, u, steps)
+        # "not <=" rather than ">", so that NaN fails.
         if not abs(analytic - numeric) <= tolerance * float(np.linalg.norm(change)) + 1e-5:
             raise AssertionError(
                 f"direction {number}: backward gives {analytic:.6g}, the central difference {numeric:.6g} (eps {eps})"

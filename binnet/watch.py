@@ -1,4 +1,4 @@
-"""Noticing that an array was changed in place between the forward and the backward pass (ADR 0024)."""
+"""Detection of arrays that are changed in place between the forward and the backward pass (ADR 0024)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Watch:
     __slots__ = ("__weakref__", "_array", "_fingerprint")
 
     def __init__(self, array: Array) -> None:
-        # Weak, so that a graph does not keep alive what no function has saved; who is gone cannot be read either.
+        # Weak, so that a graph keeps no array alive that no function has saved. An array that is gone cannot be read.
         self._array, self._fingerprint = weakref.ref(array), b""
 
     def take(self) -> None:
@@ -41,8 +41,8 @@ class Watch:
 class Memory:
     """The memory of one tensor, or of several that are views of each other.
 
-    NumPy does not count the changes of an array. So it matters who can change it: while ``exposed`` is False only this
-    package can, and says so with :meth:`before_change`; from the time when an array is handed out all are compared.
+    NumPy does not count the changes of an array. While ``exposed`` is False, only this package can change it, and calls
+    :meth:`before_change` first; once an array has been handed out, all are compared.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Memory:
     def watch(self, array: Array) -> Watch:
         """Notice changes of ``array``, which lies in this memory, from now on."""
         watch = Watch(array)
-        # Whoever holds the array need not tell when it changes: compare from now on.
+        # Code outside may change the array without notice, so it is compared with its present values.
         if self.exposed:
             watch.take()
         else:
@@ -70,12 +70,12 @@ class Memory:
         return watch
 
     def before_change(self) -> None:
-        """To be called before values change: graphs that still need the old ones will notice."""
+        """Take the fingerprints of all watched arrays; to be called before their values change."""
         for watch in list(self._watches):
             watch.take()
 
     def expose(self) -> None:
-        """To be called before an array is handed out."""
+        """Compare from now on; to be called before an array is handed out."""
         if not self.exposed:
             self.before_change()
             self.exposed = True

@@ -1,4 +1,4 @@
-"""Modules of one's own for tests, and whether they are packed with the same bits."""
+"""Custom modules for tests, and whether they are packed with the same bits."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Random networks of one's own: branches, sums, concatenations, shared layers, every layer and op that has a node."""
+"""Random custom networks: branches, sums, concatenations, shared layers, every layer and op that has a node."""
 
 import numpy as np
 from hypothesis import strategies as st

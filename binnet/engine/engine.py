@@ -20,7 +20,7 @@ from .rewrites import fuse, is_grouped
 from .stages import Stage, Stages
 from .weights import sharing, with_weights, without_weights
 
-IDLE = 8  # plans that are kept while nobody uses them
+IDLE = 8  # unused plans that are kept
 CACHED = 1 << 21  # floats of the largest map of images that run together, so that maps stay in the cache
 MOST = 256  # images that run together
 
@@ -32,9 +32,9 @@ class Timing:
     Attributes
     ----------
     name : str
-        Of the layer that computes.
+        Name of the layer.
     kind : str
-        Of the layer, and what it writes: floats, bits or both.
+        Kind of the layer, and what its stage writes: floats, bits or both.
     seconds : float
     macs : int
         Multiply-adds for all images.
@@ -49,8 +49,8 @@ class Timing:
 class Engine:
     """A graph ready to run; any number of Python threads may call it.
 
-    Each call takes a plan, arrays and all, that nobody else is using, and gives it back; when there is none for its
-    shape it makes one. So threads never share arrays, and a second call of a shape allocates nothing but its result.
+    Each call takes an unused plan with its arrays and gives it back; when there is none for its shape, the call makes
+    one. So threads never share arrays, and a second call of a shape allocates nothing but its result.
     """
 
     def __init__(self, graph: Graph) -> None:

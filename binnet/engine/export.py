@@ -1,6 +1,6 @@
 """A packed model as plain files, for authors of other engines: ``.npy`` arrays and a graph in JSON.
 
-What they mean is in ``docs/embedding.md``.
+Their meaning is defined in ``docs/embedding.md``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def export(model: PackedModel, folder: str | Path) -> list[Path]:
     Parameters
     ----------
     model
-        Its graph as it is in the file: nothing is fused, thresholds are left as normalisation and sign.
+        The model, whose graph is written as it is in its file: nothing is fused, and thresholds are left as
+        normalisation and sign.
     folder
         A new or an empty one.
 

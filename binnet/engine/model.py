@@ -33,7 +33,8 @@ class PackedModel:
     real : str
         ``"float32"`` or ``"float16"``: how the file holds the weights of real layers, see :func:`binnet.pack`.
     built : dict or None
-        What :func:`binnet.models.build` was asked for, where the network is one of the paper's; only provenance.
+        The description that the network was built from, as :class:`binnet.models.ModelSpec` gives it; None when it is
+        unknown. It is provenance and changes nothing.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class PackedModel:
             An image file, or an array (H, W, C) as the model takes it; or a list of either, or an array (N, H, W, C).
             Files of any size are prepared as the images that the model was trained on.
         top
-            How many classes to name, at least 1.
+            Number of classes to name, at least 1.
 
         Returns
         -------
@@ -172,7 +173,7 @@ class PackedModel:
 
     @property
     def name(self) -> str:
-        """Name of the network that the model was built as, or ``"network"`` for a network of the user's."""
+        """Name of the network that was packed, or ``"network"`` when it is unknown."""
         return str((self.built or {}).get("name", "network"))
 
     @property
@@ -223,7 +224,7 @@ class PackedModel:
 
     @property
     def _engine(self) -> Engine:
-        """Fused when first needed: a model that is only saved or listed compiles nothing."""
+        """The engine, made when it is first needed: a model that is only saved or listed compiles nothing."""
         # Imports Numba, which takes 0.2 s, and which saving or listing a model does not need.
         from .engine import Engine
 

@@ -22,15 +22,15 @@ class Plan:
     Parameters
     ----------
     stages
-        After fusion.
+        The stages after fusion.
     layer
-        Gives the prepared weights of a stage for a map (N, H, W, C), or None.
+        Function that returns the prepared weights of a stage for a map (N, H, W, C), or None.
     shape : (N, H, W, C)
 
     Attributes
     ----------
     runs : list of (stage, functions)
-        In order.
+        The calls that run each stage, in order.
     """
 
     def __init__(self, stages: Stages, layer: Callable[[Stage, Shape], Any], shape: Shape) -> None:
@@ -63,7 +63,7 @@ class Plan:
         self._input[...] = x
 
     def _images(self, shape: Shape) -> tuple[Float | None, Float]:
-        """Where the images go: inside the border of a real convolution when nothing else reads them."""
+        """The array for the images: inside the border of a real convolution when nothing else reads them."""
         stage, (n, h, w, c) = self._stages.images, shape
         readers = self._stages.users(stage)
         node = readers[0].node if readers and self._stages.only_user(stage, readers[0]) else None

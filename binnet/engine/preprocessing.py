@@ -62,7 +62,7 @@ def read_for(
 
 
 def view_of(info: DataInfo, split: Split, image_size: tuple[int, int] | None = None) -> View:
-    """Which part of each image of a split a model is shown.
+    """The part of each image of a split that a model is shown.
 
     Arrays have the model's size already. Other images are shown whole or as a window, as those of the model were.
     """
@@ -73,7 +73,7 @@ def view_of(info: DataInfo, split: Split, image_size: tuple[int, int] | None = N
 
 
 def preprocessing_of(dataset: Dataset, image_size: tuple[int, int]) -> Preprocessing:
-    """How the images of a data set become those of a network that is trained on it.
+    """The preprocessing that turns the images of a data set into those of a network trained on it.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def absorb_padding(stages: Stages) -> None:
 
 
 def look_back(stages: Stages) -> None:
-    """A binary convolution takes in the element-wise nodes before its sign, and the flattening before a dense layer.
+    """A binary convolution absorbs the element-wise nodes before its sign, and the flattening before a dense layer.
 
     ::
 
@@ -85,9 +85,9 @@ def compare_dots(stages: Stages) -> None:
         XnorConv → α → MaxPool → BatchNorm → sign → XnorConv   ⇒   XnorConv(bit) → AND over windows → XnorConv
 
     Normalisation, ReLU, sign and scale are monotone in the dot product d, so all of them together, and the next sign,
-    are one comparison with a threshold. A max-pooling between them becomes AND over bits ``d <= most``, which says it
-    of the largest d of a window; where the nodes before the pooling fall, it is the smallest d that counts, and the
-    bits are inverted before and after.
+    are one comparison with a threshold. A max-pooling between them becomes AND over bits ``d <= most``, which
+    compares the largest d of a window; where the nodes before the pooling fall, the smallest d counts, and the bits are
+    inverted before and after.
     """
     for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
         pool, before, source = _chain_before(stages, stage)

@@ -30,13 +30,13 @@ class Stage:
     residual : Stage or None
         The map that the sum in the epilogue adds.
     before_sign : list of ElementWise
-        Of a binary convolution: the element-wise nodes between the map it reads and its sign.
+        The element-wise nodes between the map that a binary convolution reads and its sign.
     flat
-        Of a binary dense layer: it reads a map as if it were flattened.
+        Whether a binary dense layer reads a map as if it were flattened.
     bits_for : Stage or None
         The binary convolution for which it writes the signs of its map, as bits.
     limits : (low, high) or None
-        Between which values a bit is 1, for each channel.
+        The interval of values whose bit is 1, for each channel.
     most, flips
         Instead of limits, where whole dot products are compared, or bits are pooled.
     floats
@@ -72,7 +72,7 @@ class Stage:
 
 
 class Stages:
-    """Stages in an order in which they can run, and who reads whom.
+    """Stages in an order in which they can run, and the readers of each.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class Stages:
         self._users[residual][stage] += 1
 
     def insert_before(self, new: dict[Stage, Stage]) -> None:
-        """Put each new stage directly before the one that is its key and reads it. All at once, as it takes a pass."""
+        """Put each new stage directly before its key, the stage that reads it; all of them in one pass."""
         self._users = _users(each for stage in self._users for each in (new.get(stage), stage) if each)
 
     def shapes_for(self, image: Shape) -> dict[Stage, Shape]:
@@ -143,7 +143,7 @@ class Stages:
 
 
 def _users(stages: Iterable[Stage]) -> dict[Stage, Counter[Stage]]:
-    """For each stage, which others read it, and how often."""
+    """The readers of each stage, and how often each reads it."""
     users: dict[Stage, Counter[Stage]] = {stage: Counter() for stage in stages}
     for stage in users:
         for each in stage.reads:

@@ -1,4 +1,4 @@
-"""What each layer of a model costs: parameters, multiply-adds and bytes, one-bit and 32-bit apart."""
+"""Costs of each layer of a model: parameters, multiply-adds and bytes, with one-bit and 32-bit weights apart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Row:
         Multiply-adds for one image, on one-bit and on real weights. Weights of k bits and inputs of m bits count once,
         though they take k m popcounts.
     bytes : int
-        In the packed file, without the container's own overhead.
+        Size in the packed file, without the container's own overhead.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Summary:
 
     @property
     def compression(self) -> float:
-        """How many times smaller than float32 the file is."""
+        """Size of the parameters in float32 divided by that of the file."""
         return self.float32_bytes / self.file_bytes
 
     @property
@@ -74,7 +74,7 @@ class Summary:
         return self.total("macs_1bit") / macs if macs else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """All rows and totals, ready for JSON."""
         sums = ("params_1bit", "params_32bit", "macs_1bit", "macs_32bit", "bytes")
         totals = {name: self.total(name) for name in sums}
         sizes = {"file_bytes": self.file_bytes, "float32_bytes": self.float32_bytes, "compression": self.compression}

@@ -41,7 +41,7 @@ def limits(chain: Sequence[Apply], c: int) -> tuple[Float, Float]:
     largest = np.finfo(np.float32).max
     keys = _keys(np.array([0, -np.inf, np.inf, -largest, largest], np.float32))
     seed, found = np.zeros(c, np.int64), np.zeros(c, bool)
-    for key in keys[::-1]:  # 0 has the last word: where the factor is 0, infinity gives NaN
+    for key in keys[::-1]:  # 0 comes last and decides: where the factor is 0, infinity gives NaN
         negative = _is_negative(chain, np.full(c, key))
         seed, found = np.where(negative, key, seed), found | negative
     # Whole numbers in the order of the floats are halved at most 32 times. Each test runs the chain itself, with its
@@ -55,7 +55,7 @@ def limits(chain: Sequence[Apply], c: int) -> tuple[Float, Float]:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Where a chain over whole numbers becomes negative.
+    """The threshold at which a chain over whole numbers becomes negative.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def _last(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
 
 
 def _bisect(holds: Callable[[Ints], Truth], start: Ints, end: Ints) -> Ints:
-    """As :func:`_last`, if ``holds`` is false at ``end``."""
+    """Like :func:`_last`, for ``holds`` that is false at ``end``."""
     while (np.abs(end - start) > 1).any():
         middle = start + (end - start) // 2
         yes = holds(middle)

@@ -1,4 +1,4 @@
-"""Exchange the weights of nodes, and find shared ones.
+"""Functions that exchange the weights of nodes and find shared weights.
 
 An engine keeps nodes without weights once it has prepared these for kernels.
 """

@@ -20,7 +20,7 @@ from ..engine import PackedModel
 from ..engine.preprocessing import view_of
 from ..modelfile import CHECKPOINT, StorageError, container
 from ..modelfile.info import DataInfo
-from ..models import ModelSpec, Network, build_spec, check_images
+from ..models import ModelSpec, build_spec, check_images
 from ..models.own_network import OwnNetwork, OwnNetworkError, rebuild
 from ..nn import Module, init
 from ..ops import cross_entropy
@@ -89,14 +89,14 @@ def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     path
         File, run folder, or name of a shipped model.
     own
-        The user's own network, for a checkpoint of one; see :func:`binnet.models.own_network.rebuild`.
+        The custom network, for a checkpoint of one; see :func:`binnet.models.own_network.rebuild`.
 
     Raises
     ------
     StorageError
         When the file is missing or damaged.
     OwnNetworkError
-        When the user's own network cannot be rebuilt.
+        When the custom network cannot be rebuilt.
     """
     path = model_file(path)
     kind, arrays, description = container.load(path)
@@ -126,6 +126,7 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
         When there is no such file, or a run folder does not hold it yet.
     """
     path = Path(path)
+    # A run folder has its configuration, or was copied without it. Any other name may be a shipped model.
     if not path.is_dir() or (not (path / "config.toml").is_file() and not (path / name).is_file()):
         return shipped.find(path)
     if not (path / name).is_file():
@@ -136,7 +137,7 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
 
 
 def pack_network(network: Module, spec: ModelSpec, info: DataInfo) -> PackedModel:
-    """Pack a trained network, either one of :mod:`binnet.models` or the user's own."""
+    """Pack a trained network, either one of :mod:`binnet.models` or a custom network."""
     model = pack(network, info, input_shape=(*spec.image_size, spec.in_channels))
     return PackedModel(model.graph, model.info, built=spec.provenance())
 
@@ -151,7 +152,7 @@ def restore(
     StorageError
         When the description or the arrays do not fit each other.
     OwnNetworkError
-        When the user's own network cannot be rebuilt.
+        When the custom network cannot be rebuilt.
     """
     try:
         spec = ModelSpec.from_dict(description["model"])
@@ -170,8 +171,6 @@ def restore(
         raise
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
-    if isinstance(network, Network):
-        spec = network.spec  # completed with the defaults of options that are newer than the file
     return spec, network.eval(), info
 
 

@@ -69,7 +69,7 @@ def load_for(model: Model, file: object, source: Source, console: Console) -> Da
     if name is None and (data is None or not (source.labels or binnet_datasets.holds_images(data))):
         name = _trained_on(model, file, data)
     if name is not None and (source.split not in ("auto", "test") or source.labels):
-        raise DataError(f"--split and --labels are for images of one's own; {name} has its own test images")
+        raise DataError(f"--split and --labels are for your own images; {name} has its own test images")
     dataset = load(name, data, console) if name or data is None else _own_images(model, data, source, console)
     _check(model, dataset)
     return dataset
@@ -98,7 +98,7 @@ def _own_images(model: Model, data: str, source: Source, console: Console) -> Da
 def _trained_on(model: Model, file: object, data: str | None) -> str | None:
     """Name of the model's data set; None when ``data`` alone determines the images."""
     name, known = model.info.dataset, binnet_datasets.names()
-    # "digits" comes with the package and has no files, so a path given with it means other images.
+    # "digits" has no files that a path could name. The path, in which no images were found, is reported instead.
     if name in known and not (data and name == "digits"):
         return name
     if data is not None:

@@ -35,7 +35,7 @@ class Picked:
     Attributes
     ----------
     name : str
-        What it is called in the output.
+        Name in the output.
     read : function that returns float32 (1, H, W, C), normalised; raises DataError
     """
 
@@ -49,7 +49,7 @@ class Picker:
     Parameters
     ----------
     model
-        Its ``info`` knows the normalisation.
+        Model whose ``info`` has the normalisation.
     note
         Called with sentences about files that are passed over.
     """
@@ -60,7 +60,7 @@ class Picker:
     def of_paths(self, paths: Iterable[str]) -> Iterator[Picked]:
         """The images that are named one by one, lie in a folder or archive, or fit a pattern; "-" is standard input.
 
-        What is hidden or belongs to the system is left out of folders and patterns. A file or folder in them that
+        Hidden files and those of the system are left out of folders and patterns. A file or folder in them that
         cannot be read is an image whose ``read`` raises the reason.
 
         Raises
@@ -73,13 +73,13 @@ class Picker:
                 yield Picked("standard input", lambda: self._decode(_standard_input(), "standard input"))
             elif Path(path).is_dir() or (is_archive(path) and Path(path).is_file()):
                 yield from self._in_folder(Path(path))
-            elif glob.has_magic(path) and not Path(path).exists():
+            elif glob.has_magic(path) and not Path(path).exists():  # a file may be called "a[1].png"
                 yield from self._fitting(path)
             else:
                 yield Picked(path, partial(self._decode, path))
 
     def of_data(self, data: str, split: str, layout: str | None = None) -> tuple[int, Iterator[Picked]]:
-        """How many images a store, folder or archive has in a split, and those images; raises DataError."""
+        """The number of images that a store, folder or archive has in a split, and the images; raises DataError."""
         if binnet_datasets.is_store(data):
             return self._of_store(data, split)
         chosen = self._chosen(data, split, layout)
@@ -92,6 +92,7 @@ class Picker:
         mean, std = self.info.normalisation()
         view = view_of(self.info, test, model.image_size)
         batches = Loader(test, 1, mean=mean, std=std, view=view).epoch()
+        # The loader neither shuffles nor leaves images out, so names and batches of one go together.
         named = zip(names_of(test.images), batches, strict=True)
         return len(test), (Picked(name, partial(np.asarray, image)) for name, (image, _) in named)
 
@@ -119,6 +120,7 @@ class Picker:
         if not found and not failed:
             among = about_unused(left_out(members, set(), {}))
             raise DataError(f"expected images in {folder}, but there are none{': ' * bool(among)}{'; '.join(among)}")
+        # What fails as an image is not reported a second time as a file that is passed over.
         reported = {name for name, _ in _failed(members)}
         for note in about_unused(p for p in left_out(members, {n for n, _ in found}, {}) if p[0] not in reported):
             self._note(f"{folder}: {note}")
@@ -129,6 +131,7 @@ class Picker:
         """The images that fit a pattern with ``*``, ``?`` and ``**``, and those in folders that do."""
         paths = [path for path in sorted(glob.glob(pattern, recursive=True)) if not is_system_name(Path(path).name)]
         folders = [path for path in paths if Path(path).is_dir()]
+        # A folder may be called like an image.
         files = [path for path in paths if is_image(path) and not Path(path).is_dir()]
         if not files and not folders:
             raise DataError(f"expected images that fit {pattern}, but there are none")
@@ -153,7 +156,7 @@ def _path_of(folder: Path, name: str, member: Member) -> str:
 
 def is_archive_member(name: str, member: Member) -> bool:
     """Tell whether a member is a part of another file."""
-    return Path(member.path).suffix.casefold() != Path(name).suffix.casefold()
+    return Path(member.path).suffix.casefold() != Path(name).suffix.casefold()  # a whole file ends as its name does
 
 
 def _content(name: str, member: Member) -> bytes:
@@ -166,6 +169,7 @@ def _content(name: str, member: Member) -> bytes:
 def _failed(members: Members) -> list[tuple[str, str]]:
     """Images, and folders with what may be images, that cannot be read."""
     unused = [(name, reason) for name, reason in members.unused if reason != SYSTEM]
+    # A name without an ending may be a folder of images that could not be opened.
     return [(name, reason) for name, reason in unused if is_image(name) or "." not in name.rpartition("/")[2]]
 
 

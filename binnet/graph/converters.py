@@ -68,7 +68,7 @@ def _bwn(t: Tracer, call: Call) -> None:
     shape = weight.shape
     rows = t.rows(x) if shape[1:3] == (1, 1) and window == _window(1, 0) else None
     if rows is not None:
-        shape = (shape[0], shape[3])
+        shape = (shape[0], shape[3])  # as in `_real`
 
     def make(name: str, inputs: tuple[str, ...]) -> windows.BwnConv:
         return windows.BwnConv(name, inputs, shape, **window, signs=signs, alpha=scales)
@@ -200,6 +200,7 @@ def _mul(t: Tracer, call: Call) -> None:
 
 def _symmetric(t: Tracer, call: Call, of_maps: Any, by_channel: Any) -> None:
     """A sum or product of two operands, either of which may be a constant for each channel."""
+    # At least one depends on the images, or the call would not be converted.
     x, y = call.inputs if t.depends(call.inputs[0]) else reversed(call.inputs)
     vector = _vector(t, x, y)
     if vector is None:
@@ -217,7 +218,7 @@ def _subtract(t: Tracer, call: Call) -> None:
         t.add(call, lambda name, inputs: maps.Shift(name, inputs, -vector), t.node(x))
         return
     first, second = t.operands(call)
-    minus = np.full(1, -1, np.float32)
+    minus = np.full(1, -1, np.float32)  # there is no node for a difference
     negative = t.between(lambda name, inputs: maps.Scale(name, inputs, minus), second, suffix="neg")
     if vector is not None:
         t.add(call, lambda name, inputs: maps.Shift(name, inputs, vector), negative)

@@ -19,7 +19,7 @@ class ElementWise(Node):
     @property
     def channels(self) -> int | None:
         """The number of channels of the parameters; None when any number of channels fits."""
-        vectors = [array for array in self.arrays().values() if array.size > 1]
+        vectors = [array for array in self.arrays().values() if array.size > 1]  # one number fits any channels
         return len(vectors[0]) if vectors else None
 
     @property
@@ -55,6 +55,7 @@ class BatchNorm(ElementWise):
         return len(self.mean)
 
     def compute(self, *inputs: Any) -> Float:
+        # In float32 and in this order, because the engine gives the same bits.
         y: Float = (inputs[0] - self.mean) * self.factor + self.shift
         return y
 
@@ -95,7 +96,7 @@ class Relu(ElementWise):
     """``max(x, 0)``; NaN stays NaN."""
 
     def compute(self, *inputs: Any) -> Float:
-        return np.where(inputs[0] < 0, np.float32(0), inputs[0])
+        return np.where(inputs[0] < 0, np.float32(0), inputs[0])  # no comparison with NaN holds, so it passes
 
 
 @kind
@@ -110,7 +111,7 @@ class PRelu(ElementWise):
 
     @property
     def monotone(self) -> bool:
-        return bool((self.slope >= 0).all())
+        return bool((self.slope >= 0).all())  # a slope of -0.5 maps -2 and 1 to the same value
 
     def compute(self, *inputs: Any) -> Float:
         y: Float = np.where(inputs[0] < 0, self.slope * inputs[0], inputs[0])
@@ -140,6 +141,7 @@ class Quantise(Node):
     bits: int
 
     def check(self) -> None:
+        # `type`, because JSON's true is an int for isinstance.
         if type(self.bits) is not int or not 1 <= self.bits <= 8:
             raise ValueError(f"{self.name}.bits must be a whole number from 1 to 8, got {self.bits!r}")
 
@@ -172,6 +174,7 @@ class Flatten(Node):
         return (math.prod(shapes[0]),)
 
     def compute(self, *inputs: Any) -> Float:
+        # The product instead of -1, which NumPy cannot resolve for an empty batch.
         return np.reshape(inputs[0], (len(inputs[0]), math.prod(inputs[0].shape[1:])))
 
 
@@ -204,6 +207,7 @@ class Pad(Node):
 
     def check(self) -> None:
         self.whole("padding", 4, 0, MOST_PADDING)
+        # NaN fails the comparison too.
         if type(self.value) not in (int, float) or not abs(self.value) <= float(np.finfo(np.float32).max):
             raise ValueError(f"{self.name}.value must be a finite number, got {self.value!r}")
 
@@ -231,6 +235,7 @@ class Concatenate(Node):
             raise ValueError(f"{self.name}.axis must be -1 (channels), -2 (columns) or -3 (rows), got {self.axis!r}")
 
     def output(self, *shapes: Shape) -> Shape:
+        # Counted from the end, where the batch axis makes no difference.
         axis = len(shapes[0]) + self.axis
         rest = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
         if axis < 0 or len(rest) > 1 or len({len(shape) for shape in shapes}) > 1:
@@ -248,6 +253,7 @@ class _OfTwo(Node):
 
     def output(self, *shapes: Shape) -> Shape:
         one, other = shapes
+        # With other lengths, NumPy would align the batch axis of (N, C) with the columns of a map.
         if len(one) == len(other):
             try:
                 return np.broadcast_shapes(one, other)
@@ -292,7 +298,7 @@ class Constant(Node):
     Attributes
     ----------
     array : float32 (H, W, C), or (C,)
-        For one image.
+        The values for one image.
     """
 
     array: Float
@@ -308,7 +314,7 @@ class Constant(Node):
         return self.array.shape
 
     def compute(self, *inputs: Any) -> Float:
-        return self.array[None]
+        return self.array[None]  # a batch of one, which the reading node broadcasts
 
 
 @kind
@@ -317,6 +323,7 @@ class Softmax(Node):
     """``exp(x) / Σ exp(x)`` over the last axis, in float64 and rounded once."""
 
     def compute(self, *inputs: Any) -> Float:
+        # The largest power is 1 after the subtraction, so nothing overflows.
         powers = np.exp(inputs[0].astype(np.float64) - inputs[0].max(axis=-1, keepdims=True))
         y: Float = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
         return y

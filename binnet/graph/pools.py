@@ -22,6 +22,7 @@ class _Pool(Node):
         self.whole("stride", 2, 1)
         self.whole("padding", 4, 0, MOST_PADDING)
         (kh, kw), (top, bottom, left, right) = self.kernel_size, self.padding
+        # A window that lies in the border alone would have no pixel to pool.
         if max(top, bottom) >= kh or max(left, right) >= kw:
             raise ValueError(f"{self.name}: padding must be smaller than the window {kh, kw}, got {self.padding}")
 
@@ -33,9 +34,10 @@ class _Pool(Node):
 @kind
 @dataclass(frozen=True, eq=False)
 class MaxPool(_Pool):
-    """Largest value of each window; the border never wins, NaN always does."""
+    """Largest value of each window, NaN if there is one; the border does not count."""
 
     def compute(self, *inputs: Any) -> Float:
+        # Any pixel is larger than the border; NumPy's max passes NaN on.
         x = bordered(inputs[0], self.padding, -np.inf)
         return np.ascontiguousarray(patches(x, self.kernel_size, self.stride).max(axis=(4, 5)))
 
@@ -46,5 +48,6 @@ class AvgPool(_Pool):
     """Mean of each window; the border counts as zeros."""
 
     def compute(self, *inputs: Any) -> Float:
+        # Divided by the size of the whole window, also where part of it is border.
         x = bordered(inputs[0], self.padding)
         return np.ascontiguousarray(patches(x, self.kernel_size, self.stride).mean(axis=(4, 5)))

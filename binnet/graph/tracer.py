@@ -49,6 +49,7 @@ def register(function: type[Function], node: Make) -> None:
     def convert(tracer: Tracer, call: Call) -> None:
         inputs = [tracer.node(value) for value in call.inputs if tracer.depends(value)]
         constants = [np.array(tracer.constant(v)) for v in call.inputs if v is not None and not tracer.depends(v)]
+        # JSON has no NumPy numbers.
         options = {name: v.item() if isinstance(v, np.generic) else v for name, v in call.options.items()}
         tracer.add(
             call, lambda name, read: _of_own_kind(tracer, call, node, name, read, *constants, **options), *inputs
@@ -58,16 +59,17 @@ def register(function: type[Function], node: Make) -> None:
 
 
 def _of_own_kind(tracer: Tracer, call: Call, make: Make, *arguments: Any, **options: Any) -> Node:
-    """A node of a kind of one's own, which must compute what the function gave, and be one that a file can hold."""
+    """A node of a custom kind, which must compute what the function gave, and be one that a file can hold."""
     maps = [np.array(value.array) for value in call.inputs if tracer.depends(value)]
     for each in maps:
-        each.flags.writeable = False
+        each.flags.writeable = False  # a node that writes to its inputs would change the results of others
     try:
         node = make(*arguments, **options)
-        json.dumps(node.settings())
+        json.dumps(node.settings())  # raises here rather than when the model is saved
         found = node.compute(*maps)
     except (TypeError, ValueError) as error:
         return tracer.refuse(f"its own node does not do what the op does: {error}")  # type: ignore[no-any-return]
+    # Only roughly equal, because the node may add in another order than the op.
     if np.shape(found) != call.result.shape or not np.allclose(found, call.result.array, 1e-3, equal_nan=True):
         tracer.refuse(f"its node {node.kind} computes something else than the op {_word(call.function)}")
     return node
@@ -75,8 +77,8 @@ def _of_own_kind(tracer: Tracer, call: Call, make: Make, *arguments: Any, **opti
 
 @dataclass(frozen=True)
 class _Value:
-    """A tensor that depends on the images: the node that gives it, its own shape for one image, which may be another
-    view, and the name that a node for this view would have."""
+    """A tensor that depends on the images: the node that computes it, its shape for one image (which may differ from
+    the node's), and the name that a node for this view would get."""
 
     node: str
     shape: Shape
@@ -107,7 +109,7 @@ class Tracer:
     images
         The tensor that the module is about to be called with.
     known
-        To be shared between runs.
+        State that is shared between runs.
     """
 
     def __init__(self, images: Tensor, known: Known) -> None:
@@ -164,12 +166,13 @@ class Tracer:
                 f"it uses an array {array.shape} that is not the same for each image of a batch, "
                 "or that was computed from the images outside of binnet.ops"
             )
+        # Leading axes of length 1, as broadcasting adds them: a node combines inputs with equally many axes.
         kept = np.array(array, np.float32).reshape((1,) * (axes - len(shape)) + shape)
         return self._append(Constant(self._name("constant"), (), kept))
 
     def of_image(self, value: Any, axes: int) -> Float:
-        """The array of an input that does not depend on the images, which have so many axes: once, if it is there for
-        each image of the batch and always the same."""
+        """The array of an input that does not depend on the images, which have ``axes`` axes: one row of it, when it
+        repeats the same row for each image of the batch."""
         array = self.constant(value)
         repeated = array.ndim == axes + 1 and len(array) == self._n and (array == array[:1]).all()
         return array[:1] if repeated else array
@@ -202,14 +205,14 @@ class Tracer:
         return self._append(make(self._name(suffix), inputs))
 
     def gives(self, call: Call, node: str) -> None:
-        """Let the result of the call be that of a node, perhaps in another shape."""
+        """Record that a node computes the result of the call, perhaps in another shape."""
         shape, given = self._shapes[node], call.result.shape[1:]
         if math.prod(shape) != math.prod(given):
             self.refuse(f"its node says that it gives {text(shape)}, but the op gives {text(given)}")
         self._remember(call.result.array, _Value(node, given))
 
     def view(self, call: Call, value: Tensor) -> None:
-        """Let the result of the call be a tensor in another shape."""
+        """Record that the result of the call is a tensor in another shape."""
         found = self._values[id(value.array)]
         name = found.name or self._base("flatten" if call.result.ndim == 2 else "reshape")
         self._remember(call.result.array, _Value(found.node, call.result.shape[1:], name))
@@ -226,11 +229,13 @@ class Tracer:
         self._label = call.module.label if call.module else f"the op {op}"
         if not any(self.depends(value) for value in call.inputs):
             return
+        # Not strict: `prints` ends with one more, that of the result.
         for value, seen in zip(call.inputs, call.prints, strict=False):
             self._expect_unchanged(value, seen)
         self._prints[id(call.result.array)] = call.prints[-1]
         if call.result.shape[:1] != (self._n,):
             self.refuse(f"the op {op} gives {call.result.shape}, whose first axis is not that of the batch")
+        # A subclass of an op is converted as its base.
         convert = next((CONVERTERS[cls] for cls in call.function.__mro__ if cls in CONVERTERS), None)
         if convert is None:
             self.refuse(
@@ -250,16 +255,16 @@ class Tracer:
         self._expect_unchanged(result, fingerprint(result.array))
         last = self.node(result)
         needed = {last}
-        for node in reversed(self._nodes):
+        for node in reversed(self._nodes):  # a node stands behind its inputs
             needed.update(node.inputs if node.name in needed else ())
         return Graph(tuple(node for node in self._nodes if node.name in needed))
 
     def _expect_unchanged(self, value: Any, seen: bytes) -> None:
-        """ValueError when an array is not what it was when an op gave it, or for weights at each other time."""
+        """Raise ValueError when an array has changed since an op returned it, or weights between two calls."""
         array = value.array if isinstance(value, Tensor) else value
         if self.depends(value):
             same = self._prints[id(array)] == seen
-        elif seen:
+        elif seen:  # weights; empty for what is no array
             first = self._known.prints.setdefault(place_of(array), (array, seen))[1]
             same = first == seen == fingerprint(array)
         else:
@@ -298,7 +303,7 @@ class Tracer:
         return self._unique(self._base(suffix))
 
     def _base(self, suffix: str) -> str:
-        """Of a layer its path, of an op in a forward of one's own its path and the op."""
+        """The base of a node's name: the path of a module; for an op in a custom forward, also the op."""
         module = self._module
         path = module.path if module is not None else ""
         is_layer = module is not None and path and not any(True for _ in module.children())

@@ -30,7 +30,7 @@ def walk(graph: Graph, x: Any) -> Float:
 def values(graph: Graph, x: Any) -> dict[str, Float]:
     """The results of all nodes by name, for images as in :func:`walk`."""
     found: dict[str, Float] = {graph.input.name: np.asarray(x, np.float32)}
-    with np.errstate(all="ignore"):  # the compiled engine does not warn about NaN and infinities either
+    with np.errstate(all="ignore"):  # NaN and infinities pass without a warning, as in the engine
         for node in graph.nodes[1:]:
             found[node.name] = node.compute(*(found[name] for name in node.inputs))
     return found

@@ -25,7 +25,7 @@ class Filters(Node):
     Attributes
     ----------
     shape : (O, KH, KW, C) of a convolution, or (O, I) of a dense layer
-        Of the weights.
+        Shape of the weights.
     stride : (vertical, horizontal)
     padding : (top, bottom, left, right)
     """
@@ -86,19 +86,21 @@ class Filters(Node):
             raise ValueError(f"{self.name}.alpha must be float32 {self.shape[:1]}, got {described(alpha)}")
 
     def check_words(self, *planes: int) -> None:
-        """ValueError unless the weights are words with a bit for each, ceil(number / 64) in a plane, and 0 behind."""
+        """Raise ValueError unless the weights are words with one bit each, ceil(number / 64) in a plane, then zeros."""
         number = math.prod(self.shape)
         shape = (*planes, -(-number // 64))
         if described(self.held) != f"uint64 {shape}":
             raise ValueError(f"{self.name}.{self.weights} must be uint64 {shape}, got {described(self.held)}")
         used = number % 64  # bits of the last word of a plane, if it is not full
+        # A popcount would take bits behind the last weight for weights.
         if used and (self.held[..., -1] >> np.uint64(used)).any():
             raise ValueError(f"{self.name}.{self.weights} must end in 0 after the bits of its {number} weights")
 
     def convolve(self, x: Any, weight: Any, pad: float = 0.0) -> Float:
-        """Σ over the window of ``x`` (N, H, W, C) or (N, I) with ``weight``, summed in float64."""
+        """Convolution of ``x`` (N, H, W, C) or (N, I) with ``weight``, summed in float64."""
         pixels = bordered(x.reshape(len(x), 1, 1, -1) if self.is_dense else x, self.padding, pad)
         windows = patches(pixels.astype(np.float64), self.filters[1:3], self.stride)
+        # Exact in float64 for signs and levels, whose sums are whole numbers.
         sums = np.tensordot(windows, weight.reshape(self.filters), axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
         return sums.reshape(len(x), -1) if self.is_dense else sums
 
@@ -121,7 +123,7 @@ class Conv(Filters):
     weight : float32 (O, KH, KW, C / groups), or (O, I)
     bias : float32 (O,), or None
     groups
-        The channels of the input and the filters are divided into so many groups; a filter reads those of its group.
+        Number of groups into which the channels of the input and the filters are divided; a filter reads its group.
     """
 
     weight: Float
@@ -153,6 +155,7 @@ class Conv(Filters):
         return y if self.bias is None else y + self.bias
 
     def _of_group(self, x: Any, weight: Any) -> Float:
+        # Not `convolve`, which expects all O filters at once.
         windows = patches(bordered(x, self.padding).astype(np.float64), self.filters[1:3], self.stride)
         y: Float = np.tensordot(windows, weight, axes=([4, 5, 3], [1, 2, 3])).astype(np.float32)
         return y
@@ -165,7 +168,7 @@ class OneBit(Filters):
     Attributes
     ----------
     signs : uint64 (ceil(n / 64),)
-        Of all n weights in the order of ``shape``: bit 1 for −1, the lowest bit first.
+        Signs of all n weights in the order of ``shape``: bit 1 for −1, the lowest bit first.
     alpha : float32 (O,), or None for 1
         The scale α of each filter (Eq. 6).
     """
@@ -199,7 +202,7 @@ class XnorConv(OneBit):
     Attributes
     ----------
     pad_value : 0, +1 or -1
-        What the border counts as, after the sign.
+        Value of the border after the sign.
     use_k
         Whether to multiply by the map K of the input's magnitude.
     """
@@ -213,6 +216,7 @@ class XnorConv(OneBit):
 
     def compute(self, *inputs: Any) -> Float:
         x = inputs[0]
+        # +1 for 0, -0 and NaN.
         y = self.scaled(self.convolve(np.where(x < 0, -1.0, 1.0), self.weight_sign, self.pad_value))
         return y * self.scale_map(x) if self.use_k else y
 
@@ -261,6 +265,7 @@ class KbitConv(Filters):
         check_border(self)
         if type(self.act_bits) is not int or not 1 <= self.act_bits <= 8:
             raise ValueError(f"{self.name}.act_bits must be a whole number from 1 to 8, got {self.act_bits!r}")
+        # The compiled kernels add in int32.
         most = math.prod(self.shape[1:]) * ((1 << bits) - 1) * ((1 << self.act_bits) - 1)
         if most >= 1 << 31:
             raise ValueError(f"{self.name}: sums of up to {most} do not fit into 32 bits")
@@ -268,7 +273,7 @@ class KbitConv(Filters):
     def compute(self, *inputs: Any) -> Float:
         x, lm, lk = inputs[0], (1 << self.act_bits) - 1, (1 << len(self.planes)) - 1
         weight = sum(float(1 << i) * signs_of(plane, self.shape) for i, plane in enumerate(self.planes))
-        whole = np.rint(levels(x, self.act_bits).astype(np.float64) * lm)
+        whole = np.rint(levels(x, self.act_bits).astype(np.float64) * lm)  # odd whole numbers from -lm to lm, exactly
         alpha = np.ones(self.shape[:1], np.float32) if self.alpha is None else self.alpha
         y = self.convolve(whole, weight, self.pad_value * lm) * (alpha / np.float32(lm * lk))
         return y * self.scale_map(x) if self.use_k else y
@@ -284,6 +289,7 @@ def check_border(node: Any) -> None:
 
 def signs_of(words: Words, shape: Shape) -> Float:
     """Packed signs, words uint64 (n,), as ±1 in float32 of ``shape``."""
+    # Bytes in one order on every machine.
     bits = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=math.prod(shape), bitorder="little")
     return np.where(bits, np.float32(-1), np.float32(1)).reshape(shape)
 
@@ -293,6 +299,7 @@ def signs_of(words: Words, shape: Shape) -> Float:
 
 def patches(x: Any, size: Sequence[int], stride: Sequence[int]) -> Any:
     """All windows of maps (N, H, W, C), as a view (N, OH, OW, C, KH, KW)."""
+    # Not to be written to: windows that overlap share memory.
     view = np.lib.stride_tricks.sliding_window_view(x, tuple(size), axis=(1, 2))
     return view[:, :: stride[0], :: stride[1]]
 
@@ -307,5 +314,6 @@ def levels(x: Any, bits: int) -> Float:
     """q_k of arXiv:1603.05279, section 3.2, in [−1, 1]; halves go up, NaN counts as +1."""
     most = np.float32((1 << bits) - 1)
     within = np.where(np.isnan(x), np.float32(1), np.clip(x, np.float32(-1), np.float32(1)))
+    # 2 floor(n / 2) + 1 is the nearest odd number, for an even n the one above.
     y: Float = ((2 * np.floor(np.floor(within * most) / 2) + 1) / most).astype(np.float32)
     return y

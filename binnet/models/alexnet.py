@@ -37,7 +37,7 @@ def alexnet(
     if isinstance(wide, bool) or not isinstance(wide, int) or wide < 1:
         raise ValueError(f"wide must be a whole number, at least 1, got {wide!r}")
     stride = stem_stride(image_size)
-    h, w = after(image_size, (11, stride, 2), *BEFORE_WIDE)
+    h, w = after(image_size, (11, stride, 2), *BEFORE_WIDE)  # of the map that dense6 spans
     p = 0.0 if blocks.binary_input else dropout
     return [
         *blocks.first_conv("conv1", in_channels, 96, 11, stride, 2),

@@ -22,7 +22,7 @@ def cifar_vgg(blocks: Blocks, num_classes: int, in_channels: int, image_size: Si
         For images below 8 pixels.
     """
     require_least("cifar_vgg", image_size, 8)
-    h, w = (side // 8 for side in image_size)
+    h, w = (side // 8 for side in image_size)  # three poolings, each rounds down
     return [
         *blocks.first_conv("conv1", in_channels, 128, 3, padding=1),
         *blocks.conv("conv2", 128, 128, 3, padding=1),

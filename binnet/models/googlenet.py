@@ -35,7 +35,7 @@ def googlenet(blocks: Blocks, num_classes: int, in_channels: int, image_size: Si
         layers.append((f"conv{number}_pool", MaxPool2d(2)))
         for filters, size in group:
             number += 1
-            layers += blocks.conv(f"conv{number}", channels, filters, size, padding=size // 2)
+            layers += blocks.conv(f"conv{number}", channels, filters, size, padding=size // 2)  # the map keeps its size
             channels = filters
     layers += blocks.last_norm("last", channels, relu=False)
     return [*layers, *blocks.last_conv(f"conv{number + 1}", channels, num_classes), ("average", GlobalAvgPool())]

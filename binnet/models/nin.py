@@ -35,5 +35,5 @@ def nin(blocks: Blocks, num_classes: int, in_channels: int, image_size: Size) ->
         *blocks.conv("conv8", 192, 192, 1),
         *blocks.last_norm("last", 192, relu=False),
         *blocks.last_conv("conv9", 192, num_classes),
-        ("average", GlobalAvgPool()),
+        ("average", GlobalAvgPool()),  # so that any size of image fits
     ]

@@ -1,4 +1,4 @@
-"""User-defined networks, named ``FILE.py:FUNCTION``: a function in a Python file that builds a module.
+"""Custom networks, named ``FILE.py:FUNCTION``: a function in a Python file that builds a module.
 
 Only :func:`load` runs the code of a file, and only of a file that the user names. The source text in a checkpoint is
 compared with that file and never run.
@@ -82,6 +82,7 @@ class OwnNetwork:
         """
         takes = self._takes([*asked, "seed"])
         for name in asked:
+            # Sizes follow from the data: `_try_out` finds a network that does not fit them.
             if name in changed and name not in takes and name not in ("num_classes", "in_channels", "image_size"):
                 flag = "--" + name.replace("_", "-")
                 raise OwnNetworkError(f"{flag} would have no effect, because {self.name} does not take {name}")
@@ -104,6 +105,7 @@ class OwnNetwork:
     def _try_out(self, network: Module, spec: ModelSpec) -> None:
         """Raise OwnNetworkError unless the network, in evaluation mode, maps two images to one score per class."""
         shape = (2, *spec.image_size, spec.in_channels)
+        # Two images, so that a network which mixes up the batch axis does not pass.
         images = Tensor(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
         with self._running(f"its network, on images {shape},"), no_grad():
             scores = network.eval()(images)
@@ -120,8 +122,8 @@ class OwnNetwork:
             )
 
     def _takes(self, offered: list[str]) -> set[str]:
-        """Those of the offered keywords that the signature takes; OwnNetworkError when it needs another."""
-        with self._running(f"the signature of {self.called}"):
+        """The offered keywords that the signature takes; OwnNetworkError when it needs another."""
+        with self._running(f"the signature of {self.called}"):  # which may run code of the file
             parameters = inspect.signature(self.function).parameters.values()
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             named = set(offered)
@@ -160,18 +162,22 @@ def load(name: str, expected: ModelSpec | None = None, instead: str = "") -> Own
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise OwnNetworkError(f"a network of one's own is named FILE.py:FUNCTION, such as net.py:build, got {name!r}")
+        raise OwnNetworkError(f"a custom network is named FILE.py:FUNCTION, such as net.py:build, got {name!r}")
     path, function = Path(match[1]), match[2]
     text = _read(path)
+    # Before the code runs: a file that has changed is only refused.
     if expected is not None:
         _require_same(path, function, text, expected, instead)
     module = types.ModuleType(f"binnet_own_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for the module of a class
     with _running(path, "it"):
+        # The text that was compared, not the file again; "dont_inherit" keeps the future import of this module out of
+        # it.
         exec(compile(text, str(path), "exec", dont_inherit=True), vars(module))
     found = vars(module).get(function)
     if not callable(found):
+        # Those that the file defines, not those that it imports.
         there = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
         known = f"; it has {', '.join(there)}" if there else ""
         raise OwnNetworkError(f"there is no function {function} in {path}{known}")
@@ -188,7 +194,7 @@ def rebuild(file: object, spec: ModelSpec, own: OwnNetwork | str | None = None) 
     spec
         The description in it.
     own
-        For a user-defined network: the result of :func:`load`, or ``FILE.py:FUNCTION``, whose code is then run.
+        For a custom network: the result of :func:`load`, or ``FILE.py:FUNCTION``, whose code is then run.
 
     Raises
     ------
@@ -201,7 +207,7 @@ def rebuild(file: object, spec: ModelSpec, own: OwnNetwork | str | None = None) 
         return build_spec(spec)
     if own is None:
         raise OwnNetworkError(
-            f"{file} holds a network of one's own, and the code in a file is never run: "
+            f"{file} holds a custom network, and the code in a file is never run: "
             f"name the Python file that it was built from with --model FILE:FUNCTION, such as --model {spec.name}"
         )
     if isinstance(own, OwnNetwork):
@@ -221,7 +227,7 @@ def _read(path: Path) -> str:
     if len(data) > _LARGEST:
         raise OwnNetworkError(f"{path} has {len(data):,} bytes, expected a Python file of at most {_LARGEST:,}")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")  # editors on Windows put a byte order mark in front
     except UnicodeDecodeError as error:
         raise OwnNetworkError(f"{path} is not text in UTF-8") from error
 
@@ -255,7 +261,7 @@ def _running(path: Path, what: str) -> Iterator[None]:
             yield
     except OwnNetworkError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a script may end in sys.exit()
         said = " ".join(str(error).split())
         kind = type(error).__name__ + (f": {said}" if said else "")
         raise OwnNetworkError(f"{path}{_line(error, path)}: {what} raised {kind}") from error

@@ -28,5 +28,5 @@ def quick(blocks: Blocks, num_classes: int, in_channels: int, image_size: Size) 
     layers = blocks.first_conv("conv1", in_channels, CHANNELS[0], 3, 2, 1)
     for number, (before, channels) in enumerate(pairwise(CHANNELS), start=1):
         layers += blocks.residual(f"block{number}", before, channels, stride=2)
-    layers += blocks.last_norm("last", CHANNELS[-1])
+    layers += blocks.last_norm("last", CHANNELS[-1])  # a residual sum ends without a normalisation
     return [*layers, ("average", GlobalAvgPool()), *blocks.last_linear("dense", CHANNELS[-1], num_classes)]

@@ -107,9 +107,9 @@ def build(
 
 
 def build_spec(spec: ModelSpec, seed: int = 0) -> Network:
-    """A new network of this description; ValueError for a network of one's own, whose code is not run from here."""
+    """A new network of this description; ValueError for a custom network, whose code is not run from here."""
     if spec.source is not None:
-        raise ValueError(f"{spec.name} is a network of one's own, which only its file can build")
+        raise ValueError(f"{spec.name} is a custom network, which only its file can build")
     size = spec.image_size
     return build(spec.name, spec.binarize, spec.num_classes, spec.in_channels, size, seed, **spec.options)
 
@@ -119,5 +119,6 @@ def _split(options: dict[str, Any], own_defaults: dict[str, Any]) -> tuple[dict[
     known = [*BinaryOptions().to_dict(), *own_defaults]
     for option in options:
         check_word("option", option, known)
+    # The defaults go into the description, too: a file must not depend on those of a later version.
     own = {name: options.get(name, default) for name, default in own_defaults.items()}
     return own, BinaryOptions.of({name: value for name, value in options.items() if name not in own})

@@ -26,7 +26,7 @@ def resnet18(blocks: Blocks, num_classes: int, in_channels: int, image_size: Siz
     stem = [*blocks.first_conv("conv1", in_channels, 64, 7, 2, 3), ("conv1_pool", MaxPool2d(3, 2, 1))]
     layers = [*stem, *blocks.residual("stage1_block1", 64, 64), *blocks.residual("stage1_block2", 64, 64)]
     for number, (before, channels) in enumerate(pairwise(STAGES), start=2):
-        layers += blocks.residual(f"stage{number}_block1", before, channels, stride=2)
+        layers += blocks.residual(f"stage{number}_block1", before, channels, stride=2)  # the real 1x1 shortcut is here
         layers += blocks.residual(f"stage{number}_block2", channels, channels)
     layers += blocks.last_norm("last", STAGES[-1])
     return [*layers, ("average", GlobalAvgPool()), *blocks.last_linear("dense", STAGES[-1], num_classes)]

@@ -20,21 +20,21 @@ LARGEST_SIDE = 4096  # of images that a file may ask for
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a network was built from: :func:`binnet.models.build`, or a function in a file of one's own.
+    """Description of a network and its arguments, for :func:`binnet.models.build` or a custom network's function.
 
     Attributes
     ----------
     name : str
-        As given to ``build``; ``FILE.py:FUNCTION`` for a network of one's own, without the folder.
+        As given to ``build``; ``FILE.py:FUNCTION`` for a custom network, without the folder.
     binarize : str
-        As given to ``build``; empty when a function of one's own does not take it.
+        As given to ``build``; empty when a custom network's function does not take it.
     num_classes, in_channels : int
     image_size : (rows, columns)
     options
-        Every option of the binary layers and of the model, so that later defaults do not change saved networks; of
-        one's own function, those that it takes.
+        Every option of the binary layers and of the model, so that later defaults do not change saved networks; for a
+        custom network, those that its function takes.
     source : str or None
-        The text of one's own file. It is kept to be compared, and is never run from here.
+        The text of a custom network's file. It is kept to be compared, and is never run from here.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ModelSpec:
         return {**found, "sha256": self.sha256}
 
     def provenance(self) -> dict[str, Any]:
-        """What a packed model keeps: all but the source, of which the SHA-256 is enough."""
+        """The description for a packed model: all but the source, of which the SHA-256 is enough."""
         return {name: value for name, value in self.to_dict().items() if name != "source"}
 
     @classmethod
@@ -67,7 +67,7 @@ class ModelSpec:
         """The inverse of :meth:`to_dict`; ValueError naming the fields when they are not the right ones."""
         own = {"source", "sha256"} & set(values)
         names = {f.name for f in fields(cls)} - {"source"} | own
-        if set(values) != names or len(own) == 1:
+        if set(values) != names or len(own) == 1:  # the source and its hash are there both or neither
             raise ValueError(f"a model spec has the fields {', '.join(sorted(names))}, got {', '.join(sorted(values))}")
         size = values["image_size"]
         if not isinstance(size, list | tuple) or len(size) != 2 or not all(_is_side(side) for side in size):
@@ -99,7 +99,7 @@ class Network(Sequential):
     Parameters
     ----------
     spec
-        What it was built from.
+        The description that it was built from.
     layers
         Layers with their names.
     fixed_size

@@ -77,7 +77,7 @@ def _paste(sheet: Image.Image, split: Split, label: int, count: int, left: int, 
     """Draw up to ``count`` evenly spaced images of a class, from column ``left`` on."""
     from PIL import Image
 
-    own = np.flatnonzero(split.labels == label)
+    own = np.flatnonzero(split.labels == label)  # may be empty: linspace then gives no places
     chosen = own[np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int)]
     for column, i in enumerate(chosen.tolist()):
         window = (_CELL, _CELL)

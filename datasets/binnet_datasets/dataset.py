@@ -38,7 +38,7 @@ class Images(Protocol):
     def __getitem__(self, i: int, /) -> NDArray[np.uint8]: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class Split:
     """Images and their labels.
 

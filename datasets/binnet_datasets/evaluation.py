@@ -67,4 +67,5 @@ def _part_of_store(path: Path, split: str) -> Dataset:
     test: Split = dataset.train if split == "train" else dataset.test
     if split == "all":
         test = joined(dataset.train, dataset.test)
+    # Mean and deviation stay those of the training images.
     return replace(dataset, train=choose(dataset.train, []), test=test)

@@ -24,6 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         raise OSError("it is not a file, and cannot be replaced by one")
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Random, because two processes may write at once.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary

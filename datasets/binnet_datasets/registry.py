@@ -80,6 +80,7 @@ def load(
         return cached_store(path, plan, cache, building, notes, max_corrupt).dataset
     if name in EMBEDDED:
         if path is not None:
+            # Ignoring the path would silently train on other images than those the user named.
             raise DataError(f"expected no path for {name}, which comes with the package, but got {data}")
         return EMBEDDED[name]()
     if name not in FROM_FILES:

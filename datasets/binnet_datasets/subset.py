@@ -45,7 +45,7 @@ class ChosenImages:
 
 def names_of(images: NDArray[np.uint8] | Images) -> tuple[str, ...]:
     """The names of images in their source; their numbers when the source has no names."""
-    found: tuple[str, ...] | None = getattr(images, "names", None)
+    found: tuple[str, ...] | None = getattr(images, "names", None)  # not part of `Images`
     return tuple(map(str, range(len(images)))) if found is None else found
 
 

@@ -45,7 +45,7 @@ def _is_range(scale: tuple[int, int], least: int) -> bool:
 
 @dataclass(frozen=True)
 class Sampling:
-    """In which order, and how changed, the images of an epoch come; all follows from ``(seed, epoch)``.
+    """Order and random changes of the images of an epoch, which depend on ``(seed, epoch)`` alone.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def draw(n: int, sampling: Sampling, epoch: int) -> Draws:
     All numbers depend on ``(seed, epoch)`` alone. Each kind has its own stream, so that switching one on does not
     change the others. Since all are drawn beforehand, it does not matter which thread makes which batch.
     """
-    order_rng = np.random.default_rng([sampling.seed, epoch])
+    order_rng = np.random.default_rng([sampling.seed, epoch])  # a list: seed 1, epoch 2 is not seed 2, epoch 1
     # The order of these names is part of the result: it decides which stream each kind has.
     padding_rng, flip_rng, place_rng, short_rng = order_rng.spawn(4)
     a = sampling.augment

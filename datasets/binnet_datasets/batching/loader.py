@@ -22,7 +22,7 @@ Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class View:
-    """Which part of each image a batch shows, and at which size.
+    """The part of each image that a batch shows, and its size.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ def num_batches(n: int, batch_size: int) -> int:
     _check_int("n", n, 0)
     _check_int("batch_size", batch_size, 1)
     whole, rest = divmod(n, batch_size)
-    return whole if rest == 0 or (rest == 1 and whole) else whole + 1
+    return whole if rest == 0 or (rest == 1 and whole) else whole + 1  # a split of one image is a batch
 
 
 def _size(split: Split, image_size: int | tuple[int, int] | None) -> tuple[int, int]:

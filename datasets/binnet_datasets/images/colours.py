@@ -1,4 +1,4 @@
-"""Any colours that an image file may have, as 8-bit grey or RGB."""
+"""Conversion of all colours that an image file may have to 8-bit grey or RGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDE = 65535
 
 
 def convert(image: Image.Image, mode: str, where: object) -> Image.Image:
-    """Convert an image of any of Pillow's modes to "L" or "RGB"; what is transparent becomes white.
+    """Convert an image of any of Pillow's modes to "L" or "RGB"; transparent pixels become white.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def convert(image: Image.Image, mode: str, where: object) -> Image.Image:
     Raises
     ------
     DataError
-        When its values have no scale that is known: floating-point numbers, or integers of more than 16 bits.
+        When the scale of its values is unknown: floating-point numbers, or integers of more than 16 bits.
     """
     from PIL import Image
 
@@ -42,7 +42,7 @@ def convert(image: Image.Image, mode: str, where: object) -> Image.Image:
 
 
 def _grey_of_16_bits(image: Image.Image, where: object) -> Image.Image:
-    """Scaled to 8 bits: Pillow's own conversion clips at 255."""
+    """Grey of 16 bits scaled to 8 bits; Pillow's own conversion clips at 255."""
     from PIL import Image
 
     wide = np.asarray(image).astype(np.float64)
@@ -51,14 +51,14 @@ def _grey_of_16_bits(image: Image.Image, where: object) -> Image.Image:
             f"expected grey levels from 0 to {_WIDE} at {where}, but they lie in {wide.min():g}..{wide.max():g}"
         )
     transparent = image.info.get("transparency")
-    grey = np.round(wide / 257)
+    grey = np.round(wide / 257)  # 65535 / 255, so that white stays white
     if isinstance(transparent, int):
         grey[wide == transparent] = 255
     return Image.fromarray(grey.astype(np.uint8))
 
 
 def _scale_transparency(image: Image.Image) -> None:
-    """The transparent colour of a PNG of 16 bits, whose pixels Pillow has reduced to 8 bits already."""
+    """Scale the transparent colour of a 16-bit PNG to 8 bits, as Pillow has done with its pixels."""
     colour = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(colour, tuple) and max(colour) > 255:
         image.info["transparency"] = tuple(value >> 8 for value in colour)

@@ -1,4 +1,4 @@
-"""Decode images: a file as the array a network expects, or contents that come from anywhere."""
+"""Decoding of images, from files or from their contents, to arrays of uint8."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_image(
         When there is no such file, or it is empty, damaged, no image, or has more than 67 million pixels (a JPEG more
         than 268 million), or pixels of unknown scale.
     ValueError
-        When ``image_size`` or ``channels`` is none of these.
+        When ``image_size`` or ``channels`` is out of range.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if len(size) != 2 or min(size) < 1:
@@ -64,7 +64,7 @@ def read_image(
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what is no file of at least one byte, with the reason."""
+    """Raise DataError with the reason unless the path is a file of at least one byte."""
     try:
         if not path.exists():
             raise DataError(f"expected an image at {path}, but there is no such file")
@@ -81,7 +81,7 @@ def _check_file(path: Path) -> None:
 def decode(source: Path | BytesIO, where: object, mode: str, least: int | None = None) -> NDArray[np.uint8]:
     """Decode an image, turn it upright and convert its colours.
 
-    What Pillow warns about is passed on; `decoding_quietly` keeps it still.
+    Warnings of Pillow are passed on; `decoding_quietly` suppresses them.
 
     Parameters
     ----------
@@ -115,14 +115,14 @@ def decode(source: Path | BytesIO, where: object, mode: str, least: int | None =
         raise DataError(
             f"expected an image of at most {MAX_PIXELS} pixels at {where}, but got more: {error}"
         ) from error
-    except Exception as error:  # a decoder raises whatever it met in a damaged file
+    except Exception as error:  # decoders raise many kinds of exceptions for damaged files
         raise DataError(f"expected a whole image at {where}, but decoding it failed: {error}") from error
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this Pillow can read."""
+    """The formats among `FORMATS` that this Pillow can read."""
     from PIL import Image
 
     Image.init()
@@ -155,6 +155,7 @@ def to_short_side(pixels: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     most = LONGEST * side
     top, left = max(0, h - most) // 2, max(0, w - most) // 2
     pixels = pixels[top : top + most, left : left + most]
+    # Rounded to the nearest in whole numbers, which give the same size on every machine.
     rows, columns = ((length * n + side // 2) // side for n in pixels.shape[:2])
     return np.ascontiguousarray(pixels) if side == length else resize_to(pixels, (rows, columns))
 
@@ -193,7 +194,7 @@ def read_centre(
 
 
 def _decoded(source: str | Path | bytes, channels: int, where: object, least: int | None) -> NDArray[np.uint8]:
-    """An image as `decode` gives it, from a file that is checked first, or from its contents."""
+    """The result of `decode` for a file, which is checked first, or for its contents."""
     mode = "L" if channels == 1 else "RGB"
     with decoding_quietly():
         if isinstance(source, bytes):
@@ -216,14 +217,14 @@ def to_grey(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
 
 @contextmanager
 def decoding_quietly() -> Iterator[None]:
-    """Keep Pillow's warnings still, in all threads: of large images, of odd metadata."""
+    """Context manager that suppresses Pillow's warnings about large images and odd metadata, in all threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation in the EXIF data; where these are damaged the pixels are not."""
+    """Apply the orientation in the EXIF data, unless these are damaged."""
     from PIL import ImageOps
 
     try:
@@ -233,7 +234,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _open(source: Path | BytesIO) -> Image.Image:
-    """Open an image; of a JPEG the size does not matter yet, because it can be decoded at a part of it."""
+    """Open an image; a JPEG of any size is opened, because it can be decoded at a part of its size."""
     from PIL import Image, JpegImagePlugin
 
     try:
@@ -241,14 +242,14 @@ def _open(source: Path | BytesIO) -> Image.Image:
     except Image.DecompressionBombError:
         file = BytesIO(source.read_bytes()) if isinstance(source, Path) else source
         file.seek(0)
-        if file.read(3) != b"\xff\xd8\xff":
+        if file.read(3) != b"\xff\xd8\xff":  # the start of every JPEG
             raise
         file.seek(0)
         return JpegImagePlugin.JpegImageFile(file)
 
 
 def _reduce(image: Image.Image, least: int | None, where: object) -> None:
-    """Have a JPEG decoded at a half, quarter or eighth of its size; DataError for what is too large even so."""
+    """Let a JPEG be decoded at a half, quarter or eighth of its size; DataError for what is still too large."""
     w, h = image.size
     divisor = next((d for d in (1, 2, 4, 8) if w * h <= MAX_PIXELS * d * d), 8)
     if least is not None:

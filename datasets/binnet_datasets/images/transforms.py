@@ -1,4 +1,4 @@
-"""Pure functions on batches of images, NHWC. Whatever is random is drawn by the caller and passed in."""
+"""Pure functions on batches of images, NHWC. The caller draws random numbers and passes them in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def normalise(images: NDArray[np.uint8], mean: ArrayLike, std: ArrayLike) -> NDA
 
 
 def channel_stats(mean: ArrayLike, std: ArrayLike, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return mean and std as float32 (C,), or raise ValueError saying what they must be."""
+    """Return mean and std as float32 (C,); ValueError unless they are finite, fit the channels, and std is positive."""
     values = []
     for name, given in (("mean", mean), ("std", std)):
         value = np.asarray(given, np.float32)
@@ -165,7 +165,7 @@ def resize_to(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
 def resample(
     image: NDArray[np.uint8], box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Resize a part of an image as `resize_to` does a whole one; pixels beside the part take part in its border.
+    """Resize a part of an image like `resize_to`; pixels beside the part have an influence on its border.
 
     Parameters
     ----------

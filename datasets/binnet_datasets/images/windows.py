@@ -1,4 +1,4 @@
-"""Which part of an image a batch shows, and at what scale: images of any size -> windows of one size."""
+"""Windows of one size from images of any size: the part of each image that a batch shows, and its scale."""
 
 from __future__ import annotations
 

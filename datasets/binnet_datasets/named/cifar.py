@@ -40,13 +40,13 @@ def load_cifar10(path: Path) -> Dataset:
     Raises
     ------
     DataError
-        When nothing of this is there, a batch is missing or damaged, or a pickle holds anything but plain data.
+        When there are no such files, a batch is missing or damaged, or a pickle holds anything but plain data.
     """
     source = _find_source(path)
-    binary = f"{_STEMS[0]}.bin" in source.names
+    binary = f"{_STEMS[0]}.bin" in source.names  # it takes precedence where a folder holds both
     ending, meta = (".bin", "batches.meta.txt") if binary else ("", "batches.meta")
     files = [stem + ending for stem in _STEMS]
-    missing = [name for name in files if name not in source.names]
+    missing = [name for name in files if name not in source.names]  # half a data set would train without notice
     if missing:
         raise DataError(f"expected the CIFAR-10 files {', '.join(files)} in {source.path}, but {missing[0]} is missing")
     contents = source.read([*files, meta])
@@ -72,6 +72,7 @@ def _parse(parse: Callable[[bytes, str], Batch], content: bytes, where: str) -> 
     planes, labels = parse(content, where)
     if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
         raise DataError(f"expected labels 0..9 in {where}, but got {labels.min()}..{labels.max()}")
+    # Channels last, as everywhere.
     return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels
 
 
@@ -84,7 +85,7 @@ def _names_from_text(content: bytes, where: str) -> tuple[str, ...]:
 
 
 def _find_source(path: Path) -> Source:
-    """Return where the batch files are: ``path`` itself, a usual subfolder or a usual archive."""
+    """Return the source of the batch files: ``path`` itself, a usual subfolder or a usual archive."""
     if path.is_file():
         return archive_source(path)
     for folder in (path, *(path / name for name in SUBFOLDERS)):

@@ -1,8 +1,8 @@
-"""Read CIFAR-10's pickles without letting them run anything.
+"""Reading of CIFAR-10's pickles without running what they contain.
 
 A pickle is a program: it may name any function of any module and call it. Here the few names that pickled arrays
-need are answered with stand-ins that only remember their arguments, every other name is refused, and the array is
-built afterwards from values that were checked. So not even NumPy's own reconstruction sees what the file says.
+need stand for objects that only keep their arguments, every other name is refused, and the array is built afterwards
+from values that were checked. So not even NumPy's own reconstruction gets unchecked values.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def batch_from_pickle(content: bytes, where: str) -> tuple[NDArray[np.uint8], ND
     planes, labels = _as_array(_entry(batch, "data", where), where), _entry(batch, "labels", where)
     if planes.ndim != 2 or planes.shape[1] != _PLANES or len(planes) == 0:
         raise DataError(f"expected data of shape (N, {_PLANES}) in {where}, but got {planes.shape}")
+    # `type`, not isinstance: True is an int too. The limit keeps the conversion to int64 from overflowing.
     if not isinstance(labels, list) or not all(type(label) is int and abs(label) < 1 << 31 for label in labels):
         raise DataError(f"expected a list of whole numbers as labels in {where}, but got something else")
     if len(labels) != len(planes):
@@ -61,7 +62,7 @@ def load_plain(content: bytes, where: str) -> Any:
 
 @dataclass
 class _Type:
-    """What a pickle says about a dtype; the state that follows holds only byte order and alignment."""
+    """The arguments of a pickled dtype; the state that follows holds only byte order and alignment."""
 
     code: object
 
@@ -72,7 +73,7 @@ class _Type:
 
 @dataclass
 class _Array:
-    """What a pickle says about an array, unchecked."""
+    """The arguments of a pickled array, unchecked."""
 
     shape: object = ()
     type: object = None
@@ -122,7 +123,7 @@ def _from_buffer(raw: object, dtype: object, shape: object, order: object, *_: o
 
 # The pickles were written by NumPy 1 on Python 2; the other names are those of a re-save with a newer NumPy.
 _NAMES: dict[tuple[str, str], Callable[..., object]] = {
-    ("numpy", "ndarray"): _refuse,
+    ("numpy", "ndarray"): _refuse,  # named as an argument of _reconstruct only
     ("numpy", "dtype"): lambda code, *_: _Type(code),
     ("_codecs", "encode"): _latin1,
     ("__builtin__", "bytes"): _empty,
@@ -158,6 +159,7 @@ def _as_array(value: object, where: str) -> NDArray[np.uint8]:
         raise DataError(f"expected an array of uint8 in {where}, but got type {code!r}")
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
         raise DataError(f"expected an array with a shape in {where}, but got {shape!r}")
+    # Python's integers cannot overflow here, whatever shape the file states.
     if math.prod(shape) != len(raw):
         raise DataError(f"expected {math.prod(shape)} bytes for the shape {shape} in {where}, but got {len(raw)}")
     return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if value.fortran else "C")

@@ -1,4 +1,4 @@
-"""Where CIFAR-10's files come from: a folder or the published archive, read through one small interface.
+"""Sources of CIFAR-10's files, a folder or the published archive, behind one small interface.
 
 Nothing is unpacked to disk, so no name inside an archive can reach outside a folder.
 """
@@ -19,7 +19,7 @@ _MAX_BYTES = 1 << 27
 
 @dataclass(frozen=True)
 class Source:
-    """Files by name: which there are, and a function that reads several at once (skipping those that are not)."""
+    """The names of the files that exist, and a function that reads several at once and skips missing ones."""
 
     path: Path
     names: frozenset[str]
@@ -64,11 +64,12 @@ def _read_archive(path: Path) -> dict[str, bytes]:
 
     contents: dict[str, bytes] = {}
     try:
+        # Two layers instead of "r:gz": the checksum below needs the stream of gzip.
         with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and name.startswith(("data_batch_", "test_batch", "batches.meta")):
-                    _check_size(member.size, f"{path}/{name}")
+                    _check_size(member.size, f"{path}/{name}")  # before anything is read into memory
                     file = archive.extractfile(member)
                     assert file is not None  # isfile() holds
                     contents[name] = file.read()

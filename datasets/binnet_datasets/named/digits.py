@@ -24,7 +24,7 @@ def load_digits() -> Dataset:
     """
     from importlib.resources import files
 
-    import h5py
+    import h5py  # not at the top: only data sets in HDF5 need it
 
     resource = files(__package__) / "digits.h5"
     try:

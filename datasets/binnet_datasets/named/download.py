@@ -47,7 +47,7 @@ def fetch(
     Raises
     ------
     DataError
-        When the server cannot be reached, answers with an error, breaks off or sends something else than expected,
+        When the server cannot be reached, answers with an error, breaks off or sends something unexpected,
         or when the file cannot be written.
     ValueError
         When ``url`` or ``checksum`` is not of the form above.
@@ -64,7 +64,7 @@ def fetch(
 
 
 def _verified(path: Path, algorithm: str, digest: str) -> bool:
-    """Whether ``path`` is a readable file with this checksum; done without pooch, whose import takes 0.1 s."""
+    """Tell whether ``path`` is a readable file with this checksum; without pooch, whose import takes 0.1 s."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest() == digest
@@ -78,7 +78,7 @@ def _download(url: str, path: Path, checksum: str, downloader: _Downloader) -> N
     import requests
 
     pooch.get_logger().setLevel(logging.WARNING)  # what happens is told by `progress` and by errors
-    files = pooch.create(
+    files = pooch.create(  # pooch compares the checksum before it renames
         path.parent, "", registry={path.name: checksum}, urls={path.name: url}, retry_if_failed=_RETRIES
     )
     try:

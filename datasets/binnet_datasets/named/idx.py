@@ -1,4 +1,4 @@
-"""Read idx files, the format of MNIST and its relatives, plain or compressed with gzip.
+"""Reading of idx files, the format of MNIST and its relatives, plain or compressed with gzip.
 
 The format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a big-endian
 uint32, then the values in C order, big-endian.
@@ -20,10 +20,10 @@ from ..errors import DataError
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
-# Deflate cannot shrink data by more than about 1032 : 1, so a header that promises more is a lie: refuse it before
-# allocating what it asks for.
+# Deflate cannot shrink data by more than about 1032 : 1, so a header that states more is wrong and is refused before
+# memory is allocated for it.
 _MAX_RATIO = 1040
-_MAX_DIMS = 8
+_MAX_DIMS = 8  # MNIST has 3; the format would allow 255
 
 
 def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
@@ -32,7 +32,7 @@ def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
     Parameters
     ----------
     path : the file; gzip is recognised by its first two bytes, not by the name
-    ndim : the number of dimensions to insist on, or None for any
+    ndim : the required number of dimensions, or None for any
 
     Returns
     -------
@@ -41,7 +41,7 @@ def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
     Raises
     ------
     DataError
-        When the file is missing, empty, no idx file, damaged, or its length is not what its header promises.
+        When the file is missing, empty, no idx file, damaged, or its length does not match its header.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,7 +50,7 @@ def read_idx(path: str | Path, ndim: int | None = None) -> NDArray[Any]:
         size = path.stat().st_size
         with path.open("rb") as raw:
             packed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
+            raw.seek(0)  # the header of idx or of gzip is read from the start
             if not packed:
                 return _read(raw, path, ndim, size, exact=True)
             with gzip.GzipFile(fileobj=raw) as unpacked:
@@ -85,7 +85,7 @@ def _read_header(file: BinaryIO, path: Path, ndim: int | None) -> tuple[np.dtype
     dims = magic[3]
     if magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= dims <= _MAX_DIMS:
         raise DataError(f"expected an idx magic number (00 00 type dimensions) in {path}, but got {magic.hex(' ')}")
-    if ndim is not None and dims != ndim:
+    if ndim is not None and dims != ndim:  # images given as labels, for example
         raise DataError(f"expected an idx file of {ndim} dimensions at {path}, but its header says {dims}")
     sizes = file.read(4 * dims)
     if len(sizes) < 4 * dims:

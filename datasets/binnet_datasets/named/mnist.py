@@ -66,7 +66,7 @@ def _load_split(folder: Path, prefix: str, num_classes: int) -> Split:
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
         raise DataError(f"expected uint8 images (N, 28, 28) in {images_path}, but got {images.dtype} {images.shape}")
-    if labels.dtype != np.uint8 or len(labels) != len(images):
+    if labels.dtype != np.uint8 or len(labels) != len(images):  # files of two data sets may be mixed
         raise DataError(
             f"expected {len(images)} uint8 labels in {labels_path}, one for each image, "
             f"but got {len(labels)} of {labels.dtype}"
@@ -78,6 +78,7 @@ def _load_split(folder: Path, prefix: str, num_classes: int) -> Split:
 
 def _find(folder: Path, stem: str, suffix: str) -> Path:
     """Return the first of the usual names that is there."""
+    # Copies on Kaggle have the dot.
     usual = [f"{stem}{joint}{suffix}{ending}" for joint in "-." for ending in ("", ".gz")]
     for name in usual:
         if (folder / name).is_file():

@@ -101,7 +101,7 @@ def fetch_dataset(
     Raises
     ------
     DataError
-        When a download fails; the message says how to do without.
+        When a download fails; the message says how to use files that exist already.
     """
     source = SOURCES[name]
     folder = cached(name, cache, [file.name for file in source.files], notes)
@@ -109,5 +109,6 @@ def fetch_dataset(
         try:
             fetch(source.url + file.name, folder / file.name, file.checksum, file.size, progress)
         except DataError as error:
+            # A machine without access to the network may have got the files in another way.
             raise DataError(f"{error} (to use files you have already, give their folder as data)") from error
     return folder

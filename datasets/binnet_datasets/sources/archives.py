@@ -1,6 +1,6 @@
 """Compressed archives, which are repacked once as a plain tar in the cache.
 
-No file name of an archive is ever used as a path, so an archive cannot write outside the cache.
+File names in an archive are never used as paths, so an archive cannot write outside the cache.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def plain_tar(path: Path, cache: Path | None = None) -> Path:
 
 def _place(path: Path, cache: Path | None) -> tuple[Path, list[Path]]:
     """The path of an archive's plain tar in the cache, and the tars of earlier versions of the archive."""
-    # Size and time identify a version: hashing an archive of 150 GB would take minutes at each start.
+    # Size and time identify a version. Hashing would read the whole archive at each start: at 1.3 GB/s (SHA-256, one
+    # core) two minutes for the 150 GB of ImageNet.
     status = path.stat()
     where = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     key = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]

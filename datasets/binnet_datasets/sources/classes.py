@@ -46,6 +46,7 @@ def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[s
         text = label_files.read_text(label_files.whole_file(Path(classes)))
         ids = {_id_of(line, alike) for line in text.splitlines() if line.strip()}
     unknown = sorted(word for word in ids if same_name(word) not in alike)
+    # An exact id before one that differs in case.
     ids = {word if word in there else alike.get(same_name(word), word) for word in ids}
     if unknown or len(ids) < least:
         shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")

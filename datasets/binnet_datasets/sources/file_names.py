@@ -1,8 +1,8 @@
-"""What the name of a file tells: an image, or something that a system, camera or network disk leaves beside photos."""
+"""Recognition of images by name, and of files that systems, cameras and network disks leave beside photographs."""
 
 from __future__ import annotations
 
-# Whatever of these `decoding.FORMATS` cannot read counts as corrupt when it is decoded.
+# Images with these endings that `decoding.FORMATS` cannot read count as corrupt.
 ENDINGS = (
     *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".webp"),
     *(".tif", ".tiff", ".avif", ".jp2", ".j2k"),
@@ -10,15 +10,15 @@ ENDINGS = (
 _NAMES = frozenset(
     (
         "@eadir",  # Synology: a thumbnail of every photo
-        "@recycle",
-        "#recycle",
-        "@recently-snapshot",
+        "@recycle",  # QNAP
+        "#recycle",  # Synology
+        "@recently-snapshot",  # QNAP
         "#snapshot",
-        "$recycle.bin",
+        "$recycle.bin",  # Windows, and "recycler" before Vista
         "recycler",
         "system volume information",
-        "__macosx",
-        "lost+found",
+        "__macosx",  # in zips from macOS, with a "photo" of a few bytes for each file
+        "lost+found",  # what a repair of the file system found
         "thumbs.db",
         "ehthumbs.db",
         "desktop.ini",
@@ -34,11 +34,11 @@ def is_image(name: str) -> bool:
 
 
 def is_system_name(name: str) -> bool:
-    """Tell whether a file or folder of this name is hidden, or belongs to a system and holds no photos of a person.
+    """Tell whether a file or folder of this name is hidden, or belongs to a system and not to the user.
 
     Parameters
     ----------
-    name : of one file or folder, without what is before it
+    name : name of one file or folder, without the folders it is in
     """
     plain = name.casefold()
     return (name.startswith(".") and name not in (".", "..")) or plain in _NAMES or plain.startswith(_STARTS)

@@ -42,26 +42,27 @@ def whole_file(path: Path) -> Member:
 
 
 def read_text(member: Member) -> str:
-    """Read a text file in UTF-8, in UTF-16 when it says so, else in Latin-1; raises DataError."""
+    """Read a text file in UTF-8, in UTF-16 with a byte order mark, else in Latin-1; raises DataError."""
     try:
         content = member.read()
     except OSError as error:
         raise DataError(f"expected a text file at {member.path}, but reading it failed: {error}") from error
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # the mark of Windows editors
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        return content.decode("latin-1")  # accepts any bytes: a wrong accent in a name does not stop a build
 
 
 def names_most(ids: Sequence[str], text: str) -> bool:
     """Tell whether a file of names has a line for more than half of these classes."""
+    # More than half: a words.txt that lies beside the source may belong to another data set.
     there = {_named(line)[0] for line in text.splitlines() if line.strip()}
     return 2 * sum(i in there for i in ids) > len(ids)
 
 
 def _named(line: str) -> list[str]:
-    """An id and the names after it, with a tab between or, without any tab, spaces."""
+    """An id and the names after it, separated by a tab or, in a line without tabs, by spaces."""
     return [part.strip() for part in line.split("\t" if "\t" in line else None, 1)]
 
 
@@ -72,7 +73,7 @@ def class_names(ids: Sequence[str], text: str) -> tuple[str, ...]:
     and their id too when that is not enough. An id without a line is its own name.
     """
     lines = (_named(line) for line in text.splitlines())
-    wanted = set(ids)
+    wanted = set(ids)  # Tiny-ImageNet's words.txt has a line for every noun of WordNet
     synonyms = {pair[0]: pair[1].strip() for pair in lines if len(pair) == 2 and pair[0] in wanted}
     long = [synonyms.get(i, i) for i in ids]
     with_ids = [f"{name} ({i})" for name, i in zip(long, ids, strict=True)]
@@ -88,15 +89,15 @@ def _distinct(names: Sequence[str], longer: Sequence[str]) -> tuple[str, ...]:
 
 
 def truth(name: str, text: str, images: Sequence[str], meta: Callable[[], Member | None]) -> dict[str, str]:
-    """Say which class each validation image has.
+    """The class of each validation image, from a file of classes.
 
     Parameters
     ----------
-    name : of the file, for messages
+    name : name of the file, for messages
     text : lines of one of these kinds: ``val_0.JPEG<tab>n02226429 ...`` (Tiny-ImageNet), ``ImageId,PredictionString``
         (a CSV file whose second column begins with the class), or one number a line (ILSVRC's development kit)
     images : names of the images
-    meta : gives the ``meta.mat`` of the development kit, which says what the numbers mean
+    meta : returns the ``meta.mat`` of the development kit, which maps numbers to classes, or None
 
     Returns
     -------
@@ -110,8 +111,10 @@ def truth(name: str, text: str, images: Sequence[str], meta: Callable[[], Member
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise DataError(f"expected the classes of validation images in {name}, but it is empty")
+    # Numbers alone are ILSVRC's development kit; both tables have two columns.
     if all(line.strip().isdecimal() for line in lines):
         return _numbered(name, [int(line) for line in lines], images, meta())
+    # A header such as "ImageId,PredictionString" stays in: it matches no image.
     rows = [row for line in lines if len(row := _row(line)) > 1 and row[1].strip()]
     return _matched(name, [(row[0].strip(), _class_in(row[1])) for row in rows], images)
 
@@ -120,21 +123,23 @@ def _row(line: str) -> list[str]:
     """An image's name and its class: with a tab or comma between, else with spaces after an ending such as ".jpg"."""
     for separator in ("\t", ","):
         if separator in line:
-            return next(csv.reader([line], delimiter=separator))
+            return next(csv.reader([line], delimiter=separator))  # a name in quotes may hold the separator
+    # The last ending counts, because a name may hold spaces and dots.
     ends = [m.end() for m in re.finditer(r"\.\w+(?=\s)", line) if m[0].lower() in ENDINGS]
     return [line[: ends[-1]].strip(), line[ends[-1] :].strip()] if ends else line.split(None, 1)
 
 
 def _class_in(text: str) -> str:
     """The class in a column: in the tables of ImageNet a box follows it, or several of class and box."""
+    # Four numbers after the class are a box. Otherwise the whole text is the class, whose name may hold spaces.
     words = text.split()
     return words[0] if len(words) > 4 and all(re.fullmatch(r"-?[\d.]+", word) for word in words[1:5]) else text.strip()
 
 
 def _matched(name: str, rows: Sequence[tuple[str, str]], images: Sequence[str]) -> dict[str, str]:
-    """Class by image: by path, by the end of the path, or by the file's name with or without its ending.
+    """Class of each image, found by its path, the end of the path, or the file's name with or without its ending.
 
-    A line that names a path fits no other path; of a name that several lines have the classes have to be the same.
+    A line that names a path fits no other path. Several lines with one name must have the same class.
     """
     table: dict[str, set[str]] = {}
     for key, class_id in rows:
@@ -155,14 +160,16 @@ def _matched(name: str, rows: Sequence[tuple[str, str]], images: Sequence[str]) 
 
 
 def _keys(image: str) -> Iterator[str]:
-    """What a line may call an image, the longest first."""
+    """The names that a line may have for an image, the longest first."""
     plain = _plain(image)
     parts = plain.split("/")
+    # A line with folders takes precedence: files of the same name may be in several.
     for names in (parts, [*parts[:-1], PurePosixPath(parts[-1]).stem]):
         yield from ("/".join(names[n:]) for n in range(len(parts)))
 
 
 def _plain(name: str) -> str:
+    # Names of images are in composed form with "/"; a list from macOS or Windows may differ in both.
     name = unicodedata.normalize("NFC", name.replace("\\", "/"))
     return name.removeprefix("./").lstrip("/")
 
@@ -181,7 +188,7 @@ def _check_distinct(name: str, table: Mapping[str, set[str]], images: Sequence[s
 
 
 def _numbered(name: str, numbers: list[int], images: Sequence[str], meta: Member | None) -> dict[str, str]:
-    """One number a line, in the order of the images' names."""
+    """Class of each image from one number per line, in the order of the images' names."""
     if len(numbers) != len(images):
         raise DataError(f"expected {len(images)} numbers in {name}, one for each image, but got {len(numbers)}")
     if meta is None:
@@ -193,6 +200,7 @@ def _numbered(name: str, numbers: list[int], images: Sequence[str], meta: Member
     unknown = [number for number in numbers if number not in ids]
     if unknown:
         raise DataError(f"expected numbers of meta.mat in {name}, but got {unknown[0]}")
+    # ILSVRC2012_val_00000001.JPEG and so on, in any folders.
     in_order = sorted(images, key=lambda image: PurePosixPath(image).name)
     return {image: ids[number] for image, number in zip(in_order, numbers, strict=True)}
 

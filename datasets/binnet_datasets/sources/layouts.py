@@ -77,6 +77,8 @@ def find_layout(members: Members, where: object, layout: str | None = None) -> L
     splits = {kind: _entries(images, tree, folder) for kind, folder in folders.items()}
     used = {entry.name for own in splits.values() for entry in own}
     unused = left_out(members, used, folders)
+    # An empty class folder would silently train a network without that class. Either all images of a split have a class
+    # or none has, so the first one tells.
     for kind in ("", "train"):
         if kind in folders and splits[kind] and splits[kind][0].class_id:
             _check_empty(members, unused, {e.name for e in splits[kind]}, tree.descend(folders[kind]), where)
@@ -117,7 +119,7 @@ def _entries(images: Mapping[str, Member], tree: Tree, folder: str) -> list[Entr
     top = tree.descend(folder)
     own = {name: below for name in images if (below := _below(name, top)) is not None}
     if not tree.children(top):
-        return [Entry(name, images[name], "") for name in own] if top else []
+        return [Entry(name, images[name], "") for name in own] if top else []  # images at the very top are in no split
     return [Entry(name, images[name], below.partition("/")[0]) for name, below in own.items() if "/" in below]
 
 
@@ -164,6 +166,7 @@ def match_classes(entries: list[Entry], classes: Iterable[str], where: object) -
     for class_id in sorted(known):
         alike.setdefault(same_name(class_id), []).append(class_id)
     named = {entry.class_id for entry in entries}
+    # An exact name takes precedence: on Linux "Cat" and "cat" may be two classes.
     found = {name: [name] if name in known else alike.get(same_name(name), []) for name in named}
     if not any(found.values()):
         return None
@@ -184,6 +187,7 @@ def find_val(members: Members, classes: Iterable[str], where: object) -> list[En
         entries = _entries(images, tree, "")  # class folders, one or more
     else:
         folders = find_splits(tree, where, None)
+        # What --val names may be a whole data set, of which only these images are wanted.
         kind = next(kind for kind in ("val", "test", "train", "") if kind in folders)
         entries = _entries(images, tree, folders[kind])
     entries = entries or [Entry(name, member, "") for name, member in images.items()]

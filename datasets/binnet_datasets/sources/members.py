@@ -73,10 +73,11 @@ def list_members(path: Path, cache: Path | None = None) -> Members:
             found.folders.add(_composed(item.name))
         else:
             name = _composed(item.name)
+            # Linux keeps the composed and the decomposed form as two files; in a store each name is unique.
             if raw.setdefault(name, item.name) != item.name:
                 found.unused.append((name, "its name differs from that of another file in its Unicode form only"))
                 continue
-            if name in found:
+            if name in found:  # the later one counts, as when tar unpacks
                 found.unused.append((name, "an earlier file of a name that the archive holds twice"))
             found[name] = item.member
     _leave_out_runs(found)
@@ -109,6 +110,7 @@ def _leave_out_runs(found: Members) -> None:
         folder, _, file = name.rpartition("/")
         if folder and (file == "config.toml" or file in _RUN):
             inside.setdefault(folder, set()).add(file)
+    # A config.toml alone may belong to something else.
     runs = {folder for folder, files in inside.items() if "config.toml" in files and len(files) > 1}
     if runs:
         for name in [name for name in found if is_below(name, runs)]:
@@ -118,7 +120,7 @@ def _leave_out_runs(found: Members) -> None:
 
 
 def _each(path: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
-    """Everything in a folder or archive; of hidden and system folders only the topmost, not its contents."""
+    """Yield all files and folders of a folder or archive; of hidden and system folders only the topmost."""
     skipped: set[str] = set()
     try:
         if not path.exists():
@@ -138,13 +140,13 @@ def _each(path: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
 
 
 def scan(path: Path, cache: Path | None = None) -> Iterator[Found | Unused | _Folder]:
-    """Everything in an archive."""
+    """Yield all files and folders of an archive."""
     for item in scan_tar(plain_tar(path, cache), path):
         yield _Folder(item) if isinstance(item, str) else item
 
 
 def _walk(top: Path) -> Iterator[Found | Unused | _Folder]:
-    """Everything below a folder, each folder once even where links make a circle; real folders before linked ones."""
+    """Yield all files and folders below a folder: each folder once even in circles of links, real ones first."""
     seen: set[tuple[int, int]] = set()
     waiting = deque([("", str(top))])
     while waiting:
@@ -167,6 +169,7 @@ def _walk(top: Path) -> Iterator[Found | Unused | _Folder]:
         for entry in inside:
             name = prefix + entry.name
             if not is_system_name(entry.name) and _is_folder(entry):
+                # Links wait for all real folders, so a folder that is found both ways keeps its real name.
                 (waiting.append if entry.is_symlink() else waiting.appendleft)((name + "/", entry.path))
             else:
                 yield from _entry(name, entry)

@@ -19,13 +19,14 @@ _FILLING_TEXT = """
 a all the new final seg cls part split set sets data dataset datasets folder file files image images img imgs photo
 photos pic pics picture pictures sample samples jpg jpeg png cropped resized
 """
-_FILLING = frozenset(_FILLING_TEXT.split())  # words beside that of the split that say nothing
+_FILLING = frozenset(_FILLING_TEXT.split())  # words beside the split's name that carry no meaning
 _JOINED = re.compile(rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|img|split)")
 
 
 def same_name(name: str) -> str:
-    """A form of a class name that does not depend on case and Unicode form."""
-    # Composed first as well: casefold gives different results for composed and decomposed letters.
+    """A form of a class name that is the same whatever its case and Unicode form."""
+    # Composed before casefold as well, which makes a letter of the Greek iota subscript: an accent that follows it in
+    # the decomposed form would move to that letter.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
@@ -34,7 +35,7 @@ def split_of(name: str) -> tuple[str, str] | None:
 
     Parameters
     ----------
-    name : of the folder, as in "training_set", "train2017", "seg_test", "TRAIN" or "ILSVRC2012_img_val"
+    name : name of the folder, as in "training_set", "train2017", "seg_test", "TRAIN" or "ILSVRC2012_img_val"
 
     Returns
     -------
@@ -46,7 +47,7 @@ def split_of(name: str) -> tuple[str, str] | None:
     words = [word.casefold() for word in re.findall(r"[^\W\d_]+", spaced)]
     words = [joined[1] if (joined := _JOINED.fullmatch(word)) else word for word in words]
     kinds = {_WORDS[word] for word in words if word in _WORDS}
-    if len(kinds) != 1:
+    if len(kinds) != 1:  # "train_test" names two, "cats" none
         return None
     return kinds.pop(), " ".join(word for word in words if word not in _WORDS and word not in _FILLING)
 
@@ -79,7 +80,7 @@ class Tree:
         return top
 
     def classes(self, top: str) -> dict[str, str]:
-        """Class folders of a split by a name without regard to case."""
+        """Class folders of a split, by name in the form of `same_name`."""
         return {same_name(last(folder)): folder for folder in self.children(self.descend(top))}
 
 
@@ -107,6 +108,7 @@ def find_splits(tree: Tree, where: object, layout: str | None) -> dict[str, str]
         When the folders can be read both ways, or there are two of a split.
     """
     top = ""
+    # One folder at a time: `descend` would also pass by a "train" that is alone in its folder.
     while layout != "classes" and not _candidates(tree, top) and tree.descend(top) != top:
         top = tree.children(top)[0]
     found = {} if layout == "classes" else _candidates(tree, top)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import tarfile
 
 _DEPTH = 2  # tars within each other: a tar of tars, and that in a folder
-_BLOCK = 512
-_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz")
+_BLOCK = 512  # bytes; every header begins on a multiple
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz")  # their files cannot be read in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Member:
     Attributes
     ----------
     path : the file on disk
-    offset, size : where in it the bytes are
-    modified : when it was changed, nanoseconds; of a tar's member as the tar says
+    offset, size : position and number of the bytes in it
+    modified : time of the last change in nanoseconds; for a member of a tar, the time in its header
     """
 
     path: str
@@ -44,6 +44,7 @@ class Member:
     def part(self, start: int, count: int) -> bytes:
         """Read ``count`` bytes from byte ``start`` on, fewer at the end of the member; raises as `read`."""
         count = max(0, min(count, self.size - start))
+        # Opened for each read: threads share no position, and a million members hold no file open.
         with open(self.path, "rb", buffering=0) as file:
             file.seek(self.offset + start)
             content = file.read(count)
@@ -57,7 +58,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file and where its bytes are."""
+    """The name of a file, and the place of its bytes."""
 
     name: str
     member: Member
@@ -65,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A file or folder that cannot be used, and why."""
+    """The name of a file or folder that cannot be used, and the reason."""
 
     name: str
     reason: str
@@ -110,7 +111,7 @@ class _Tar:
             if name is None:
                 yield Unused(info.name, "its name leads out of the archive")
             elif info.isdir():
-                yield from [name] * bool(name)
+                yield from [name] * bool(name)  # "./" is the top itself, which has no name
             elif info.islnk() or info.issym():
                 links.append((name, _target(name, info)))
             elif not info.isreg() or info.issparse():
@@ -119,6 +120,7 @@ class _Tar:
                 member = Member(self._path, start + info.offset_data, info.size, int(info.mtime * 1e9))
                 known[name] = member
                 yield from self._file_of(name, member, depth)
+        # Links come last, because what they lead to may be further back in the tar.
         targets = dict(links)
         for name, target in links:
             linked = _follow(target, known, targets)
@@ -128,7 +130,7 @@ class _Tar:
                 yield Found(name, linked)
 
     def _file_of(self, name: str, member: Member, depth: int) -> Iterator[Found | Unused | str]:
-        """A file, or what is in it when it is a tar."""
+        """Yield a file, or the files in it when it is a tar."""
         if not name.lower().endswith(".tar"):
             bad = name.lower().endswith(_ARCHIVES)
             yield Unused(name, "an archive inside of an archive: unpack it first") if bad else Found(name, member)
@@ -144,10 +146,11 @@ class _Tar:
                     yield f"{top}/{item}" if isinstance(item, str) else Unused(f"{top}/{item.name}", item.reason)
 
     def _headers(self, start: int, size: int) -> Iterator[tarfile.TarInfo]:
-        """Every header of a tar; DataError unless all are right up to the end of the archive."""
+        """Yield every header of a tar; DataError unless all are valid up to the end of the archive."""
         import tarfile
 
         try:
+            # "r:" reads no compressed tar: offsets must be those of the file.
             with tarfile.open(fileobj=_Window(self._file, start, size), mode="r:") as archive:
                 while (info := archive.next()) is not None:
                     archive.members.clear()  # type: ignore[attr-defined]  # it would keep a kilobyte for every file
@@ -164,7 +167,7 @@ class _Tar:
         self._check_end(start + end, start + size)
 
     def _check_end(self, at: int, end: int) -> None:
-        """Two blocks of zeros or more have to be all that is left: a reader of tars stops at any damaged header."""
+        """Check that two or more blocks of zeros are all that is left, since tarfile stops at any damaged header."""
         if end - at < 2 * _BLOCK or (end - at) % _BLOCK:
             self._refuse("it is cut off, or its last header is damaged")
         self._file.seek(at)
@@ -187,13 +190,14 @@ def _clean(name: str) -> str | None:
 
 def _target(name: str, info: tarfile.TarInfo) -> str:
     """Name of the file that a link leads to; one that leads out of the archive is found nowhere in it."""
+    # A hard link gives a path from the top of the archive, a symbolic link one from its own folder.
     if info.islnk():
         return _clean(info.linkname) or ""
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), info.linkname.replace("\\", "/")))
 
 
 def _follow(target: str, known: dict[str, Member], links: dict[str, str]) -> Member | None:
-    for _ in range(40):
+    for _ in range(40):  # as many as Linux follows; links in a circle end here
         if target in known:
             return known[target]
         target = links.get(target, "")

@@ -40,6 +40,7 @@ def unpack(path: Path, target: Path) -> None:
     opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # A small archive can hold a thousand times its size in zeros; it must not fill the disk.
         room = int(0.95 * shutil.disk_usage(target.parent).free)
         with replacing(target) as part, part.open("wb") as out:
             if opener is None:
@@ -49,10 +50,10 @@ def unpack(path: Path, target: Path) -> None:
                     _copy(path, stream, out, room)
     except DataError:
         raise
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # zipfile, of other kinds of compression
         raise DataError(f"expected a zip of deflated files at {path}, but {error}; unpack it first") from error
     except OSError as error:
-        if error.errno is not None:
+        if error.errno is not None:  # without a number, gzip and bz2 report damaged data
             raise DataError(f"cannot unpack {path} into {target.parent}: {why(error)}") from error
         raise _damaged(path, error) from error
     except _DAMAGED as error:
@@ -80,7 +81,7 @@ def _from_zip(path: Path, out: IO[bytes], room: int) -> None:
     """Write the files of a zip, whose checksums are compared, as a tar."""
     with zipfile.ZipFile(path) as archive, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         infos = archive.infolist()
-        if sum(info.file_size + 3 * 512 for info in infos) > room:
+        if sum(info.file_size + 3 * 512 for info in infos) > room:  # a header and padding for each file
             raise _too_large(path)
         for info in infos:
             if info.flag_bits & 1:
@@ -94,21 +95,21 @@ def _from_zip(path: Path, out: IO[bytes], room: int) -> None:
             elif kind == stat.S_IFLNK:
                 entry.type, entry.linkname = tarfile.SYMTYPE, archive.read(info).decode("utf-8", "surrogateescape")
                 tar.addfile(entry)
-            elif kind in (0, stat.S_IFREG):
+            elif kind in (0, stat.S_IFREG):  # 0 without a mode of Unix, as from Windows
                 entry.size = info.file_size
                 with archive.open(info) as stream:
                     tar.addfile(entry, stream)
             else:
-                entry.type = tarfile.FIFOTYPE
+                entry.type = tarfile.FIFOTYPE  # which `scan_tar` reports as neither a file nor a folder
                 tar.addfile(entry)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
     """The name of a file in a zip: macOS and older programs write UTF-8 without saying so."""
-    if info.flag_bits & 0x800:
+    if info.flag_bits & 0x800:  # the name is marked as UTF-8
         return info.filename
     try:
-        return info.filename.encode("cp437").decode("utf-8")
+        return info.filename.encode("cp437").decode("utf-8")  # cp437 is what zipfile assumes without the mark
     except UnicodeError:
         return info.filename
 
@@ -116,6 +117,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 def _seconds(info: zipfile.ZipInfo) -> int:
     """When a file was changed, in seconds; 0 for a date that is none."""
     try:
+        # A zip states no time zone; UTC is the same on every machine.
         return calendar.timegm((*info.date_time, 0, 0, 0))
     except ValueError:
         return 0

@@ -1,4 +1,4 @@
-"""Which images are for validation: those of the source or of another place with their classes, or a share held out."""
+"""Choice of the validation images: those of the source or of another place, or a share of the training images."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from .archives import is_archive
 from .layouts import Entry, check_known, find_val, match_classes
 from .members import Member, Members
 
-_ENDS = 1 << 14  # bytes of a file at each end that its place in the split follows from
+# Bytes at each end of a file that decide on which side of the split it is; whole files would take a pass over the data.
+_ENDS = 1 << 14
 
 
 def parse_val(words: Sequence[str]) -> tuple[float | None, Path | None, Path | None]:
-    """What ``--val`` says: a share, a folder or archive, a file of classes."""
+    """The share, the folder or archive, and the file of classes that ``--val`` names, each None when not named."""
     share, images, truth = None, None, None
     for word in words:
         path = Path(os.path.expanduser(word))
         try:
-            number = None if path.exists() else float(word)
+            number = None if path.exists() else float(word)  # a folder may be called 0.1
         except ValueError:
             raise DataError(
                 f"expected a share, a folder, an archive or a file as val, but there is no {word}"
@@ -72,6 +73,7 @@ def labelled(
         raise DataError(f"expected validation images in {source} for the classes in {truth}, but there are none")
     elif found:
         matched = match_classes(found, classes, source)
+        # None: no folder is named after a class, as in Tiny-ImageNet, where they lie in val/images.
         found = [replace(entry, class_id="") for entry in found] if matched is None else matched
     if all(entry.class_id for entry in found):
         return found
@@ -120,7 +122,7 @@ def _truth(
 
 
 def hold_out(train: list[Entry], share: float, seed: int) -> tuple[list[Entry], list[Entry]]:
-    """Hold a share of the images out of training; which ones follows from the content of each file and the seed.
+    """Hold a share of the images out of training, chosen by the content of each file and the seed.
 
     An image added later thus changes nothing for the others, and equal files go to the same side. Of each class at
     least one image is held out, and never all; the only image of a class stays. Of a class whose files are all equal
@@ -134,12 +136,13 @@ def hold_out(train: list[Entry], share: float, seed: int) -> tuple[list[Entry], 
     for own in places.values():
         low, high = min(values[i] for i in own), max(values[i] for i in own)
         held.update(own[:1] if low == high and len(own) > 1 else ())
+        # The least value is always held out and the greatest never, so that neither side is empty.
         held.update(i for i in own if (values[i] < share or values[i] == low) and values[i] < high)
     return ([e for i, e in enumerate(train) if i not in held], [e for i, e in enumerate(train) if i in held])
 
 
 def _value(member: Member, seed: int) -> float:
-    """A number from 0 to 1 that follows from a file's size, both its ends and the seed; 1 when it is unreadable."""
+    """A hash from 0 to 1 of a file's size, both of its ends and the seed; 1 when the file cannot be read."""
     digest = hashlib.blake2b(f"{seed} {member.size} ".encode(), digest_size=8)
     try:
         digest.update(member.part(0, _ENDS))

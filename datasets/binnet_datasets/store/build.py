@@ -137,6 +137,7 @@ def _check_room(plan: Plan, out: Path) -> None:
     """Raise DataError when the disk has clearly too little room for the rest of the store."""
     part = part_of(out)
     needed = plan.pixels * plan.channels * (len(plan.train) + len(plan.val))
+    # An interrupted build has written a part already, which needs no room again.
     room = shutil.disk_usage(out.parent).free + (part.stat().st_size if part.exists() else 0)
     if _MARGIN * needed > room:
         raise DataError(
@@ -216,7 +217,7 @@ class _Build:
             self.corrupt.append((self.entries[len(self.records)].name, record.reason))
         self.records.append(record)
         if len(self.corrupt) > self.allowed:
-            self.journal.remove()
+            self.journal.remove()  # without the corrupt images the plan has another key
             some = "; ".join(f"{name}: {reason}" for name, reason in self.corrupt[:3])
             raise DataError(
                 f"expected at most {self.allowed} of {len(self.entries):,} images to be corrupt, but there are more, "
@@ -234,6 +235,7 @@ class _Build:
         about = {**self._description(), "twins": self._twins(start, train, val)}
         write_around(self.journal.pixels, start, self.journal.size, about, arrays)
         read_store(self.journal.pixels)  # raises when the file cannot be read back, before it gets its name
+        # In this order, a kill between the two leaves a whole store and a hidden journal that nothing reads.
         self.journal.pixels.replace(self.out)
         self.journal.remove()
 
@@ -266,6 +268,7 @@ class _Build:
         offsets = np.cumsum(area) - area  # a corrupt image has no pixels, hence area 0
         kept = [i for i in range(first, last) if table[i, 0]]
         own = [self.entries[i] for i in kept]
+        # No file name holds this character.
         names = "\0".join(entry.name for entry in own).encode("utf-8", "surrogateescape")
         return {
             "labels": np.array([label[entry.class_id] for entry in own], np.int64),

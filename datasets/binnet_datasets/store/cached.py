@@ -76,7 +76,7 @@ def _delete_older(kept: Path, family: str) -> None:
     A process that has such a store open can go on reading it. A build that is running is not disturbed.
     """
     for old in kept.parent.glob(f"*-{family}-*.h5"):
-        if old != kept and not old.name.startswith("."):
+        if old != kept and not old.name.startswith("."):  # pathlib's * matches hidden names too
             with suppress(OSError):
                 old.unlink()
     for hidden in kept.parent.glob(f".*-{family}-*.h5.*"):

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+# What a crash can lose, and has to be decoded again.
 _FLUSH_BYTES, _FLUSH_SECONDS = 1 << 26, 2.0
 _WAIT_SECONDS = 0.5
 
@@ -112,10 +113,10 @@ class Journal:
                 good += len(line)
                 self.size += pixels.size
             self._journal.truncate(good)
-        else:
+        else:  # new, or of other images or options
             self._journal.truncate(0)
             self._journal.write(self._header)
-        self._pixels.truncate(self._start + self.size)
+        self._pixels.truncate(self._start + self.size)  # drops pixels whose line was not written
         self.flush()
 
     def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:

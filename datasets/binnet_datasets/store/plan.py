@@ -116,6 +116,7 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
     unused = layout.unused + left(layout, [kind], {entry.name for entry in val} if more is members else set())
     if more is not members:
         unused = unused + left_out(more, {entry.name for entry in val}, {})
+    # The limit comes before images are held out, so it is for both parts together.
     train, val = first(_of_classes(train, ids), options.per_class), _of_classes(val, ids)
     seen = train
     notes: tuple[str, ...] = ()
@@ -131,15 +132,15 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
 def make_evaluation_plan(
     source: Path, options: BuildOptions, split: str = "auto", members: Members | None = None
 ) -> Plan:
-    """Look at a source and decide which of its images to evaluate a model on: a plan without training images.
+    """Make a plan of the images of a source to evaluate a model on, without training images.
 
     Parameters
     ----------
     source : folder or archive
-    options : what of it; of ``val`` only a file with the classes of images counts
+    options : which images are stored, and how; of ``val`` only a file with the classes of images is used
     split : "train", "val", "test" or "all" of its splits; "auto" for the test images where there are some with classes,
         else the validation images, else the training images. Of a source without splits all images are taken
-    members : its files, where they have been listed already
+    members : files of the source when they have been listed already, else None
 
     Returns
     -------
@@ -174,13 +175,14 @@ def make_evaluation_plan(
 def _validation(
     layout: Layout, kind: str, options: BuildOptions, members: Members, source: Path
 ) -> tuple[list[Entry], Members]:
-    """Validation images with their classes, none where some are to be held out, and the files they are among."""
+    """Validation images with their classes (none when a share is to be held out), and the files they are among."""
     share, elsewhere, truth_file = parse_val(options.val)
     if share is not None:
         return [], members
     if elsewhere is not None:
         members = list_members(elsewhere)
     found = [] if elsewhere is not None else beside_training(layout, kind)
+    # All classes, not only the chosen ones: validation images of the others are no error.
     classes = {entry.class_id for entry in layout.splits[kind] if entry.class_id}
     return labelled(found, members, classes, (source, elsewhere), truth_file), members
 
@@ -213,7 +215,7 @@ def _plan(
     notes: tuple[str, ...],
     unused: list[tuple[str, str]],
 ) -> Plan:
-    """Put a plan together: what is missing is the size, from that of some of the images seen, and the key."""
+    """The plan with its size, from a sample of the images seen, and its key."""
     with decoding_quietly():
         sizes = _sample(seen)
     size = options.size or _usual_size(sizes)
@@ -250,16 +252,16 @@ def _usual_size(sizes: NDArray[np.int64]) -> int:
 
 
 def _pixels(sizes: NDArray[np.int64]) -> float:
-    """How many pixels an image has on average when its short side is 1."""
+    """Average number of pixels of an image whose short side is 1."""
     return float(np.minimum(sizes[:, 1] / sizes[:, 0], LONGEST).mean())
 
 
 def _key(plan: Plan) -> str:
     """SHA-256 of the images (by name, size and time), their classes and the form in which they are stored."""
     about = (plan.name, plan.class_ids, plan.class_names, plan.short_side, plan.channels)
-    digest = hashlib.sha256(repr(about).encode("utf-8", "surrogateescape"))
+    digest = hashlib.sha256(repr(about).encode("utf-8", "surrogateescape"))  # names on Linux need not be UTF-8
     for part in (plan.train, plan.val):
-        digest.update(b"part")
+        digest.update(b"part")  # so that the key depends on which part an image is in
         for e in part:
             row = (e.name, e.class_id, e.member.offset, e.member.size, e.member.modified)
             digest.update(repr(row).encode("utf-8", "surrogateescape"))

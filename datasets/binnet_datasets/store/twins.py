@@ -57,7 +57,7 @@ def find_twins(train: StoreImages, val: StoreImages, hashes: tuple[Hashes, Hashe
 
 
 def about_twins(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence about what `find_twins` has found, from the description of a store; none where there is nothing."""
+    """A sentence about the result of `find_twins` in the description of a store; empty when there are no twins."""
     found = description.get("twins", {})
     identical, alike = found.get("identical", 0), found.get("alike", 0)
     if not identical + alike:
@@ -74,6 +74,7 @@ def about_twins(description: Mapping[str, Any]) -> tuple[str, ...]:
 def _identical(train: StoreImages, val: StoreImages) -> dict[int, int]:
     """Number of a validation image -> number of a training image with the same file or the same pixels."""
     found: dict[int, int] = {}
+    # Equal pixels also tell of files that differ in their metadata only.
     for one, other in ((train.keys, val.keys), (_pixel_keys(train), _pixel_keys(val))):
         order = np.argsort(one, kind="stable")
         place = np.searchsorted(one[order], other)
@@ -91,6 +92,7 @@ def _pixel_keys(images: StoreImages) -> Hashes:
 def _alike(train: StoreImages, val: StoreImages, hashes: tuple[Hashes, Hashes], known: set[int]) -> dict[int, int]:
     """Number of a validation image, but for known ones -> number of the training image that is nearly the same."""
     differing, others, ones = _candidates(*hashes)
+    # By validation image, of each the most similar first: lexsort takes its last key first.
     order = np.lexsort((ones, differing, others))
     order = order[~np.isin(others[order], list(known))][:_COMPARED]
     found: dict[int, int] = {}
@@ -103,19 +105,21 @@ def _alike(train: StoreImages, val: StoreImages, hashes: tuple[Hashes, Hashes], 
 def _candidates(train: Hashes, val: Hashes) -> NDArray[np.int64]:
     """Pairs with one of eight bands of 16 bits in common: int64 (3, pairs), differing bits, number in val and train."""
     found = [np.zeros((3, 0), np.int64)]
+    # At most 7 differing bits leave one of 8 bands equal. Of 12 at random places, nine of ten pairs still have one.
     for one, other in zip(train.view(np.uint16).T, val.view(np.uint16).T, strict=True):
         order = np.argsort(one, kind="stable")
         first, last = (np.searchsorted(one[order], other, side) for side in ("left", "right"))
         count = np.where(last - first <= _CROWD, last - first, 0)
-        others = np.repeat(np.arange(len(other)), count)
+        others = np.repeat(np.arange(len(other)), count)  # the number in val of each pair
         ones = order[np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())]
         differing = np.bitwise_count(train[ones] ^ val[others]).sum(axis=1, dtype=np.int64)
         found.append(np.stack([differing, others, ones])[:, differing <= _DIFFERING])
+    # A pair may have several bands in common.
     return np.unique(np.concatenate(found, axis=1), axis=1)
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Of the grey levels of two images at the same small size, -1 to 1; 0 where one has a single level."""
+    """Correlation of the grey levels of two images at one small size, -1 to 1; 0 when one has a single level."""
     a, b = (to_grey(pixels, (_SIDE, _SIDE)).astype(np.float64).ravel() for pixels in (one, other))
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))

@@ -1,4 +1,4 @@
-"""Models and images of one's own: the same pixels from files, folders and stores, and nothing left out in silence."""
+"""Custom models and the user's images: the same pixels from files, folders and stores, and nothing left out."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""From modules to graphs: names, what is refused and in which words, functions of one's own."""
+"""From modules to graphs: names, what is refused and in which words, custom functions."""
 
 from dataclasses import dataclass
 

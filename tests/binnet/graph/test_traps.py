@@ -1,4 +1,4 @@
-"""What a forward of one's own may do that its list of calls does not say: packed with the same bits, or refused."""
+"""Actions of a custom forward that the recorded calls do not show: packed with the same bits, or refused."""
 
 from dataclasses import dataclass
 
@@ -210,7 +210,7 @@ def test_coordinates_as_further_channels(rng):
     assert same(own(forward, conv=nn.Conv2d(4, 4, 3, rng=rng)), (5, 5, 3)).fixed_size
 
 
-# ---------------------------------------------------------------------------------------------- kinds of one's own
+# ---------------------------------------------------------------------------------------------- custom kinds of nodes
 
 
 class Half(Function):

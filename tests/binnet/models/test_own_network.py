@@ -1,4 +1,4 @@
-"""Networks of one's own from the command line: what a file must build, what is refused, and what is never run."""
+"""Custom networks from the command line: what a file must build, what is refused, and what is never run."""
 
 import json
 import re
@@ -210,7 +210,7 @@ def test_a_changed_source_in_a_file_is_noticed():
             ModelSpec.from_dict({**values, **change})
     with pytest.raises(ValueError, match="a model spec has the fields"):
         ModelSpec.from_dict({name: value for name, value in values.items() if name != "sha256"})
-    with pytest.raises(ValueError, match=r"net.py:build is a network of one's own, which only its file can build"):
+    with pytest.raises(ValueError, match=r"net.py:build is a custom network, which only its file can build"):
         build_spec(ModelSpec.from_dict(values))
 
 
@@ -236,7 +236,7 @@ def test_opening_a_checkpoint_runs_nothing(file, tmp_path, unpacked):
     file.write_text(text)
     fit(config_of(file), run)
     assert trace.read_text() == "x"
-    with pytest.raises(OwnNetworkError, match=r"best.h5 holds a network of one's own, .* --model net.py:build$"):
+    with pytest.raises(OwnNetworkError, match=r"best.h5 holds a custom network, .* --model net.py:build$"):
         open_model(run / "best.h5")
     file.write_text(text.replace("rng=seed + 2", "rng=seed + 3"))
     with pytest.raises(OwnNetworkError, match=r"net.py has changed since the training began \(SHA-256 .*… now\)"):
@@ -300,7 +300,7 @@ def test_a_file_that_raises_at_the_command_line(file, tmp_path, say, monkeypatch
 
 
 def test_images_that_are_not_finite_are_refused(file, tmp_path, unpacked, monkeypatch):
-    """A network of one's own need not look for them: signs would hide them."""
+    """A custom network need not look for them: signs would hide them."""
     original = loop.training_step
 
     def step(network, optimizer, images, *rest):
