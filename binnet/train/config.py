@@ -24,7 +24,7 @@ OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
 CLASS_WEIGHTS = ("none", "balanced")
 _SMALL = 64  # pixels
-_OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of images of one's own
+_OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of custom images
 
 
 class ConfigError(ValueError):

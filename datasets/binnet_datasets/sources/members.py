@@ -125,7 +125,7 @@ def _each(path: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
     try:
         if not path.exists():
             raise DataError(f"expected a folder of images or an archive at {path}, but there is nothing")
-        for item in _walk(path) if path.is_dir() else scan(path, cache):
+        for item in _walk(path, cache) if path.is_dir() else scan(path, cache):
             parts = item.name.split("/")
             bad = next((n for n, part in enumerate(parts, 1) if is_system_name(part)), None)
             if bad is None:
@@ -145,7 +145,7 @@ def scan(path: Path, cache: Path | None = None) -> Iterator[Found | Unused | _Fo
         yield _Folder(item) if isinstance(item, str) else item
 
 
-def _walk(top: Path) -> Iterator[Found | Unused | _Folder]:
+def _walk(top: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
     """Yield all files and folders below a folder: each folder once even in circles of links, real ones first."""
     seen: set[tuple[int, int]] = set()
     waiting = deque([("", str(top))])
@@ -172,7 +172,7 @@ def _walk(top: Path) -> Iterator[Found | Unused | _Folder]:
                 # Links wait for all real folders, so a folder that is found both ways keeps its real name.
                 (waiting.append if entry.is_symlink() else waiting.appendleft)((name + "/", entry.path))
             else:
-                yield from _entry(name, entry)
+                yield from _entry(name, entry, cache)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -182,7 +182,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _entry(name: str, entry: os.DirEntry[str]) -> Iterator[Found | Unused | _Folder]:
+def _entry(name: str, entry: os.DirEntry[str], cache: Path | None) -> Iterator[Found | Unused | _Folder]:
     """One file of a folder."""
     if is_system_name(entry.name):
         yield Unused(name, SYSTEM)
@@ -198,7 +198,7 @@ def _entry(name: str, entry: os.DirEntry[str]) -> Iterator[Found | Unused | _Fol
     elif not os.access(entry.path, os.R_OK):  # found here, not after hours of a build
         yield Unused(name, "it cannot be read: Permission denied")
     elif name.lower().endswith(".tar"):
-        for item in scan(Path(entry.path)):
+        for item in scan(Path(entry.path), cache):
             yield _renamed(item, f"{name[:-4]}/{item.name}")
     elif is_archive(name):
         yield Unused(name, "a compressed archive inside of a folder: unpack it first")

@@ -189,3 +189,11 @@ def test_validation_images_in_a_zip(tmp_path: Path, imagenet, write) -> None:
     (tmp_path / "v.zip").write_bytes(zip_bytes({n: c for n, c in imagenet.items() if n.startswith("val/")}))
     plan = make_plan(train, BuildOptions(val=(str(tmp_path / "v.zip"),)))
     assert sorted(entry.name for entry in plan.val) == sorted(n for n in imagenet if n.startswith("val/"))
+
+
+def test_compressed_tar_inside_of_a_folder_goes_to_the_given_cache(tmp_path: Path, cache: Path, to_tar) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "x.tar").write_bytes(gzip.compress(to_tar(FILES)))
+    assert set(list_members(tmp_path / "photos", tmp_path / "here")) >= {"x/c\u00e4t/2.txt"}
+    assert list((tmp_path / "here").iterdir())
+    assert not cache.exists()
