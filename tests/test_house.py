@@ -128,10 +128,8 @@ def test_no_file_names_a_package_registry(root: Path) -> None:
 
 
 def _imports(package: str, tree: ast.AST) -> Iterator[str]:
-    """The full names that a file imports, also inside functions, but not those that are for type checkers alone."""
+    """The full names that a file imports, also inside functions and for type checkers alone."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 import binnet_datasets
 
 from ..graph.graph import Float
-from .preprocessing import read_for
-
-if TYPE_CHECKING:
-    from .model import PackedModel
+from .preprocessing import Prepared, read_for
 
 Ranking = list[tuple[str, float]]
 
 
-def predict(model: PackedModel, images: Any, top: int) -> Ranking | list[Ranking]:
+class Classifier(Prepared, Protocol):
+    """Interface of models that classify prepared images, such as :class:`binnet.PackedModel`."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def gives_probabilities(self) -> bool: ...
+    def __call__(self, x: Any, /) -> Float: ...
+
+
+def predict(model: Classifier, images: Any, top: int) -> Ranking | list[Ranking]:
     """See :meth:`binnet.PackedModel.predict`."""
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ValueError(f"top must be a whole number of at least 1, got {top!r}")
@@ -27,7 +34,7 @@ def predict(model: PackedModel, images: Any, top: int) -> Ranking | list[Ranking
     return rankings[0] if _is_single(images) else rankings
 
 
-def preprocess(model: PackedModel, images: Any) -> Float:
+def preprocess(model: Classifier, images: Any) -> Float:
     """See :meth:`binnet.PackedModel.preprocess`."""
     parts = [_normalised(model, part) for part in _prepared(model, images)]
     return np.concatenate(parts) if parts else np.zeros((0, *model.input_shape), np.float32)
@@ -37,7 +44,7 @@ def _is_single(images: Any) -> bool:
     return isinstance(images, str | Path) or (not isinstance(images, list | tuple) and np.ndim(images) == 3)
 
 
-def _prepared(model: PackedModel, images: Any) -> list[Any]:
+def _prepared(model: Classifier, images: Any) -> list[Any]:
     """Batches of normalised images or pixels, as the model takes them."""
     if isinstance(images, str | Path):
         pixels = read_for(model, images)
@@ -56,7 +63,7 @@ def _prepared(model: PackedModel, images: Any) -> list[Any]:
     return [array[None] if array.ndim == 3 else array]
 
 
-def _normalised(model: PackedModel, images: Any) -> Float:
+def _normalised(model: Classifier, images: Any) -> Float:
     if images.dtype == np.uint8:
         return binnet_datasets.normalise(images, *model.info.normalisation())
     if images.dtype.kind != "f":
@@ -65,7 +72,7 @@ def _normalised(model: PackedModel, images: Any) -> Float:
     return floats
 
 
-def _ranking(model: PackedModel, logits: Float, top: int) -> Ranking:
+def _ranking(model: Classifier, logits: Float, top: int) -> Ranking:
     """The classes with the highest scores (C,), and their probabilities."""
     if logits.ndim != 1:
         raise ValueError(f"the model's result is no row of classes, but {logits.shape} for an image")
