@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import binnet_kernels as bk
 from binnet_kernels.checks import Window, fresh
+from binnet_kernels.compiled.backward.gather import FIELDS, strips
 from binnet_kernels.compiled.backward.grad_input import _parts
-from binnet_kernels.compiled.backward.panels import FIELDS, strips
 from naive import naive_pack_map, naive_sign, output_size, pad_image, pair
 
 from .strategies import SIGN_SPECIALS, each_backend, geometries, seeds, values
