@@ -7,6 +7,8 @@ nothing.
 
 from __future__ import annotations
 
+import inspect
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from binnet_kernels.backend import KINDS, REST, WORK, Work
 PHASES = ("forward", "backward", "update")
 MULTIPLYING = KINDS[:3]
 
+_one_at_a_time = threading.Lock()  # the kernels of the package have one clock, whichever thread calls them
 _active: ContextVar[Profile | None] = ContextVar("binnet_profile", default=None)
 
 
@@ -95,6 +98,8 @@ class Profile:
     @contextmanager
     def _clocks(self) -> Iterator[None]:
         """Context manager in which each public kernel, and each method of prepared layers, is timed."""
+        if not _one_at_a_time.acquire(blocking=False):
+            raise RuntimeError("another profile is running; one process profiles one training at a time")
         places = [(owner or bk, name, work) for (owner, name), work in WORK.items()]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         for (owner, name, function), (_, _, work) in zip(before, places, strict=True):
@@ -104,8 +109,11 @@ class Profile:
         finally:
             for owner, name, function in before:
                 setattr(owner, name, function)
+            _one_at_a_time.release()
 
     def _timed(self, function: Callable[..., Any], work: Work) -> Callable[..., Any]:
+        signature = inspect.signature(function)
+
         @wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
             # Other threads are not measured, and the work of a kernel that calls another one is counted once.
@@ -118,7 +126,7 @@ class Profile:
                 self._calling = False
             seconds, spent = time.perf_counter() - start, self.spent.setdefault((self._phase, work.kind), Spent())
             spent.seconds += seconds
-            spent.work += _amount(work, result, arguments, options)
+            spent.work += _amount(work, result, signature.bind(*arguments, **options))
             return result
 
         return call
@@ -142,10 +150,14 @@ def phase(name: str) -> Iterator[None]:
             yield
 
 
-def _amount(work: Work, result: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> float:
+def _amount(work: Work, result: Any, given: inspect.BoundArguments) -> float:
     """Multiply-adds of a convolution or its gradients, or bytes of all arrays that a kernel is given and returns."""
     if work.multiply_adds is not None:
-        return float(work.multiply_adds(result, *arguments, **options))
+        # By the names of the front door, whichever way they were given; what is no array yet becomes one.
+        values = (np.asarray(a) if isinstance(a, list) else a for a in given.arguments.values())
+        return float(work.multiply_adds(result, *values))
     results = result if isinstance(result, tuple) else (result,)
     # By identity: an array that is given twice, or returned as given, moves once.
-    return float(sum({id(a): a.nbytes for a in (*arguments, *results) if isinstance(a, np.ndarray)}.values()))
+    return float(
+        sum({id(a): a.nbytes for a in (*given.arguments.values(), *results) if isinstance(a, np.ndarray)}.values())
+    )

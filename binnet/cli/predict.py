@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from binnet_datasets import DataError
+from binnet_datasets.sources.file_names import is_image
 
 from .. import shipped
 from ..console import Console, printable
@@ -58,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     own = arguments.model if is_own(arguments.model) else None
     file, paths = _file_and_paths(arguments, own)
     if not paths and arguments.data is None:
+        if is_image(str(file)):
+            model = f"--model {shipped.names()[0]}, or a model file before it"
+            raise ValueError(f"{file} is an image, not a model: give {model}")
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
     model = open_model(file, own)

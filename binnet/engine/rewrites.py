@@ -12,11 +12,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..graph import Add, BwnConv, Conv, ElementWise, Flatten, Input, KbitConv, MaxPool, Pad, Sign, XnorConv
+from ..graph import (
+    Add,
+    BatchNorm,
+    BwnConv,
+    Conv,
+    ElementWise,
+    Flatten,
+    Input,
+    KbitConv,
+    MaxPool,
+    Pad,
+    PRelu,
+    Relu,
+    Scale,
+    Shift,
+    Sign,
+    XnorConv,
+)
 from ..graph.graph import MOST_PADDING, Four, Shape
 from .stages import Identity, Stage, Stages
 from .thresholds import Apply, cut, is_rising, limits
 
+# What the kernels compute behind a sum; exactly these classes, as a subclass may compute something else.
+IN_EPILOGUE = (BatchNorm, PRelu, Relu, Scale, Shift, Sign)
 EXACT = 1 << 24  # whole numbers below are exact in float32
 
 
@@ -121,10 +140,10 @@ def grow_epilogues(stages: Stages) -> None:
     """
     sizes, place = _sizes(stages), {stage: i for i, stage in enumerate(stages.stages)}
     for stage in stages.stages:
-        adds = isinstance(stage.node, Add)
+        adds = type(stage.node) is Add
         repeats = any(len({shapes[each] for each in stage.inputs}) > 1 for shapes in sizes)
-        if not (adds or isinstance(stage.node, ElementWise)) or repeats:
-            continue  # a sum that repeats an axis is computed by itself
+        if not (adds or type(stage.node) in IN_EPILOGUE) or repeats:
+            continue  # other functions, and a sum that repeats an axis, are computed by themselves
         *others, source = sorted(stage.inputs, key=lambda each: place[each])  # the one that comes last hosts the sum
         ready = not adds or (source.residual is None and others[0] is not source)
         if _has_epilogue(source) and stages.only_user(source, stage) and ready:

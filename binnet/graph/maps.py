@@ -25,15 +25,24 @@ class ElementWise(Node):
     @property
     def monotone(self) -> bool:
         """Whether the function of each channel is monotonic, so that a threshold can replace it before a sign."""
-        return True
+        return False
 
     def output(self, *shapes: Shape) -> Shape:
         return shapes[0] if self.channels is None else self.expect_channels(shapes[0], self.channels)
 
 
+@dataclass(frozen=True, eq=False)
+class Monotone(ElementWise):
+    """Base class of element-wise functions that never fall, or never rise, in each channel, in float32 too."""
+
+    @property
+    def monotone(self) -> bool:
+        return True
+
+
 @kind
 @dataclass(frozen=True, eq=False)
-class BatchNorm(ElementWise):
+class BatchNorm(Monotone):
     """``(x - mean) * factor + shift`` for each channel, three vectors (C,).
 
     ``factor`` is γ / √(σ² + ε) and ``shift`` is β of the trained layer, ``mean`` the running mean.
@@ -62,7 +71,7 @@ class BatchNorm(ElementWise):
 
 @kind
 @dataclass(frozen=True, eq=False)
-class Scale(ElementWise):
+class Scale(Monotone):
     """``x * factor``, for each channel (C,), or one factor (1,) for all."""
 
     factor: Float
@@ -77,7 +86,7 @@ class Scale(ElementWise):
 
 @kind
 @dataclass(frozen=True, eq=False)
-class Shift(ElementWise):
+class Shift(Monotone):
     """``x + shift``, for each channel (C,), or one number (1,) for all."""
 
     shift: Float
@@ -92,7 +101,7 @@ class Shift(ElementWise):
 
 @kind
 @dataclass(frozen=True, eq=False)
-class Relu(ElementWise):
+class Relu(Monotone):
     """``max(x, 0)``; NaN stays NaN."""
 
     def compute(self, *inputs: Any) -> Float:
@@ -120,7 +129,7 @@ class PRelu(ElementWise):
 
 @kind
 @dataclass(frozen=True, eq=False)
-class Sign(ElementWise):
+class Sign(Monotone):
     """+1 where ``x >= threshold``, also for NaN, else −1; a threshold for each channel (C,), or None for 0."""
 
     threshold: Float | None = None

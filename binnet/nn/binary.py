@@ -47,6 +47,12 @@ class InputRule(Protocol):
         """What to use in the pass that begins now."""
 
 
+def _checked(rule: InputRule) -> InputRule:
+    if isinstance(rule, type) or not hasattr(rule, "for_pass"):
+        raise TypeError(f"input_binariser must be an InputBinariser, or a module that gives one, got {rule!r}")
+    return rule
+
+
 class BinaryLayer(Module):
     """What all four layers share: the real weights, and how they are binarised.
 
@@ -67,6 +73,8 @@ class BinaryLayer(Module):
         self, shape: tuple[int, ...], weight_binariser: WeightBinariser, rng: np.random.Generator | int
     ) -> None:
         super().__init__()
+        if not isinstance(weight_binariser, WeightBinariser):
+            raise TypeError(f"weight_binariser must be a WeightBinariser, got {weight_binariser!r}")
         self.weight_binariser = weight_binariser
         # Beyond ±1 the straight-through gradient of the sign is 0, so a weight out there would hardly come back. Decay
         # would pull weights towards 0, where signs flip by chance.
@@ -81,7 +89,7 @@ class BinaryLayer(Module):
         weight = self.weight.array  # not `data`: it is only read, so it need not be watched for changes
         if init.is_outline(weight):
             return np.zeros(len(weight), np.float32)
-        return self.weight_binariser.mean_alpha(ops.centred(weight) if self.weight_binariser.center else weight)
+        return self.weight_binariser.scales(ops.centred(weight) if self.weight_binariser.center else weight)
 
     def binary_weight(self) -> tuple[Float, Float]:
         """The array whose signs the layer computes with, (O, ...), and the scales α (O,); to pack the layer."""
@@ -124,7 +132,7 @@ class BinConv2d(BinaryLayer):
     ) -> None:
         super().__init__((out_channels, *pair(kernel_size, "kernel_size", 1), in_channels), weight_binariser, rng)
         self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
-        self.input_binariser = input_binariser
+        self.input_binariser = _checked(input_binariser)
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
@@ -156,7 +164,7 @@ class BinLinear(BinaryLayer):
         rng: np.random.Generator | int,
     ) -> None:
         super().__init__((out_features, in_features), weight_binariser, rng)
-        self.input_binariser = input_binariser
+        self.input_binariser = _checked(input_binariser)
 
     def forward(self, x: Tensor) -> Tensor:
         self.expect(x.shape, "N", self.weight.shape[1])

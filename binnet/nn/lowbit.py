@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import numpy as np
 
+from binnet_kernels.lowbit.rounding import Rounding
+
 from .. import ops
 from ..autograd import Tensor
 from ..ops.lowbit import RoundedGradient, quantise
@@ -44,13 +46,21 @@ class GradientRounding(Module):
     seed
         Whole numbers; None for a seed of this layer's own.
     signs
-        How inputs become signs.
+        How inputs become signs: an InputBinariser, no subclass.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For other ``signs``, unknown words and numbers of bits out of range.
     """
 
     buffer_names = ("seed", "step")
 
     def __init__(self, how: str, bits: int, seed: Sequence[int] | None = None, signs: InputBinariser = SIGNS) -> None:
         super().__init__()
+        Rounding.of(how, bits, 0)
+        if type(signs) is not InputBinariser:
+            raise TypeError(f"signs must be an InputBinariser, whose gradient is rounded, got {signs!r}")
         # Buffers, so that training that goes on from a checkpoint draws what training that never stopped would.
         self.how, self.bits, self.signs, self.seed = how, bits, signs, init.make_seed(seed)
         self.step = np.zeros((), np.int64)

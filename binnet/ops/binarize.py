@@ -72,6 +72,12 @@ def centred(weight: Float) -> Float:
     return weight - mean
 
 
+def check_bool(name: str, value: object) -> None:
+    """TypeError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:
     if value not in words:
         raise ValueError(f"unknown {name} {value!r}; there are: {', '.join(words)}")
@@ -91,7 +97,7 @@ def grad_weight(
     rule
         ``"exact"``, ``"paper"`` or ``"plain"``.
     mean_alpha
-        False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
+        False when α does not depend on W: then the terms with 1/n, which come from ∂α/∂W, are left out.
     out : (O, ...), optional
         Where to write; it may be ``grad_hat``.
 
@@ -125,10 +131,13 @@ class WeightBinariser:
     clip
         Whether the optimiser keeps the real weights within ±1 (authors' code; not in the paper).
 
+    A subclass with another α overrides :meth:`scales`. The gradient of the weights then treats α as a constant; a
+    subclass with another gradient overrides :meth:`grad_weight`.
+
     Raises
     ------
-    ValueError
-        On construction, for words that there are not.
+    TypeError, ValueError
+        On construction, for unknown words, and for a ``center`` or ``clip`` that is no bool.
     """
 
     scale: str = "mean"
@@ -139,6 +148,8 @@ class WeightBinariser:
     def __post_init__(self) -> None:
         _check_word("scale", self.scale, SCALES)
         _check_word("weight_gradient", self.weight_gradient, WEIGHT_GRADIENTS)
+        check_bool("center", self.center)
+        check_bool("clip", self.clip)
 
     def binarise(self, weight: Float, alpha: Float | None) -> tuple[Float, Float]:
         """What is binarised, and its scales; training, evaluation and packing all ask here.
@@ -162,12 +173,14 @@ class WeightBinariser:
         if self.scale == "learned" and alpha is None:
             raise ValueError("scale='learned' needs alpha_param, one scale for each filter")
         latent = centred(weight) if self.center else weight
-        # Also without this α: a mean that is finite shows, in one pass, that all weights are.
-        mean = self.mean_alpha(latent)
-        if not np.isfinite(mean).all() or (alpha is not None and not np.isfinite(alpha).all()):
+        scales = self.scales(latent)
+        # Computed for every `scale`: if the mean of |W| is finite, so are all weights. Another α may not show it.
+        means = scales if self.scales_are_means else weight_alpha(latent)
+        given = () if alpha is None else (alpha,)
+        if not all(np.isfinite(each).all() for each in (scales, means, *given)):
             raise NotFiniteError("the weights of a binary layer are no longer finite")
         if self.scale == "mean":
-            return latent, mean
+            return latent, scales
         return latent, np.ones(len(latent), np.float32) if self.scale == "none" or alpha is None else alpha
 
     @property
@@ -180,12 +193,17 @@ class WeightBinariser:
         if self.precision != 1:
             raise ValueError(f"this layer takes weights of 1 bit, got {type(self).__name__} of {self.precision}")
 
-    def mean_alpha(self, latent: Float) -> Float:
-        """The α of ``scale="mean"``, at which a learned one begins: (O, ...) to (O,)."""
+    def scales(self, latent: Float) -> Float:
+        """The α of ``scale="mean"``, at which a learned one begins: float32 (O, ...) to (O,)."""
         return weight_alpha(latent)
 
+    @property
+    def scales_are_means(self) -> bool:
+        """Whether :meth:`scales` gives the mean of |W| times a constant, so that the gradient has terms of ∂α/∂W."""
+        return type(self).scales is WeightBinariser.scales
+
     def gradients(self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float) -> tuple[Grad, Grad]:
-        """Gradients of the stored weight and of the learned scales, the last two inputs; takes ``grad_hat`` over."""
+        """Gradients of the stored weight and of the learned scales, the last two inputs; overwrites ``grad_hat``."""
         grad = scales = None
         # The scales first: the gradient of the weight is written over grad_hat.
         if ctx.needs_grad[-1] and self.scale == "learned":
@@ -197,7 +215,8 @@ class WeightBinariser:
 
     def grad_weight(self, grad_hat: Float, latent: Float, alpha: Float) -> Float:
         """:func:`grad_weight` by the rule, written to ``grad_hat``."""
-        return grad_weight(grad_hat, latent, alpha, self.weight_gradient, self.scale == "mean", out=grad_hat)
+        depends = self.scale == "mean" and self.scales_are_means
+        return grad_weight(grad_hat, latent, alpha, self.weight_gradient, depends, out=grad_hat)
 
     def grad_alpha(self, grad_hat: Float, latent: Float) -> Float:
         """:func:`grad_alpha`."""

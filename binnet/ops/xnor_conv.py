@@ -16,7 +16,7 @@ import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
 from ..autograd import Context, Function, Grad, Grads, Tensor
-from .binarize import PAPER, WeightBinariser, check_ste, through_polynomial, unpack_bits
+from .binarize import PAPER, WeightBinariser, check_bool, check_ste, through_polynomial, unpack_bits
 from .conv import as_pixels, as_rows
 from .norm import Affine, Normalisation, Statistics, grad_of_norm_and_bits
 
@@ -117,6 +117,9 @@ class InputBinariser:
 
     def __post_init__(self) -> None:
         check_ste(self.ste)
+        check_bool("use_k", self.use_k)
+        if isinstance(self.pad_value, bool) or not isinstance(self.pad_value, int) or self.pad_value not in (0, 1, -1):
+            raise ValueError(f"pad_value must be 0, 1 or -1, got {self.pad_value!r}")
 
     @property
     def needs_bits_only(self) -> bool:
@@ -219,7 +222,7 @@ def norm_xnor_conv2d(
         A dense layer's is a convolution whose window is the whole image, so that no image has to be flattened.
     alpha_param : (O,), the scales with ``scale="learned"``
     conv
-        Its inputs without K and with the clipped gradient.
+        Its inputs must need bits only (:attr:`InputBinariser.needs_bits_only`).
     relu
         Whether negative results become 0.
     keep
@@ -236,6 +239,8 @@ def norm_xnor_conv2d(
     ValueError
         For shapes that do not fit together.
     """
+    if not conv.inputs.needs_bits_only:
+        raise ValueError("norm_xnor_conv2d keeps no map: inputs need use_k=False and ste='clip', or use xnor_conv2d")
     tensors = (x, norm.gamma, norm.beta, weight, alpha_param)
     return _NormXnorConv2d.apply(*tensors, statistics=norm.statistics, conv=conv, relu=relu, keep=keep)
 

@@ -197,12 +197,17 @@ def pad_value(value: float) -> int:
     return int(value)
 
 
-def levels(bits: Any, name: str) -> int:
-    """L = 2^k - 1 of a number of bits k, from 1 to 8: steps between the lowest and the highest level."""
+def whole_bits(bits: Any, name: str) -> int:
+    """A number of bits from 1 to 8, as a Python int; ValueError for anything else."""
     whole = isinstance(bits, (int, np.integer)) and not isinstance(bits, bool)
     if not (whole and 1 <= bits <= 8):
         raise ValueError(f"{name} must be a whole number from 1 to 8, got {bits!r}")
-    return int((1 << int(bits)) - 1)
+    return int(bits)  # NumPy integers of 8 bits would overflow in 1 << bits
+
+
+def levels(bits: Any, name: str) -> int:
+    """L = 2^k - 1 of a number of bits k, from 1 to 8: steps between the lowest and the highest level."""
+    return (1 << whole_bits(bits, name)) - 1
 
 
 def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:

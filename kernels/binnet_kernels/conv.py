@@ -48,7 +48,7 @@ def conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, groups: int
     """
     x, weight = checks.floats(x, "x", 4), checks.floats(weight, "weight", 4)
     window = Window.of(weight.shape[1:3], stride, padding)
-    _same_groups(x.shape, weight.shape, groups)
+    groups = _same_groups(x.shape, weight.shape, groups)
     y = checks.output(out, (len(x), *window.output_size(*x.shape[1:3]), len(weight)))
     (reference.conv2d if in_numpy() else compiled.conv2d)(x, weight, window, groups, y)
     return y
@@ -91,7 +91,9 @@ def conv2d_grad_input(
     window = Window.of(weight.shape[1:3], stride, padding)
     grad = _grad_of_output(grad, x_shape, weight.shape, window, groups)
     grad_x = checks.output(out, tuple(x_shape))
-    (reference.conv2d_grad_input if in_numpy() else compiled.conv2d_grad_input)(grad, weight, window, groups, grad_x)
+    (reference.conv2d_grad_input if in_numpy() else compiled.conv2d_grad_input)(
+        grad, weight, window, int(groups), grad_x
+    )
     return grad_x
 
 
@@ -134,7 +136,7 @@ def conv2d_grad_weight(
     grad = _grad_of_output(grad, x.shape, weight_shape, window, groups)
     grad_weight = checks.output(out, tuple(weight_shape))
     form = reference.conv2d_grad_weight if in_numpy() else compiled.conv2d_grad_weight
-    form(x, grad, window, groups, grad_weight)
+    form(x, grad, window, int(groups), grad_weight)
     return grad_weight
 
 
@@ -168,15 +170,17 @@ class Conv2d:
         return y
 
 
-def _same_groups(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], groups: Any) -> None:
-    """ValueError unless filters (O, KH, KW, C / groups) fit images (N, H, W, C) of so many groups of channels."""
+def _same_groups(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], groups: Any) -> int:
+    """``groups`` as an int; ValueError unless filters (O, KH, KW, C / groups) and images (N, H, W, C) have so many."""
     if not isinstance(groups, (int, np.integer)) or isinstance(groups, bool) or groups < 1:
         raise ValueError(f"groups must be a whole number, at least 1, got {groups!r}")
-    if weight_shape[0] % groups:
-        raise ValueError(f"{weight_shape[0]} filters cannot be divided into {groups} groups")
-    if x_shape[3] != groups * weight_shape[3]:
-        expected = weight_shape[3] if groups == 1 else f"{groups} groups of {weight_shape[3]}"
+    number = int(groups)  # a NumPy integer of 8 bits would overflow in the product below
+    if weight_shape[0] % number:
+        raise ValueError(f"{weight_shape[0]} filters cannot be divided into {number} groups")
+    if x_shape[3] != number * weight_shape[3]:
+        expected = weight_shape[3] if number == 1 else f"{number} groups of {weight_shape[3]}"
         raise ValueError(f"x has {x_shape[3]} channels (shape {tuple(x_shape)}), the weights expect {expected}")
+    return number
 
 
 def _grad_of_output(
@@ -186,5 +190,5 @@ def _grad_of_output(
     if len(x_shape) != 4 or len(weight_shape) != 4:
         shapes = f"x {tuple(x_shape)} and weight {tuple(weight_shape)}"
         raise ValueError(f"{shapes} must be (N, H, W, C) and (O, KH, KW, C / groups)")
-    _same_groups(x_shape, weight_shape, groups)
+    groups = _same_groups(x_shape, weight_shape, groups)
     return checks.floats(grad, "grad", shape=(x_shape[0], *window.output_size(*x_shape[1:3]), weight_shape[0]))

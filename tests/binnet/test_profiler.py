@@ -131,3 +131,25 @@ def test_a_training_that_is_too_short_says_so(say, tmp_path):
     assert "no profile: it needs 13 training steps" in out
     assert not (tmp_path / "run" / "profile.txt").exists()
     assert math.isclose(Profile().total, 0)
+
+
+def test_arguments_by_name_and_lists():
+    rng, profile = np.random.default_rng(0), Profile(steps=1, skip=0)
+    x, w = rng.standard_normal((1, 5, 5, 3)), rng.standard_normal((4, 3, 3, 3))
+    grad = rng.standard_normal((1, 5, 5, 4))
+    with profile.step():
+        bk.conv2d(x, w.tolist(), 1, 1)
+        bk.sign_grad_input(grad=grad, weight_signs=bk.pack_signs(w), alpha=np.ones(4), x_shape=x.shape, padding=1)
+        bk.conv2d_grad_weight(x, grad.tolist(), weight_shape=w.shape, stride=1, padding=1)
+    work = {kind: spent.work for _, kind, spent in profile.rows()}
+    assert work["first, last and other real layers"] == 2 * 25 * 4 * 27
+    assert work["float gradients of binary layers"] == 25 * 4 * 27
+
+
+def test_a_second_profile_at_once_is_refused():
+    plain = bk.conv2d
+    with Profile(steps=1, skip=0).step():
+        with pytest.raises(RuntimeError, match="another profile is running"), Profile(steps=1, skip=0).step():
+            pass
+        assert bk.conv2d is not plain
+    assert bk.conv2d is plain

@@ -294,3 +294,24 @@ def test_padding_that_is_none(backend, padding):
 def test_layers_that_are_trained_have_no_other_padding_than_a_pair(backend):
     with pytest.raises(ValueError, match=r"^padding must be an int or a pair of ints, each at least 0, got"):
         backend.XnorConv2d(np.ones((2, 3, 3, 5), np.float32), padding=(0, 1, 0, 1))
+
+
+def test_vectors_of_another_length_are_refused():
+    bits, pooled = bk.BitMap((1, 4, 4, 40), (0, 0, 0, 0), 0), bk.BitMap((1, 2, 2, 40), (0, 0, 0, 0), 0)
+    window = Window.of(2, 2, 0)
+    for flips in ([True] * 3, True, [0.0] * 40):
+        with pytest.raises(ValueError, match="flips must be 40 booleans"):
+            bk.bind_pool_bits(bits, flips, pooled, window)
+    layer = bk.FusedXnorConv2d(bk.pack_signs(np.ones(40 * 40)), (40, 1, 1, 40))
+    out = bk.BitMap((1, 4, 4, 40), (0, 0, 0, 0), 0)
+    for most, flips, name in (
+        ([0.9] * 40, [False] * 40, "most"),
+        (0, [False] * 40, "most"),
+        ([0] * 40, False, "flips"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be 40"):
+            layer.bind_bits(bits, most, flips, out)
+    with pytest.raises(ValueError, match="limits must be two vectors"):
+        bk.Epilogue((), (np.zeros(40),))
+    with pytest.raises(ValueError, match="a step must be"):
+        bk.Epilogue([()])

@@ -265,3 +265,19 @@ def test_arrays_that_do_not_fit(backend):
 def test_nothing_to_do(backend, g):
     y = backend.KbitConv2d(np.ones(g.weight_shape), 2, 3)(np.ones(g.x_shape))
     assert y.shape == (g.n, 3, 3, g.o)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
+def test_numpy_integers_as_numbers_of_bits(kind):
+    rng = np.random.default_rng(0)
+    weight, grad = (rng.standard_normal((4, 3, 3, 5)).astype(np.float32) for _ in range(2))
+    alpha = bk.weight_range(weight, 8)
+    for run in (
+        lambda bits: bk.quantise_weight(weight, bits),
+        lambda bits: bk.level_weight_hat(weight, alpha, bits),
+        lambda bits: bk.level_grad_alpha(grad, weight, bits),
+        lambda bits: bk.level_weight_gradient(grad, weight, alpha, "exact", True, bits),
+        lambda bits: bk.weight_range(weight, bits),
+        lambda bits: bk.level_planes(weight, bits)[0],
+    ):
+        np.testing.assert_array_equal(run(kind(8)), run(8))

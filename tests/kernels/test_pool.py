@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+import binnet_kernels as bk
 import naive
 
 from .strategies import check_within, each_backend, pool_geometries, rounding, seeds, values
@@ -117,3 +118,11 @@ def test_stride_is_the_window_unless_given(backend):
 def test_global_average_is_the_mean(backend):
     x = np.round(8 * values(np.random.default_rng(0), (2, 4, 8, 17)))
     np.testing.assert_array_equal(backend.avg_pool2d(x, (4, 8))[:, 0, 0], x.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 5, 3), (1, 5, 0, 3)])
+def test_images_without_pixels_are_refused(shape):
+    x = np.zeros(shape, np.float32)
+    for pool in (bk.max_pool2d, bk.max_pool2d_winners, bk.avg_pool2d, bk.reference.max_pool2d):
+        with pytest.raises(ValueError, match="at least one pixel"):
+            pool(x, 3, 1, 2)

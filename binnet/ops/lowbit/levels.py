@@ -63,14 +63,18 @@ class WeightQuantiser(WeightBinariser):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.levels(self.bits, "weight_bits")
+        object.__setattr__(self, "bits", checks.whole_bits(self.bits, "weight_bits"))
 
     @property
     def precision(self) -> int:
         return self.bits
 
-    def mean_alpha(self, latent: Float) -> Float:
+    def scales(self, latent: Float) -> Float:
         return bk.weight_range(latent, self.bits)
+
+    @property
+    def scales_are_means(self) -> bool:
+        return True
 
     def grad_weight(self, grad_hat: Float, latent: Float, alpha: Float) -> Float:
         rule = self.weight_gradient, self.scale == "mean"
@@ -103,6 +107,7 @@ class InputQuantiser(InputBinariser):
 
     def __post_init__(self) -> None:
         # The polynomial has no counterpart: it rises and falls around the one threshold of a sign.
-        checks.levels(self.bits, "act_bits")
+        super().__post_init__()
+        object.__setattr__(self, "bits", checks.whole_bits(self.bits, "act_bits"))  # an int, which model files can hold
         if self.ste != "clip":
             raise ValueError(f"the gradient of levels is clipped, but ste is {self.ste!r}")

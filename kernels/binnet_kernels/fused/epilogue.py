@@ -50,12 +50,14 @@ class Epilogue:
 
     def __post_init__(self) -> None:
         for step in self.steps:
-            if step[0] not in WORDS or len(step) != 1 + VECTORS.get(step[0], 0):
+            if not step or step[0] not in WORDS or len(step) != 1 + VECTORS.get(step[0], 0):
                 forms = "(norm, mean, factor, shift), (relu,), (prelu, slope), (sign,) or (add,)"
                 raise ValueError(f"a step must be {forms}, got {step}")
         codes = np.array([WORDS[step[0]] for step in self.steps], np.int64)
         if (codes == ADD).sum() > 1:
             raise ValueError("a residual can be added once")
+        if self.limits is not None and len(self.limits) != 2:
+            raise ValueError(f"limits must be two vectors (low, high), got {len(self.limits)}")
         object.__setattr__(self, "codes", codes)
 
     def table(self, c: int, columns: int, *first: Float) -> tuple[Float, int]:
@@ -120,6 +122,16 @@ def check_arrays(epilogue: Epilogue, shape: tuple[int, ...], out: Any, bits: Any
         None if bits is None else check_bits(bits, "bits", shape),
         None if residual is None else checks.floats(residual, "residual", shape=shape),
     )
+
+
+def check_vector(value: Any, name: str, c: int, kinds: str) -> npt.NDArray[Any]:
+    """A vector with a value for each of ``c`` channels, of one of NumPy's ``kinds``; ValueError for anything else."""
+    vector = np.asarray(value)
+    # The compiled forms read `c` values without looking at the length.
+    if vector.shape != (c,) or vector.dtype.kind not in kinds:
+        words = "booleans" if kinds == "b" else "whole numbers"
+        raise ValueError(f"{name} must be {c} {words}, got {checks.kind(vector)}")
+    return vector
 
 
 def check_map(x: Any, name: str = "x") -> Float:

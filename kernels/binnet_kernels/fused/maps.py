@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import checks
 from ..backend import Late, front_door, in_numpy
 from ..checks import NO_BORDER, Float, Window
 from .bit_map import BitMap, check_bits
-from .epilogue import Epilogue, Run, check_arrays, check_map
+from .epilogue import Epilogue, Run, check_arrays, check_map, check_vector
 
 if TYPE_CHECKING:
     from ..compiled.fused import maps as compiled
@@ -44,6 +42,8 @@ def bind_map(
         When an array does not fit.
     """
     n, h, w, c = check_map(x).shape
+    if h == 0 or w == 0:  # a window over padding alone has no largest value
+        raise ValueError(f"x must have images of at least one pixel, got shape {x.shape}")
     arrays = check_arrays(epilogue, (n, *window.output_size(h, w), c), out, bits, residual)
     return (reference.bind_map if in_numpy() else compiled.bind_map)(x, epilogue, window, arrays)
 
@@ -70,7 +70,7 @@ def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
     n, h, w, c = check_bits(x, "x", (None,) * 4, NO_BORDER).shape
     check_bits(out, "out", (n, *window.output_size(h, w), c))
     form = reference.bind_pool_bits if in_numpy() else compiled.bind_pool_bits
-    return form(x, np.asarray(flips, bool), out, window)
+    return form(x, check_vector(flips, "flips", c, "b"), out, window)
 
 
 @front_door()

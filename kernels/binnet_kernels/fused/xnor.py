@@ -10,7 +10,7 @@ from .. import checks
 from ..backend import Late, front_door, in_numpy
 from ..checks import Pair, Window, Words
 from .bit_map import BitMap, check_bits
-from .epilogue import Epilogue, Run, check_arrays
+from .epilogue import Epilogue, Run, check_arrays, check_vector
 
 if TYPE_CHECKING:
     from ..compiled.fused import xnor as compiled
@@ -113,7 +113,9 @@ class FusedXnorConv2d:
             When an array does not fit.
         """
         check_bits(bits, "bits", self._output_shape(x))
-        return self._form.bind_bits(x, np.asarray(most, np.int64), np.asarray(flips, bool), bits)
+        o = self.shape[0]
+        most, flips = check_vector(most, "most", o, "iu"), check_vector(flips, "flips", o, "b")
+        return self._form.bind_bits(x, most.astype(np.int64), flips, bits)
 
     def _output_shape(self, x: BitMap) -> tuple[int, ...]:
         n, h, w, _ = check_bits(x, "x", (None, None, None, self.shape[3]), self.window.border).shape

@@ -108,7 +108,7 @@ def weight_range(weight: Any, bits: int) -> Float:
         As :func:`weight_alpha`, and when ``bits`` is out of range.
     """
     checks.levels(bits, "bits")
-    return weight_alpha(weight) * np.float32(RANGES[bits - 1])
+    return weight_alpha(weight) * np.float32(RANGES[int(bits) - 1])
 
 
 @front_door(WEIGHTS)

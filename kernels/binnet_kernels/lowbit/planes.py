@@ -128,7 +128,7 @@ def level_grad_weight(
 
 def _room(x: Float, bits: int, padding: Pair, pad_value: int) -> tuple[tuple[int, int], int, Halves, Halves]:
     """The border of a map of levels, its value, and room for planes and for a bit of each value."""
-    checks.levels(bits, "bits")
+    bits = checks.whole_bits(bits, "bits")
     border, pad_value = checks.pair(padding, "padding", 0), checks.pad_value(pad_value)
     plane, within = checks.sign_maps(x.shape, border)
     return border, pad_value, np.empty((bits, *plane.shape), np.uint32), within

@@ -42,7 +42,7 @@ def level_weight_hat(weight: Any, alpha: Any, bits: int) -> Float:
     """
     weight, hat = checks.filters(weight), np.empty(np.shape(weight), np.float32)
     alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
-    checks.levels(bits, "bits")
+    bits = checks.whole_bits(bits, "bits")
     (reference.level_weight_hat if in_numpy() else compiled.level_weight_hat)(weight, alpha, bits, hat)
     return hat
 
@@ -70,7 +70,7 @@ def level_grad_alpha(grad_hat: Any, weight: Any, bits: int) -> Float:
     """
     weight = checks.filters(weight)
     grad_hat, grad = checks.floats(grad_hat, "grad_hat", shape=weight.shape), np.empty(len(weight), np.float32)
-    checks.levels(bits, "bits")
+    bits = checks.whole_bits(bits, "bits")
     (reference.level_grad_alpha if in_numpy() else compiled.level_grad_alpha)(grad_hat, weight, bits, grad)
     return grad
 
@@ -103,7 +103,7 @@ def level_weight_gradient(
     weight = checks.filters(weight)
     grad_hat = checks.floats(grad_hat, "grad_hat", shape=weight.shape)
     alpha = checks.floats(alpha, "alpha", shape=(len(weight),))
-    checks.levels(bits, "bits")
+    bits = checks.whole_bits(bits, "bits")
     factors, grad = rule_factors(rule, mean_alpha, weight, RANGES[bits - 1]), checks.output(out, weight.shape)
     form = reference.level_weight_gradient if in_numpy() else compiled.level_weight_gradient
     form(grad_hat, weight, alpha, bits, factors, grad)

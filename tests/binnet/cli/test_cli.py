@@ -454,6 +454,7 @@ BAD = [
     ("evaluate {}/packed.h5 --threads x", "--threads: invalid int value: 'x'"),
     ("evaluate {}/packed.h5 --colour", "unrecognized arguments: --colour"),
     ("predict {}/packed.h5", "the following arguments are required: IMAGE"),
+    ("predict photo.JPG", "photo.JPG is an image, not a model: give --model quick-tiny20, or a model file before it"),
     ("predict {}/none.h5 {}/good.png", "there is no file"),
     ("predict {}/packed.h5 {}/none.png", "expected an image at .*none.png, but there is no such file"),
     ("predict {}/packed.h5 {}/empty.png", "expected an image at .*, but the file is empty"),

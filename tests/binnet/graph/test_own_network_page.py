@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,73 @@ def test_a_function_of_one_s_own(page):
         np.testing.assert_array_equal(binnet.pack(Own(), input_shape=(2, 3, 2))(x), x.clip(-1, 1))
     finally:
         del CONVERTERS[names["HardTanh"]], binnet.graph.KINDS["HardTanhNode"]
+
+
+def test_a_binariser_of_one_s_own():
+    names = {}
+    script = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[3]
+    exec(compile(script, "own-network.md", "exec"), names)
+    layer, rng = names["layer"], np.random.default_rng(0)
+    x, probe = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 5, 5, 8), (2, 5, 5, 16)))
+    weight = layer.weight.data
+    assert (layer.binary_weight()[1] == np.median(abs(weight).reshape(16, -1), axis=1)).all()
+    np.testing.assert_array_equal(binnet.pack(layer, input_shape=(5, 5, 8))(x), layer.eval()(binnet.Tensor(x)).data)
+    y = layer.train()(binnet.Tensor(x))
+    y.backward(probe)
+    # With α constant, dC/dW is α dC/dW_hat where |W| <= 1, and nothing else.
+    plain = nn_with(names["Median"](weight_gradient="plain"), weight)
+    plain(binnet.Tensor(x)).backward(probe)
+    alpha = layer.binary_weight()[1][:, None, None, None]
+    expected = np.where(abs(weight) <= 1, plain.weight.grad * alpha, 0)
+    np.testing.assert_allclose(layer.weight.grad, expected, rtol=1e-5, atol=1e-6)
+    layer.weight.data[0, 0, 0, 0] = np.inf  # the median does not show it
+    with pytest.raises(ValueError, match="no longer finite"):
+        layer(binnet.Tensor(x))
+
+
+def nn_with(binariser, weight):
+    from binnet import nn
+
+    layer = nn.BinConv2d(8, 16, 3, padding=1, weight_binariser=binariser, rng=0)
+    layer.weight.data = weight.copy()
+    return layer
+
+
+def test_element_wise_nodes_of_one_s_own():
+    """They are neither replaced by thresholds nor put into epilogues, unless they say that they are monotonic."""
+    from binnet import graph, nn
+    from binnet.graph.tracer import CONVERTERS
+
+    class HardSwish(binnet.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return (x * np.clip(x / 6 + 0.5, 0, 1)).astype(np.float32)
+
+    @graph.kind
+    @dataclass(frozen=True, eq=False)
+    class HardSwishNode(graph.ElementWise):
+        def compute(self, *inputs):
+            return HardSwish.forward(None, *inputs)
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 8, 3, rng=0), nn.BinConv2d(8, 4, 3, rng=1)
+            self.between = nn.BinConv2d(8, 8, 3, padding=1, rng=2)
+            self.norm = nn.BatchNorm(8)
+
+        def forward(self, x):
+            x = HardSwish.apply(self.norm(self.first(x)))
+            x = HardSwish.apply(self.between(x))
+            return HardSwish.apply(self.last(x - 0.25))
+
+    graph.register(HardSwish, HardSwishNode)
+    x = np.random.default_rng(0).standard_normal((3, 9, 9, 3)).astype(np.float32)
+    try:
+        module = Own().eval()
+        np.testing.assert_array_equal(binnet.pack(module, input_shape=(9, 9, 3))(x), module(binnet.Tensor(x)).data)
+    finally:
+        del CONVERTERS[HardSwish], graph.KINDS["HardSwishNode"]
 
 
 def test_a_result_that_is_no_row_of_classes(tmp_path, capsys):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from binnet import Tensor, nn, optim
+from binnet import Tensor, nn, ops, optim
 from binnet.nn.options import CHOICES
 from naive import naive_bwn_conv2d, naive_bwn_linear, naive_xnor_conv2d, naive_xnor_linear
 from naive_kbit import naive_kbit_conv2d, naive_kbit_linear
@@ -236,3 +236,31 @@ def test_an_input_whose_sign_would_hide_nan_is_refused_in_training(layer, value,
 def test_large_values_whose_sum_overflows_are_finite():
     x = np.full((2, 4), 3e38, np.float32)
     np.testing.assert_array_equal(nn.Sign()(x).data, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.InputBinariser(pad_value=True), "pad_value must be 0, 1 or -1, got True"),
+        (lambda: nn.InputBinariser(pad_value=5), "pad_value must be 0, 1 or -1, got 5"),
+        (lambda: nn.InputBinariser(use_k="no"), "use_k must be True or False, got 'no'"),
+        (lambda: nn.WeightBinariser(clip="no"), "clip must be True or False, got 'no'"),
+        (lambda: nn.BinConv2d(2, 3, 1, weight_binariser="learned", rng=0), "must be a WeightBinariser, got 'learned'"),
+        (lambda: nn.BinLinear(2, 3, input_binariser=None, rng=0), "must be an InputBinariser"),
+        (lambda: nn.BinLinear(2, 3, input_binariser=nn.InputBinariser, rng=0), "must be an InputBinariser"),
+        (lambda: nn.GradientRounding("x", 1), "unknown way 'x'"),
+        (lambda: nn.GradientRounding("even", 9), "bits must be a whole number from 1 to 8"),
+        (lambda: nn.GradientRounding("even", 1, None, ops.lowbit.InputQuantiser(bits=2)), "signs must be"),
+    ],
+)
+def test_objects_that_make_no_sense_are_refused_when_they_are_made(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+def test_the_joined_operation_refuses_what_needs_the_map():
+    norm = nn.BatchNorm(2)
+    weight, x = Tensor(np.ones((3, 1, 1, 2))), Tensor(np.ones((1, 2, 2, 2)))
+    for inputs in (nn.InputBinariser(use_k=True), nn.InputBinariser(ste="polynomial")):
+        with pytest.raises(ValueError, match="keeps no map"):
+            ops.norm_xnor_conv2d(x, norm.normalisation(), weight, conv=ops.BinaryConv(inputs=inputs))
