@@ -115,7 +115,7 @@ class KbitConv2d:
             When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
         """
         if self.use_k:
-            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+            raise ValueError("K cannot be computed from signs: with use_k=True call the layer on real images")
         bits = checks.map_of_bits(bits, x_shape, self.window.border, self._act_bits)
         checks.same_channels(x_shape, self.shape)
         y, steps = self._output(x_shape, out), [*self._steps, *[("relu",)] * bool(relu)]

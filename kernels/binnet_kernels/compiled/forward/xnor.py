@@ -65,7 +65,7 @@ class XnorConv2d:
         _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), least, *sizes)
 
     def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
-        """The padded image as half words, and the map K (one 1 when there is none), both flat."""
+        """The padded image as half words, and K, or ``[1.0]`` without K, both flat."""
         (n, h, w, _), (top, bottom, left, right) = x.shape, self.window.border
         packed = np.empty(n * (top + h + bottom) * (left + w + right) * len(self._border), np.uint32)
         sizes = (*x.shape, *self.window.border)
@@ -115,7 +115,7 @@ def in_blocks(row: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def half_words(words: Words, n: int) -> Halves:
-    """Words (O, ..., W) of n signs each as half words (O, depth), without the last one when it holds no sign."""
+    """Split words (O, ..., W) of n signs into 32-bit halves (O, depth); drop the last half if it is empty."""
     # Units of 32 signs: a depth of 96 costs three of them, where words of 64 would cost as much as 128 signs (ADR
     # 0010).
     halves = words.view(np.uint32)[..., : -(-n // 32)]
@@ -123,9 +123,10 @@ def half_words(words: Words, n: int) -> Halves:
 
 
 def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rows (O, depth) of four bytes each value in the order a tile reads them: block by block, all channels of a tap.
+    """Rows (O, depth) of 4-byte values, reordered as a tile reads them; channels past O are 0.
 
-    Straight from one array to the other, as both may be large; channels past O are 0.
+    Block of CHANNELS filters by block, and in it the CHANNELS values of each depth side by side. Values go straight
+    from one array to the other, as both may be large.
     """
     o, depth = rows.shape
     result = aligned(whole_blocks(o) * depth).view(rows.dtype)
@@ -139,7 +140,7 @@ def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def in_rows(blocks: npt.NDArray[Any], o: int, depth: int) -> npt.NDArray[Any]:
-    """The rows (O, depth) that :func:`interleaved` has put in order."""
+    """The inverse of :func:`interleaved`: the rows (O, depth)."""
     by_tap = blocks.reshape(whole_blocks(o) // CHANNELS, depth, CHANNELS)
     return np.ascontiguousarray(by_tap.transpose(0, 2, 1)).reshape(-1, depth)[:o]
 
