@@ -166,6 +166,7 @@ class XnorConv2d:
         TypeError, ValueError
             When an argument has the wrong type or shape, or the plan multiplies by K.
         """
+        # K is a mean of |x|, and the signs hold no magnitudes.
         if self.use_k:
             raise ValueError("K cannot be computed from signs: with use_k=True call the layer on real images")
         bits = checks.map_of_bits(bits, x_shape, self.window.border)
