@@ -44,7 +44,9 @@ _choose_hypothesis_profile()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked ``compiled`` when compilation is switched off."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"):
+    from binnet_kernels.backend import jit_disabled  # not before the folder for compiled kernels is chosen
+
+    if not jit_disabled():
         return
     skip = pytest.mark.skip(reason="needs compiled code, NUMBA_DISABLE_JIT is set")
     for item in items:

@@ -29,10 +29,22 @@ KINDS = (
     REST := "everything else",
 )
 
+
+def jit_disabled() -> bool:
+    """Whether the environment variable ``NUMBA_DISABLE_JIT`` switches the compiler off: an integer other than 0.
+
+    Numba reads the variable in the same way, and ignores it when it is no integer. The variable is what counts here: a
+    file ``.numba_config.yaml`` does not change the backend, because only Numba reads it, and its import takes 0.2 s.
+    """
+    try:
+        return int(os.environ.get("NUMBA_DISABLE_JIT", "0")) != 0
+    except ValueError:
+        return False
+
+
 # Without the compiler, compiled forms run as plain Python that emulates vectors: that is of use to their tests alone.
-_numpy: ContextVar[bool] = ContextVar(
-    "binnet_backend", default=os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-)
+_JIT_DISABLED = jit_disabled()
+_numpy: ContextVar[bool] = ContextVar("binnet_backend", default=_JIT_DISABLED)
 # Whether front doors run the NumPy form. A bound method of C: a call of a kernel does not pay for a Python function.
 in_numpy: Callable[[], bool] = _numpy.get
 

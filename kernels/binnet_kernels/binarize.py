@@ -126,7 +126,7 @@ def signs(x: Any, padding: Pair = 0, pad_value: int = 0) -> tuple[Halves, Halves
     padding : int or pair of ints
         The border (ph, pw) of the map of signs.
     pad_value : 0, +1 or -1
-        Its sign; 0 is written as +1, which convolutions know how to correct.
+        The value of the border. 0 is packed as +1; the convolution subtracts what that adds.
 
     Returns
     -------

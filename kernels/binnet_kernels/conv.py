@@ -123,8 +123,9 @@ def conv2d_grad_weight(
     Returns
     -------
     float32 (O, KH, KW, C / groups)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads. A gradient that
-        is not finite spreads through its filter; places on a border of 0 are left out there, or not.
+        Summed in an order that depends on the shapes alone: the same bits for any number of threads. If ``grad``
+        is not finite at a place, the gradient of its filter is not finite or unreliable; whether taps on a border of 0
+        are affected too is unspecified.
 
     Raises
     ------
@@ -172,6 +173,7 @@ class Conv2d:
 
 def _same_groups(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], groups: Any) -> int:
     """``groups`` as an int; ValueError unless filters (O, KH, KW, C / groups) and images (N, H, W, C) have so many."""
+    # bool is a kind of int in Python: without its own check, True would pass for one group.
     if not isinstance(groups, (int, np.integer)) or isinstance(groups, bool) or groups < 1:
         raise ValueError(f"groups must be a whole number, at least 1, got {groups!r}")
     number = int(groups)  # a NumPy integer of 8 bits would overflow in the product below

@@ -31,8 +31,8 @@ def batch_statistics(x: Any) -> tuple[Float, Float]:
     Returns
     -------
     mean, var : float32 (C,)
-        The variance is the biased one. Both are summed in float64, squares of distances from the first row, so that
-        neither a large mean nor many rows cost digits.
+        The variance is the biased one. Sums are in float64, of differences from the first row: exact enough for
+        large means and many rows.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def batch_norm_grad(
 def norm_relu(
     x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
 ) -> tuple[Float, Halves]:
-    """:func:`relu` of :func:`batch_norm_inference` in one pass, and where the gradient passes it, as bits.
+    """Normalisation and ReLU in one pass; also returns a bit per value: 1 where the gradient passes.
 
     :func:`norm_signs_grad` is the gradient of this too.
 
@@ -194,8 +194,8 @@ def norm_signs_grad(
 ) -> tuple[Float, Float, Float]:
     """Gradients of "normalise, take the sign" with the straight-through estimator (arXiv:1603.05279, section 3.1).
 
-    :func:`batch_norm_grad` of ``grad`` where the bits of ``within`` are 1, and of 0 elsewhere, without writing that
-    down. With the bits of :func:`norm_relu` it is the gradient of that.
+    Same as :func:`batch_norm_grad` with ``grad`` set to 0 where the bit of ``within`` is 0, but no masked array is
+    made. Given the bits of :func:`norm_relu`, it is the gradient of :func:`norm_relu`.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def norm_signs_grad(
 def _gradients(
     grad: Any, within: Halves | None, x: Any, gamma: Any, mean: Any, var: Any, eps: float, out: Any
 ) -> tuple[Float, Float, Float]:
-    """Those of :func:`batch_norm_grad`; ``grad`` passes where ``within`` is 1, everywhere if there is none."""
+    """The gradients of :func:`batch_norm_grad`; ``grad`` passes where ``within`` is 1, everywhere if there is none."""
     x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
     _check_not_empty(x)
     grad, inverse = checks.floats(grad, "grad", shape=x.shape), 1 / np.sqrt(var + np.float32(eps))
@@ -245,7 +245,7 @@ def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
 
 
 def normalisation(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float) -> tuple[Float, Affine]:
-    """``x`` (..., C), and what its channels are normalised with."""
+    """Checked ``x`` (..., C), and the triple (mean, factor, shift) of its channels."""
     x, gamma, beta, mean, var = channels(x, gamma=gamma, beta=beta, mean=mean, var=var)
     return x, (mean, gamma / np.sqrt(var + np.float32(eps)), beta)
 

@@ -92,7 +92,7 @@ def weight_gradient(
     alpha : array (O,)
     rule : "exact", "paper" or "plain"
     mean_alpha : bool
-        False when α is a constant or a parameter of its own: the terms with 1/n, which are α's, are left out.
+        False when α does not depend on W: then the 1/n terms, which come from ∂α/∂W, are left out.
     out : float32 (O, ...), C-contiguous, optional
         Where to write; it may be ``grad_hat`` itself.
 
@@ -120,8 +120,8 @@ def rule_factors(rule: str, mean_alpha: bool, weight: Float, alpha_of_mean: floa
     """
     if rule not in WEIGHT_GRADIENTS:
         raise ValueError(f"unknown weight_gradient {rule!r}; there are: {', '.join(WEIGHT_GRADIENTS)}")
-    # Empty weights (0, ...) have no filter; the division is by the size that one would have.
+    # Use the shape, because weights without filters (0, ...) have no `weight[0]`.
     share = alpha_of_mean / math.prod(weight.shape[1:]) if mean_alpha else 0.0
-    # exact: the derivative of α(W) sign(W). paper: g (α m + 1/n), as printed, where the sum is left out.
+    # exact: the derivative of α(W) sign(W). paper: as printed, g_i/n instead of (s_i/n) Σ g_j s_j.
     factors = {"exact": (1.0, 0.0, share), "paper": (1.0, share, 0.0), "plain": (0.0, 1.0, 0.0)}
     return np.array(factors[rule], np.float32)

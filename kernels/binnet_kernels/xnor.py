@@ -61,7 +61,7 @@ def xnor_gemm(a: Any, b: Any, n: int) -> Ints:
 
 
 def multiply_adds(y: Float, plan: Any, *_: Any, **__: Any) -> int:
-    """Of a call of a prepared convolution with filters of ``plan.shape``, which gives ``y``."""
+    """How many multiply-adds a call of the layer ``plan`` with result ``y`` makes."""
     products: int = y.size * math.prod(plan.shape[1:])
     return products
 
@@ -78,8 +78,8 @@ class XnorConv2d:
     stride, padding : int or pair of ints
         Vertical and horizontal; stride at least 1, padding at least 0.
     pad_value : 0, +1 or -1
-        What the border holds. The paper is silent; 0 is what a float convolution has, made exact by a correction for
-        each class of border, since bits cannot hold it.
+        What the border holds. The paper does not say. 0, as in a float convolution, is exact: the border is packed as
+        +1 and what that adds is subtracted (ADR 0004).
     alpha : bool or array (O,)
         True: mean of |W| for each filter (Eq. 6). False: 1. An array: these scales.
     use_k : bool
@@ -159,15 +159,16 @@ class XnorConv2d:
         Returns
         -------
         float32 (N, OH, OW, O)
-            The bits of ``plan(x)``.
+            The same floats, bit for bit, as ``plan(x)``, with the ReLU if asked.
 
         Raises
         ------
         TypeError, ValueError
-            When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
+            When an argument has the wrong type or shape, or the plan multiplies by K.
         """
+        # K is a mean of |x|, and the signs hold no magnitudes.
         if self.use_k:
-            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+            raise ValueError("K cannot be computed from signs: with use_k=True call the layer on real images")
         bits = checks.map_of_bits(bits, x_shape, self.window.border)
         checks.same_channels(x_shape, self.shape)
         y = checks.output(out, (x_shape[0], *self.window.output_size(*x_shape[1:3]), self.shape[0]))
@@ -248,8 +249,9 @@ def sign_grad_weight(
     Returns
     -------
     float32 (O, KH, KW, C)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads. A gradient that
-        is not finite spreads through its filter; places on a border of 0 are left out there, or not.
+        Summed in an order that depends on the shapes alone: the same bits for any number of threads. If ``grad``
+        is not finite at a place, the gradient of its filter is not finite or unreliable; whether taps on a border of 0
+        are affected too is unspecified.
 
     Raises
     ------

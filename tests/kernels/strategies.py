@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,12 +11,13 @@ from hypothesis import strategies as st
 
 import binnet_kernels
 from binnet_kernels import reference
+from binnet_kernels.backend import jit_disabled
 from naive import output_size, pair, sides
 
 BACKENDS = {"reference": reference, "fast": binnet_kernels}
 each_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
 
-PURE_PYTHON = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+PURE_PYTHON = jit_disabled()
 # Multiplications in the largest random convolution: kernels that run as pure Python need about 1 µs for each.
 BUDGET = 30_000 if PURE_PYTHON else 3_000_000
 

@@ -103,9 +103,9 @@ print(json.dumps({
     "bits": vector.VECTOR_BITS,
     "signs": signs.ravel().tolist(),
     "whole": whole.ravel().tolist(),
-    "xnor": "".join(xnor._convolve.serial.inspect_asm().values()),
+    "xnor": "".join(xnor._xnor_convolve.serial.inspect_asm().values()),
     "float": "".join("".join(kernel.inspect_asm().values()) for kernel in float_kernels),
-    "llvm": "".join(xnor._convolve.serial.inspect_llvm().values()),
+    "llvm": "".join(xnor._xnor_convolve.serial.inspect_llvm().values()),
 }))
 """
 

@@ -74,11 +74,25 @@ def test_the_reference_runs_without_numba():
     assert output_of(code) == "[0. 2.] False"
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1", "reference"), ("0", "fast"), ("", "fast")])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1", "reference"),
+        ("-1", "reference"),
+        (" 2 ", "reference"),
+        ("0", "fast"),
+        ("00", "fast"),
+        ("", "fast"),
+        ("on", "fast"),
+    ],
+)
 def test_without_the_compiler_numpy_is_the_default(value, expected):
     code = "from binnet_kernels.backend import active; print(active())"
     assert output_of(code, NUMBA_DISABLE_JIT=value) == expected
     assert output_of(code) == "fast"
+    # Numba reads the variable in the same way; it warns of what is no integer.
+    code = "from numba import config; print('reference' if config.DISABLE_JIT else 'fast')"
+    assert output_of(code, NUMBA_DISABLE_JIT=value) == expected
 
 
 def test_a_prepared_layer_keeps_its_backend():

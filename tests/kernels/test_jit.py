@@ -84,7 +84,7 @@ def test_plain_python_without_compilation(monkeypatch):
     monkeypatch.setattr(config, "DISABLE_JIT", 1)
     made = kernel(body)
     assert made is body
-    assert one_over(made, 2, 4) == one_over(made.alone, 2, 4) == [0.5, 0.25]
+    assert one_over(made, 2, 4) == one_over(made.serial, 2, 4) == [0.5, 0.25]
 
 
 @pytest.mark.compiled
@@ -122,7 +122,7 @@ def test_every_public_name_is_found_and_stands_in_the_reference():
 def test_alone_stays_out_of_the_pool():
     made = kernel(body)
     bk.set_num_threads(2)
-    assert one_over(made.alone, 2, 4) == [0.5, 0.25]
+    assert one_over(made.serial, 2, 4) == [0.5, 0.25]
     assert "parallel" not in vars(made)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import config, prange, types
+from numba import prange, types
 
 from .. import checks
 from ..checks import Float, Ints, Pair, Window
@@ -136,7 +136,7 @@ def plain_conv2d(x: Any, weight: Any, stride: Pair = 1, padding: Pair = 0, rows:
     oh = oh if rows is None else min(rows, oh)
     out = np.empty((len(x), oh, ow, len(weight)), np.float32)
     (high, wide) = (side + 2 * p for side, p in zip(x.shape[1:3], window.padding))
-    run = _plain_convolve.python if config.DISABLE_JIT else _plain_convolve.serial
+    run = _plain_convolve.serial
     sizes = (len(x), high, wide, x.shape[3], oh, ow, len(weight), *window.size, *window.stride)
     run(padded(x, window), weight.ravel(), out.ravel(), *sizes)
     return out

@@ -29,7 +29,7 @@ def norm_signs(
 ) -> None:
     """The same of a normalised ``x``, with the roundings of ``normalise``."""
     if bits.size:
-        write = _norm_signs if x.size > WORTH_SHARING else _norm_signs.alone
+        write = _norm_signs if x.size > WORTH_SHARING else _norm_signs.serial
         fill = border_halves(x.shape[3], pad_value)
         write(x.ravel(), *affine, fill, bits.ravel(), within.ravel(), *x.shape, *padding)
 

@@ -24,7 +24,7 @@ def sgd_update(grad: Float, rule: Float, weight: Float, velocity: Float) -> None
 
 def _update(work: Kernel, grad: Float, rule: Float, *changed: Float) -> None:
     flat = [array.ravel() for array in (grad, *changed)]
-    (work if grad.size > _WORTH_SHARING else work.alone)(*flat, rule, -(-grad.size // _RUN), grad.size)
+    (work if grad.size > _WORTH_SHARING else work.serial)(*flat, rule, -(-grad.size // _RUN), grad.size)
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -21,7 +21,7 @@ class BitMap:
     shape : (N, H, W, C)
     padding : int, pair of ints (vertical, horizontal), or four ints (top, bottom, left, right)
     pad_value : 0, +1 or -1
-        What the border holds. 0 is written as +1, which convolutions know how to correct.
+        What the border holds. 0 is packed as +1; the convolution subtracts what that adds.
 
     Attributes
     ----------
@@ -41,6 +41,7 @@ class BitMap:
         self.shape, self.border = checks.image_shape(shape), border(padding)
         self.words: Halves = np.empty(checks.bits_shape(self.shape, self.border), np.uint32)
         self.fill = border_halves(self.shape[3], checks.pad_value(pad_value))
+        # Kernels write the inside only, so the border is filled once, here.
         self.words[...] = self.fill
         self.inside[...] = 0
 

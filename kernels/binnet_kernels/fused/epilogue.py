@@ -112,6 +112,7 @@ class Arrays:
 
 def check_arrays(epilogue: Epilogue, shape: tuple[int, ...], out: Any, bits: Any, residual: Any) -> Arrays:
     """What a fused layer of this output shape writes and adds; ValueError when an array does not fit."""
+    # Kernels check nothing, and would read or write past the empty arrays that stand for a missing one.
     if (bits is None) != (epilogue.limits is None):
         raise ValueError("a map of bits is written exactly where there are limits")
     if (ADD in epilogue.codes) != (residual is not None):
@@ -136,6 +137,7 @@ def check_vector(value: Any, name: str, c: int, kinds: str) -> npt.NDArray[Any]:
 
 def check_map(x: Any, name: str = "x") -> Float:
     """A map to bind to: float32 (N, H, W, C), C-contiguous and writeable; ValueError for anything else."""
+    # No conversion: it would make a copy, and later changes of the caller's array would not be seen.
     fits = isinstance(x, np.ndarray) and x.dtype == np.float32 and x.ndim == 4 and x.flags.carray
     if not fits:
         raise ValueError(f"{name} must be a writeable, C-contiguous float32 map (N, H, W, C), got {checks.kind(x)}")

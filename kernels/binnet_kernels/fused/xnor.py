@@ -24,12 +24,12 @@ else:
 class FusedXnorConv2d:
     """A convolution of bits with bits whose output goes through an :class:`Epilogue` (arXiv:1603.05279, Eq. 11).
 
-    It is bound once to the arrays that it reads and writes; what comes back runs on them without checks or new memory.
+    :meth:`bind` checks the arrays once and returns a function that convolves them, without checks or allocation.
 
     Parameters
     ----------
     signs : uint64 (ceil(n / 64),)
-        Those of the n weights in OHWI order, as :func:`pack_signs` packs them.
+        Signs of the n weights in OHWI order, as :func:`pack_signs` packs them.
     shape : (O, KH, KW, C)
     stride, pad_value
         As in :class:`XnorConv2d`.
@@ -82,7 +82,7 @@ class FusedXnorConv2d:
         K : float32 (N, OH, OW, 1), optional
             The map K; 1 when not given.
         residual : float32 (N, OH, OW, O)
-            Where ``epilogue`` adds one; not ``out``.
+            Required exactly if ``epilogue`` has an "add" step; must not be ``out``.
         out : float32 (N, OH, OW, O), optional
         bits : BitMap of images (N, OH, OW, O)
             Where ``epilogue`` has limits; its border is left as it is.
@@ -93,7 +93,7 @@ class FusedXnorConv2d:
             When an array does not fit.
         """
         arrays = check_arrays(epilogue, self._output_shape(x), out, bits, residual)
-        # An array that is float32 already is bound, not copied: who writes K later changes what the call reads.
+        # A float32 K is kept without a copy, so the caller can refill it between calls.
         K = None if K is None else checks.floats(K, "K", shape=(*arrays.shape[:3], 1))
         return self._form.bind(x, epilogue, K, arrays)
 

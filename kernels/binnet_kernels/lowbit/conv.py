@@ -96,7 +96,7 @@ class KbitConv2d:
         return y
 
     def convolve_bits(self, bits: Any, x_shape: tuple[int, ...], relu: bool = False, out: Any = None) -> Float:
-        """Convolve the levels of images that are packed already, with the bits of ``plan(x)``.
+        """Convolve the levels of images that are packed already: the same floats, bit for bit, as ``plan(x)``.
 
         Parameters
         ----------
@@ -112,10 +112,11 @@ class KbitConv2d:
         Raises
         ------
         TypeError, ValueError
-            When an argument has the wrong type or shape, or the plan multiplies by K, which bits do not tell.
+            When an argument has the wrong type or shape, or the plan multiplies by K.
         """
+        # K is a mean of |x|, and the planes hold only rounded values.
         if self.use_k:
-            raise ValueError("bits do not tell K: a plan with use_k convolves real images only")
+            raise ValueError("K cannot be computed from signs: with use_k=True call the layer on real images")
         bits = checks.map_of_bits(bits, x_shape, self.window.border, self._act_bits)
         checks.same_channels(x_shape, self.shape)
         y, steps = self._output(x_shape, out), [*self._steps, *[("relu",)] * bool(relu)]

@@ -1,8 +1,8 @@
 """Gradients rounded to few levels, and both backward convolutions of them.
 
-arXiv:1603.05279, end of section 3.2, with two changes. The scale is taken where it costs nothing and is smallest: over
-a sample for the gradient of the input, whose window never leaves one, and over a channel for that of the weights. And
-zeros may stay zeros: behind ReLU and max-pooling most gradients are, and sign(0) = +1 makes noise of them.
+arXiv:1603.05279, end of section 3.2, with two changes. First, max|g| is taken per sample for the gradient of the input
+(a window never spans two samples), and per channel for the gradient of the weights. Second, zeros may stay zero: after
+ReLU and max-pooling most gradients are 0, and sign(0) = +1 would turn them into noise.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ def quantise_gradient(
     bits : int, 1 to 8
     seed : int
         ``ternary`` and ``even`` choose between the two nearest levels at random, with the probabilities that make the
-        result right on average. Element i of a gradient draws number i of the seed, so the bits do not depend on the
-        threads. One number serves both roundings. Take another seed for each layer and step.
+        result right on average. Element i uses the i-th random number of the seed, for both roundings; so threads do
+        not change the result. Take another seed for each layer and step.
 
     Returns
     -------
     QuantisedGradient
-        For :func:`quantised_grad_input` and :func:`quantised_grad_weight`. max|g| is taken over a sample for the first,
-        of the gradient times alpha, and over a channel of all samples for the second. Below 2**-100 it counts as 0;
-        infinite or NaN it makes all gradients of that sample, or of that filter, NaN.
+        For :func:`quantised_grad_input` and :func:`quantised_grad_weight`. For the input, max|alpha g| is taken per
+        sample; for the weights, max|g| per channel. A maximum below 2**-100 counts as 0. If it is infinite or NaN, all
+        gradients of that sample (or filter) are NaN.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def quantised_grad_weight(
     bits : uint32 (N, H + 2 ph, W + 2 pw, ceil(C / 32))
         Signs of the input, 1 is negative; the border holds the sign of ``pad_value``, +1 for 0.
     gradient : QuantisedGradient
-        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha plays no part.
+        From :func:`quantise_gradient`, of (N, OH, OW, O); alpha is not used.
     weight_shape : (O, KH, KW, C)
     stride, padding : int or pair of ints
     pad_value : 0, +1 or -1

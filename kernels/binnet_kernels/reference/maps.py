@@ -1,6 +1,6 @@
 """What stands between convolutions, in plain NumPy: ReLU, sums, normalisation and pooling, with their gradients.
 
-All functions take checked arrays and write the last ones.
+Arguments are already checked; the result is written to the last one (or ones).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Algorithm 1 in plain NumPy: gradients of binary weights (section 3.1), the loss, and the rules of optimisers.
 
-All functions take checked arrays and write the last ones.
+Arguments are already checked; the result is written to the last one (or ones).
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ def grad_alpha(grad_hat: Float, weight: Float, grad: Float) -> None:
 
 
 def weight_gradient(grad_hat: Float, weight: Float, alpha: Float, factors: Float, grad: Float) -> None:
-    """``grad`` (O, ...) = a α m g + b g + c s Σⱼ gⱼ sⱼ, where m = 1[|W| <= 1] and s = sign(W)."""
+    """``grad`` (O, ...), the gradient of the real weights W from that of W̃ (g), by one of three rules (section 3.1).
+
+    With m = 1[|W| <= 1], s = sign(W) and n weights in a filter:
+
+    - exact: α m g + (s/n) Σⱼ gⱼ sⱼ, the chain rule through α; factors (1, 0, 1/n).
+    - paper: α m g + g/n, as printed; factors (1, 1/n, 0).
+    - plain: g, Algorithm 1 as printed; factors (0, 1, 0).
+
+    All are a α m g + b g + c s Σⱼ gⱼ sⱼ with ``factors`` = (a, b, c). When α does not depend on W, 0 stands for 1/n.
+    """
     total = np.empty(len(weight), np.float32)
     grad_alpha(grad_hat, weight, total)
     by_rule(grad_hat, weight, alpha, factors, total, grad)

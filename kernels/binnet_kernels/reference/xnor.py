@@ -1,7 +1,8 @@
 """The paper on one page, in plain NumPy: signs, scales, and products of signs (arXiv:1603.05279, sections 3.1 and 3.2).
 
-All functions take checked arrays and write the last ones. Products and sums of signs are whole numbers below 2^24,
-which float32 holds exactly. Sums of real numbers agree with the compiled forms up to the order of summation.
+Arguments are already checked; the result is written to the last one (or ones). Products and sums of signs are whole
+numbers below 2^24, which float32 holds exactly. Sums of real numbers agree with the compiled forms up to the order of
+summation.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def half_words(truth: npt.NDArray[np.bool_]) -> Halves:
 def signs_of_map(bits: Halves, x_shape: tuple[int, ...], window: Window, pad_value: int) -> Float:
     """The signs in a map of bits, with a border of ``pad_value``."""
     (_, h, w, c), (ph, pw) = x_shape, window.padding
-    # The border of the map is not read: it holds +1 where `pad_value` is 0.
+    # Rebuild the border from `pad_value`: in the bits a 0 is stored as +1.
     inside = bits.astype("<u4", copy=False)[:, ph : ph + h, pw : pw + w]
     return window.bordered(_signs_in(np.ascontiguousarray(inside), c), pad_value)
 

@@ -17,7 +17,7 @@ from .vector import FLOATS, LANES, masked_load, masked_store, pointer, spread, t
 
 
 def each_row(builder: ir.IRBuilder, tile: Tile, first: Any, last: Any) -> Any:
-    """Row numbers of a tile with the number of the pixel each writes to: rows past the last repeat it."""
+    """Pairs (row of the tile, pixel). Rows past the last pixel get the last pixel."""
     for row in range(tile.rows):
         pixel = builder.add(first, ir.Constant(first.type, row))
         # A select, not a branch: a tile is always full, and its surplus rows write the last pixel again, with the same
@@ -97,8 +97,8 @@ def load_sums_at(context: Any, array: Any, pixels: Any, step: Any, channel: Any)
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         array, pixels, step, channel = args
-        # Between two slabs of weights the sums wait in the result: the order stays tap by tap, whatever the size of a
-        # slab.
+        # Weights are read in slabs; between slabs the sums are kept in the output. So sums go tap by tap for any slab
+        # size.
         tile = ir.Constant(context.get_value_type(SUMS), None)
         for v in range(VECTORS):
             column = builder.add(channel, at_vector(channel, v, LANES))
@@ -121,7 +121,7 @@ def _load_block(array: Any, first: int, end: int, step: int, column: int, keep: 
 
 
 def _addresses(builder: ir.IRBuilder, first: Any, end: Any, step: Any, column: Any, keep: Any) -> Any:
-    """Place in the tile, index and number of columns wanted, for each vector of a tile of SHORT_ROWS rows."""
+    """For each vector of a tile: its place in the tile, its index in the array, and how many columns are left."""
     none = ir.Constant(keep.type, 0)
     for row in range(SHORT_ROWS):
         pixel = builder.add(first, ir.Constant(first.type, row))
@@ -232,7 +232,7 @@ def _store_dots(
     step: int,
     channel: int,
     base: Any,
-    group: Any,
+    border_class: Any,
     columns: Any,
     alpha: Any,
     K: Any,
@@ -243,7 +243,7 @@ def _store_dots(
     keep = min(step - channel, CHANNELS)
     for row in range(XNOR_ROWS):
         pixel = min(first + row, last)
-        dots = _dots(tile, row, base, group[pixel] * columns + channel, keep).astype(np.float32)
+        dots = _dots(tile, row, base, border_class[pixel] * columns + channel, keep).astype(np.float32)
         index = pixel * step + channel
         scaled = dots * alpha[channel : channel + keep] * K[pixel * k_step]
         value = scaled + bias[channel : channel + keep]
@@ -260,7 +260,7 @@ def store_dots(
     step: Any,
     channel: Any,
     base: Any,
-    group: Any,
+    border_class: Any,
     columns: Any,
     alpha: Any,
     K: Any,
@@ -268,21 +268,21 @@ def store_dots(
     bias: Any,
     least: Any,
 ) -> Any:
-    """``out[q, c] = (base[group[q], c] - 2 * tile[p, c - channel]) * alpha[c] * K[q * k_step] + bias[c]``.
+    """``out[q, c] = (base[border_class[q], c] - 2 * tile[p, c - channel]) * alpha[c] * K[q * k_step] + bias[c]``.
 
-    What is below ``least`` becomes it. q = min(first + p, last), c from ``channel`` on. ``base`` holds n less the
-    border correction, a row of ``columns`` for each class of border; ``group[q]`` is the class of pixel q. ``columns``
-    is a whole number of blocks of channels.
+    Values below ``least`` are set to ``least`` (0: ReLU; -inf: none). Row p of the tile is written to the pixel
+    q = min(first + p, last); c counts from ``channel``. ``base`` holds n less the border correction, a row of
+    ``columns`` for each border class; ``columns`` is a whole number of blocks of channels.
     """
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, out, first, last, step, channel, base, group, columns, alpha, K, k_step, bias, least = args
+        tile, out, first, last, step, channel, base, border_class, columns, alpha, K, k_step, bias, least = args
         floats, integer, real = FLOATS.llvm_type, ir.IntType(64), ir.FloatType()
         for row, pixel in each_row(builder, sig.args[0], first, last):
             k = builder.load(pointer(context, builder, sig.args[10], K, builder.mul(pixel, k_step), real), align=4)
             # The border is a look-up of one row of `base`, not a branch in the inner loop.
-            kind = builder.load(pointer(context, builder, sig.args[7], group, pixel, integer), align=8)
-            start = builder.mul(kind, columns)
+            border = builder.load(pointer(context, builder, sig.args[7], border_class, pixel, integer), align=8)
+            start = builder.mul(border, columns)
             for v in range(VECTORS):
                 column = builder.add(channel, at_vector(channel, v, LANES))
                 dots = _each_dot(context, builder, tile, v, row, sig.args[6], base, builder.add(start, column))
@@ -300,5 +300,5 @@ def store_dots(
                 masked_store(builder, value, address, builder.sub(step, column))
         return context.get_dummy_value()
 
-    ints = (types.intp,) * 4
-    return types.void(tile, out, *ints, base, group, types.intp, alpha, K, types.intp, bias, types.float32), build
+    ints, tables = (types.intp,) * 4, (base, border_class, types.intp, alpha, K, types.intp, bias)
+    return types.void(tile, out, *ints, *tables, types.float32), build

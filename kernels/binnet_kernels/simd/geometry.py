@@ -103,7 +103,7 @@ def border_classes(h: int, w: int, n: int, window: Window) -> tuple[npt.NDArray[
     Returns
     -------
     outside : bool (classes, kh, kw)
-    class_of : int64 (n * oh * ow,)
+    border_class : int64 (n * oh * ow,)
         The class of each output pixel of n images.
     """
     rows, cols = (
@@ -114,8 +114,8 @@ def border_classes(h: int, w: int, n: int, window: Window) -> tuple[npt.NDArray[
     row_kinds, row_kind = np.unique(rows, axis=0, return_inverse=True)
     col_kinds, col_kind = np.unique(cols, axis=0, return_inverse=True)
     outside = row_kinds[:, None, :, None] | col_kinds[None, :, None, :]
-    class_of = row_kind.reshape(-1, 1) * len(col_kinds) + col_kind.reshape(1, -1)
-    return outside.reshape(-1, *window.size), np.tile(class_of.ravel().astype(np.int64), n)
+    border_class = row_kind.reshape(-1, 1) * len(col_kinds) + col_kind.reshape(1, -1)
+    return outside.reshape(-1, *window.size), np.tile(border_class.ravel().astype(np.int64), n)
 
 
 def _outside(size: int, output: int, kernel: int, stride: int, padding: int) -> npt.NDArray[np.bool_]:

@@ -42,13 +42,8 @@ class Kernel:
         return run_in_pool(self.parallel, arguments, threads)
 
     @cached_property
-    def alone(self) -> Any:
-        """The serial form, for work that takes less time than waking other threads."""
-        return self.serial
-
-    @cached_property
     def serial(self) -> Any:
-        """The form that never enters the thread pool."""
+        """The form that never enters the thread pool: also for work that takes less time than waking other threads."""
         return self._compiled("serial", parallel=False)
 
     @cached_property
@@ -71,5 +66,5 @@ def kernel(python: Callable[..., Any]) -> Kernel:
     if not config.DISABLE_JIT:
         return Kernel(python)
     plain: Any = python
-    plain.python = plain.alone = python
+    plain.python = plain.serial = python
     return cast(Kernel, plain)

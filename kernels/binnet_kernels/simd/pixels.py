@@ -34,25 +34,27 @@ def changed(builder: ir.IRBuilder, kind: Tile, tile: Any, change: Callable[[Any,
 # ------------------------------------------------------------------ into the registers, and by pixel
 
 
-def _as_floats(tile: Any, base: Any, group: Any, columns: int, first: int, last: int, channel: int) -> Any:
+def _as_floats(tile: Any, base: Any, border_class: Any, columns: int, first: int, last: int, channel: int) -> Any:
     floats = np.empty(tile.shape, np.float32)
     for row in range(len(tile)):
-        start = group[min(first + row, last)] * columns + channel
+        start = border_class[min(first + row, last)] * columns + channel
         floats[row] = base[start : start + CHANNELS] - 2 * tile[row].astype(np.int32)
     return floats
 
 
 @twin(_as_floats)
-def as_floats(context: Any, tile: Any, base: Any, group: Any, columns: Any, first: Any, last: Any, channel: Any) -> Any:
-    """Counts to dot products: ``base[group[q], c] - 2 * count``; ``base`` and ``group`` as in ``store_dots``."""
+def as_floats(
+    context: Any, tile: Any, base: Any, border_class: Any, columns: Any, first: Any, last: Any, channel: Any
+) -> Any:
+    """Counts to dot products: ``base[border_class[q], c] - 2 * count``, both tables as in ``store_dots``."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        counts, base, group, columns, first, last, channel = args
+        counts, base, border_class, columns, first, last, channel = args
         ints = ir.VectorType(ir.IntType(32), LANES)
         result = ir.Constant(context.get_value_type(DOTS), None)
         for row, pixel in each_row(builder, sig.args[0], first, last):
-            kind = builder.load(pointer(context, builder, sig.args[2], group, pixel), align=8)
-            start = builder.add(builder.mul(kind, columns), channel)
+            border = builder.load(pointer(context, builder, sig.args[2], border_class, pixel), align=8)
+            start = builder.add(builder.mul(border, columns), channel)
             for v in range(VECTORS):
                 place = builder.add(start, at_vector(start, v, LANES))
                 most = builder.load(pointer(context, builder, sig.args[1], base, place, ints), align=4)
@@ -61,7 +63,7 @@ def as_floats(context: Any, tile: Any, base: Any, group: Any, columns: Any, firs
                 result = builder.insert_value(result, builder.sitofp(dots, FLOATS.llvm_type), row * VECTORS + v)
         return result
 
-    return DOTS(tile, base, group, types.intp, types.intp, types.intp, types.intp), build
+    return DOTS(tile, base, border_class, types.intp, types.intp, types.intp, types.intp), build
 
 
 def _times_pixels(tile: Any, K: Any, first: int, last: int) -> Any:
@@ -253,7 +255,7 @@ def store_between(
 def _store_reached(
     tile: Any,
     least: Any,
-    group: Any,
+    border_class: Any,
     columns: int,
     flips: Any,
     bits: Any,
@@ -265,7 +267,7 @@ def _store_reached(
     flip = np.unpackbits(flips[channel // 8 : (channel + CHANNELS) // 8], bitorder="little").astype(bool)
     for row in range(len(tile)):
         pixel = min(first + row, last)
-        start = group[pixel] * columns + channel
+        start = border_class[pixel] * columns + channel
         reached = tile[row].astype(np.int32) >= least[start : start + CHANNELS]
         _write_bits(bits, places[pixel] + channel // 8, reached ^ flip)
 
@@ -275,7 +277,7 @@ def store_reached(
     context: Any,
     tile: Any,
     least: Any,
-    group: Any,
+    border_class: Any,
     columns: Any,
     flips: Any,
     bits: Any,
@@ -284,16 +286,16 @@ def store_reached(
     last: Any,
     channel: Any,
 ) -> Any:
-    """Write a bit for each count: whether ``count >= least[group[q], c]``, turned round where ``flips`` has a 1."""
+    """Write a bit for each count: ``count >= least[border_class[q], c]``, turned round where ``flips`` has a 1."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, least, group, columns, flips, bits, places, first, last, channel = args
+        tile, least, border_class, columns, flips, bits, places, first, last, channel = args
         ints, offset = ir.VectorType(ir.IntType(32), LANES), _in_bytes(builder, channel)
         word = pointer(context, builder, sig.args[4], flips, offset, ir.IntType(CHANNELS))
         flip = builder.load(word, align=1)
         for row, pixel in each_row(builder, sig.args[0], first, last):
-            kind = builder.load(pointer(context, builder, sig.args[2], group, pixel), align=8)
-            start, masks = builder.add(builder.mul(kind, columns), channel), []
+            border = builder.load(pointer(context, builder, sig.args[2], border_class, pixel), align=8)
+            start, masks = builder.add(builder.mul(border, columns), channel), []
             for v in range(VECTORS):
                 place = builder.add(start, at_vector(start, v, LANES))
                 limit = builder.load(pointer(context, builder, sig.args[1], least, place, ints), align=4)
@@ -305,7 +307,7 @@ def store_reached(
         return context.get_dummy_value()
 
     ints = (types.intp,) * 3
-    return types.void(tile, least, group, types.intp, flips, bits, places, *ints), build
+    return types.void(tile, least, border_class, types.intp, flips, bits, places, *ints), build
 
 
 @helper

@@ -1,8 +1,8 @@
 """How a convolution is divided: the loop nest that all kernels of whole filters share.
 
-An item is one block of CHANNELS filters over a chunk of tiles, each a few pixels. One item writes its outputs and no
-other item does, so the bits do not depend on the threads. All tiles of an item read the same filters, which stay in the
-cache; a chunk of pixels goes through all filters before the next, so that it stays there, too.
+An item is one block of CHANNELS filters times a chunk of tiles (a tile is a few pixels). Each output is written by
+exactly one item, so the bits do not depend on the threads. All tiles of an item read the same filters, which stay in
+the cache; a chunk of pixels goes through all filters before the next, so that it stays there, too.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ mean: ``Vector`` is a Numba type whose LLVM form is ``<lanes x scalar>``, and ea
 instruction or two. The same text becomes AVX-512, AVX2, SSE or NEON code.
 
 Every operation exists twice under one name: an LLVM form for compiled code, and a NumPy form that stands in when
-Numba's JIT is off (``NUMBA_DISABLE_JIT=1``), so each kernel can be stepped through in a debugger. There a vector is a
-small array. All indices are element indices into the flat, C-contiguous data of an array; nothing is bounds-checked.
+Numba's JIT is off. There a vector is a small array. With ``NUMBA_DISABLE_JIT=1`` front doors run the plain NumPy form
+of a kernel; only within ``use_backend("fast")`` do they run the compiled one, as plain Python for a debugger. All
+indices are element indices into the flat, C-contiguous data of an array; nothing is bounds-checked.
 """
 
 from __future__ import annotations

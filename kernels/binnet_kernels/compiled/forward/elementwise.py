@@ -30,7 +30,7 @@ def add(x: Float, y: Float, total: Float) -> None:
 def _run(work: Kernel, *arrays: Float) -> None:
     n = arrays[0].size
     if n:
-        (work if n > _WORTH_SHARING else work.alone)(*(a.ravel() for a in arrays), -(-n // _RUN), n)
+        (work if n > _WORTH_SHARING else work.serial)(*(a.ravel() for a in arrays), -(-n // _RUN), n)
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -92,7 +92,7 @@ def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tupl
 
 def _sharing(work: Kernel, size: int) -> Any:
     """The kernel, or its serial form for arrays too small to share among threads."""
-    return work if size > _WORTH_SHARING else work.alone
+    return work if size > _WORTH_SHARING else work.serial
 
 
 # ---------------------------------------------------------------------------------------------- kernels

@@ -74,7 +74,7 @@ def _sizes(x_shape: tuple[int, ...], y_shape: tuple[int, ...], window: Window) -
 
 def _sharing(work: Kernel, size: int) -> Any:
     """The kernel itself, or its serial form for what is not worth sharing."""
-    return work if size > _WORTH_SHARING else work.alone
+    return work if size > _WORTH_SHARING else work.serial
 
 
 # Each kernel gives a line of pixels to one thread and writes it once: forward, a pixel gathers the taps of its window

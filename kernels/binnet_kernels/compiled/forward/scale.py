@@ -42,7 +42,7 @@ def box_filter(mean_abs_x: Float, K: Float, x_shape: tuple[int, ...], window: Wi
     """``K = A * k``: A comes with its border of zeros, flat; K (N, OH, OW, 1) is written."""
     (n, oh, ow, _), (_, h, w, _) = K.shape, x_shape
     sizes = (n, *window.padded(h, w), oh, ow, *window.size, *window.stride)
-    run = _box_filter if K.size * window.size[0] * window.size[1] > _WORTH_SHARING else _box_filter.alone
+    run = _box_filter if K.size * window.size[0] * window.size[1] > _WORTH_SHARING else _box_filter.serial
     run(mean_abs_x, K.ravel(), *sizes)
 
 

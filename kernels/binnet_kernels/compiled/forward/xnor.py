@@ -6,6 +6,7 @@ activations is broadcast to all of them, and the counts of a tile stay in regist
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -59,41 +60,36 @@ class XnorConv2d:
             self._convolve(bits.ravel(), _ONE, x_shape, y, np.float32(0) if relu else _NO_LIMIT)
 
     def _convolve(self, packed: Halves, K: Float, x_shape: tuple[int, ...], y: Float, least: np.float32) -> None:
-        walk, base, group = self._tables(*x_shape[:3])
-        tables = (base, group, self._alpha_blocks, K, self._bias_blocks)
+        walk, base, border_class = self._tables(*x_shape[:3])
+        tables = (base, border_class, self._alpha_blocks, K, self._bias_blocks)
         sizes = (walk.pixels, self.shape[0], walk.rows, walk.span, walk.pitch, self._columns, int(self.use_k))
-        _convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), least, *sizes)
+        _xnor_convolve(packed, walk.starts, self.weight_halves, *tables, y.ravel(), least, *sizes)
 
     def pack(self, x: Float, oh: int, ow: int) -> tuple[Halves, Float]:
-        """The padded image as half words, and the map K (one 1 when there is none), both flat."""
+        """The padded image as half words, and K, or ``[1.0]`` without K, both flat."""
         (n, h, w, _), (top, bottom, left, right) = x.shape, self.window.border
         packed = np.empty(n * (top + h + bottom) * (left + w + right) * len(self._border), np.uint32)
         sizes = (*x.shape, *self.window.border)
         if not self.use_k:
-            pack = pack_image if x.size > _WORTH_SHARING else pack_image.alone
+            pack = pack_image if x.size > _WORTH_SHARING else pack_image.serial
             pack(x.ravel(), self._border, packed, *sizes)
             return packed, _ONE
         mean_abs_x, K = room_for_means(x.shape, self.window), np.empty((len(x), oh, ow, 1), np.float32)
-        pack = pack_image_and_mean if x.size > _WORTH_SHARING else pack_image_and_mean.alone
+        pack = pack_image_and_mean if x.size > _WORTH_SHARING else pack_image_and_mean.serial
         pack(x.ravel(), self._border, packed, mean_abs_x, *sizes)
         box_filter(mean_abs_x, K, x.shape, self.window)
         return packed, K.ravel()
 
     def _tables(self, n: int, h: int, w: int) -> tuple[Sliding, Ints, Indices]:
-        """The walk over n images (h, w), what the dot products start from, and the class of border of each pixel.
-
-        A dot product starts from the number of taps. With pad_value 0 the border is packed as +1, so what it adds, the
-        sum of sign(W) over padded taps, is taken off: one row (columns,) for each class of border, flat.
-        """
+        """The walk over n images (h, w), then :func:`dot_starts`, flat, and the border class of each pixel."""
         known = self._known.get((n, h, w))
         if known is None:
             walk = sliding((n, h, w, -(-self.shape[3] // 32)), self.window)
-            outside, class_of = border_classes(h, w, n, self.window)
-            correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self.pad_value == 0)
-            base = in_blocks(np.int32(self._taps[:1].size * self.shape[3]) - correction.astype(np.int32))
+            most = math.prod(self.shape[1:])
+            base, border_class = dot_starts((n, h, w), self.window, self._taps, most, self.pad_value)
             if len(self._known) > 15:  # sizes that come and go should not pile up
                 self._known.clear()
-            known = self._known[n, h, w] = walk, base.ravel(), class_of
+            known = self._known[n, h, w] = walk, base.ravel(), border_class
         return known
 
 
@@ -101,6 +97,22 @@ def tap_sums(packed: npt.NDArray[Any], c: int) -> Ints:
     """Sum of sign(W) over ``c`` channels for each filter and tap, packed in words of any width: int32 (...)."""
     negative: Ints = np.bitwise_count(packed).sum(axis=-1, dtype=np.int32)
     return np.int32(c) - 2 * negative
+
+
+def dot_starts(
+    images: tuple[int, int, int], window: Window, taps: Ints, most: int, pad_value: int
+) -> tuple[Ints, Indices]:
+    """What dot products start from, (border classes, whole blocks of filters), and the border class of each pixel.
+
+    A dot product is ``most``, its value where all signs agree, less twice the number that differ. With pad_value 0 the
+    border is packed as +1, so it adds the sum of sign(W) over the taps outside the image. The sum depends only on the
+    filter and the border class, so it is taken off the start, and the loop over the bits has no case for the border:
+    the result is exactly that of zeros (ADR 0004). ``taps`` (O, KH, KW) is from :func:`tap_sums`.
+    """
+    n, h, w = images
+    outside, border_class = border_classes(h, w, n, window)
+    correction = np.einsum("krs,ors->ko", outside.astype(np.int32), taps) * (pad_value == 0)
+    return in_blocks((most - correction).astype(np.int32)), border_class
 
 
 def whole_blocks(o: int) -> int:
@@ -115,7 +127,7 @@ def in_blocks(row: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def half_words(words: Words, n: int) -> Halves:
-    """Words (O, ..., W) of n signs each as half words (O, depth), without the last one when it holds no sign."""
+    """Split words (O, ..., W) of n signs into 32-bit halves (O, depth); drop the last half if it is empty."""
     # Units of 32 signs: a depth of 96 costs three of them, where words of 64 would cost as much as 128 signs (ADR
     # 0010).
     halves = words.view(np.uint32)[..., : -(-n // 32)]
@@ -123,9 +135,10 @@ def half_words(words: Words, n: int) -> Halves:
 
 
 def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rows (O, depth) of four bytes each value in the order a tile reads them: block by block, all channels of a tap.
+    """Rows (O, depth) of 4-byte values, reordered as a tile reads them; channels past O are 0.
 
-    Straight from one array to the other, as both may be large; channels past O are 0.
+    Block of CHANNELS filters by block, and in it the CHANNELS values of each depth side by side. Values go straight
+    from one array to the other, as both may be large.
     """
     o, depth = rows.shape
     result = aligned(whole_blocks(o) * depth).view(rows.dtype)
@@ -139,7 +152,7 @@ def interleaved(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def in_rows(blocks: npt.NDArray[Any], o: int, depth: int) -> npt.NDArray[Any]:
-    """The rows (O, depth) that :func:`interleaved` has put in order."""
+    """The inverse of :func:`interleaved`: the rows (O, depth)."""
     by_tap = blocks.reshape(whole_blocks(o) // CHANNELS, depth, CHANNELS)
     return np.ascontiguousarray(by_tap.transpose(0, 2, 1)).reshape(-1, depth)[:o]
 
@@ -161,13 +174,13 @@ def count_tile(x, starts, first, weight, place, rows, span, pitch):
 
 
 @kernel
-def _convolve(
-    x, starts, weight, base, group, alpha, K, bias, out, least, pixels, filters, rows, span, pitch, columns, k_step
+def _xnor_convolve(
+    x, starts, weight, base, border_class, alpha, K, bias, y, least, pixels, filters, rows, span, pitch, columns, k_step
 ):
     for item in prange(items_of(pixels, filters, XNOR_ROWS)):
         channel, begin, end = part_of(item, pixels, filters, XNOR_ROWS)
         for first in range(begin, end, XNOR_ROWS):
             counts = count_tile(x, starts, first, weight, channel * rows * span, rows, span, pitch)
-            target = out, first, pixels - 1, filters, channel
+            target = y, first, pixels - 1, filters, channel
             # The counts are still in registers: scales, bias and ReLU cost no pass over the map.
-            store_dots(counts, *target, base, group, columns, alpha, K, k_step, bias, least)
+            store_dots(counts, *target, base, border_class, columns, alpha, K, k_step, bias, least)

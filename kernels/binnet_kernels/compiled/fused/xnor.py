@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -12,12 +13,12 @@ from ...checks import Float, Halves, Ints, Window, Words
 from ...fused.bit_map import BitMap
 from ...fused.epilogue import NONE, Arrays, Epilogue, Run
 from ...simd.epilogue_steps import plus_columns, run_epilogue, times_columns
-from ...simd.geometry import Indices, Sliding, border_classes, sliding
+from ...simd.geometry import Indices, Sliding, sliding
 from ...simd.jit import kernel
 from ...simd.pixels import as_floats, store, store_reached, times_pixels
 from ...simd.tile import XNOR_ROWS
 from ...simd.tiling import items_of, part_of
-from ..forward.xnor import count_tile, in_rows, interleaved, tap_sums, whole_blocks
+from ..forward.xnor import count_tile, dot_starts, in_rows, interleaved, tap_sums, whole_blocks
 
 
 def filter_halves(signs: Words, shape: tuple[int, ...]) -> Halves:
@@ -60,37 +61,32 @@ class FusedXnorConv2d:
 
     def bind(self, x: BitMap, epilogue: Epilogue, K: Float | None, arrays: Arrays) -> Run:
         """Convolve the bits in ``x``, times alpha and K, then run the epilogue."""
-        (walk, base, group), o = self._tables(x), self._shape[0]
+        (walk, base, border_class), o = self._tables(x), self._shape[0]
         if not walk.pixels * o:
             return nothing
         table, low = epilogue.table(o, self._columns, self._alpha, np.zeros(o, np.float32))
         *targets, floats, between = arrays.flat()
         sizes = sizes_of(walk, o, self._columns, low, floats, between, K is not None)
-        tables = (x.words.ravel(), walk.starts, self._weight, base.ravel(), group, table, epilogue.codes)
+        tables = (x.words.ravel(), walk.starts, self._weight, base.ravel(), border_class, table, epilogue.codes)
         return partial(_xnor, *tables, NONE if K is None else K.ravel(), *targets, sizes)
 
     def bind_bits(self, x: BitMap, most: Indices, flips: npt.NDArray[np.bool_], bits: BitMap) -> Run:
         """Write the bits ``(dot product <= most) ^ flips``."""
-        (walk, base, group), o = self._tables(x), self._shape[0]
+        (walk, base, border_class), o = self._tables(x), self._shape[0]
         if not walk.pixels * o:
             return nothing
         least = np.full(base.shape, np.iinfo(np.int32).max, np.int32)  # never reached where there is no filter
         least[:, :o] = -((most - base[:, :o]) // 2)  # base - 2 count <= most
         negated = np.packbits(np.pad(flips, (0, self._columns - o)), bitorder="little")
-        tables = (x.words.ravel(), walk.starts, self._weight, least.ravel(), group, negated)
+        tables = (x.words.ravel(), walk.starts, self._weight, least.ravel(), border_class, negated)
         sizes = sizes_of(walk, o, self._columns, 0, False, True, False)
         return partial(_xnor_bits, *tables, bits.words.view(np.uint8).ravel(), bits.places(), sizes)
 
     def _tables(self, x: BitMap) -> tuple[Sliding, Ints, Indices]:
-        """The walk, what dot products start from (classes, columns), and the class of border of each pixel."""
-        n, h, w, c = x.shape
-        walk = sliding((n, h, w, x.words.shape[3]), self._window)
-        outside, group = border_classes(h, w, n, self._window)
-        # A border of 0 is packed as +1, so what it adds is taken off.
-        correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self._pad_value == 0)
-        base = np.zeros((len(outside), self._columns), np.int32)
-        base[:, : self._shape[0]] = self._window.size[0] * self._window.size[1] * c - correction
-        return walk, base, group
+        """The walk over the images in ``x``, then :func:`dot_starts` of them."""
+        n, h, w, _ = x.shape
+        walk, most = sliding((n, h, w, x.words.shape[3]), self._window), math.prod(self._shape[1:])
+        return walk, *dot_starts((n, h, w), self._window, self._taps, most, self._pad_value)
 
 
 def sizes_of(walk: Sliding, o: int, columns: int, low: int, floats: bool, between: bool, k: bool) -> Indices:
@@ -107,18 +103,18 @@ def nothing() -> None:
 
 
 @kernel
-def _xnor_bits(x, starts, weight, least, group, flips, bits, places, sizes):
+def _xnor_bits(x, starts, weight, least, border_class, flips, bits, places, sizes):
     pixels, rows, span, pitch, columns = sizes[0], sizes[2], sizes[3], sizes[4], sizes[5]
     for item in prange(items_of(pixels, columns, XNOR_ROWS)):
         channel, begin, end = part_of(item, pixels, columns, XNOR_ROWS)
         for first in range(begin, end, XNOR_ROWS):
             # α, normalisation and ReLU are in the limits: between two binary layers no float is written (ADR 0017).
             counts = count_tile(x, starts, first, weight, channel * rows * span, rows, span, pitch)
-            store_reached(counts, least, group, columns, flips, bits, places, first, pixels - 1, channel)
+            store_reached(counts, least, border_class, columns, flips, bits, places, first, pixels - 1, channel)
 
 
 @kernel
-def _xnor(x, starts, weight, base, group, table, steps, K, residual, out, bits, places, sizes):
+def _xnor(x, starts, weight, base, border_class, table, steps, K, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, use_k, last = sizes[6], sizes[7], sizes[8], sizes[9], pixels - 1
     for item in prange(items_of(pixels, columns, XNOR_ROWS)):
@@ -127,7 +123,7 @@ def _xnor(x, starts, weight, base, group, table, steps, K, residual, out, bits, 
             counts = count_tile(x, starts, first, weight, channel * rows * span, rows, span, pitch)
             # The roundings are those of the network, in its order: α, K, shift, then the epilogue step by step.
             # Factors folded into one would give other bits near zero (ADR 0017).
-            y = times_columns(as_floats(counts, base, group, columns, first, last, channel), table, channel)
+            y = times_columns(as_floats(counts, base, border_class, columns, first, last, channel), table, channel)
             if use_k:
                 y = times_pixels(y, K, first, last)
             y = plus_columns(y, table, columns + channel)

@@ -21,13 +21,13 @@ from ...checks import Float, Halves, Ints, Window, Words
 from ...fused.bit_map import BitMap
 from ...fused.epilogue import NONE, Arrays, Epilogue, Run
 from ...simd.epilogue_steps import run_epilogue, times_columns
-from ...simd.geometry import Indices, Sliding, border_classes, sliding
+from ...simd.geometry import Indices, Sliding, sliding
 from ...simd.jit import helper, kernel
 from ...simd.pixels import as_floats, store, times_pixels
 from ...simd.tile import CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
 from ...simd.tiling import items_of, part_of
 from ..forward.scale import scale_map
-from ..forward.xnor import half_words, in_rows, interleaved, tap_sums, whole_blocks
+from ..forward.xnor import dot_starts, half_words, in_rows, interleaved, tap_sums, whole_blocks
 from ..fused.xnor import filter_halves, nothing, signs_of_halves, sizes_of
 from .level_lanes import pack_levels
 from .masked_popcount import twice
@@ -74,7 +74,7 @@ class FusedKbitConv2d:
             return nothing
         if self._use_k:
             convolve = self._with_k(x, K, convolve)
-        pack = _pack_image if x.size > _WORTH_SHARING else _pack_image.alone
+        pack = _pack_image if x.size > _WORTH_SHARING else _pack_image.serial
         arguments = (x.ravel(), planes.ravel(), *x.shape, *self._window.border, self._act_bits, self._levels[0])
 
         def run() -> None:
@@ -88,14 +88,14 @@ class FusedKbitConv2d:
         return self._bound(planes, x_shape, epilogue, NONE, arrays)
 
     def _bound(self, planes: Halves, x_shape: tuple[int, ...], epilogue: Epilogue, K: Float, arrays: Arrays) -> Run:
-        (walk, base, group), o = self._tables(*x_shape[:3]), self._shape[0]
+        (walk, base, border_class), o = self._tables(*x_shape[:3]), self._shape[0]
         if not walk.pixels * o:
             return nothing
         table, low = epilogue.table(o, self._columns, self._scale)
         *targets, floats, between = arrays.flat()
         steps = (self._act_bits, self._weight_bits, planes[0].size, len(self._weight) // self._weight_bits)
         sizes = np.append(sizes_of(walk, o, self._columns, low, floats, between, self._use_k), steps)
-        tables = (planes.ravel(), walk.starts, self._weight, base.ravel(), group, table, epilogue.codes)
+        tables = (planes.ravel(), walk.starts, self._weight, base.ravel(), border_class, table, epilogue.codes)
         return partial(_convolve, *tables, K, *targets, sizes)
 
     def _with_k(self, x: Float, K: Float, convolve: Run) -> Run:
@@ -109,17 +109,12 @@ class FusedKbitConv2d:
         return run
 
     def _tables(self, n: int, h: int, w: int) -> tuple[Sliding, Ints, Indices]:
-        """The walk, what dot products start from (classes, columns), and the class of border of each pixel.
-
-        With pad_value 0 the border is packed as +1, so what it adds is taken off, as in :class:`XnorConv2d`.
-        """
-        (lm, lk), c = self._levels, self._shape[3]
-        walk = sliding((n, h, w, -(-c // 32)), self._window)
-        outside, group = border_classes(h, w, n, self._window)
-        correction = np.einsum("krs,ors->ko", outside.astype(np.int32), self._taps) * (self._pad_value == 0)
-        base = np.zeros((len(outside), self._columns), np.int32)
-        base[:, : self._shape[0]] = lm * (lk * int(np.prod(self._shape[1:])) - correction)
-        return walk, base, group
+        """The walk over n images (h, w), then :func:`dot_starts` of whole numbers L q, and the border classes."""
+        (lm, lk), walk = self._levels, sliding((n, h, w, -(-self._shape[3] // 32)), self._window)
+        most = lk * math.prod(self._shape[1:])
+        # `_taps` are sums of levels of weights; a border of +1 has the highest level of inputs in each tap, lm.
+        base, border_class = dot_starts((n, h, w), self._window, self._taps, most, self._pad_value)
+        return walk, base * np.int32(lm), border_class
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -155,7 +150,7 @@ def _pack_image(x, planes, n, h, w, c, top, bottom, left, right, bits, levels):
 
 
 @kernel
-def _convolve(x, starts, weight, base, group, table, steps, K, residual, out, bits, places, sizes):
+def _convolve(x, starts, weight, base, border_class, table, steps, K, residual, out, bits, places, sizes):
     pixels, filters, rows, span, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, use_k, last = sizes[6], sizes[7], sizes[8], sizes[9], pixels - 1
     x_bits, w_bits, x_step, w_step = sizes[10], sizes[11], sizes[12], sizes[13]
@@ -164,7 +159,7 @@ def _convolve(x, starts, weight, base, group, table, steps, K, residual, out, bi
         for first in range(begin, end, XNOR_ROWS):
             place = channel * rows * span
             counts = count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_bits, x_step, w_step)
-            y = times_columns(as_floats(counts, base, group, columns, first, last, channel), table, channel)
+            y = times_columns(as_floats(counts, base, border_class, columns, first, last, channel), table, channel)
             if use_k:
                 y = times_pixels(y, K, first, last)
             y = run_epilogue(y, steps, table, columns + channel, columns, residual, first, last, filters, channel)

@@ -72,11 +72,11 @@ def _inside(size: tuple[int, int], n: int, window: Window, of_zeros: bool) -> Ha
 
     After the last tap stands one under which no pixel does.
     """
-    outside, class_of = border_classes(*size, n, window)
+    outside, border_class = border_classes(*size, n, window)
     classes = (~outside if of_zeros else np.ones_like(outside)).reshape(len(outside), -1)
-    pixels, taps = len(class_of), classes.shape[1]
+    pixels, taps = len(border_class), classes.shape[1]
     of_pixel = np.zeros((-(-(taps + 1) // WIDTH) * WIDTH, -(-pixels // WIDTH) * WIDTH), bool)
-    of_pixel[:taps, :pixels] = classes[class_of].T
+    of_pixel[:taps, :pixels] = classes[border_class].T
     words = np.packbits(of_pixel, axis=1, bitorder="little").view("<u4")
     return np.ascontiguousarray(words.reshape(-1, WIDTH, words.shape[1]).swapaxes(1, 2), np.uint32)
 

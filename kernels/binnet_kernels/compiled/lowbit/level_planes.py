@@ -25,7 +25,7 @@ def norm_level_planes(
 ) -> None:
     """The same of a normalised ``x``, with the roundings of ``normalise``."""
     if planes.size:
-        write = _norm_planes if x.size > WORTH_SHARING else _norm_planes.alone
+        write = _norm_planes if x.size > WORTH_SHARING else _norm_planes.serial
         fill = border_halves(x.shape[3], pad_value)
         write(x.ravel(), *affine, fill, planes.ravel(), within.ravel(), *x.shape, *padding, len(planes))
 
