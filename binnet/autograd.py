@@ -69,8 +69,8 @@ class Tensor:
     Attributes
     ----------
     data : float32 array
-        May be changed in place, but not between a forward pass and a :meth:`backward` that depends on it, which is a
-        RuntimeError there. Reading ``data`` hands the array out: from then on it is compared for changes (ADR 0024).
+        May be changed in place, but not between a forward pass and its :meth:`backward`, which then raises
+        RuntimeError. Once ``data`` has been read, the array is watched for changes (ADR 0024).
     array : float32 array
         The same, only to be read.
     grad : float32 array of the same shape, or None
@@ -92,7 +92,7 @@ class Tensor:
 
     @property
     def data(self) -> Float:
-        """The array itself; from the first reading on, it is compared for changes."""
+        """The array itself; once it has been read, it is watched for changes."""
         self.memory.expose()
         return self.array
 
@@ -208,8 +208,8 @@ class Function:
 
     ``forward(ctx, *arrays, **options)`` returns an array; ``backward(ctx, grad)`` takes the derivative with respect to
     that array and returns one gradient (or None) for each positional input, as a tuple when there are several. Neither
-    writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` is True. What it returns are fresh
-    arrays, or ``grad`` and views of it, never anything saved.
+    writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` is True. ``backward`` returns new
+    arrays, ``grad``, or views of ``grad``, but never a saved array.
     """
 
     @staticmethod
@@ -237,9 +237,9 @@ class Function:
         out.memory = next(shared, None) or Memory(exposed=False)  # a view lies in the memory of its input
         if out.requires_grad:
             name = cls.__name__
-            # Nodes, not tensors, so that the array of an inner result is freed unless a function has saved it.
+            # Link to nodes, not tensors: then an intermediate array can be freed unless a function has saved it.
             wanted = ((i.node or i) if needed else None for i, needed in zip(inputs, ctx.needs_grad, strict=True))
-            # Watched is what the backward pass may read: the inputs, and the result where it was saved (ADR 0024).
+            # Watch what `backward` may read: the inputs, and the result if it was saved (ADR 0024).
             watches = [(f"an input of {name}", m.watch(a)) for m, a in zip(memories, arrays, strict=True) if m]
             if any(value is result for value in ctx.saved):
                 watches.append((f"the result of {name}", out.memory.watch(out.array)))
@@ -292,7 +292,7 @@ class Node:
         self.inputs, self.ctx.saved, self.watches, self.freed = (), (), [], True
 
 
-# What has come for a node so far, and whether nobody else reads that array, so that it may be written to.
+# For each node: the sum of its gradients so far, and whether that array may be overwritten.
 Pending = dict[Node, tuple[Float, bool]]
 
 
@@ -300,7 +300,7 @@ def _sweep(root: Tensor, grad: Float) -> None:
     """Send ``grad`` from ``root`` back to the leaves; iterative, so that the depth of a graph is not limited."""
     pending: Pending = {}
     _deliver(pending, root.node or root, grad, owned=False)
-    # Every consumer of a result is newer than its maker, so all parts of a gradient have come when a node is visited.
+    # Newest first means that all consumers of a result come before its node, whose gradient is then complete.
     for node in [] if root.node is None else _newest_first(root.node):
         if node in pending:
             _visit(node, pending)
@@ -310,7 +310,7 @@ def _sweep(root: Tensor, grad: Float) -> None:
 def _visit(node: Node, pending: Pending) -> None:
     grad, owned = pending.pop(node)
     grads = node.backward(grad, owned)
-    # A gradient that others read must not be written to, and neither must a result in the same memory.
+    # An array may be overwritten only if nothing else that is still read shares its memory.
     arrays = [g for g in grads if isinstance(g, np.ndarray)] + ([] if owned else [grad])
     for source, value in zip(node.inputs, grads, strict=True):
         if source is not None and value is not None:
@@ -341,7 +341,7 @@ def _deliver(pending: Pending, source: Tensor | Node, value: Float, owned: bool)
         source.grad = value.astype(np.float32, copy=not owned) if total is None else np.add(total, value, out=total)
     elif source in pending:
         known, known_owned = pending[source]
-        # A gradient is as large as its map, so the sum takes the place of a part that may be written to (ADR 0020).
+        # A gradient is as large as its map: to save memory, add in place if one may be overwritten (ADR 0020).
         out = known if known_owned else value if owned else None
         pending[source] = np.add(known, value, out=out), True
     else:

@@ -82,13 +82,13 @@ def look_back(stages: Stages) -> None:
         while stages.only_user(source, stage) and isinstance(source.node, (ElementWise, Flatten)):
             node = source.node
             if isinstance(node, Flatten):
-                # Element-wise nodes behind the flattening hold a number for each of H W C columns, those of a map one
-                # for each of C channels: they cannot be in one list.
+                # Nodes after the flattening have parameters for H W C columns, nodes before it for C channels:
+                # `before_sign` must not mix them.
                 if stage.flat or stage.before_sign or not _is_dense(stage) or len(shapes[source.inputs[0]]) != 3:
                     break
                 stage.flat = True
             elif not node.monotone or (isinstance(node, Sign) and stage.before_sign):
-                break  # a sign makes +1 of NaN, which may come out negative, but NaN lies in no interval
+                break  # Sign turns NaN into +1, which later nodes may make negative; no threshold expresses this
             else:
                 stage.before_sign.insert(0, node)
             stages.replace(source, source.inputs[0])
@@ -104,16 +104,17 @@ def compare_dots(stages: Stages) -> None:
         XnorConv → α → MaxPool → BatchNorm → sign → XnorConv   ⇒   XnorConv(bit) → AND over windows → XnorConv
 
     Normalisation, ReLU, sign and scale are monotone in the dot product d, so all of them together, and the next sign,
-    are one comparison with a threshold. A max-pooling between them becomes AND over bits ``d <= most``, which
-    compares the largest d of a window; where the nodes before the pooling fall, the smallest d counts, and the bits are
-    inverted before and after.
+    are one comparison with a threshold. All bits ``d <= most`` of a window are 1 exactly if its largest d is at most
+    ``most``: so a max-pooling between them becomes AND. If the nodes before the pooling decrease with d, the smallest d
+    decides, so the bits are inverted before and after.
     """
     for stage in [stage for stage in stages.stages if _takes_bits(stage)]:
         pool, before, source = _chain_before(stages, stage)
         if source is None or not isinstance(source.node, XnorConv):
             continue
         o, n = source.node.shape[0], int(np.prod(source.node.shape[1:]))
-        # The pooling sees α d, which falls with d where α < 0: the scale belongs to what decides the direction.
+        # The pooling compares α d, not d. Where α < 0 this decreases with d, so α is part of the chain whose direction
+        # is tested.
         first = [_scale(source.node), *_apply(before)]
         threshold = cut([*first, *_apply(stage.before_sign)], n, o) if n < EXACT and _fits(stage, o) else None
         if threshold is None:
@@ -211,7 +212,11 @@ def _is_dense(stage: Stage) -> bool:
 
 
 def _chain_before(stages: Stages, stage: Stage) -> tuple[Stage | None, list[ElementWise], Stage | None]:
-    """The pooling, the nodes before it and the binary convolution that a binary convolution alone reads from."""
+    """Walk back from ``stage``: its max-pooling, the monotone nodes in front of that, and the stage they come from.
+
+    The first is None if there is no pooling, and then there are no nodes. The last is None unless it is a binary
+    convolution without K whose map nothing else reads.
+    """
     pool, before, source = None, list[ElementWise](), stage.inputs[0]
     user = stage
     if isinstance(source.node, MaxPool) and stages.only_user(source, stage):

@@ -37,7 +37,7 @@ class Sign(Module):
 
 
 class InputRule(Protocol):
-    """What a layer asks of an :class:`binnet.ops.InputBinariser`, or of a module that gives one for each pass."""
+    """Interface of input binarisers: an :class:`binnet.ops.InputBinariser`, or a module that returns one per pass."""
 
     @property
     def needs_bits_only(self) -> bool:
@@ -85,7 +85,7 @@ class BinaryLayer(Module):
             self.alpha = Parameter(self._first_alpha(), decay=False)
 
     def _first_alpha(self) -> Float:
-        """The α of Eq. 6; of an outline, which has no weights, zeros."""
+        """The α of Eq. 6, (O,); zeros for an outline (a network without weights)."""
         weight = self.weight.array  # not `data`: it is only read, so it need not be watched for changes
         if init.is_outline(weight):
             return np.zeros(len(weight), np.float32)

@@ -16,12 +16,17 @@ from .module import Module
 
 
 def fused(modules: Iterable[Module]) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The calls that a sequence of modules comes to, in order.
+    """The functions to call for a sequence of modules, in order.
 
-    Where they stand side by side, these become one call: "BatchNorm, [Flatten,] BinConv2d or BinLinear, [ReLU]", with
-    options that leave nothing but signs of the normalised map to know (no K, clipped straight-through gradient),
-    "BatchNorm, ReLU", and "Conv2d, BatchNorm, ReLU" at the image. A module with a ``forward`` of its own, set on the
-    object, is always called by itself. While calls are recorded nothing is fused, so that each layer has its own.
+    Three patterns of neighbours become one call:
+
+    - BatchNorm, [Flatten,] BinConv2d or BinLinear, [ReLU]: only when both passes need no more than bits of the
+      normalised map (no K, clipped straight-through gradient);
+    - BatchNorm, ReLU;
+    - Conv2d, BatchNorm, ReLU: only for an input that needs no gradient, such as images.
+
+    A module whose ``forward`` was replaced on the object is always called by itself. While calls are recorded nothing
+    is fused, so that each layer has its own call.
     """
     # A graph has a node for each layer; the engine fuses by rewrites of its own.
     if state.recorder is not None:
@@ -61,7 +66,7 @@ class NormRelu:
 
 @dataclass(frozen=True)
 class ImageBlock:
-    """Real convolution, normalisation and ReLU: one call for images, two for what needs a gradient."""
+    """Real convolution, normalisation and ReLU: one call if the input needs no gradient (images), else two."""
 
     conv: Conv2d
     norm: BatchNorm
@@ -77,7 +82,7 @@ class ImageBlock:
 
 
 def _sign_block(rest: deque[Module]) -> SignBlock | None:
-    """The block that ``rest`` begins with, taken out of it."""
+    """Remove and return the sign block at the front of ``rest``; None if there is none."""
     # A flattening of images moves nothing in memory, so a dense layer behind it reads the same bits.
     flat = _is(rest, 1, Flatten)
     layer = rest[1 + flat] if len(rest) > 1 + flat else None
@@ -104,7 +109,7 @@ def _image_block(rest: deque[Module]) -> ImageBlock | None:
     conv, norm = rest[0], rest[1]
     assert isinstance(conv, Conv2d)
     assert isinstance(norm, BatchNorm)
-    # Before a normalisation a convolution usually has neither, so others need not be fast.
+    # A bias or groups are rare before a normalisation, so such a convolution is not fused.
     if conv.bias is not None or conv.groups != 1:
         return None
     _drop(rest, 3)

@@ -63,18 +63,18 @@ class SignProduct:
         return y
 
     def before_backward(self, ctx: Context, grad: Float, y: Float | None = None) -> Any:
-        """A gradient as :meth:`backward` takes it: behind the ReLU, if there is one, whose result is ``y``."""
+        """Convert ``grad`` for :meth:`backward`; if a ReLU with result ``y`` followed, go back through it first."""
         return grad if y is None else bk.relu_grad(grad, y, out=ctx.reusable(grad))
 
     def backward(self, ctx: Context, grad: Any) -> tuple[Grad, Grad, Grad]:
         """Gradients of sign(x), W and the learned scales, where ``ctx`` needs them.
 
-        The last two inputs of ``ctx`` are weights and scales; one before them is the input.
+        The inputs of the Function end with W and the scales; x, and perhaps γ and β, come before them.
         """
         grad_sign = self.grad_input(grad) if any(ctx.needs_grad[:-2]) else None
         if not any(ctx.needs_grad[-2:]):
             return grad_sign, None, None
-        # From W̃ = α s to W and α is the binariser's rule; the product knows only W̃.
+        # This is ∂C/∂W̃ only, with W̃ = α s; the binariser turns it into ∂C/∂W and ∂C/∂α.
         grad_hat = self.grad_weight(grad).reshape(self.latent.shape)
         return grad_sign, *self.conv.weights.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
 
@@ -219,7 +219,7 @@ def norm_xnor_conv2d(
     norm
         γ and β (C,), and the statistics.
     weight : (O, KH, KW, C), or (O, H W C)
-        A dense layer's is a convolution whose window is the whole image, so that no image has to be flattened.
+        (O, H W C) is a dense layer, run as a convolution with a window of the whole image; nothing is flattened.
     alpha_param : (O,), the scales with ``scale="learned"``
     conv
         Its inputs must need bits only (:attr:`InputBinariser.needs_bits_only`).
