@@ -15,7 +15,7 @@ from ..autograd import Context, Function, Grads, Tensor
 from .binarize import NotFiniteError, unpack_bits
 
 Moments = tuple[Float, Float, Float, float]  # γ, mean, variance, ε
-Affine = tuple[Float, Float, Float, Float, float]  # γ, β, mean, variance, ε
+NormConstants = tuple[Float, Float, Float, Float, float]  # γ, β, mean, variance, ε
 
 
 @dataclass(frozen=True)

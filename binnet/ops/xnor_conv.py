@@ -18,7 +18,7 @@ from binnet_kernels.checks import Float, Pair
 from ..autograd import Context, Function, Grad, Grads, Tensor
 from .binarize import PAPER, WeightBinariser, check_bool, check_ste, through_polynomial, unpack_bits
 from .conv import as_pixels, as_rows
-from .norm import Affine, Normalisation, Statistics, grad_of_norm_and_bits
+from .norm import Normalisation, NormConstants, Statistics, grad_of_norm_and_bits
 
 
 class SignProduct:
@@ -52,7 +52,7 @@ class SignProduct:
         """The packed signs of images, border included, and bits that say where |x| <= 1."""
         return bk.signs(x, *self.border)
 
-    def pack_normalised(self, x: Float, norm: Affine) -> Any:
+    def pack_normalised(self, x: Float, norm: NormConstants) -> Any:
         """:meth:`pack` of normalised images, which are never written; ``norm`` is (γ, β, mean, variance, ε)."""
         return bk.norm_signs(x, *norm, *self.border)
 

@@ -141,10 +141,10 @@ def avg_pool2d_grad(
 
 def _image(x: Any) -> Float:
     """Images (N, H, W, C) of at least one pixel: a window over padding alone would have no value."""
-    x = checks.floats(x, "x", 4)
-    if 0 in x.shape[1:3]:
-        raise ValueError(f"x must have images of at least one pixel, got shape {x.shape}")
-    return x
+    images = checks.floats(x, "x", 4)
+    if 0 in images.shape[1:3]:
+        raise ValueError(f"x must have images of at least one pixel, got shape {images.shape}")
+    return images
 
 
 def _input_and_output(x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> tuple[Float, Window, Float]:

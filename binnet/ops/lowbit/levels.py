@@ -10,7 +10,7 @@ from binnet_kernels import checks
 from binnet_kernels.checks import Float
 
 from ..binarize import WeightBinariser
-from ..norm import Affine
+from ..norm import NormConstants
 from ..xnor_conv import InputBinariser, SignProduct
 
 
@@ -30,7 +30,7 @@ class LevelProduct(SignProduct):
     def pack(self, x: Float) -> Any:
         return bk.level_planes(x, self._act_bits, *self.border)
 
-    def pack_normalised(self, x: Float, norm: Affine) -> Any:
+    def pack_normalised(self, x: Float, norm: NormConstants) -> Any:
         return bk.norm_level_planes(x, *norm, self._act_bits, *self.border)
 
     def grad_input(self, grad: Any) -> Float:
