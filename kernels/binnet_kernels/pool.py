@@ -68,7 +68,7 @@ def max_pool2d_winners(
     TypeError, ValueError
         As :func:`max_pool2d`, and when the window has too many taps.
     """
-    x, window = _image(x), pool_window(kernel_size, stride, padding)
+    x, window = _image_and_window(x, kernel_size, stride, padding)
     winners = np.zeros(_winners_shape(x.shape, window), np.uint16)
     y = np.empty((*winners.shape[:3], x.shape[3]), np.float32)
     (reference.max_pool2d_winners if in_numpy() else compiled.max_pool2d_winners)(x, window, y, winners)
@@ -97,7 +97,7 @@ def max_pool2d_grad(grad: Any, x: Any, kernel_size: Pair, stride: Pair | None = 
     TypeError, ValueError
         When an argument has the wrong type or shape, or the window has too many taps.
     """
-    x, window = _image(x), pool_window(kernel_size, stride, padding)
+    x, window = _image_and_window(x, kernel_size, stride, padding)
     grad = _checked_grad(grad, x.shape, window)
     return _to_winners(grad, max_pool2d_winners(x, kernel_size, stride, padding)[1], x.shape, window)
 
@@ -139,17 +139,18 @@ def avg_pool2d_grad(
     return grad_x
 
 
-def _image(x: Any) -> Float:
-    """Images (N, H, W, C) of at least one pixel: a window over padding alone would have no value."""
-    images = checks.floats(x, "x", 4)
-    if 0 in images.shape[1:3]:
+def _image_and_window(x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> tuple[Float, Window]:
+    """Images (N, H, W, C) of at least one pixel, and the window, which fits into them."""
+    images, window = checks.floats(x, "x", 4), pool_window(kernel_size, stride, padding)
+    window.output_size(*images.shape[1:3])
+    if 0 in images.shape[1:3]:  # a window over padding alone would have no value
         raise ValueError(f"x must have images of at least one pixel, got shape {images.shape}")
-    return images
+    return images, window
 
 
 def _input_and_output(x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> tuple[Float, Window, Float]:
     """Images, the window, and room for a value of each channel and window."""
-    x, window = _image(x), pool_window(kernel_size, stride, padding)
+    x, window = _image_and_window(x, kernel_size, stride, padding)
     return x, window, np.empty((len(x), *window.output_size(*x.shape[1:3]), x.shape[3]), np.float32)
 
 
