@@ -119,6 +119,9 @@ def grad_alpha(grad_hat: Float, weight: Float) -> Float:
 class WeightBinariser:
     """How real weights become ``α sign(W)``, and their gradient; by default as in arXiv:1603.05279.
 
+    A subclass with another α overrides :meth:`scales`. The gradient of the weights then treats α as a constant; a
+    subclass with another gradient overrides :meth:`grad_weight`.
+
     Attributes
     ----------
     scale
@@ -130,9 +133,6 @@ class WeightBinariser:
         Whether to subtract the mean over input channels first (authors' code; not in the paper).
     clip
         Whether the optimiser keeps the real weights within ±1 (authors' code; not in the paper).
-
-    A subclass with another α overrides :meth:`scales`. The gradient of the weights then treats α as a constant; a
-    subclass with another gradient overrides :meth:`grad_weight`.
 
     Raises
     ------
