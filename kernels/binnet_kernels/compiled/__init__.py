@@ -1,4 +1,4 @@
-"""The compiled forms of the kernels: forward, backward, lowbit, and here what has both directions.
+"""The compiled forms of the kernels: forward, backward, fused, lowbit, and here what has both directions.
 
 All of them are imported together, so that they are all of the text whose hash names the compile cache.
 """
