@@ -237,7 +237,9 @@ def norm_xnor_conv2d(
     Raises
     ------
     ValueError
-        For shapes that do not fit together.
+        For inputs that need more than bits, and for shapes that do not fit together.
+    NotFiniteError
+        For weights that are not finite.
     """
     if not conv.inputs.needs_bits_only:
         raise ValueError("norm_xnor_conv2d keeps no map: inputs need use_k=False and ste='clip', or use xnor_conv2d")
