@@ -388,6 +388,41 @@ def naive_batch_statistics(x):
     return mean, np.array([((x[..., k] - mean[k]) ** 2).mean() for k in range(x.shape[-1])])
 
 
+def naive_batch_moments(x):
+    """The mean of each channel and the sum of squared distances from it, one row at a time; zeros without rows."""
+    rows, c = np.asarray(x, np.float64).reshape(-1, np.shape(x)[-1]), np.shape(x)[-1]
+    mean, square = np.zeros(c), np.zeros(c)
+    for row in rows:
+        mean += row / len(rows)
+    for row in rows:
+        square += (row - mean) ** 2
+    return mean, square
+
+
+def naive_batch_norm_grad_sums(grad, within, x, mean):
+    """Sums of g and g (x - mean) over rows, where g is the gradient whose bit is 1; all of it without bits."""
+    total, product_ = np.zeros(len(mean)), np.zeros(len(mean))
+    for place in np.ndindex(np.shape(x)):
+        row, k = place[:-1], place[-1]
+        if within is None or int(within[(*row, k // 32)]) >> k % 32 & 1:
+            total[k] += float(grad[place])
+            product_[k] += float(grad[place]) * (float(x[place]) - float(mean[k]))
+    return total, product_
+
+
+def naive_batch_norm_grad_apply(grad, within, x, gamma, mean, var, sums, rows, eps=1e-5):
+    """One value at a time, from sums over ``rows`` rows."""
+    inverse = 1 / np.sqrt(np.asarray(var, np.float64) + eps)
+    grad_x, grad_gamma, grad_beta = np.zeros(np.shape(x)), sums[1] * inverse, sums[0]
+    for place in np.ndindex(np.shape(x)):
+        row, k = place[:-1], place[-1]
+        passed = within is None or int(within[(*row, k // 32)]) >> k % 32 & 1
+        x_hat = (float(x[place]) - float(mean[k])) * inverse[k]
+        share = grad_beta[k] / rows + x_hat * grad_gamma[k] / rows
+        grad_x[place] = float(gamma[k]) * inverse[k] * ((float(grad[place]) if passed else 0.0) - share)
+    return grad_x, grad_gamma, grad_beta
+
+
 def naive_norm_signs(x, gamma, beta, mean, var, eps=1e-5, padding=0, pad_value=0):
     """Bits of the signs, with a border, and of |v| <= 1, where v is x normalised with three roundings to float32."""
     (n, h, w, c), (ph, pw) = np.shape(x), pair(padding)

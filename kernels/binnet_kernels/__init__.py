@@ -30,15 +30,15 @@ from .lowbit.levels import pack_planes, quantise_input, quantise_weight, weight_
 from .lowbit.planes import level_grad_weight, level_planes, norm_level_planes
 from .lowbit.rounding import QuantisedGradient
 from .lowbit.weights import level_grad_alpha, level_weight_gradient, level_weight_hat
-from .norm import (
+from .norm.forward import (
+    batch_moments,
     batch_norm,
-    batch_norm_grad,
     batch_norm_inference,
     batch_statistics,
     norm_relu,
     norm_signs,
-    norm_signs_grad,
 )
+from .norm.grad import batch_norm_grad, batch_norm_grad_apply, batch_norm_grad_sums, norm_signs_grad
 from .pool import (
     avg_pool2d,
     avg_pool2d_grad,
@@ -70,8 +70,11 @@ __all__ = [
     "add",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "batch_moments",
     "batch_norm",
     "batch_norm_grad",
+    "batch_norm_grad_apply",
+    "batch_norm_grad_sums",
     "batch_norm_inference",
     "batch_statistics",
     "bind_map",

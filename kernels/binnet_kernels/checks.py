@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Float = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 Halves = npt.NDArray[np.uint32]
 Winners = npt.NDArray[np.uint16]

@@ -47,7 +47,10 @@ NAMES = [
     "batch_norm",
     "batch_norm_inference",
     "batch_norm_grad",
+    "batch_norm_grad_sums",
+    "batch_norm_grad_apply",
     "batch_statistics",
+    "batch_moments",
     "signs",
     "norm_relu",
     "norm_signs",
@@ -141,7 +144,17 @@ GOOD = {
     "batch_norm": {**IMAGE, "gamma": ones(3), "beta": ones(3)},
     "batch_norm_inference": {**IMAGE, **VECTORS},
     "batch_norm_grad": {"grad": ones(2, 5, 5, 3), **IMAGE, "gamma": ones(3), "mean": ones(3), "var": ones(3)},
+    "batch_norm_grad_sums": {"grad": ones(2, 5, 5, 3), "within": None, **IMAGE, "mean": ones(3)},
+    "batch_norm_grad_apply": {
+        "grad": ones(2, 5, 5, 3),
+        "within": None,
+        **IMAGE,
+        **{name: ones(3) for name in ("gamma", "mean", "var")},
+        "sums": (np.ones(3), np.ones(3)),
+        "rows": 70,
+    },
     "batch_statistics": IMAGE,
+    "batch_moments": IMAGE,
     "signs": {**IMAGE, "padding": 1, "pad_value": 0},
     "norm_signs": {**IMAGE, **VECTORS, "padding": 1, "pad_value": 0},
     "level_planes": {**IMAGE, "bits": 3, "padding": 1, "pad_value": 0},
@@ -158,7 +171,7 @@ GOOD = {
 }
 BATCH_NORMS = [
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"),
-    *("norm_relu", "norm_signs_grad"),
+    *("norm_relu", "norm_signs_grad", "batch_moments", "batch_norm_grad_sums", "batch_norm_grad_apply"),
 ]
 ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "level_planes", "norm_level_planes", "relu", "relu_grad", "add"}
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
@@ -418,6 +431,19 @@ def test_bits_of_a_gradient(backend):
 
 
 @each_backend
+@pytest.mark.parametrize("sums", [(np.ones(3),), (np.ones(3), np.ones(2)), (ones(3), np.ones(3)), ([1.0], [1.0])])
+def test_sums_of_a_normalisation(backend, sums):
+    refused(backend, "batch_norm_grad_apply", ValueError, r"^sums must be two float64 arrays \(3,\), got ", sums=sums)
+
+
+@each_backend
+@pytest.mark.parametrize("rows", [0, -1, 2.0, True, None])
+def test_rows_of_a_normalisation(backend, rows):
+    message = f"^rows must be a whole number of at least 1, got {rows!r}$"
+    refused(backend, "batch_norm_grad_apply", ValueError, message, rows=rows)
+
+
+@each_backend
 @pytest.mark.parametrize("name", BATCH_NORMS)
 def test_batch_norm_takes_rows_of_channels(backend, name):
     refused(backend, name, ValueError, r"^x must be .*at least 2 dimensions, got shape \(3,\)", x=ones(3))
@@ -455,7 +481,7 @@ def test_label_smoothing(backend, name, value):
 
 WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
-    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs_grad"),
+    *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs_grad", "batch_norm_grad_apply"),
     *("relu", "relu_grad", "add"),
     *("weight_gradient", "level_weight_gradient"),
 ]
@@ -529,6 +555,7 @@ IN_PLACE = [
     ("batch_norm_inference", "x"),
     ("batch_norm_grad", "grad"),
     ("norm_signs_grad", "grad"),
+    ("batch_norm_grad_apply", "grad"),
 ]
 
 

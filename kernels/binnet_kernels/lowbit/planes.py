@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from ..backend import FLOAT_GRADIENTS, PACKING, Late, front_door, in_numpy
 from ..checks import Float, Halves, Pair, Window
-from ..norm import normalisation
+from ..norm.forward import normalisation
 
 if TYPE_CHECKING:
     from ..compiled.lowbit import level_planes as compiled

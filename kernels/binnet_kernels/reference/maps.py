@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checks import Affine, Float, Halves, Window, Winners
+from ..checks import Affine, Doubles, Float, Halves, Window, Winners
 from . import xnor
 
 Grads = tuple[Float, Float, Float]
@@ -40,6 +40,13 @@ def batch_statistics(x: Float, mean: Float, var: Float) -> None:
     var[...] = np.square(x - mean).mean(axis=axes, dtype=np.float64)
 
 
+def batch_moments(x: Float, mean: Doubles, square: Doubles) -> None:
+    """``mean`` (C,) of ``x`` (..., C), and the sum of squared distances from it."""
+    axes = tuple(range(x.ndim - 1))
+    mean[...] = x.mean(axis=axes, dtype=np.float64)
+    square[...] = np.square(x - mean).sum(axis=axes)
+
+
 def normalise(x: Float, affine: Affine, y: Float) -> None:
     """``y = (x - mean) factor + shift``, with a rounding each, as in the compiled form."""
     mean, factor, shift = affine
@@ -62,19 +69,37 @@ def norm_signs(
     xnor.signs(y, padding, pad_value, bits, within)
 
 
-def batch_norm_grad(
-    grad: Float, within: Halves | None, x: Float, gamma: Float, mean: Float, inverse: Float, grads: Grads
+def batch_norm_grad_sums(
+    grad: Float, within: Halves | None, x: Float, mean: Float, sums: tuple[Doubles, Doubles]
 ) -> None:
-    """Gradients of x, gamma and beta; ``inverse`` is 1 / sqrt(var + eps). ``grad`` passes where ``within`` is 1."""
-    if within is not None:
-        passed = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : x.shape[-1]]
-        grad = np.where(passed == 1, grad, np.float32(0))
-    grad_x, grad_gamma, grad_beta = grads
-    rows, axes = np.float32(x.size // x.shape[-1]), tuple(range(x.ndim - 1))
+    """Sums of g and g (x - mean) over rows; ``grad`` passes where ``within`` is 1."""
+    g, axes = _passed(grad, within), tuple(range(x.ndim - 1))
+    sums[0][...] = g.sum(axis=axes, dtype=np.float64)
+    sums[1][...] = (g * (x - mean)).sum(axis=axes, dtype=np.float64)
+
+
+def batch_norm_grad_apply(
+    grad: Float,
+    within: Halves | None,
+    x: Float,
+    norm: tuple[Float, Float, Float],
+    sums: tuple[Doubles, Doubles],
+    rows: int,
+    grads: Grads,
+) -> None:
+    """Gradients of x, gamma and beta from sums over ``rows`` rows; ``norm`` is gamma, mean, 1 / sqrt(var + eps)."""
+    (gamma, mean, inverse), (grad_x, grad_gamma, grad_beta), n = norm, grads, np.float32(rows)
+    grad_beta[...], grad_gamma[...] = sums[0], sums[1] * inverse
     x_hat = (x - mean) * inverse
-    grad_beta[...] = grad.sum(axis=axes, dtype=np.float64)
-    grad_gamma[...] = (grad * x_hat).sum(axis=axes, dtype=np.float64)
-    grad_x[...] = (gamma * inverse) * (grad - grad_beta / rows - x_hat * (grad_gamma / rows))
+    grad_x[...] = (gamma * inverse) * (_passed(grad, within) - grad_beta / n - x_hat * (grad_gamma / n))
+
+
+def _passed(grad: Float, within: Halves | None) -> Float:
+    """``grad`` where the bit of ``within`` is 1, else 0; everywhere if there are no bits."""
+    if within is None:
+        return grad
+    bits = np.unpackbits(within.view(np.uint8), axis=-1, bitorder="little")[..., : grad.shape[-1]]
+    return np.where(bits == 1, grad, np.float32(0))
 
 
 # ---------------------------------------------------------------------------------------------- pooling

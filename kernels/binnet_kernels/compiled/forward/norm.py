@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import prange
 
-from ...checks import Affine, Float, Halves
+from ...checks import Affine, Doubles, Float, Halves
 from ...simd.jit import Kernel, kernel
 from ...simd.lanes import (
     ALL,
@@ -24,7 +23,6 @@ from ...simd.lanes import (
     zero_unless,
 )
 
-Double = npt.NDArray[np.float64]
 Grads = tuple[Float, Float, Float]
 
 _PARTS = 32  # rows are summed in at most this many parts, then the parts in order: the same bits for any thread count
@@ -37,12 +35,26 @@ _NO_BITS = np.zeros(1, np.uint32)
 
 def batch_statistics(x: Float, mean: Float, var: Float) -> None:
     """``mean`` and ``var`` (C,) of ``x`` (..., C), in one pass: sums in float64 of distances from the first row."""
+    rows, centre, distance, square = _from_first_row(x)
+    mean[...] = centre
+    var[...] = np.maximum(square / rows - distance, 0)
+
+
+def batch_moments(x: Float, mean: Doubles, square: Doubles) -> None:
+    """``mean`` (C,) of ``x`` (..., C), and the sum of squared distances from it."""
+    rows, mean[...], distance, about_first = _from_first_row(x)
+    # By the parallel axis theorem. Rounding may leave a constant channel just below 0.
+    square[...] = np.maximum(about_first - rows * distance, 0)
+
+
+def _from_first_row(x: Float) -> tuple[int, Doubles, Doubles, Doubles]:
+    """Rows, their mean, its squared distance from the first row, and the sum of all rows' squared distances from it."""
     c = x.shape[-1]
     rows = x.size // c
     total, square = _totals(_moments, x.size, rows, c, x.ravel())
-    mean[...] = centre = total / rows
+    mean = total / rows
     with np.errstate(invalid="ignore"):  # infinities: their distance is no number
-        var[...] = np.maximum(square / rows - np.square(centre - x.reshape(rows, c)[0]), 0)
+        return rows, mean, np.square(mean - x.reshape(rows, c)[0]), square
 
 
 def normalise(x: Float, affine: Affine, y: Float) -> None:
@@ -64,25 +76,45 @@ def _write(x: Float, affine: Affine, y: Float, passed: Halves) -> None:
     _sharing(_normalise, x.size)(x.ravel(), *affine, relu, y.ravel(), passed.ravel(), -(-rows // _RUN), rows, c)
 
 
-def batch_norm_grad(
-    grad: Float, within: Halves | None, x: Float, gamma: Float, mean: Float, inverse: Float, grads: Grads
+def batch_norm_grad_sums(
+    grad: Float, within: Halves | None, x: Float, mean: Float, sums: tuple[Doubles, Doubles]
 ) -> None:
-    """Gradients of x, gamma and beta; ``inverse`` is 1 / sqrt(var + eps). ``grad`` passes where ``within`` is 1.
+    """Sums of g and g (x - mean) over rows; ``grad`` passes where ``within`` is 1."""
+    c = x.shape[-1]
+    arrays = (grad.ravel(), x.ravel(), mean, *_mask(within))
+    sums[0][...], sums[1][...] = _totals(_grad_sums, x.size, x.size // c, c, *arrays)
 
-    ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``, which needs the two sums first and a second pass after.
+
+def batch_norm_grad_apply(
+    grad: Float,
+    within: Halves | None,
+    x: Float,
+    norm: tuple[Float, Float, Float],
+    sums: tuple[Doubles, Doubles],
+    rows: int,
+    grads: Grads,
+) -> None:
+    """Gradients of x, gamma and beta from sums over ``rows`` rows; ``norm`` is gamma, mean, 1 / sqrt(var + eps).
+
+    ``grad_x = factor (g - mean g - x_hat mean(g x_hat))``.
     """
-    (grad_x, grad_gamma, grad_beta), c = grads, x.shape[-1]
-    rows = x.size // c
-    # Without bits the step between them is 0 and all lanes are on: one kernel for both cases.
-    mask = (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
-    total, product = _totals(_grad_sums, x.size, rows, c, grad.ravel(), x.ravel(), mean, *mask)
-    grad_beta[...], grad_gamma[...] = total, product * inverse
+    (gamma, mean, inverse), (grad_x, grad_gamma, grad_beta) = norm, grads
+    grad_beta[...], grad_gamma[...] = sums[0], sums[1] * inverse
+    if not x.size:
+        return
+    c = x.shape[-1]
+    here = x.size // c
     vectors = (mean, grad_beta / np.float32(rows), inverse * (grad_gamma / np.float32(rows)), gamma * inverse)
     write = _sharing(_norm_grad, x.size)
-    write(grad.ravel(), x.ravel(), *vectors, *mask, grad_x.ravel(), -(-rows // _RUN), rows, c)
+    write(grad.ravel(), x.ravel(), *vectors, *_mask(within), grad_x.ravel(), -(-here // _RUN), here, c)
 
 
-def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tuple[Double, Double]:
+def _mask(within: Halves | None) -> tuple[Halves, int, np.uint32]:
+    """Bits, the step between them, and lanes that are always on: one kernel with bits and without."""
+    return (_NO_BITS, 0, ALL) if within is None else (within.ravel(), 1, np.uint32(0))
+
+
+def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tuple[Doubles, Doubles]:
     """Run a kernel that makes two sums over rows in parts, and add the parts."""
     parts = max(1, min(_PARTS, size // _PART, rows))
     first, second = np.zeros((parts, c), np.float64), np.zeros((parts, c), np.float64)

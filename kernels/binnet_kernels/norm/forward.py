@@ -1,4 +1,4 @@
-"""Batch normalisation over the last axis, its gradients, and what follows it in one pass: ReLU or signs."""
+"""Batch normalisation over the last axis, and what follows it in one pass: ReLU or signs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checks
-from .backend import PACKING, Late, front_door, in_numpy
-from .checks import Affine, Float, Halves, Pair
+from .. import checks
+from ..backend import PACKING, Late, front_door, in_numpy
+from ..checks import Affine, Doubles, Float, Halves, Pair
 
 if TYPE_CHECKING:
-    from .compiled import sign_maps
-    from .compiled.forward import norm as compiled
-    from .reference import maps as reference
+    from ..compiled import sign_maps
+    from ..compiled.forward import norm as compiled
+    from ..reference import maps as reference
 else:
     reference = Late("binnet_kernels.reference.maps")
     compiled = Late("binnet_kernels.compiled.forward.norm")
@@ -40,10 +40,37 @@ def batch_statistics(x: Any) -> tuple[Float, Float]:
         When ``x`` has the wrong type or shape, or is empty.
     """
     (x,) = channels(x)
-    _check_not_empty(x)
+    check_not_empty(x)
     mean, var = (np.empty(x.shape[-1], np.float32) for _ in range(2))
     (reference.batch_statistics if in_numpy() else compiled.batch_statistics)(x, mean, var)
     return mean, var
+
+
+@front_door(PACKING)
+def batch_moments(x: Any) -> tuple[Doubles, Doubles]:
+    """Mean of each channel and sum of squared distances from it, in one pass: what combines over parts of a batch.
+
+    The mean and the sum of two parts follow from theirs (Chan, Golub & LeVeque 1979), without a second pass.
+
+    Parameters
+    ----------
+    x : array (..., C) of real numbers
+
+    Returns
+    -------
+    mean, square : float64 (C,)
+        ``square / rows`` is the biased variance. Both are 0 when ``x`` has no rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``x`` has the wrong type or shape.
+    """
+    (x,) = channels(x)
+    mean, square = (np.zeros(x.shape[-1]) for _ in range(2))
+    if x.size:
+        (reference.batch_moments if in_numpy() else compiled.batch_moments)(x, mean, square)
+    return mean, square
 
 
 @front_door(PACKING)
@@ -86,36 +113,6 @@ def batch_norm_inference(
     y = checks.output(out, x.shape)
     (reference.normalise if in_numpy() else compiled.normalise)(x, affine, y)
     return y
-
-
-@front_door(PACKING)
-def batch_norm_grad(
-    grad: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> tuple[Float, Float, Float]:
-    """Gradients of :func:`batch_norm`, through the batch's mean and variance too.
-
-    Parameters
-    ----------
-    grad, x : array (..., C) of real numbers
-        Gradient of the output, and the input.
-    gamma, mean, var : array (C,)
-        As given to and returned by :func:`batch_norm`.
-    eps : float
-        As given there.
-    out : float32 (..., C), C-contiguous, optional
-        Where to write ``grad_x``; it may be ``grad`` itself.
-
-    Returns
-    -------
-    grad_x : float32 (..., C)
-    grad_gamma, grad_beta : float32 (C,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or ``x`` is empty.
-    """
-    return _gradients(grad, None, x, gamma, mean, var, eps, out)
 
 
 @front_door(PACKING)
@@ -188,54 +185,6 @@ def norm_signs(
     return bits, within
 
 
-@front_door(PACKING)
-def norm_signs_grad(
-    grad: Any, within: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: float = 1e-5, out: Any = None
-) -> tuple[Float, Float, Float]:
-    """Gradients of "normalise, take the sign" with the straight-through estimator (arXiv:1603.05279, section 3.1).
-
-    Same as :func:`batch_norm_grad` with ``grad`` set to 0 where the bit of ``within`` is 0, but no masked array is
-    made. Given the bits of :func:`norm_relu`, it is the gradient of :func:`norm_relu`.
-
-    Parameters
-    ----------
-    grad : array (..., C) of real numbers
-        Gradient of the signs.
-    within : uint32 (..., ceil(C / 32))
-        From :func:`norm_signs` or :func:`norm_relu`.
-    x, gamma, mean, var, eps
-        As given there.
-    out : float32 (..., C), C-contiguous, optional
-        Where to write; it may be ``grad`` itself.
-
-    Returns
-    -------
-    grad_x : float32 (..., C)
-    grad_gamma, grad_beta : float32 (C,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        When an argument has the wrong type or shape, or ``x`` is empty.
-    """
-    (x,) = channels(x)
-    within = checks.half_words(within, "within", checks.halves_shape(x.shape))
-    return _gradients(grad, within, x, gamma, mean, var, eps, out)
-
-
-def _gradients(
-    grad: Any, within: Halves | None, x: Any, gamma: Any, mean: Any, var: Any, eps: float, out: Any
-) -> tuple[Float, Float, Float]:
-    """The gradients of :func:`batch_norm_grad`; ``grad`` passes where ``within`` is 1, everywhere if there is none."""
-    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
-    _check_not_empty(x)
-    grad, inverse = checks.floats(grad, "grad", shape=x.shape), 1 / np.sqrt(var + np.float32(eps))
-    grads = checks.output(out, x.shape), np.empty(len(gamma), np.float32), np.empty(len(gamma), np.float32)
-    form = reference.batch_norm_grad if in_numpy() else compiled.batch_norm_grad
-    form(grad, within, x, gamma, mean, inverse, grads)
-    return grads
-
-
 def channels(x: Any, **vectors: Any) -> tuple[Float, ...]:
     """``x`` (..., C) and vectors (C,) that belong to its last axis."""
     x = checks.floats(x, "x")
@@ -250,7 +199,7 @@ def normalisation(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float
     return x, (mean, gamma / np.sqrt(var + np.float32(eps)), beta)
 
 
-def _check_not_empty(x: Float) -> None:
+def check_not_empty(x: Float) -> None:
     """Means are taken over at least one row and channel."""
     if x.size == 0:
         raise ValueError(f"x must hold at least one row and one channel, got shape {x.shape}")

@@ -1,0 +1,1 @@
+"""Batch normalisation over the last axis: :mod:`~binnet_kernels.norm.forward` and :mod:`~binnet_kernels.norm.grad`."""
