@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from binnet_kernels.backend import use_backend
 
     from . import graph, models, nn, ops, optim, schedules
-    from .autograd import Function, Tensor, is_grad_enabled, no_grad
+    from .autograd import Function, Tensor
+    from .context import is_grad_enabled, no_grad
     from .ops import cross_entropy, squared_hinge
     from .packing import pack
     from .testing import gradcheck

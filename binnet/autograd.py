@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,36 +11,14 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
+from .context import Context, Grad, state
+from .parallel.weight_sum import Later
 from .watch import Memory, Watch
 
-Grad = Float | None
 Grads = Grad | tuple[Grad, ...]
 
 _clock = itertools.count()  # numbers nodes in the order in which they are made
 operations: dict[str, Callable[..., Tensor]] = {}  # what tensors have as operators and methods; binnet.ops fills it
-
-
-class _State(threading.local):
-    enabled = True
-    recorder: Any = None  # a binnet.recording.Recorder, told of every module and call
-
-
-state = _State()
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations of this thread are recorded."""
-    return state.enabled
-
-
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Within this block, and this thread, nothing is recorded and no result requires a gradient."""
-    before, state.enabled = state.enabled, False
-    try:
-        yield
-    finally:
-        state.enabled = before
 
 
 def _operator(name: str, swapped: bool = False) -> Callable[[Tensor, Operand], Tensor]:
@@ -75,7 +51,14 @@ class Tensor:
         The same, only to be read.
     grad : float32 array of the same shape, or None
         Summed over calls of :meth:`backward`; only leaves (tensors that no op made) get one.
+    of_images : bool
+        Whether the first axis goes through the images of a batch that workers or micro-batches divide.
+    rows : slice or None
+        The rows that this worker updates, and whose gradient ``grad`` is; None for all.
     """
+
+    of_images = False
+    rows: slice | None = None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
@@ -116,7 +99,15 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same array outside the graph."""
-        return Tensor(self.data)
+        result = Tensor(self.data)
+        result.of_images = self.of_images
+        return result
+
+    def receive(self, grad: Float, owned: bool = False) -> None:
+        """Add the gradient of ``rows`` to ``grad``; ``owned``: nobody else reads the array."""
+        self.grad = (
+            grad.astype(np.float32, copy=not owned) if self.grad is None else np.add(self.grad, grad, out=self.grad)
+        )
 
     def item(self) -> float:
         """The only element, as a Python float; ValueError when there is not exactly one."""
@@ -178,31 +169,6 @@ class Tensor:
 Operand = Tensor | Float | float
 
 
-class Context:
-    """The values that a forward pass keeps for its backward pass.
-
-    Attributes
-    ----------
-    needs_grad
-        One flag an input; ``backward`` may return None where it is False, and should not compute anything for it.
-    owns_grad
-        In the backward pass: whether nobody else reads ``grad``, so that ``backward`` may write to it and return it.
-    """
-
-    def __init__(self, needs_grad: tuple[bool, ...]) -> None:
-        self.needs_grad, self.owns_grad = needs_grad, False
-        self.saved: tuple[Any, ...] = ()
-
-    def save(self, *values: Any) -> None:
-        """Keep ``values`` as ``saved`` for the backward pass; nothing is kept when there will be none."""
-        if any(self.needs_grad):
-            self.saved = values
-
-    def reusable(self, grad: Float) -> Float | None:
-        """``grad`` itself where its memory may be used for a result of the same shape, else None."""
-        return grad if self.owns_grad else None
-
-
 class Function:
     """A differentiable operation: two static methods on arrays.
 
@@ -210,7 +176,15 @@ class Function:
     that array and returns one gradient (or None) for each positional input, as a tuple when there are several. Neither
     writes to its arguments, except ``backward`` to ``grad`` where ``ctx.owns_grad`` is True. ``backward`` returns new
     arrays, ``grad``, or views of ``grad``, but never a saved array.
+
+    Attributes
+    ----------
+    sums_over_images
+        Whether gradients of inputs that are the same for all images, such as weights, are summed with the methods of
+        ``ctx``. Otherwise such inputs are refused where workers or micro-batches divide a batch.
     """
+
+    sums_over_images = False
 
     @staticmethod
     def forward(ctx: Context, *arrays: Any, **options: Any) -> Float:
@@ -228,11 +202,14 @@ class Function:
 
         ``inputs`` are tensors, or anything else (arrays, None), which is handed on as it is and gets no gradient.
         """
-        ctx = Context(tuple(state.enabled and isinstance(i, Tensor) and i.requires_grad for i in inputs))
+        tensors = [i if isinstance(i, Tensor) else None for i in inputs]
+        needs_grad = tuple(state.enabled and t is not None and t.requires_grad for t in tensors)
+        ctx = Context(needs_grad, tuple(t is not None and t.of_images for t in tensors), state.batch)
         arrays = [i.array if isinstance(i, Tensor) else i for i in inputs]
         result = cls.forward(ctx, *arrays, **options)
         memories = [_memory(i) for i in inputs]
         out = Tensor(result, requires_grad=any(ctx.needs_grad))
+        out.of_images = ctx.gives_images
         shared = (m for m, a in zip(memories, arrays, strict=True) if m and np.may_share_memory(a, result))
         out.memory = next(shared, None) or Memory(exposed=False)  # a view lies in the memory of its input
         if out.requires_grad:
@@ -285,6 +262,13 @@ class Node:
             # The sum of two gradients would broadcast a wrong shape without an error.
             if source is not None and value is not None and value.shape != source.shape:
                 raise RuntimeError(f"{name}.backward returned a gradient {value.shape} for an input {source.shape}")
+        if self.ctx.gives_images and not self.function.sums_over_images:
+            for source, of_images in zip(self.inputs, self.ctx.of_images, strict=True):
+                if source is not None and not of_images:  # its gradient has the images of one worker only
+                    raise RuntimeError(
+                        f"{name} has an input without images that learns: set {name}.sums_over_images and sum its "
+                        "gradient with ctx.sum_images, or train with one worker and one micro-batch"
+                    )
         return grads
 
     def free(self) -> None:
@@ -313,7 +297,13 @@ def _visit(node: Node, pending: Pending) -> None:
     # An array may be overwritten only if nothing else that is still read shares its memory.
     arrays = [g for g in grads if isinstance(g, np.ndarray)] + ([] if owned else [grad])
     for source, value in zip(node.inputs, grads, strict=True):
-        if source is not None and value is not None:
+        if isinstance(value, Later):
+            # A leaf waits for the other workers until the sweep is over; what computes with the gradient cannot.
+            if isinstance(source, Tensor):
+                value.send_to(source)
+            elif source is not None:
+                _deliver(pending, source, value.now(), owned=True)
+        elif source is not None and value is not None:
             alone = sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
             _deliver(pending, source, value, alone and value.flags.writeable)
 
@@ -337,8 +327,7 @@ def _newest_first(root: Node) -> list[Node]:
 def _deliver(pending: Pending, source: Tensor | Node, value: Float, owned: bool) -> None:
     """Add ``value`` to ``grad`` of a leaf, or to what is pending for a node."""
     if isinstance(source, Tensor):
-        total = source.grad
-        source.grad = value.astype(np.float32, copy=not owned) if total is None else np.add(total, value, out=total)
+        source.receive(value if source.rows is None else value[source.rows], owned)
     elif source in pending:
         known, known_owned = pending[source]
         # A gradient is as large as its map: to save memory, add in place if one may be overwritten (ADR 0020).

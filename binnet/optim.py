@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from binnet_kernels.checks import Float
 
 from .autograd import Tensor
 from .memory import keep_freed_memory
+from .parallel.workers import ALONE, Workers
 
 Array = npt.NDArray[Any]
 Params = Iterable[Tensor | Mapping[str, Any]]
@@ -86,6 +87,7 @@ class Optimizer:
     slots: tuple[str, ...] = ()
 
     def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
+        self.workers = ALONE
         self.lr = _number("lr", lr)
         self.weight_decay = _number("weight_decay", weight_decay)
         self.groups = _groups(params, self.lr)
@@ -99,7 +101,21 @@ class Optimizer:
                 param.data = required
         keep_freed_memory()
         self.updates = np.zeros(len(self.params), np.int64)  # of each parameter
-        self.state = [{slot: np.zeros_like(p.array) for slot in self.slots} for p in self.params]
+        self.state = self._new_state()
+
+    def _new_state(self) -> list[dict[str, Float]]:
+        """Moments of 0 of the rows that this worker updates."""
+        return [{slot: np.zeros_like(own_rows(p)) for slot in self.slots} for p in self.params]
+
+    def divide(self, workers: Workers) -> None:
+        """Divide the update among workers: each updates some rows of each weight, and has the moments of these only.
+
+        Called before the first step. Gradients are those of the rows from now on (:attr:`binnet.Tensor.rows`).
+        """
+        self.workers = workers
+        for param in self.params:
+            param.rows = workers.rows(param.array)
+        self.state = self._new_state()
 
     def step(self) -> None:
         """Update all parameters once from their gradients; ValueError when ``lr`` was set out of range."""
@@ -110,6 +126,7 @@ class Optimizer:
             for param in group.params:
                 self._update(index, param, group)
                 index += 1
+        self.workers.share_rows(self.params)
 
     def _update(self, index: int, param: Tensor, group: Group) -> None:
         # A layer that took no part in this batch keeps its moments and its count, which Adam corrects its bias by.
@@ -125,7 +142,7 @@ class Optimizer:
             math.inf if clip is None else clip,
         )
         param.memory.before_change()  # graphs that still need the old values notice (ADR 0024)
-        self.update(param.array, param.grad, self.state[index], limits)
+        self.update(own_rows(param), param.grad, self.state[index], limits)
 
     def update(self, data: Float, grad: Float, state: dict[str, Float], limits: Limits) -> None:
         """Change ``data`` and ``state`` by the rule."""
@@ -139,26 +156,38 @@ class Optimizer:
     def state_dict(self) -> dict[str, Array]:
         """Copies of the numbers of updates and of all moments: with the weights, what a bit-exact resumption needs.
 
-        Hyper-parameters are not part of it; whoever resumes constructs the optimiser from the same configuration.
+        Hyper-parameters are not part of it; whoever resumes constructs the optimiser from the same configuration. Where
+        workers divide the update, all of them call this, and the first worker alone gets whole moments.
         """
-        return {name: array.copy() for name, array in self._arrays().items()}
+        moments = {
+            name: array.copy() if param.rows is None else self.workers.collect(array, len(param))
+            for name, array, param in self._moments()
+        }
+        return {"updates": self.updates.copy(), **moments}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
         """Copy a state in; ValueError naming the key, with both shapes, when it does not fit."""
-        own = self._arrays()
+        own = {"updates": self.updates.shape, **{name: param.shape for name, _, param in self._moments()}}
         if set(own) != set(state):
             wrong = ", ".join(sorted(set(own) ^ set(state)))
             raise ValueError(f"the state is of another optimiser or network: missing or unexpected {wrong}")
         # All is checked before anything is written.
-        for name, array in own.items():
-            if np.shape(state[name]) != array.shape:
-                raise ValueError(f"{name}: expected shape {array.shape}, got {np.shape(state[name])}")
-        for name, array in own.items():
-            array[...] = state[name]
+        for name, shape in own.items():
+            if np.shape(state[name]) != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {np.shape(state[name])}")
+        self.updates[...] = state["updates"]
+        for name, array, param in self._moments():
+            array[...] = state[name] if param.rows is None else state[name][param.rows]
 
-    def _arrays(self) -> dict[str, Array]:
-        moments = {f"{slot}.{i}": array for i, state in enumerate(self.state) for slot, array in state.items()}
-        return {"updates": self.updates, **moments}
+    def _moments(self) -> Iterator[tuple[str, Float, Tensor]]:
+        """Name and array of each moment, and its parameter."""
+        for i, (param, state) in enumerate(zip(self.params, self.state, strict=True)):
+            yield from ((f"{slot}.{i}", array, param) for slot, array in state.items())
+
+
+def own_rows(param: Tensor) -> Float:
+    """The rows of a parameter that this worker updates, as a view."""
+    return param.array if param.rows is None else param.array[param.rows]
 
 
 def _groups(params: Params, lr: float) -> list[Group]:
@@ -268,16 +297,30 @@ def _number(name: str, value: float, below: float = math.inf) -> float:
     return float(value)
 
 
-def clip_gradients(params: Iterable[Tensor], limit: float) -> float:
+def clip_gradients(params: Iterable[Tensor], limit: float, workers: Workers = ALONE) -> float:
     """Scale all gradients together so that their joint norm is at most ``limit``; returns the norm before.
 
     ``g ← g · limit / ‖g‖`` where the norm over all parameters, summed in float64 in their order, is above the limit.
-    Gradients whose norm is not finite are left as they are; the training loop checks the loss.
+    Gradients whose norm is not finite are left as they are; the training loop checks the loss. Where batches are
+    divided, squares are summed row by row, because ``workers`` have different rows.
     """
-    grads = [p.grad for p in params if p.grad is not None]
-    # einsum does not use BLAS, whose threads and those of the kernels slow each other down (ADR 0011).
-    norm = math.sqrt(sum(float(np.einsum("i,i->", g, g, dtype=np.float64)) for g in (g.reshape(-1) for g in grads)))
+    learning = [p for p in params if p.grad is not None]
+    norm = math.sqrt(sum(_square_sum(p, workers) for p in learning))
     if limit < norm < math.inf:
-        for grad in grads:
-            grad *= np.float32(limit / norm)
+        for param in learning:
+            assert param.grad is not None
+            param.grad *= np.float32(limit / norm)
     return norm
+
+
+def _square_sum(param: Tensor, workers: Workers) -> float:
+    """The sum of the squares of a whole gradient."""
+    assert param.grad is not None
+    # einsum does not use BLAS, whose threads and those of the kernels slow each other down (ADR 0011).
+    if not workers.divided:
+        grad = param.grad.reshape(-1)
+        return float(np.einsum("i,i->", grad, grad, dtype=np.float64))
+    length = len(param) if param.ndim else 1
+    grad = param.grad.reshape(len(param.grad) if param.ndim else 1, -1)
+    rows = np.einsum("ij,ij->i", grad, grad, dtype=np.float64)
+    return float((rows if param.rows is None else workers.join(rows, length)).sum())

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .autograd import Function, Tensor, state
+from .autograd import Function, Tensor
+from .context import state
 from .watch import fingerprint
 
 

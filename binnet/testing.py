@@ -9,7 +9,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from .autograd import Tensor, no_grad
+from .autograd import Tensor
+from .context import no_grad
 
 
 def gradcheck(

@@ -15,7 +15,8 @@ from binnet_datasets import Loader, Split
 from binnet_kernels.checks import Float
 
 from .. import engine, shipped
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
+from ..context import no_grad
 from ..engine import PackedModel
 from ..engine.preprocessing import view_of
 from ..modelfile import CHECKPOINT, StorageError, container

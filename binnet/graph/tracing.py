@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
+from ..context import no_grad
 from ..nn import Module
 from ..recording import recording
 from . import converters  # noqa: F401 # fills the table of the tracer

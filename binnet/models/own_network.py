@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
+from ..context import no_grad
 from ..nn import Module
 from .registry import build_spec
 from .spec import ModelSpec

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..autograd import Tensor, state
+from ..autograd import Tensor
+from ..context import state
 from .binary import BinConv2d, BinLinear
 from .layers import AvgPool2d, BatchNorm, Conv2d, Flatten, MaxPool2d, ReLU
 from .module import Module

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..autograd import Tensor, state
+from ..autograd import Tensor
+from ..context import state
 from ..watch import Memory
 from . import init
 

@@ -7,7 +7,8 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
 from .arithmetic import unbroadcast
 
 

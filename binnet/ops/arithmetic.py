@@ -7,8 +7,11 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads, Operand, Tensor
+from ..autograd import Function, Grads, Operand, Tensor
+from ..context import Context, state
+from ..parallel.weight_sum import Later
 from ..watch import Memory
+from .grad_weight import real_weight_gradient
 
 
 def add(x: Operand, y: Operand) -> Tensor:
@@ -63,14 +66,29 @@ def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
         raise ValueError(f"the probability of dropout must lie in [0, 1), got {p!r}")
     if p == 0:
         return x
-    kept = rng.random(x.shape, dtype=np.float32) >= p
+    kept = _uniform(x, rng) >= p
     mask = Tensor(kept * np.float32(1 / (1 - p)))
     mask.memory = Memory(exposed=False)  # nobody else has the mask, so it need not be watched for changes
     return _Mul.apply(x, mask)
 
 
-def unbroadcast(grad: Float, shape: tuple[int, ...]) -> Float:
-    """Sum ``grad`` over the axes along which an array of ``shape`` was repeated."""
+def _uniform(x: Tensor, rng: np.random.Generator) -> Float:
+    """Numbers in [0, 1) of the shape of ``x``: each image gets those that it has in a batch that is not divided."""
+    batch = state.batch
+    if batch is None or not x.of_images:
+        return rng.random(x.shape, dtype=np.float32)
+    row = x.array.size // batch.rows
+    before, after = batch.first * row, (batch.images - batch.own.stop) * row
+    rng.random(before, dtype=np.float32)
+    numbers = rng.random(x.shape, dtype=np.float32)
+    rng.random(after, dtype=np.float32)  # so that all workers go on with the same numbers
+    return numbers
+
+
+def unbroadcast(ctx: Context, number: int, grad: Float, shape: tuple[int, ...]) -> Float:
+    """Sum ``grad`` over the axes along which input ``number``, an array of ``shape``, was repeated."""
+    if ctx.gives_images and not ctx.of_images[number]:
+        return _sum_to_shape(ctx, grad, shape)
     if grad.shape == shape:
         return grad
     extra = tuple(range(grad.ndim - len(shape)))
@@ -80,7 +98,19 @@ def unbroadcast(grad: Float, shape: tuple[int, ...]) -> Float:
     return total.reshape(shape)
 
 
+def _sum_to_shape(ctx: Context, grad: Float, shape: tuple[int, ...]) -> Float:
+    """Sum ``grad`` over the images and the other axes along which an array without images was repeated."""
+    full = (1,) * (grad.ndim - len(shape)) + shape
+    if full[0] != 1:
+        raise ValueError(f"an operand that learns is the same for all images, so {shape} cannot have a row for each")
+    axes = tuple(i for i, length in enumerate(full) if length == 1)
+    total = ctx.sum_images(grad, lambda part: grad[part].sum(axis=axes, keepdims=True, dtype=np.float64))
+    return total.astype(np.float32).reshape(shape)
+
+
 class _Add(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         ctx.save(x.shape, y.shape)
@@ -90,12 +120,14 @@ class _Add(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         return tuple(
-            unbroadcast(grad, shape) if needed else None
-            for shape, needed in zip(ctx.saved, ctx.needs_grad, strict=True)
+            unbroadcast(ctx, i, grad, shape) if needed else None
+            for i, (shape, needed) in enumerate(zip(ctx.saved, ctx.needs_grad, strict=True))
         )
 
 
 class _Mul(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         ctx.save(x, y)
@@ -104,12 +136,14 @@ class _Mul(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x, y = ctx.saved
-        grad_x = unbroadcast(grad * y, x.shape) if ctx.needs_grad[0] else None
-        grad_y = unbroadcast(grad * x, y.shape) if ctx.needs_grad[1] else None
+        grad_x = unbroadcast(ctx, 0, grad * y, x.shape) if ctx.needs_grad[0] else None
+        grad_y = unbroadcast(ctx, 1, grad * x, y.shape) if ctx.needs_grad[1] else None
         return grad_x, grad_y
 
 
 class _Subtract(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         ctx.save(x.shape, y.shape)
@@ -118,12 +152,14 @@ class _Subtract(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x_shape, y_shape = ctx.saved
-        grad_x = unbroadcast(grad, x_shape) if ctx.needs_grad[0] else None
-        grad_y = unbroadcast(-grad, y_shape) if ctx.needs_grad[1] else None
+        grad_x = unbroadcast(ctx, 0, grad, x_shape) if ctx.needs_grad[0] else None
+        grad_y = unbroadcast(ctx, 1, -grad, y_shape) if ctx.needs_grad[1] else None
         return grad_x, grad_y
 
 
 class _Divide(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         ctx.save(x, y)
@@ -132,16 +168,20 @@ class _Divide(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x, y = ctx.saved
-        grad_x = unbroadcast(grad / y, x.shape) if ctx.needs_grad[0] else None
-        grad_y = unbroadcast(-grad * x / (y * y), y.shape) if ctx.needs_grad[1] else None
+        grad_x = unbroadcast(ctx, 0, grad / y, x.shape) if ctx.needs_grad[0] else None
+        grad_y = unbroadcast(ctx, 1, -grad * x / (y * y), y.shape) if ctx.needs_grad[1] else None
         return grad_x, grad_y
 
 
 class _Matmul(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, y: Float) -> Float:
         if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
             raise ValueError(f"matmul takes matrices (N, I) and (I, O), got shapes {x.shape} and {y.shape}")
+        if ctx.of_images[1] and ctx.batch is not None:
+            raise ValueError("the second matrix of matmul must be the same for all images; transpose the product")
         pixels, filters = x[:, None, None], y.T[:, None, None]  # a product of matrices is a 1×1 convolution
         ctx.save(pixels, filters)
         product = bk.conv2d(pixels, filters)
@@ -154,5 +194,8 @@ class _Matmul(Function):
         if ctx.needs_grad[0]:
             grad_x = bk.conv2d_grad_input(grad, filters, pixels.shape)[:, 0, 0]
         if ctx.needs_grad[1]:
-            grad_y = bk.conv2d_grad_weight(pixels, grad, filters.shape)[:, 0, 0].T
+            total = real_weight_gradient(ctx, pixels, grad, filters.shape)
+            # The transpose has other rows than the sum, so it cannot wait until the rows are updated.
+            total = total.now() if isinstance(total, Later) else total
+            grad_y = None if total is None else total[:, 0, 0].T
         return grad_x, grad_y

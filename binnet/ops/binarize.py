@@ -17,7 +17,9 @@ import binnet_kernels as bk
 from binnet_kernels.checks import Float
 from binnet_kernels.weights import WEIGHT_GRADIENTS as WEIGHT_GRADIENTS
 
-from ..autograd import Context, Function, Grad, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context, Grad
+from ..parallel.weight_sum import GradWeight
 
 SCALES = ("mean", "learned", "none")
 STE = ("clip", "polynomial")
@@ -120,7 +122,8 @@ class WeightBinariser:
     """How real weights become ``α sign(W)``, and their gradient; by default as in arXiv:1603.05279.
 
     A subclass with another α overrides :meth:`scales`. The gradient of the weights then treats α as a constant; a
-    subclass with another gradient overrides :meth:`grad_weight`.
+    subclass with another gradient overrides :meth:`grad_weight`. Both work filter by filter: where several workers
+    train, each calls them with the filters that it updates.
 
     Attributes
     ----------
@@ -202,16 +205,30 @@ class WeightBinariser:
         """Whether :meth:`scales` gives the mean of |W| times a constant, so that the gradient has terms of ∂α/∂W."""
         return type(self).scales is WeightBinariser.scales
 
-    def gradients(self, ctx: Context, grad_hat: Float, latent: Float, alpha: Float) -> tuple[Grad, Grad]:
-        """Gradients of the stored weight and of the learned scales, the last two inputs; overwrites ``grad_hat``."""
-        grad = scales = None
-        # The scales first: the gradient of the weight is written over grad_hat.
-        if ctx.needs_grad[-1] and self.scale == "learned":
-            scales = self.grad_alpha(grad_hat, latent)
-        if ctx.needs_grad[-2]:
-            grad = self.grad_weight(grad_hat, latent, alpha)
-            grad = centred(grad) if self.center else grad  # a symmetric projection: its transpose is itself
-        return grad, scales
+    def gradients(self, ctx: Context, grad_hat: GradWeight, latent: Float, alpha: Float) -> tuple[Grad, ...]:
+        """Gradients of the stored weight and of the learned scales, the last two inputs of a function.
+
+        Parameters
+        ----------
+        grad_hat
+            Returns ∂C/∂W̃ (O, ...), summed over the images between cuts; see
+            :meth:`binnet.context.Context.weight_gradients`.
+        latent, alpha
+            From :meth:`binarise`.
+        """
+        weight, scales = ctx.needs_grad[-2], ctx.needs_grad[-1] and self.scale == "learned"
+
+        def of_filters(grad: Float, rows: slice) -> tuple[Float | None, Float | None]:
+            own, grad = latent[rows], grad.reshape(-1, *latent.shape[1:])
+            # The scales first: the gradient of the weight is written over that of W̃.
+            grad_scales = self.grad_alpha(grad, own) if scales else None
+            if not weight:
+                return None, grad_scales
+            grad = self.grad_weight(grad, own, alpha[rows])
+            return centred(grad) if self.center else grad, grad_scales  # a symmetric projection is its own transpose
+
+        shapes = latent.shape if weight else None, alpha.shape if scales else None
+        return ctx.weight_gradients(grad_hat, of_filters, shapes)
 
     def grad_weight(self, grad_hat: Float, latent: Float, alpha: Float) -> Float:
         """:func:`grad_weight` by the rule, written to ``grad_hat``."""

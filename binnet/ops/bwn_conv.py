@@ -7,10 +7,13 @@ is spread over three places: binarise and forward here, backward here with W̃ i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
 from .binarize import PAPER, WeightBinariser
 from .conv import as_pixels, as_rows
 
@@ -59,6 +62,8 @@ def bwn_linear(
 
 
 class _BwnConv2d(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(
         ctx: Context,
@@ -84,5 +89,8 @@ class _BwnConv2d(Function):
             grad_x = bk.conv2d_grad_input(grad, bk.weight_hat(latent, scales), x.shape, stride, padding)
         if not any(ctx.needs_grad[1:]):
             return grad_x, None, None
-        grad_hat = bk.conv2d_grad_weight(x, grad, latent.shape, stride, padding)
+
+        def grad_hat(cuts: Sequence[int] | None) -> Float:
+            return bk.conv2d_grad_weight(x, grad, latent.shape, stride, padding, cuts=cuts)
+
         return grad_x, *weights.gradients(ctx, grad_hat, latent, scales)

@@ -7,7 +7,9 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
+from .grad_weight import real_weight_gradient
 from .norm import Normalisation, Statistics, grad_of_norm_and_bits
 from .shapes import reshape
 
@@ -83,6 +85,8 @@ def conv2d_norm_relu(
 
 
 class _Conv2d(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(
         ctx: Context, x: Float, weight: Float, bias: Float | None, *, stride: Pair, padding: Pair, groups: int
@@ -102,13 +106,16 @@ class _Conv2d(Function):
         if ctx.needs_grad[0]:
             grad_x = bk.conv2d_grad_input(grad, weight, x.shape, *window)
         if ctx.needs_grad[1]:
-            grad_weight = bk.conv2d_grad_weight(x, grad, weight.shape, *window)
+            grad_weight = real_weight_gradient(ctx, x, grad, weight.shape, *window)
         if ctx.needs_grad[2]:
-            grad_bias = grad.sum(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
+            total = ctx.sum_images(grad, lambda part: grad[part].sum(axis=(0, 1, 2), dtype=np.float64))
+            grad_bias = total.astype(np.float32)
         return grad_x, grad_weight, grad_bias
 
 
 class _ConvNormRelu(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(
         ctx: Context,
@@ -123,7 +130,7 @@ class _ConvNormRelu(Function):
     ) -> Float:
         z = bk.conv2d(x, weight, stride, padding)
         # Normalised and cut off in place; what is kept is one bit a value, whether the ReLU let it pass.
-        norm = (gamma, *statistics.of(z), statistics.eps)
+        norm = (gamma, *statistics.of(z, ctx), statistics.eps)
         y, passed = bk.norm_relu(z, gamma, beta, *norm[1:], out=z)
         ctx.save(x, weight, (stride, padding), norm, statistics.training, passed)
         return y
@@ -132,5 +139,5 @@ class _ConvNormRelu(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, weight, window, norm, training, passed = ctx.saved
         z = bk.conv2d(x, weight, *window)  # the same bits as in the forward pass, and not stored in between
-        grad, *grads = grad_of_norm_and_bits(grad, passed, z, norm, training, ctx.reusable(grad))
-        return None, bk.conv2d_grad_weight(x, grad, weight.shape, *window), *grads
+        grad, *grads = grad_of_norm_and_bits(ctx, grad, passed, z, norm, training, ctx.reusable(grad))
+        return None, real_weight_gradient(ctx, x, grad, weight.shape, *window), *grads

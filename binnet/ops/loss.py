@@ -11,7 +11,8 @@ from binnet_kernels import checks
 from binnet_kernels.checks import Float
 from binnet_kernels.loss import class_numbers
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
 
 
 def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:
@@ -64,6 +65,12 @@ def _check_batch(logits: Tensor) -> None:
         raise ValueError(f"logits must be (N, C) with at least one row, got shape {logits.shape}")
 
 
+def _of_batch(ctx: Context, values: Any) -> Any:
+    """``values`` (N,) of all images of the batch; what is computed of them has no images any more."""
+    ctx.gives_images = False
+    return ctx.all_images(values)
+
+
 class _CrossEntropy(Function):
     @staticmethod
     def forward(
@@ -73,10 +80,11 @@ class _CrossEntropy(Function):
         losses, probabilities = bk.softmax_cross_entropy(logits, labels, label_smoothing)
         if class_weights is None:
             ctx.save(probabilities, labels, label_smoothing, None)
-            return np.asarray(losses.mean(dtype=np.float64), np.float32)
-        shares = class_weights[labels] / class_weights[labels].sum(dtype=np.float64)
+            return np.asarray(_of_batch(ctx, losses).mean(dtype=np.float64), np.float32)
+        weights = class_weights[labels]
+        shares = weights / _of_batch(ctx, weights).sum(dtype=np.float64)
         ctx.save(probabilities, labels, label_smoothing, shares)
-        return np.asarray((losses * shares).sum(dtype=np.float64), np.float32)
+        return np.asarray(_of_batch(ctx, losses * shares).sum(dtype=np.float64), np.float32)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
@@ -85,7 +93,7 @@ class _CrossEntropy(Function):
         if shares is not None:
             # The mean over the batch becomes a weighted one: each row has its own share in place of 1 / N.
             return grad_logits * (grad * shares[:, None]).astype(np.float32), None
-        return grad_logits * (grad / np.float32(len(probabilities))), None
+        return grad_logits * (grad / np.float32(ctx.images(probabilities))), None
 
 
 class _SquaredHinge(Function):
@@ -96,9 +104,11 @@ class _SquaredHinge(Function):
         # How much of the margin of 1 is missing; where none is, neither loss nor gradient.
         missing = np.maximum(1 - target * logits, 0, dtype=np.float32)
         ctx.save(missing, target)
-        return np.asarray(np.square(missing).sum(dtype=np.float64) / len(logits), np.float32)
+        ctx.gives_images = False
+        total = ctx.sum_images(missing, lambda part: np.square(missing[part]).sum(dtype=np.float64))
+        return np.asarray(total / ctx.images(logits), np.float32)
 
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         missing, target = ctx.saved
-        return missing * target * (np.float32(-2 / len(target)) * grad), None
+        return missing * target * (np.float32(-2 / ctx.images(target)) * grad), None

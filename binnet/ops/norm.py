@@ -11,7 +11,8 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
 from .binarize import NotFiniteError, unpack_bits
 
 Moments = tuple[Float, Float, Float, float]  # γ, mean, variance, ε
@@ -50,8 +51,8 @@ class Statistics:
                 span = "from 0 to 1" if most == 1 else "of at least 0"
                 raise ValueError(f"{name} of a batch normalisation must be a number {span}, got {value!r}")
 
-    def of(self, x: Float) -> tuple[Float, Float]:
-        """Mean and variance to normalise ``x`` (..., C) with.
+    def of(self, x: Float, ctx: Context) -> tuple[Float, Float]:
+        """Mean and variance to normalise ``x`` (..., C) with; in training those of all images of the batch.
 
         Raises
         ------
@@ -62,13 +63,12 @@ class Statistics:
         """
         if not self.training:
             return self.running_mean.copy(), self.running_var.copy()  # a training pass may change them before backward
-        rows = x.size // max(x.shape[-1], 1)
+        mean, var, rows = _moments(ctx, x)
         if rows == 1:
             raise ValueError(
                 "batch normalisation needs at least two rows for each channel in training, got 1: "
                 "use a larger batch, or eval()"
             )
-        mean, var = bk.batch_statistics(x)
         if not np.isfinite(var).all():  # a few channels; the sign of a binary layer would hide it from here on
             raise NotFiniteError("the input of a batch normalisation has values that are not finite")
         # Bessel's correction: the running variance estimates that of all data. The batch is normalised without it.
@@ -76,6 +76,21 @@ class Statistics:
         for average, value in zip((self.running_mean, self.running_var), (mean, unbiased), strict=True):
             average += np.float32(self.momentum) * (value - average)
         return mean, var
+
+
+def _moments(ctx: Context, x: Float) -> tuple[Float, Float, int]:
+    """Mean and biased variance of each channel of ``x`` (..., C) over all images of the batch, and the rows there."""
+    batch, c = ctx.batch, max(x.shape[-1], 1)
+    if batch is None or batch.local_norm:
+        return *bk.batch_statistics(x), x.size // c
+    # Mean and sum of squared distances of each micro-batch; the distances of these means from that of all come on top.
+    parts = batch.parts(x, lambda part: np.stack(bk.batch_moments(x[part])))
+    rows = batch.counts(x)[:, None] * (x[0].size // c)
+    count = rows.sum()
+    mean = batch.add_up(parts[:, 0] * rows) / count
+    with np.errstate(invalid="ignore"):  # infinities: their distance is no number
+        var = batch.add_up(parts[:, 1] + rows * np.square(parts[:, 0] - mean)) / count
+    return mean.astype(np.float32), var.astype(np.float32), int(count)
 
 
 @dataclass(frozen=True)
@@ -113,34 +128,59 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, statistics: Statistics, *
 
 
 def grad_of_norm_and_bits(
-    grad: Float, passed: Any, x: Float, norm: Moments, training: bool, out: Float | None
+    ctx: Context, grad: Float, passed: Any, x: Float, norm: Moments, training: bool, out: Float | None
 ) -> tuple[Float, Float, Float]:
     """Gradients of x, γ and β where the gradient of the normalised x counts only where bits of ``passed`` are 1.
 
     ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``out`` may be ``grad``.
     """
     if training:
-        gamma, mean, var, eps = norm
-        return bk.norm_signs_grad(grad, passed, x, gamma, mean, var, eps, out)
-    return _grad_of_fixed_norm(np.multiply(grad, unpack_bits(passed, x.shape[-1]), dtype=np.float32), x, *norm)
+        return _grad_of_norm(ctx, grad, passed, x, norm, out)
+    return _grad_of_fixed_norm(ctx, np.multiply(grad, unpack_bits(passed, x.shape[-1]), dtype=np.float32), x, norm)
 
 
-def _grad_of_fixed_norm(
-    grad: Float, x: Float, gamma: Float, mean: Float, var: Float, eps: float
+def _grad_of_norm(
+    ctx: Context, grad: Float, passed: Any, x: Float, norm: Moments, out: Float | None
 ) -> tuple[Float, Float, Float]:
+    """Gradients through the mean and variance of the batch too; all of ``grad`` counts when ``passed`` is None."""
+    (gamma, mean, var, eps), batch = norm, ctx.batch
+    if batch is None:
+        if passed is None:
+            return bk.batch_norm_grad(grad, x, gamma, mean, var, eps, out)
+        return bk.norm_signs_grad(grad, passed, x, gamma, mean, var, eps, out)
+
+    def sums(part: slice) -> Any:
+        bits = None if passed is None else passed[part]
+        return np.stack(bk.batch_norm_grad_sums(grad[part], bits, x[part], mean))
+
+    rows = batch.images * batch.per_image(x) * (x[0].size // x.shape[-1])
+    if not batch.local_norm:
+        return bk.batch_norm_grad_apply(grad, passed, x, gamma, mean, var, batch.total(x, sums), rows, eps, out)
+    # Through the statistics of this worker's images alone; γ and β are those of all workers.
+    inverse = 1 / np.sqrt(var + np.float32(eps))
+    beta, gamma_sum = batch.total(x, lambda part: sums(part) * np.stack((np.ones_like(inverse), inverse)))
+    own = sums(slice(None)), x.size // x.shape[-1]
+    grad_x, _, _ = bk.batch_norm_grad_apply(grad, passed, x, gamma, mean, var, *own, eps, out)
+    return grad_x, gamma_sum.astype(np.float32), beta.astype(np.float32)
+
+
+def _grad_of_fixed_norm(ctx: Context, grad: Float, x: Float, norm: Moments) -> tuple[Float, Float, Float]:
     """With mean and variance fixed the layer is an affine function of each channel."""
+    gamma, mean, var, eps = norm
     # y = γ (x − mean) inverse + β, so ∂y/∂x is one number a channel.
     inverse = 1 / np.sqrt(var + np.float32(eps))
-    axes = tuple(range(x.ndim - 1))
-    grad_gamma = (grad * (x - mean) * inverse).sum(axis=axes, dtype=np.float64).astype(np.float32)
-    grad_beta = grad.sum(axis=axes, dtype=np.float64).astype(np.float32)
-    return grad * (gamma * inverse), grad_gamma, grad_beta
+    axes, product = tuple(range(x.ndim - 1)), grad * (x - mean) * inverse
+    grad_gamma = ctx.sum_images(x, lambda part: product[part].sum(axis=axes, dtype=np.float64))
+    grad_beta = ctx.sum_images(x, lambda part: grad[part].sum(axis=axes, dtype=np.float64))
+    return grad * (gamma * inverse), grad_gamma.astype(np.float32), grad_beta.astype(np.float32)
 
 
 class _BatchNorm(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, gamma: Float, beta: Float, *, statistics: Statistics, relu: bool) -> Float:
-        norm = (gamma, *statistics.of(x), statistics.eps)
+        norm = (gamma, *statistics.of(x, ctx), statistics.eps)
         passed = None
         if relu:
             y, passed = bk.norm_relu(x, gamma, beta, *norm[1:])
@@ -153,8 +193,7 @@ class _BatchNorm(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, norm, training, passed = ctx.saved
         if passed is not None:
-            return grad_of_norm_and_bits(grad, passed, x, norm, training, ctx.reusable(grad))
+            return grad_of_norm_and_bits(ctx, grad, passed, x, norm, training, ctx.reusable(grad))
         if not training:
-            return _grad_of_fixed_norm(grad, x, *norm)
-        gamma, mean, var, eps = norm
-        return bk.batch_norm_grad(grad, x, gamma, mean, var, eps, ctx.reusable(grad))
+            return _grad_of_fixed_norm(ctx, grad, x, norm)
+        return _grad_of_norm(ctx, grad, None, x, norm, ctx.reusable(grad))

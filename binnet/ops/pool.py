@@ -5,7 +5,8 @@ from __future__ import annotations
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
 
 
 def max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:

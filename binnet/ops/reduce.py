@@ -8,7 +8,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context
 
 Axes = int | tuple[int, ...] | None
 
@@ -31,16 +32,25 @@ def global_average(x: Tensor) -> Tensor:
 
 
 class _Sum(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, *, axis: Axes, keepdims: bool, average: bool) -> Float:
         axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
-        count = math.prod(x.shape[i] for i in axes) if average else 1
+        lengths = list(x.shape)
+        if ctx.batch is not None and 0 in axes:
+            ctx.gives_images = False
+            lengths[0] = ctx.batch.images * ctx.batch.per_image(x)  # of all workers
+        count = math.prod(lengths[i] for i in axes) if average else 1
         if count == 0:
             raise ValueError(f"the mean of no elements: shape {x.shape}, axis {axis}")
         kept = tuple(1 if i in axes else length for i, length in enumerate(x.shape))
         ctx.save(x.shape, kept, np.float32(1 / count))
         # Summed and divided in float64, rounded once.
-        total = x.sum(axis=axes, keepdims=keepdims, dtype=np.float64)
+        if 0 in axes:
+            total = ctx.sum_images(x, lambda part: x[part].sum(axis=axes, keepdims=keepdims, dtype=np.float64))
+        else:
+            total = x.sum(axis=axes, keepdims=keepdims, dtype=np.float64)
         return np.asarray(total / count, np.float32)
 
     @staticmethod

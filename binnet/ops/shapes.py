@@ -8,7 +8,8 @@ import numpy as np
 
 from binnet_kernels.checks import Float
 
-from ..autograd import Context, Function, Grads, Operand, Tensor
+from ..autograd import Function, Grads, Operand, Tensor
+from ..context import Context
 from .arithmetic import operand
 
 Border = int | Sequence[int]

@@ -7,6 +7,7 @@ the gradient pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.checks import Float, Pair
 
-from ..autograd import Context, Function, Grad, Grads, Tensor
+from ..autograd import Function, Grads, Tensor
+from ..context import Context, Grad
 from .binarize import PAPER, WeightBinariser, check_bool, check_ste, through_polynomial, unpack_bits
 from .conv import as_pixels, as_rows
 from .norm import Normalisation, NormConstants, Statistics, grad_of_norm_and_bits
@@ -66,7 +68,7 @@ class SignProduct:
         """Convert ``grad`` for :meth:`backward`; if a ReLU with result ``y`` followed, go back through it first."""
         return grad if y is None else bk.relu_grad(grad, y, out=ctx.reusable(grad))
 
-    def backward(self, ctx: Context, grad: Any) -> tuple[Grad, Grad, Grad]:
+    def backward(self, ctx: Context, grad: Any) -> tuple[Grad, ...]:
         """Gradients of sign(x), W and the learned scales, where ``ctx`` needs them.
 
         The inputs of the Function end with W and the scales; x, and perhaps γ and β, come before them.
@@ -74,8 +76,11 @@ class SignProduct:
         grad_sign = self.grad_input(grad) if any(ctx.needs_grad[:-2]) else None
         if not any(ctx.needs_grad[-2:]):
             return grad_sign, None, None
+
+        def grad_hat(cuts: Sequence[int] | None) -> Float:
+            return self.grad_weight(grad, cuts)
+
         # This is ∂C/∂W̃ only, with W̃ = α s; the binariser turns it into ∂C/∂W and ∂C/∂α.
-        grad_hat = self.grad_weight(grad).reshape(self.latent.shape)
         return grad_sign, *self.conv.weights.gradients(ctx, grad_hat, self.latent, self.plan.alpha)
 
     def grad_input(self, grad: Any) -> Float:
@@ -83,10 +88,10 @@ class SignProduct:
         window = self.x_shape, self.conv.stride, self.conv.padding
         return bk.sign_grad_input(grad, self.plan.weight_signs, self.plan.alpha, *window)
 
-    def grad_weight(self, grad: Any) -> Float:
-        """∂C/∂W̃: (O, KH, KW, C)."""
+    def grad_weight(self, grad: Any, cuts: Sequence[int] | None) -> Float:
+        """∂C/∂W̃ (O, KH, KW, C), summed over the images between ``cuts``."""
         window = self.shape, self.x_shape, self.conv.stride
-        return bk.sign_grad_weight(self.bits, grad, *window, *self.border)
+        return bk.sign_grad_weight(self.bits, grad, *window, *self.border, cuts=cuts)
 
 
 @dataclass(frozen=True)
@@ -248,6 +253,8 @@ def norm_xnor_conv2d(
 
 
 class _XnorConv2d(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, weight: Float, alpha: Float | None, *, conv: BinaryConv) -> Float:
         product = conv.inputs.product(conv, x.shape, weight, alpha)
@@ -279,11 +286,13 @@ class _XnorConv2d(Function):
 
 
 class _NormXnorConv2d(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, *arrays: Any, statistics: Statistics, conv: BinaryConv, relu: bool, keep: bool) -> Float:
         x, gamma, beta, weight, alpha = arrays
         product = conv.inputs.product(conv, x.shape, weight, alpha)
-        mean, var = statistics.of(x)
+        mean, var = statistics.of(x, ctx)
         # Normalised, compared and packed in one pass over x; a map of real numbers between them never exists.
         bits, within = product.pack_normalised(x, (gamma, beta, mean, var, statistics.eps))
         y = product.forward(bits, relu)
@@ -301,4 +310,4 @@ class _NormXnorConv2d(Function):
         grad_sign, *grads = product.backward(ctx, grad)
         if grad_sign is None:
             return None, None, None, *grads
-        return *grad_of_norm_and_bits(grad_sign, within, x, norm, training, grad_sign), *grads
+        return *grad_of_norm_and_bits(ctx, grad_sign, within, x, norm, training, grad_sign), *grads

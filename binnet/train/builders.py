@@ -16,8 +16,10 @@ from ..models import ModelSpec
 from ..models.own_network import OwnNetwork
 from ..nn import Module
 from ..optim import Optimizer
+from ..parallel.workers import ALONE, Workers
 from .config import TrainConfig
 from .finetune import Start
+from .portion import Portion
 
 _FEW = 5  # with fewer images of a class, its accuracy says little
 
@@ -73,16 +75,23 @@ def build_info(
 
 
 def build_loader(
-    config: TrainConfig, dataset: Dataset, image_size: tuple[int, int], start: Start | None = None
+    config: TrainConfig,
+    dataset: Dataset,
+    image_size: tuple[int, int],
+    start: Start | None = None,
+    workers: Workers = ALONE,
 ) -> Loader:
     """Loader of shuffled and augmented training batches.
 
-    A batch has ``batch_size * accumulate`` images, all that one update of the weights sees.
+    A batch has ``batch_size * accumulate`` images, all that one update of the weights sees; of these it makes the ones
+    that this worker needs.
     """
     c, (mean, std) = config, _normalisation(dataset, start)
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
     augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)
     how: dict[str, Any] = {"view": View(image_size), "sampling": Sampling(True, c.seed, augment)}
+    if workers.divided:
+        how["share"] = lambda epoch, number, n: Portion.of(c, workers, epoch, number, n).loads
     return Loader(dataset.train, c.batch_size * c.accumulate, mean=mean, std=std, **how, workers=c.workers)
 
 
@@ -94,12 +103,18 @@ def _normalisation(dataset: Dataset, start: Start | None) -> tuple[tuple[float, 
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def build_optimizer(config: TrainConfig, network: Module, start: Start | None = None) -> Optimizer:
-    """A new optimiser, as configured, of all parameters that are not frozen."""
+def build_optimizer(
+    config: TrainConfig, network: Module, start: Start | None = None, workers: Workers = ALONE
+) -> Optimizer:
+    """A new optimiser, as configured, of all parameters that are not frozen; workers divide its updates."""
     params, decay = _groups(config, network, start), config.weight_decay
-    if config.optimizer == "sgd":
-        return optim.SGD(params, config.lr, config.momentum, config.nesterov, decay)
-    return optim.Adam(params, config.lr, weight_decay=decay)
+    optimizer: Optimizer = (
+        optim.SGD(params, config.lr, config.momentum, config.nesterov, decay)
+        if config.optimizer == "sgd"
+        else optim.Adam(params, config.lr, weight_decay=decay)
+    )
+    optimizer.divide(workers)
+    return optimizer
 
 
 def _groups(config: TrainConfig, network: Module, start: Start | None) -> optim.Params:

@@ -122,6 +122,12 @@ class TrainConfig:
         "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
     )
     accumulate: Count = _option(1, "batches whose gradients are added up for an update")
+    micro_batches: Count = _option(
+        1, "parts of a batch that are summed by themselves; the result depends on them, and not on who computes them"
+    )
+    local_norm: Switch = _option(
+        False, "of several workers each normalises by the statistics of its own images, which changes the result"
+    )
     patience: Natural = _option(0, "epochs without a better validation that end the training, 0 for no limit")
     clip_norm: NonNegative = _option(0.0, "largest norm of all gradients together, 0 for no limit")
     image_size: Count | None = _option(None, "side of the images in pixels; their own unless given")
@@ -172,6 +178,10 @@ class TrainConfig:
             )
         if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
             raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
+        if self.micro_batches > self.batch_size:
+            raise ConfigError(
+                f"--micro-batches must be at most --batch-size ({self.batch_size}), got {self.micro_batches}"
+            )
         for name in ("mixup", "class_weights", "label_smoothing"):
             if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
                 raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")

@@ -21,7 +21,8 @@ import binnet_kernels as bk
 from binnet_datasets import Loader
 from binnet_kernels.checks import Float
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
+from ..context import no_grad
 from ..nn import BatchNorm, Module
 
 Array = npt.NDArray[Any]

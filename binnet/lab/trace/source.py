@@ -10,7 +10,8 @@ import numpy as np
 from binnet_kernels.checks import Float
 
 from ... import models, shipped
-from ...autograd import Tensor, no_grad
+from ...autograd import Tensor
+from ...context import no_grad
 from ...engine import PackedModel
 from ...evaluation.evaluate import open_model
 from ...graph import BwnConv, KbitConv, Node, XnorConv

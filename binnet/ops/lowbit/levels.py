@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,10 +41,10 @@ class LevelProduct(SignProduct):
         hat = bk.level_weight_hat(self.latent, self.plan.alpha, self.conv.weights.precision).reshape(self.shape)
         return bk.conv2d_grad_input(grad, hat, self.x_shape, self.conv.stride, self.conv.padding)
 
-    def grad_weight(self, grad: Any) -> Float:
+    def grad_weight(self, grad: Any, cuts: Sequence[int] | None) -> Float:
         # Bits of levels have one axis more than those of signs.
         window = self.shape, self.x_shape, self.conv.stride
-        return bk.level_grad_weight(self.bits, grad, *window, *self.border)
+        return bk.level_grad_weight(self.bits, grad, *window, *self.border, cuts=cuts)
 
 
 @dataclass(frozen=True)

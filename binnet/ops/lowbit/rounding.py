@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
-from ...autograd import Context
+from ...context import Context
 from ..xnor_conv import InputBinariser, SignProduct
 
 

@@ -78,7 +78,7 @@ class Draws:
     place: NDArray[np.float64] | None
     short: NDArray[np.int64] | None
 
-    def part(self, places: slice) -> Draws:
+    def part(self, places: slice | NDArray[np.int64]) -> Draws:
         """The random numbers of a part of the epoch."""
         part: dict[str, Any] = {name: drawn if drawn is None else drawn[places] for name, drawn in vars(self).items()}
         return Draws(**part)

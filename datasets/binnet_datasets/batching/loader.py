@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,8 @@ from .augment import Augment, Draws, Sampling, draw
 from .prefetch import prefetch
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
+# share(epoch, number, n): which images of batch ``number``, which has n, are made; ascending numbers from 0 on.
+Share = Callable[[int, int, int], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Loader:
     view : which part of each image is shown; by default images keep their own size, which must be the same for all
     sampling : order and random changes; by default all images in their order, unchanged
     workers : number of background threads that prepare batches; with 0 the calling thread does
+    share : function ``share(epoch, number, n)`` that returns ascending numbers of images of batch ``number``, which has
+        n images: only these are read and made, because other processes make the others; all of them without it
 
     Attributes
     ----------
@@ -90,8 +94,9 @@ class Loader:
         view: View | None = None,
         sampling: Sampling | None = None,
         workers: int = 1,
+        share: Share | None = None,
     ) -> None:
-        self._count = num_batches(len(split), batch_size)
+        self._count, self._share = num_batches(len(split), batch_size), share
         self.view, self.sampling = view or View(), sampling or Sampling()
         _check_int("seed", self.sampling.seed, 0)
         _check_int("workers", workers, 0)
@@ -120,7 +125,7 @@ class Loader:
         Returns
         -------
         generator of (images float32 (n, *image_size, C), labels int64 (n,)), all new arrays
-            Closing it ends the threads.
+            Closing it ends the threads. With ``share`` there are fewer images, but still the labels of all n.
 
         Raises
         ------
@@ -131,7 +136,7 @@ class Loader:
         _check_int("skip", skip, 0)
         draws = draw(len(self.split), self.sampling, epoch)
         self.waited = 0.0
-        return self._timed(prefetch(partial(self._batch, draws), range(skip, len(self)), self.workers))
+        return self._timed(prefetch(partial(self._batch, draws, epoch), range(skip, len(self)), self.workers))
 
     def _timed(self, made: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
         """Yield the batches, and add up the time that the consumer waits for them."""
@@ -145,18 +150,21 @@ class Loader:
                 yield batch
                 del batch  # while the next is made, this one is the consumer's alone
 
-    def _batch(self, draws: Draws, number: int) -> Batch:
+    def _batch(self, draws: Draws, epoch: int, number: int) -> Batch:
         """Prepare batch number ``number``; must not change the loader, since several threads call it at once."""
         # A single image left over joins this batch, see num_batches.
         end = (number + 1) * self.batch_size
         last = number == len(self) - 1 and len(self.split) - end == 1
         part = draws.part(slice(number * self.batch_size, end + last))
+        labels = self.split.labels[part.order]
+        if self._share is not None:
+            part = draws.part(number * self.batch_size + self._share(epoch, number, len(labels)))
         images, augment = self._images(part), self.sampling.augment
         if part.padding is not None:
             images = pad_and_crop(images, augment.pad, part.padding, augment.mode)
         if part.flipped is not None:
             images = flip(images, part.flipped)
-        return normalise(images, self.mean, self.std), self.split.labels[part.order]
+        return normalise(images, self.mean, self.std), labels
 
     def _images(self, part: Draws) -> NDArray[np.uint8]:
         """The images of a batch, resized and cropped: uint8 (n, *image_size, C)."""

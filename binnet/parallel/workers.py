@@ -1,0 +1,104 @@
+"""The workers of a training: how they divide batches and weights among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..context import state
+from .batch import Batch
+from .communicator import Communicator, lengths, spread
+
+Array = npt.NDArray[Any]
+
+
+class Divided(Protocol):
+    """A parameter whose rows workers may divide among them; see :class:`binnet.Tensor`."""
+
+    array: Array
+    rows: slice | None
+
+
+class Workers:
+    """The workers of a training.
+
+    Parameters
+    ----------
+    communicator
+        What they tell each other.
+    micro_batches
+        Number of parts of each batch that are summed by themselves; at least the number of workers.
+    local_norm
+        Whether batch normalisation uses the statistics of a worker's own images.
+
+    Raises
+    ------
+    ValueError
+        When there are more workers than micro-batches.
+    """
+
+    def __init__(
+        self, communicator: Communicator | None = None, micro_batches: int = 1, local_norm: bool = False
+    ) -> None:
+        self.communicator = communicator or Communicator()
+        self.micro_batches, self.local_norm = micro_batches, local_norm
+        if self.communicator.size > micro_batches:
+            raise ValueError(
+                f"{self.communicator.size} workers need as many micro-batches at least: give --micro-batches "
+                f"{self.communicator.size} or more, got {micro_batches}"
+            )
+
+    @property
+    def divided(self) -> bool:
+        """Whether batches are divided at all."""
+        return self.micro_batches > 1
+
+    def own(self, images: int) -> slice:
+        """The images of a batch that this worker runs; at least one, see :class:`binnet.parallel.batch.Batch`."""
+        return self._batch(images).own if self.divided else slice(0, images)
+
+    def _batch(self, images: int) -> Batch:
+        return Batch(self.communicator, self.micro_batches, images, self.local_norm)
+
+    @contextmanager
+    def batch(self, images: int) -> Iterator[Batch | None]:
+        """Context manager around the passes over one batch of ``images`` images; None where nothing is divided.
+
+        Gradients of weights are complete when it ends.
+        """
+        before, state.batch = state.batch, self._batch(images) if self.divided else None
+        try:
+            yield state.batch
+            if state.batch is not None:
+                state.batch.finish()
+        finally:
+            state.batch = before
+
+    def rows(self, array: Array) -> slice | None:
+        """The rows of a weight (O, ...) that this worker updates; None for all, as of small arrays."""
+        if self.communicator.size == 1 or array.ndim < 2:
+            return None
+        return spread(len(array), self.communicator.size)[self.communicator.rank]
+
+    def join(self, rows: Array, length: int) -> Array:
+        """All rows of a weight or moment, from those that each worker updates."""
+        shares = spread(length, self.communicator.size)
+        return self.communicator.join(np.ascontiguousarray(rows), lengths(shares))
+
+
+    def collect(self, rows: Array, length: int) -> Array:
+        """:meth:`join` for the first worker only; the others get their own rows back."""
+        return self.communicator.collect(np.ascontiguousarray(rows), lengths(spread(length, self.communicator.size)))
+
+    def share_rows(self, params: Iterable[Divided]) -> None:
+        """Give all workers the rows that the others have updated."""
+        for param in params:
+            if param.rows is not None:
+                self.communicator.complete(param.array, lengths(spread(len(param.array), self.communicator.size)))
+
+
+ALONE = Workers()
