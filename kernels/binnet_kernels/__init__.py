@@ -25,7 +25,7 @@ from .fused.xnor import FusedXnorConv2d
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .lowbit.conv import KbitConv2d, KbitLinear
 from .lowbit.fused import FusedKbitConv2d
-from .lowbit.gradient import quantise_gradient, quantised_grad_input, quantised_grad_weight
+from .lowbit.gradient import gradient_peaks, quantise_gradient, quantised_grad_input, quantised_grad_weight
 from .lowbit.levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
 from .lowbit.planes import level_grad_weight, level_planes, norm_level_planes
 from .lowbit.rounding import QuantisedGradient
@@ -85,6 +85,7 @@ __all__ = [
     "conv2d_grad_weight",
     "get_num_threads",
     "grad_alpha",
+    "gradient_peaks",
     "level_grad_alpha",
     "level_grad_weight",
     "level_planes",

@@ -198,6 +198,13 @@ def pad_value(value: float) -> int:
     return int(value)
 
 
+def count(value: Any, name: str, least: int = 0) -> int:
+    """A whole number of at least ``least``, as a Python int; ValueError for anything else."""
+    if not _are_whole((value,), least):
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
 def whole_bits(bits: Any, name: str) -> int:
     """A number of bits from 1 to 8, as a Python int; ValueError for anything else."""
     whole = isinstance(bits, (int, np.integer)) and not isinstance(bits, bool)

@@ -162,12 +162,14 @@ def batch_norm_grad_apply(
     """
     x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
     grad, within = _passing(grad, within, x)
-    if not isinstance(rows, (int, np.integer)) or isinstance(rows, bool) or rows < 1:
-        raise ValueError(f"rows must be a whole number of at least 1, got {rows!r}")
-    both, inverse = _pair_of_sums(sums, len(mean)), 1 / np.sqrt(var + np.float32(eps))
+    rows, both, inverse = (
+        checks.count(rows, "rows", 1),
+        _pair_of_sums(sums, len(mean)),
+        1 / np.sqrt(var + np.float32(eps)),
+    )
     grads = checks.output(out, x.shape), np.empty(len(gamma), np.float32), np.empty(len(gamma), np.float32)
     form = reference.batch_norm_grad_apply if in_numpy() else compiled.batch_norm_grad_apply
-    form(grad, within, x, (gamma, mean, inverse), both, int(rows), grads)
+    form(grad, within, x, (gamma, mean, inverse), both, rows, grads)
     return grads
 
 
