@@ -13,7 +13,7 @@ help, or builds a network, does not wait for it.
 from __future__ import annotations
 
 from . import reference
-from .binarize import pack_signs, scale_map, sign, signs, unpack_signs, weight_alpha
+from .binarize import binary_weights, pack_signs, scale_map, sign, signs, stand_in, unpack_signs, weight_alpha
 from .bwn import BwnConv2d, BwnLinear
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
@@ -77,6 +77,7 @@ __all__ = [
     "batch_norm_grad_sums",
     "batch_norm_inference",
     "batch_statistics",
+    "binary_weights",
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
@@ -118,6 +119,7 @@ __all__ = [
     "signs",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
+    "stand_in",
     "unpack_signs",
     "weight_alpha",
     "weight_gradient",
