@@ -23,6 +23,7 @@ from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
 from .fused.real import FusedConv2d
 from .fused.xnor import FusedXnorConv2d
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .lowbit.compress import compress_gradient, expand_gradient
 from .lowbit.conv import KbitConv2d, KbitLinear
 from .lowbit.fused import FusedKbitConv2d
 from .lowbit.gradient import gradient_peaks, quantise_gradient, quantised_grad_input, quantised_grad_weight
@@ -81,9 +82,11 @@ __all__ = [
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
+    "compress_gradient",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "expand_gradient",
     "get_num_threads",
     "grad_alpha",
     "gradient_peaks",
