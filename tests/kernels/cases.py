@@ -568,6 +568,15 @@ CASES = [
         same_bits=True,
     ),
     Case(
+        "binary_weights",
+        lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}),
+        lambda weight: [
+            (naive.naive_pack_signs(weight.reshape(len(weight), -1)), 0),
+            *relative(naive.naive_weight_alpha, one_rounding)(weight),
+        ],
+        same_bits=True,
+    ),
+    Case(
         "scale_map",
         lambda rng, g: ((values(rng, g.x_shape, ZEROS),), pool_window(g)),
         relative(naive.naive_scale_map, lambda x: x.shape[-1] + 26),
