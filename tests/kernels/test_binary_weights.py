@@ -57,6 +57,29 @@ def test_what_stands_in_has_the_same_signs_and_scales(backend, shape, seed):
         np.testing.assert_array_equal(out[o], naive.naive_sign(w[o]) * alpha[o])
 
 
+def trained(backend, first, last, w, grad, moments):
+    """All that a step does with some of the filters."""
+    w, grad, mean, square = (a[first:last].copy() for a in (w, grad, *moments))
+    signs, alpha = backend.binary_weights(w)
+    by_rule = backend.weight_gradient(grad, w, alpha)
+    hat, of_alpha = backend.weight_hat(w, alpha), backend.grad_alpha(grad, w)
+    backend.adam_update(w, by_rule, mean, square, 3, 0.01)
+    backend.sgd_update(hat, by_rule, mean.copy(), 0.01)
+    return signs, alpha, by_rule, hat, of_alpha, w, mean, square, backend.stand_in(signs, alpha, np.empty_like(w))
+
+
+@each_backend
+@given(shapes, seeds)
+def test_filters_do_not_depend_on_each_other(backend, shape, seed):
+    """A worker may update some of the filters, and gets the bits that one for all of them gets."""
+    rng = np.random.default_rng(seed)
+    arrays = values(rng, shape), values(rng, shape), (values(rng, shape), np.abs(values(rng, shape)))
+    whole, cut = trained(backend, 0, shape[0], *arrays), seed % (shape[0] + 1)
+    for first, last in ((0, cut), (cut, shape[0])):
+        for ours, theirs in zip(trained(backend, first, last, *arrays), whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs[first:last])
+
+
 @each_backend
 def test_a_mean_that_vanishes_keeps_its_signs(backend):
     """Half of the smallest subnormal number rounds to 0."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import binnet_kernels as bk
 from binnet_kernels import reference
+from naive_quantised import naive_compress
 
 from .strategies import each_backend, seeds, values
 
@@ -17,23 +18,6 @@ shapes = st.one_of(
     st.tuples(st.integers(1, 4), st.sampled_from([1, 31, 32, 33, 65, 500])),
 )
 all_bits = st.integers(2, 9)
-
-
-def naive_compress(grad, error, bits):
-    """Whole numbers (O, n), units (O,) and what is left (O, n), one weight at a time in float32."""
-    top, half = 2 ** (bits - 1) - 1, np.float32(0.5)
-    levels, units, left = np.zeros(grad.shape, np.int64), np.zeros(len(grad), np.float32), np.zeros_like(grad)
-    for o, n in np.ndindex(grad.shape):
-        left[o, n] = grad[o, n] + error[o, n]
-    for o in range(len(grad)):
-        peak = max(abs(value) for value in left[o]) * np.float32(top / (top + 1))
-        if peak >= np.float32(2.0**-100):
-            units[o], factor = peak / np.float32(top), np.float32(top) / peak
-            for n in range(grad.shape[1]):
-                level = min(math.floor(abs(left[o, n]) * factor + half), top)
-                levels[o, n] = -level if left[o, n] < 0 else level
-                left[o, n] -= np.float32(levels[o, n]) * units[o]
-    return levels, units, left
 
 
 def whole_numbers(packed, n):
