@@ -1,5 +1,7 @@
 """Oracles of gradients of few levels: plain loops over single values. They import nothing of ours."""
 
+import math
+
 import numpy as np
 
 _MASK = (1 << 32) - 1
@@ -50,3 +52,20 @@ def naive_quantised(grad, alpha, y, how, bits, seed):
         peak = np.abs(grad[..., o]).max(initial=0)
         columns[..., o], column_unit[o] = naive_levels(grad[..., o], peak, u[..., o], how, bits)
     return rows, row_unit, columns, column_unit
+
+
+def naive_compress(grad, error, bits):
+    """Whole numbers (O, n), units (O,) and what is left (O, n), one weight at a time in float32."""
+    top, half = 2 ** (bits - 1) - 1, np.float32(0.5)
+    levels, units, left = np.zeros(grad.shape, np.int64), np.zeros(len(grad), np.float32), np.zeros_like(grad)
+    for o, n in np.ndindex(grad.shape):
+        left[o, n] = grad[o, n] + error[o, n]
+    for o in range(len(grad)):
+        peak = max(abs(value) for value in left[o]) * np.float32(top / (top + 1))
+        if peak >= np.float32(2.0**-100):
+            units[o], factor = peak / np.float32(top), np.float32(top) / peak
+            for n in range(grad.shape[1]):
+                level = min(math.floor(abs(left[o, n]) * factor + half), top)
+                levels[o, n] = -level if left[o, n] < 0 else level
+                left[o, n] -= np.float32(levels[o, n]) * units[o]
+    return levels, units, left

@@ -13,7 +13,7 @@ help, or builds a network, does not wait for it.
 from __future__ import annotations
 
 from . import reference
-from .binarize import pack_signs, scale_map, sign, signs, unpack_signs, weight_alpha
+from .binarize import binary_weights, pack_signs, scale_map, sign, signs, stand_in, unpack_signs, weight_alpha
 from .bwn import BwnConv2d, BwnLinear
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
@@ -23,9 +23,10 @@ from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
 from .fused.real import FusedConv2d
 from .fused.xnor import FusedXnorConv2d
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .lowbit.compress import compress_gradient, expand_gradient
 from .lowbit.conv import KbitConv2d, KbitLinear
 from .lowbit.fused import FusedKbitConv2d
-from .lowbit.gradient import quantise_gradient, quantised_grad_input, quantised_grad_weight
+from .lowbit.gradient import gradient_peaks, quantise_gradient, quantised_grad_input, quantised_grad_weight
 from .lowbit.levels import pack_planes, quantise_input, quantise_weight, weight_planes, weight_range
 from .lowbit.planes import level_grad_weight, level_planes, norm_level_planes
 from .lowbit.rounding import QuantisedGradient
@@ -77,14 +78,18 @@ __all__ = [
     "batch_norm_grad_sums",
     "batch_norm_inference",
     "batch_statistics",
+    "binary_weights",
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
+    "compress_gradient",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "expand_gradient",
     "get_num_threads",
     "grad_alpha",
+    "gradient_peaks",
     "level_grad_alpha",
     "level_grad_weight",
     "level_planes",
@@ -117,6 +122,7 @@ __all__ = [
     "signs",
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
+    "stand_in",
     "unpack_signs",
     "weight_alpha",
     "weight_gradient",

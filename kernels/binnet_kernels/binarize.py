@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,18 @@ from .checks import Float, Halves, Pair, Window, Words
 
 if TYPE_CHECKING:
     from .compiled import sign_maps
+    from .compiled.forward import binary_weights as weights
     from .compiled.forward import bits as packing
     from .compiled.forward import scale
     from .reference import xnor as reference
 else:
     reference = Late("binnet_kernels.reference.xnor")
+    weights = Late("binnet_kernels.compiled.forward.binary_weights")
     packing = Late("binnet_kernels.compiled.forward.bits")
     scale = Late("binnet_kernels.compiled.forward.scale")
     sign_maps = Late("binnet_kernels.compiled.sign_maps")
+
+_SMALLEST = np.float32(2.0**-149)  # above 0
 
 
 @front_door(PACKING)
@@ -174,6 +179,72 @@ def weight_alpha(weight: Any) -> Float:
     alpha = np.empty(len(weight), np.float32)
     (reference.weight_alpha if in_numpy() else scale.weight_alpha)(weight, alpha)
     return alpha
+
+
+@front_door(WEIGHTS)
+def binary_weights(weight: Any) -> tuple[Words, Float]:
+    """All that a binary layer takes from its real weights, in one pass: a bit for each weight, and a scale a filter.
+
+    Parameters
+    ----------
+    weight : array (O, KH, KW, C) or (O, I) of real numbers
+        n weights in each filter.
+
+    Returns
+    -------
+    signs : uint64 (O, ceil(n / 64))
+        Of whole filters, in the order of memory, as :func:`pack_signs` packs rows.
+    alpha : float32 (O,)
+        The bits of :func:`weight_alpha`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`weight_alpha`.
+    """
+    weight = checks.filters(weight)
+    flat = weight.reshape(len(weight), math.prod(weight.shape[1:]))
+    signs, alpha = np.empty((len(flat), -(-flat.shape[1] // 64)), np.uint64), np.empty(len(flat), np.float32)
+    (reference.binary_weights if in_numpy() else weights.binary_weights)(flat, signs, alpha)
+    return signs, alpha
+
+
+@front_door(WEIGHTS)
+def stand_in(signs: Any, alpha: Any, out: Float) -> Float:
+    """Real weights that a binary layer cannot tell from those that ``signs`` and ``alpha`` were taken from.
+
+    :func:`binary_weights` of the result is (``signs``, ``alpha``) again, bit for bit: the mean of n times one number,
+    summed in float64, is that number.
+
+    Parameters
+    ----------
+    signs : uint64 (O, ceil(n / 64))
+    alpha : array (O,) of real numbers
+        From :func:`binary_weights`.
+    out : float32 (O, ...), C-contiguous, n weights a filter
+        Where to write: ``alpha sign``. A scale of 0 and NaN have their own values for negative signs: the smallest
+        subnormal number, whose mean is 0 wherever that of the real weights was, and -1, which leaves a mean of NaN.
+
+    Returns
+    -------
+    float32 (O, ...)
+        ``out``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+    real = checks.filters(out)
+    out = checks.output(out, real.shape)
+    flat = out.reshape(len(out), math.prod(out.shape[1:]))
+    signs = checks.packed(signs, flat.shape[1], "signs", 2)
+    if len(signs) != len(flat):
+        raise ValueError(f"signs must have {len(flat)} rows, one for each filter of out, got {len(signs)}")
+    alpha = checks.floats(alpha, "alpha", shape=(len(flat),))
+    below = np.where(np.isnan(alpha), np.float32(-1), np.where(alpha == 0, -_SMALLEST, -alpha))
+    (reference.stand_in if in_numpy() else weights.stand_in)(signs, alpha, below, flat)
+    return out
 
 
 @front_door(PACKING)

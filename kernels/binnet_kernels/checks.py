@@ -177,6 +177,16 @@ def output(out: Any, shape: tuple[int, ...]) -> Float:
     return fitting
 
 
+def in_place(array: Any, name: str, shape: tuple[int, ...]) -> None:
+    """An array that a kernel may change: float32 of that shape, C-contiguous and writeable."""
+    if not (isinstance(array, np.ndarray) and array.dtype == np.float32):
+        raise TypeError(f"{name} is changed in place and must be a float32 array, got {kind(array)}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        raise ValueError(f"{name} is changed in place and must be C-contiguous and writeable")
+
+
 def fresh(shape: tuple[int, ...]) -> Float:
     """A new array from the start of a cache line on, so that no vector lies in two of them."""
     size = math.prod(shape)
@@ -195,6 +205,13 @@ def pad_value(value: float) -> int:
     """The value of the border of a binary convolution: 0, +1 or -1."""
     if value not in (0, 1, -1):
         raise ValueError(f"pad_value must be 0, +1 or -1, got {value!r}")
+    return int(value)
+
+
+def count(value: Any, name: str, least: int = 0) -> int:
+    """A whole number of at least ``least``, as a Python int; ValueError for anything else."""
+    if not _are_whole((value,), least):
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
 
 

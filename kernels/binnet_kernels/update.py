@@ -58,7 +58,7 @@ def adam_update(
         raise ValueError(f"step must be at least 1, got {step!r}")
     grad = checks.floats(grad, "grad", shape=np.shape(weight))
     for array, name in ((weight, "weight"), (mean, "mean"), (square, "square")):
-        _check_in_place(array, name, grad.shape)
+        checks.in_place(array, name, grad.shape)
     corrections = lr / (1 - betas[0] ** step), 1 / (1 - betas[1] ** step)
     rule = np.array((betas[0], 1 - betas[0], betas[1], 1 - betas[1], *corrections, eps, decay, clip), np.float32)
     (reference.adam_update if in_numpy() else compiled.adam_update)(grad, rule, weight, mean, square)
@@ -94,16 +94,6 @@ def sgd_update(
     """
     grad = checks.floats(grad, "grad", shape=np.shape(weight))
     for array, name in ((weight, "weight"), (velocity, "velocity")):
-        _check_in_place(array, name, grad.shape)
+        checks.in_place(array, name, grad.shape)
     rule = np.array((lr, momentum, bool(nesterov), decay, clip), np.float32)
     (reference.sgd_update if in_numpy() else compiled.sgd_update)(grad, rule, weight, velocity)
-
-
-def _check_in_place(array: Any, name: str, shape: tuple[int, ...]) -> None:
-    """An array that a kernel may change: float32 of that shape, C-contiguous and writeable."""
-    if not (isinstance(array, np.ndarray) and array.dtype == np.float32):
-        raise TypeError(f"{name} is changed in place and must be a float32 array, got {checks.kind(array)}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if not (array.flags.c_contiguous and array.flags.writeable):
-        raise ValueError(f"{name} is changed in place and must be C-contiguous and writeable")

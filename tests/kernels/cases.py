@@ -16,7 +16,7 @@ import naive
 import naive_kbit
 from binnet_kernels import reference
 from binnet_kernels.weights import WEIGHT_GRADIENTS
-from naive_quantised import naive_quantised
+from naive_quantised import naive_compress, naive_quantised
 
 from .strategies import SIGN_SPECIALS, Geometry, geometries, pool_geometries, rounding, values
 
@@ -470,6 +470,23 @@ def expect_update(oracle):
     return lambda *arrays, **options: [(e, rounding(16) * size) for e, size in oracle(*arrays, **options)]
 
 
+def compress_arguments(rng, g):
+    return (values(rng, g.weight_shape, ZEROS), values(rng, g.weight_shape, ZEROS)), {"bits": int(rng.integers(2, 10))}
+
+
+def expect_compressed(grad, error, bits):
+    """The expanded gradient, the units and what is left, to the last bit."""
+    levels, unit, left = naive_compress(grad.reshape(len(grad), -1), error.reshape(len(grad), -1), bits)
+    expanded = (levels.astype(np.float32) * unit[:, None]).reshape(grad.shape)
+    return [(expanded, 0), (unit, 0), (left.reshape(grad.shape), 0)]
+
+
+def call_compress(backend, grad, error, bits):
+    left = np.array(error, np.float32, order="C")
+    packed, unit = backend.compress_gradient(grad, left, bits)
+    return backend.expand_gradient(packed, unit, np.empty_like(left)), unit, left
+
+
 # ---------------------------------------------------------------------------------------------- the table
 
 
@@ -568,6 +585,15 @@ CASES = [
         same_bits=True,
     ),
     Case(
+        "binary_weights",
+        lambda rng, g: ((values(rng, g.weight_shape, ZEROS),), {}),
+        lambda weight: [
+            (naive.naive_pack_signs(weight.reshape(len(weight), -1)), 0),
+            *relative(naive.naive_weight_alpha, one_rounding)(weight),
+        ],
+        same_bits=True,
+    ),
+    Case(
         "scale_map",
         lambda rng, g: ((values(rng, g.x_shape, ZEROS),), pool_window(g)),
         relative(naive.naive_scale_map, lambda x: x.shape[-1] + 26),
@@ -588,6 +614,7 @@ CASES = [
     Case("adam_update", adam_arguments, expect_update(naive.naive_adam), in_place("adam_update"), same_bits=True),
     Case("sgd_update", sgd_arguments, expect_update(naive.naive_sgd), in_place("sgd_update"), same_bits=True),
     # ---- gradients of few levels
+    Case("compress_gradient", compress_arguments, expect_compressed, call_compress, same_bits=True),
     *(
         Case(
             f"gradients of {how}, {bits} bits",

@@ -13,6 +13,7 @@ NAMES = [
     "unpack_signs",
     "xnor_gemm",
     "weight_alpha",
+    "binary_weights",
     "scale_map",
     "weight_hat",
     "grad_alpha",
@@ -98,6 +99,7 @@ GOOD = {
     "unpack_signs": {"words": WORDS, "n": 65},
     "xnor_gemm": {"a": WORDS, "b": WORDS, "n": 65},
     "weight_alpha": FILTERS,
+    "binary_weights": FILTERS,
     "scale_map": {**IMAGE, **POOL},
     "weight_hat": {**FILTERS, "alpha": ones(7)},
     "grad_alpha": {"grad_hat": ones(7, 3, 3, 3), **FILTERS},
@@ -179,7 +181,7 @@ POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
     *((name, "x") for name in ("pack_signs", "quantise_input", "pack_planes")),
     ("unpack_signs", "words"),
-    *((name, "weight") for name in ("weight_alpha", "weight_hat", "grad_alpha", "weight_gradient")),
+    *((name, "weight") for name in ("weight_alpha", "binary_weights", "weight_hat", "grad_alpha", "weight_gradient")),
     *((name, "weight") for name in ("level_weight_hat", "level_grad_alpha", "level_weight_gradient")),
     *((name, "weight") for name in ("quantise_weight", "weight_planes", "weight_range")),
     *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
@@ -268,7 +270,7 @@ def test_channels_must_be_those_of_the_weights(backend, name):
 
 
 @each_backend
-@pytest.mark.parametrize("name", ["weight_alpha", "XnorConv2d", "BwnConv2d"])
+@pytest.mark.parametrize("name", ["weight_alpha", "binary_weights", "XnorConv2d", "BwnConv2d"])
 @pytest.mark.parametrize("shape", [(7, 0, 3, 3), (7, 3, 0, 3), (7, 3, 3, 0)])
 def test_binary_filters_must_have_taps(backend, name, shape):
     """alpha is a mean, and a mean of nothing is not defined."""

@@ -1,5 +1,7 @@
 """Gradients of few levels, and the backward convolutions with them: whole numbers, so nothing is left to rounding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -159,6 +161,74 @@ def test_numbers_belong_to_their_place(backend, seed, i):
         assert expected == kept or not 2**-19 < u < 1 - 2**-19
 
 
+# ---------------------------------------------------------------------------------------------- parts of a batch
+
+
+@each_backend
+@given(geometries(depths=[1], paddings=[0]), seeds, some_way, st.integers(1, 20))
+def test_a_part_rounds_as_the_whole_batch(backend, g, seed, way, n):
+    """The same whole numbers and units, given the number of the first image and the peaks of all."""
+    (how, bits), (_, grad, alpha, y) = way, arguments(replace(g, n=n), seed)
+    whole = backend.quantise_gradient(grad, alpha, y, how, bits, seed)
+    cut = seed % (n + 1)
+    parts = [(grad[at], None if y is None else y[at]) for at in (np.s_[:cut], np.s_[cut:])]
+    peaks = np.maximum(*(backend.gradient_peaks(*part) for part in parts))
+    np.testing.assert_array_equal(peaks, naive_peaks(grad, y))
+    np.testing.assert_array_equal(peaks, backend.gradient_peaks(grad, y))
+    for (of_part, of_y), first in zip(parts, (0, cut), strict=True):
+        ours, at = backend.quantise_gradient(of_part, alpha, of_y, how, bits, seed, first=first, peaks=peaks), first
+        images = np.s_[at : at + len(of_part)]
+        np.testing.assert_array_equal(ours.row_unit, whole.row_unit[images])
+        np.testing.assert_array_equal(ours.column_unit, whole.column_unit)
+        for levels, expected in zip(unpacked(ours), unpacked(whole), strict=True):
+            np.testing.assert_array_equal(levels, expected[images])
+
+
+def naive_peaks(grad, y):
+    peaks = np.zeros(grad.shape[3], np.float32)
+    for place, g in np.ndenumerate(grad):
+        if y is None or y[place] > 0:
+            peaks[place[3]] = max(peaks[place[3]], abs(g))
+    return peaks
+
+
+@each_backend
+@given(seeds, st.integers(1, 6), some_way)
+def test_sums_over_parts_add_up(backend, seed, n, way):
+    """With units of 1 the gradients of the weights are whole numbers: parts add up to the whole batch, to the bit."""
+    rng, (how, bits) = np.random.default_rng(seed), way
+    grad, x = values(rng, (n, 3, 3, 6)), packed_signs(values(rng, (n, 3, 3, 33)), 1, 0)
+    gradient = backend.quantise_gradient(grad, how=how, bits=bits, seed=seed)
+    whole = backend.quantised_grad_weight(x, gradient, (6, 3, 3, 33), padding=1)
+    total, peaks, cut = np.zeros_like(whole), backend.gradient_peaks(grad), seed % (n + 1)
+    for first, last in ((0, cut), (cut, n)):
+        part = backend.quantise_gradient(grad[first:last], None, None, how, bits, seed, first=first, peaks=peaks)
+        counted = replace(part, column_unit=np.ones_like(part.column_unit))
+        total += backend.quantised_grad_weight(x[first:last], counted, whole.shape, padding=1)
+    np.testing.assert_array_equal(total * gradient.column_unit[:, None, None, None], whole)
+
+
+@each_backend
+def test_peaks_keep_what_is_no_number(backend):
+    grad = np.ones((2, 2, 2, 40), np.float32)
+    grad[0, 1, 0, 3], grad[1, 0, 0, 35], grad[1, 1, 1, 36] = np.nan, -np.inf, np.nan
+    y = np.ones_like(grad)
+    y[1, 1, 1, 36] = 0
+    peaks = backend.gradient_peaks(grad, y)
+    expected = np.ones(40, np.float32)
+    expected[3], expected[35] = np.nan, np.inf
+    np.testing.assert_array_equal(peaks, expected)
+    np.testing.assert_array_equal(backend.gradient_peaks(grad[:0]), np.zeros(40))
+
+
+@each_backend
+def test_counters_past_32_bits(backend):
+    """Random numbers repeat after 2^32 elements, in both forms."""
+    grad = values(np.random.default_rng(0), (1, 2, 2, 4))
+    here, later = (unpacked(backend.quantise_gradient(grad, first=first)) for first in (3, 3 + 2**28))
+    np.testing.assert_array_equal(here, later)
+
+
 # ---------------------------------------------------------------------------------------------- arguments
 
 
@@ -173,6 +243,9 @@ def test_numbers_belong_to_their_place(backend, seed, i):
         ({"seed": -1}, "seed must be a whole number of 64 bits, got -1"),
         ({"alpha": np.ones(4)}, r"alpha must have shape \(3,\)"),
         ({"y": np.ones((1, 2, 2, 4))}, "y must have shape"),
+        ({"first": -1}, "first must be a whole number of at least 0, got -1"),
+        ({"first": 1.0}, "first must be a whole number of at least 0, got 1.0"),
+        ({"peaks": np.ones(4)}, r"peaks must have shape \(3,\), got \(4,\)"),
     ],
 )
 def test_wrong_options(backend, options, message):

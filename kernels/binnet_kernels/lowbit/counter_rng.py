@@ -24,9 +24,10 @@ def keys(seed: int) -> npt.NDArray[np.uint32]:
     return np.array([(z ^ (z >> 31)) & 0xFFFFFFFF, (z ^ (z >> 31)) >> 32], np.uint32)
 
 
-def uniform(count: int, seed: int) -> Float:
-    """The first ``count`` numbers of a seed: float32 in [0, 1), multiples of 2**-24."""
-    return mixed(np.arange(count, dtype=np.uint64).astype(np.uint32), *keys(seed))
+def uniform(count: int, seed: int, first: int = 0) -> Float:
+    """Numbers ``first`` ... ``first + count - 1`` of a seed: float32 in [0, 1), multiples of 2**-24."""
+    # Counters wrap at 2^32, as those of the compiled form do.
+    return mixed(np.arange(first, first + count, dtype=np.uint64).astype(np.uint32), *keys(seed))
 
 
 def mixed(x: npt.NDArray[np.uint32], key: np.uint32, second_key: np.uint32) -> Float:

@@ -36,6 +36,9 @@ def quantise_gradient(
     how: str = "ternary",
     bits: int = 1,
     seed: int = 0,
+    *,
+    first: int = 0,
+    peaks: Any = None,
 ) -> QuantisedGradient:
     """Round the gradient of a binary convolution's output to few levels, for both convolutions of the backward pass.
 
@@ -55,6 +58,11 @@ def quantise_gradient(
         ``ternary`` and ``even`` choose between the two nearest levels at random, with the probabilities that make the
         result right on average. Element i uses the i-th random number of the seed, for both roundings; so threads do
         not change the result. Take another seed for each layer and step.
+    first : int, at least 0
+        Number of the first image of ``grad`` within the whole batch: element i is element ``first`` OH OW O + i of it.
+    peaks : float32 (O,), optional
+        max|g| of each channel over the whole batch, of which ``grad`` is a part; None: over ``grad`` itself. With
+        both, an image has the same whole numbers and units as in a call for the whole batch.
 
     Returns
     -------
@@ -71,7 +79,39 @@ def quantise_gradient(
     grad, rounding = checks.floats(grad, "grad", 4), Rounding.of(how, bits, seed)
     alpha = checks.floats(np.ones(grad.shape[3]) if alpha is None else alpha, "alpha", shape=grad.shape[3:])
     y = None if y is None else checks.floats(y, "y", shape=grad.shape)
-    return (reference.quantise_gradient if in_numpy() else compiled.quantise_gradient)(grad, alpha, y, rounding)
+    start = checks.count(first, "first") * math.prod(grad.shape[1:]) % 2**32  # where counters wrap
+    peaks = None if peaks is None else checks.floats(peaks, "peaks", shape=grad.shape[3:])
+    form = reference.quantise_gradient if in_numpy() else compiled.quantise_gradient
+    return form(grad, alpha, y, rounding, start, peaks)
+
+
+@front_door(PACKING)
+def gradient_peaks(grad: Any, y: Any = None) -> Float:
+    """max|g| of each channel, by which :func:`quantise_gradient` scales columns.
+
+    The maximum over parts of a batch is that of the whole batch; take one that keeps NaN, such as ``np.maximum``.
+
+    Parameters
+    ----------
+    grad : array (N, OH, OW, O) of real numbers
+    y : array (N, OH, OW, O), optional
+        The gradient counts only where this is above 0.
+
+    Returns
+    -------
+    float32 (O,)
+        0 without images, NaN where a gradient that counts is NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+    grad = checks.floats(grad, "grad", 4)
+    y = None if y is None else checks.floats(y, "y", shape=grad.shape)
+    peaks = (reference.sample_peaks if in_numpy() else compiled.sample_peaks)(grad, y)
+    highest: Float = peaks.max(axis=0, initial=0)
+    return highest
 
 
 def _of_input(grad_x: Float, gradient: QuantisedGradient, weight_signs: Any, *_: Any, **__: Any) -> int:
@@ -153,7 +193,8 @@ def quantised_grad_weight(
     Returns
     -------
     float32 (O, KH, KW, C)
-        Whole numbers, exact below 2**24, times the unit of their channel.
+        Whole numbers, exact below 2**24, times the unit of their channel. With a ``column_unit`` of ones, results of
+        parts of a batch add up exactly, in any order; the sum times the unit is the result of the whole batch.
 
     Raises
     ------

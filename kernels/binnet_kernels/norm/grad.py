@@ -46,9 +46,7 @@ def batch_norm_grad(
     TypeError, ValueError
         When an argument has the wrong type or shape, or ``x`` is empty.
     """
-    x = _not_empty(x)
-    sums = batch_norm_grad_sums(grad, None, x, mean)
-    return batch_norm_grad_apply(grad, None, x, gamma, mean, var, sums, x.size // x.shape[-1], eps, out)
+    return _gradients(grad, None, x, gamma, mean, var, eps, out)
 
 
 @front_door(PACKING)
@@ -81,10 +79,9 @@ def norm_signs_grad(
     TypeError, ValueError
         When an argument has the wrong type or shape, or ``x`` is empty.
     """
-    x = _not_empty(x)
+    (x,) = channels(x)
     within = checks.half_words(within, "within", checks.halves_shape(x.shape))
-    sums = batch_norm_grad_sums(grad, within, x, mean)
-    return batch_norm_grad_apply(grad, within, x, gamma, mean, var, sums, x.size // x.shape[-1], eps, out)
+    return _gradients(grad, within, x, gamma, mean, var, eps, out)
 
 
 @front_door(PACKING)
@@ -112,11 +109,9 @@ def batch_norm_grad_sums(grad: Any, within: Any, x: Any, mean: Any) -> tuple[Dou
     """
     x, mean = channels(x, mean=mean)
     grad, within = _passing(grad, within, x)
-    sums = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
-    if x.size:
-        form = reference.batch_norm_grad_sums if in_numpy() else compiled.batch_norm_grad_sums
-        form(grad, within, x, mean, sums)
-    return sums
+    if not x.size:
+        return np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
+    return (reference.batch_norm_grad_sums if in_numpy() else compiled.batch_norm_grad_sums)(grad, within, x, mean)
 
 
 @front_door(PACKING)
@@ -162,20 +157,36 @@ def batch_norm_grad_apply(
     """
     x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
     grad, within = _passing(grad, within, x)
-    if not isinstance(rows, (int, np.integer)) or isinstance(rows, bool) or rows < 1:
-        raise ValueError(f"rows must be a whole number of at least 1, got {rows!r}")
-    both, inverse = _pair_of_sums(sums, len(mean)), 1 / np.sqrt(var + np.float32(eps))
-    grads = checks.output(out, x.shape), np.empty(len(gamma), np.float32), np.empty(len(gamma), np.float32)
+    rows, both = checks.count(rows, "rows", 1), _pair_of_sums(sums, len(mean))
+    return _apply((grad, within, x), (gamma, mean, var, eps), both, rows, out)
+
+
+def _gradients(
+    grad: Any, within: Halves | None, x: Any, gamma: Any, mean: Any, var: Any, eps: float, out: Any
+) -> tuple[Float, Float, Float]:
+    """Both passes over the whole batch, with arguments that are checked once."""
+    x, gamma, mean, var = channels(x, gamma=gamma, mean=mean, var=var)
+    check_not_empty(x)
+    grad = checks.floats(grad, "grad", shape=x.shape)
+    form = reference.batch_norm_grad_sums if in_numpy() else compiled.batch_norm_grad_sums
+    sums = form(grad, within, x, mean)
+    return _apply((grad, within, x), (gamma, mean, var, eps), sums, x.size // x.shape[-1], out)
+
+
+def _apply(
+    maps: tuple[Float, Halves | None, Float],
+    norm: tuple[Float, Float, Float, float],
+    sums: tuple[Doubles, Doubles],
+    rows: int,
+    out: Any,
+) -> tuple[Float, Float, Float]:
+    """The second pass: ``maps`` are grad, within and x, ``norm`` gamma, mean, var and eps."""
+    gamma, mean, var, eps = norm
+    inverse = 1 / np.sqrt(var + np.float32(eps))
+    grads = checks.output(out, maps[0].shape), np.empty(len(gamma), np.float32), np.empty(len(gamma), np.float32)
     form = reference.batch_norm_grad_apply if in_numpy() else compiled.batch_norm_grad_apply
-    form(grad, within, x, (gamma, mean, inverse), both, int(rows), grads)
+    form(*maps, (gamma, mean, inverse), sums, rows, grads)
     return grads
-
-
-def _not_empty(x: Any) -> Float:
-    """``x`` (..., C), at least one row and channel."""
-    (real,) = channels(x)
-    check_not_empty(real)
-    return real
 
 
 def _passing(grad: Any, within: Any, x: Float) -> tuple[Float, Halves | None]:

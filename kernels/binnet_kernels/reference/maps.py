@@ -69,13 +69,10 @@ def norm_signs(
     xnor.signs(y, padding, pad_value, bits, within)
 
 
-def batch_norm_grad_sums(
-    grad: Float, within: Halves | None, x: Float, mean: Float, sums: tuple[Doubles, Doubles]
-) -> None:
+def batch_norm_grad_sums(grad: Float, within: Halves | None, x: Float, mean: Float) -> tuple[Doubles, Doubles]:
     """Sums of g and g (x - mean) over rows; ``grad`` passes where ``within`` is 1."""
     g, axes = _passed(grad, within), tuple(range(x.ndim - 1))
-    sums[0][...] = g.sum(axis=axes, dtype=np.float64)
-    sums[1][...] = (g * (x - mean)).sum(axis=axes, dtype=np.float64)
+    return g.sum(axis=axes, dtype=np.float64), (g * (x - mean)).sum(axis=axes, dtype=np.float64)
 
 
 def batch_norm_grad_apply(

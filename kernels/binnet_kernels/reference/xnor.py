@@ -75,6 +75,18 @@ def weight_alpha(weight: Float, alpha: Float) -> None:
     alpha[...] = np.abs(weight).mean(axis=tuple(range(1, weight.ndim)), dtype=np.float64)
 
 
+def binary_weights(weight: Float, signs: Words, alpha: Float) -> None:
+    """``signs`` (O, ceil(n / 64)) and ``alpha`` (O,) of filters (O, n)."""
+    pack_signs(weight, signs)
+    weight_alpha(weight, alpha)
+
+
+def stand_in(signs: Words, alpha: Float, below: Float, weight: Float) -> None:
+    """``weight`` (O, n): ``below`` (O,) where the sign is negative, elsewhere ``alpha``."""
+    unpack_signs(signs, weight)
+    weight[...] = np.where(weight < 0, below[:, None], alpha[:, None])
+
+
 def scale_map(x: Float, window: Window, K: Float) -> None:
     """``K = A * k`` (N, OH, OW, 1): A is the mean of |x| over channels, k a box filter (Eq. 11)."""
     mean_abs_x = np.abs(x).mean(axis=-1, keepdims=True)

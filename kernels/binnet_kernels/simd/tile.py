@@ -254,6 +254,17 @@ def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, 
     return tile(tile, x, starts, types.intp, bits, types.intp), build
 
 
+@twin(lambda tile, x, starts, i, bits, j, value: tile + x[starts + i][:, None] * (_signs(bits, j) * value))
+def multiply_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, j: Any, value: Any) -> Any:
+    """:func:`multiply_add` with the weights that :func:`expand_signs` would write."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        weights = _sign_vectors(context, builder, sig.args[4], *args[4:])
+        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+
+    return tile(tile, x, starts, types.intp, bits, types.intp, types.float32), build
+
+
 def _expand_signs(out: Any, index: int, bits: Any, j: int, value: Any) -> None:
     out[index : index + CHANNELS] = _signs(bits, j) * value
 

@@ -19,7 +19,7 @@ from ...simd.epilogue import load_block, store_block
 from ...simd.geometry import Indices
 from ...simd.jit import kernel
 from ...simd.threads import get_num_threads
-from ...simd.tile import CHANNELS, FLOAT_ROWS, SHORT_ROWS, add_signed, no_short_sums, short_starts
+from ...simd.tile import CHANNELS, FLOAT_ROWS, SHORT_ROWS, multiply_signed, no_short_sums, short_starts
 from ...simd.tiling import share
 from ..forward.slabs import CHUNK, NO_BITS, NO_FLOATS, SLAB, add_taps, room, transpose_signs, transpose_slab
 
@@ -104,9 +104,9 @@ def grad_input_signs(grad: Float, signs: Words, alpha: Float, window: Window, ou
     bits, groups, pixels = signs.view(np.uint8).ravel(), signs.shape[3] * 64 // CHANNELS, out.size // out.shape[3]
     if pixels <= SHORT_ROWS and out.shape[:3] == grad.shape[:3] and window.size == (1, 1):
         by_filter = np.zeros((len(alpha), SHORT_ROWS), np.float32)
-        by_filter[:, :pixels] = grad.reshape(pixels, -1).T * alpha[:, None]
+        by_filter[:, :pixels] = grad.reshape(pixels, -1).T
         sizes = pixels, len(alpha), groups, out.shape[3], get_num_threads()
-        _multiply_few(by_filter.ravel(), np.arange(SHORT_ROWS), bits, out.ravel(), *sizes)
+        _multiply_few(by_filter.ravel(), np.arange(SHORT_ROWS), bits, alpha, out.ravel(), *sizes)
     else:
         _convolve(grad, NO_FLOATS, bits, alpha, groups, window, out)
 
@@ -159,8 +159,11 @@ def _convolve_transposed(
 
 
 @kernel
-def _multiply_few(grad, channels, bits, out, pixels, o, groups, c, workers):
-    """For a dense layer and few pixels: gradients (O, SHORT_ROWS) times signs (O, C) that expand in registers."""
+def _multiply_few(grad, channels, bits, alpha, out, pixels, o, groups, c, workers):
+    """For a dense layer and few pixels: gradients (O, SHORT_ROWS) times alpha sign(W) (O, C), expanded in registers.
+
+    Filters and roundings come as in :func:`_convolve_transposed`: an image gets the same bits whatever its batch.
+    """
     row = short_starts(channels, 0)
     for worker in prange(workers):
         blocks = share(worker, workers, (c + CHANNELS - 1) // CHANNELS)
@@ -171,5 +174,5 @@ def _multiply_few(grad, channels, bits, out, pixels, o, groups, c, workers):
                     # Sums of the filters so far wait in the result.
                     sums = load_block(out, 0, pixels, c, block * CHANNELS, c - block * CHANNELS)
                 for f in range(first, min(first + SLAB, o)):
-                    sums = add_signed(sums, grad, row, f * SHORT_ROWS, bits, f * groups + block)
+                    sums = multiply_signed(sums, grad, row, f * SHORT_ROWS, bits, f * groups + block, alpha[f])
                 store_block(sums, out, 0, pixels, c, block * CHANNELS, c - block * CHANNELS)

@@ -76,13 +76,10 @@ def _write(x: Float, affine: Affine, y: Float, passed: Halves) -> None:
     _sharing(_normalise, x.size)(x.ravel(), *affine, relu, y.ravel(), passed.ravel(), -(-rows // _RUN), rows, c)
 
 
-def batch_norm_grad_sums(
-    grad: Float, within: Halves | None, x: Float, mean: Float, sums: tuple[Doubles, Doubles]
-) -> None:
+def batch_norm_grad_sums(grad: Float, within: Halves | None, x: Float, mean: Float) -> tuple[Doubles, Doubles]:
     """Sums of g and g (x - mean) over rows; ``grad`` passes where ``within`` is 1."""
     c = x.shape[-1]
-    arrays = (grad.ravel(), x.ravel(), mean, *_mask(within))
-    sums[0][...], sums[1][...] = _totals(_grad_sums, x.size, x.size // c, c, *arrays)
+    return _totals(_grad_sums, x.size, x.size // c, c, grad.ravel(), x.ravel(), mean, *_mask(within))
 
 
 def batch_norm_grad_apply(

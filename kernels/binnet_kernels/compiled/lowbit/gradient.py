@@ -31,20 +31,21 @@ from .rounding import draw, even_levels, magnitude_levels, sign_levels
 _QUADS = WIDTH // XNOR_ROWS  # tiles of channels in a half word
 
 
-def quantise_gradient(grad: Float, alpha: Float, y: Float | None, rounding: Rounding) -> QuantisedGradient:
-    """A gradient (N, OH, OW, O), where ``y`` is above 0, times alpha and as it is, rounded to levels."""
+def quantise_gradient(
+    grad: Float, alpha: Float, y: Float | None, rounding: Rounding, start: int, peaks: Float | None
+) -> QuantisedGradient:
+    """A gradient (N, OH, OW, O), where ``y`` is above 0, times alpha and as it is, rounded to levels.
+
+    The first element uses random number ``start``; ``peaks`` (O,) replace the largest magnitudes of the channels.
+    """
     n, oh, ow, o = grad.shape
     pixels, halves = n * oh * ow, -(-o // WIDTH)
-    masked = y is not None
-    y = grad if y is None else y
-    peaks = np.zeros((n, o), np.float32)
-    if grad.size:
-        _peaks(grad.ravel(), y.ravel(), peaks.ravel(), n, oh * ow, o, masked)
+    of_samples, masked, y = sample_peaks(grad, y), y is not None, grad if y is None else y
     # Maxima where they are free: a window of the gradient of the input never leaves its sample (ADR 0018).
-    row_unit, row_factor = rounding.scales((peaks * np.abs(alpha)).max(axis=1, initial=0))
+    row_unit, row_factor = rounding.scales((of_samples * np.abs(alpha)).max(axis=1, initial=0))
     # The product for the weights sums over all samples, so its unit must be one for all of them: the maximum of a
     # channel.
-    column_unit, column_factor = rounding.scales(peaks.max(axis=0, initial=0))
+    column_unit, column_factor = rounding.scales(of_samples.max(axis=0, initial=0) if peaks is None else peaks)
     rows = np.empty((rounding.planes, n, oh, ow, halves, 2), np.uint32)
     pitch = -(-pixels // WIDTH) | 1  # odd, so that the quads of a block are not all in one set of the cache
     columns = np.empty((rounding.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
@@ -55,8 +56,18 @@ def quantise_gradient(grad: Float, alpha: Float, y: Float | None, rounding: Roun
         factors = np.repeat(row_factor, oh * ow), column_factor
         options = rounding.kind, rounding.planes, np.float32(rounding.top), *keys(rounding.seed)
         arrays = grad.ravel(), y.ravel(), alpha, *factors, scratch, rows.ravel(), columns.ravel()
-        _quantise(*arrays, pixels, o, masked, *options, pitch, workers)
+        _quantise(*arrays, pixels, o, masked, start, *options, pitch, workers)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
+
+
+def sample_peaks(grad: Float, y: Float | None) -> Float:
+    """The largest magnitude of each sample and channel (N, O), where ``y`` is above 0."""
+    n, oh, ow, o = grad.shape
+    peaks = np.zeros((n, o), np.float32)
+    if grad.size:
+        seen = grad if y is None else y
+        _peaks(grad.ravel(), seen.ravel(), peaks.ravel(), n, oh * ow, o, y is not None)
+    return peaks
 
 
 @kernel
@@ -93,7 +104,7 @@ def _plane(levels, below, valid, kind, plane):
 @kernel
 def _quantise(
     grad, y, alpha, row_factor, column_factor, scratch, rows, columns, pixels, o, masked,
-    kind, planes, top, key, second_key, pitch, workers,
+    start, kind, planes, top, key, second_key, pitch, workers,
 ):  # fmt: skip
     halves, blocks = (o + WIDTH - 1) // WIDTH, (pixels + WIDTH - 1) // WIDTH
     for worker in prange(workers):
@@ -113,7 +124,7 @@ def _quantise(
                 if kind != SIGNS:
                     # Number i of the seed belongs to element i, so threads change nothing, and one number serves both
                     # roundings (ADR 0018).
-                    u = draw(q * o + channel, key, second_key)
+                    u = draw(start + q * o + channel, key, second_key)
                 scaled = g * scale
                 of_row = _levels(scaled, all_lanes(row_factor[q]), u, kind, top)
                 in_column = _levels(g, of_column, u, kind, top)

@@ -13,16 +13,31 @@ from ..conv import conv2d_grad_input, conv2d_grad_weight
 from ..xnor import unpack_signs
 
 
-def quantise_gradient(grad: Float, alpha: Float, y: Float | None, rounding: Rounding) -> QuantisedGradient:
-    """A gradient (N, OH, OW, O), where ``y`` is above 0, times alpha and as it is, rounded to levels."""
-    grad = grad if y is None else np.where(y > 0, grad, np.float32(0))
-    u = uniform(grad.size, rounding.seed).reshape(grad.shape)
-    sample_peaks = (np.abs(grad).max(axis=(1, 2), initial=0) * np.abs(alpha)).max(1, initial=0)
-    row_unit, row_factor = rounding.scales(sample_peaks)
-    column_unit, column_factor = rounding.scales(np.abs(grad).max(axis=(0, 1, 2), initial=0))
+def quantise_gradient(
+    grad: Float, alpha: Float, y: Float | None, rounding: Rounding, start: int, peaks: Float | None
+) -> QuantisedGradient:
+    """A gradient (N, OH, OW, O), where ``y`` is above 0, times alpha and as it is, rounded to levels.
+
+    The first element uses random number ``start``; ``peaks`` (O,) replace the largest magnitudes of the channels.
+    """
+    of_samples = sample_peaks(grad, y)
+    grad = _where(grad, y)
+    u = uniform(grad.size, rounding.seed, start).reshape(grad.shape)
+    row_unit, row_factor = rounding.scales((of_samples * np.abs(alpha)).max(1, initial=0))
+    column_unit, column_factor = rounding.scales(of_samples.max(axis=0, initial=0) if peaks is None else peaks)
     rows = _whole_numbers(grad * alpha, row_factor[:, None, None, None], u, rounding)
     columns = _whole_numbers(grad, column_factor, u, rounding)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
+
+
+def sample_peaks(grad: Float, y: Float | None) -> Float:
+    """The largest magnitude of each sample and channel (N, O), where ``y`` is above 0."""
+    peaks: Float = np.abs(_where(grad, y)).max(axis=(1, 2), initial=0)
+    return peaks
+
+
+def _where(grad: Float, y: Float | None) -> Float:
+    return grad if y is None else np.where(y > 0, grad, np.float32(0))
 
 
 def _whole_numbers(x: Float, factor: Float, u: Any, rounding: Rounding) -> Ints:
