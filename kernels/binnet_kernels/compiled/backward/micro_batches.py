@@ -67,54 +67,57 @@ def _parts(cuts: tuple[int, ...]) -> Indices:
 
 
 @helper
-def _add_tile(scratch, gradients, taps, chunk, parts, stack, target):
-    """Pixels of a chunk, for a tile of the result: each micro-batch merges with those before it as soon as it ends.
+def _add_tile(scratch, gradients, taps, chunk, parts, stack):
+    """Pixels of a chunk, for a tile of the result: each micro-batch merges with those before it when it ends.
 
-    The chunk: first pixel, how many, pixels of an image, and the first micro-batch that does not end before it.
+    The chunk: first pixel, how many, pixels of an image; the first micro-batch that is in it, and the last + 1.
     """
-    (begin, count, size, part), (out, o, depth, stream, channel, tap, left), done = chunk, target, 0
-    while part < len(parts) // 4:
-        first, end = parts[part * 4] * size - begin, parts[part * 4 + 1] * size - begin
-        level, lowest, sums = parts[part * 4 + 2], parts[part * 4 + 3], no_short_sums()
+    # One way through, and no array in a tuple: otherwise Numba counts references to arrays, with atomic instructions
+    # that wait for stores past the caches, and a dense layer takes 1.4 times as long.
+    begin, count, size, part, until = chunk
+    for i in range(part, until):
+        first, end = parts[i * 4] * size - begin, parts[i * 4 + 1] * size - begin
+        level, lowest, sums = parts[i * 4 + 2], parts[i * 4 + 3], no_short_sums()
         if first < 0:
             sums = load_block(scratch, 0, SHORT_ROWS, CHANNELS, stack + level * _TILE, CHANNELS)
-        for k in range(done, min(end, count)):
+        for k in range(max(first, 0), min(end, count)):
             sums = add_outer(sums, scratch, gradients + k * LANES, scratch, taps + k * CHANNELS)
-        part, done, goes_on = part + 1, end, end > count
-        while level > lowest and not goes_on:
-            level -= 1
-            before = load_block(scratch, 0, SHORT_ROWS, CHANNELS, stack + level * _TILE, CHANNELS)
-            sums = add_tiles(before, sums)
-        if goes_on or part < len(parts) // 4:
-            store_block(sums, scratch, 0, SHORT_ROWS, CHANNELS, stack + level * _TILE, CHANNELS)
-            part = len(parts) if goes_on else part
-        elif stream:
-            stream_block(sums, out, channel, o, depth, tap, left)
-        else:
-            store_block(sums, out, channel, o, depth, tap, left)
+        # One that goes on in the next chunk does not merge yet.
+        lowest = level if end > count else lowest
+        for below in range(level - 1, lowest - 1, -1):
+            left = load_block(scratch, 0, SHORT_ROWS, CHANNELS, stack + below * _TILE, CHANNELS)
+            sums = add_tiles(left, sums)
+        store_block(sums, scratch, 0, SHORT_ROWS, CHANNELS, stack + lowest * _TILE, CHANNELS)
 
 
 @helper
 def _add_piece(x, bits, grad, strips, parts, panels, table, out, shape, walk, piece):
-    """All micro-batches, for a piece of the result: the taps of some blocks of a strip, some channels."""
+    """All micro-batches, for a piece of the result: the taps of some blocks of a strip, and some channels."""
     (strip, low, high, bottom, top), (scratch, taps, height, once, stream), o = piece, panels, shape[8]
-    size, span, part = strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3], walk[0] * walk[1], 0
+    size, span = strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3], walk[0] * walk[1]
     gradients, sums, depth = taps + PIXELS * CHANNELS, taps + _PANELS, len(out) // o
-    first, last = parts[0] * size, parts[len(parts) - 3] * size
+    first, last, part, until = parts[0] * size, parts[len(parts) - 3] * size, 0, 0
     # At least once, as a strip without pixels has to write its zeros.
     for begin in range(first, max(last, first + 1), PIXELS):
         count, stack = min(last - begin, PIXELS), sums
         find_pixels(strips, strip, shape, begin, count, table)
         gather_gradients(grad, table, count, o, (bottom, top), scratch, gradients)
+        while until < len(parts) // 4 and parts[until * 4] * size <= begin + count:
+            until += 1
         for block in range(low, high):
             gather(x, bits, table, count, block, walk, scratch, taps)
             for channel in range(bottom, top, SHORT_ROWS):
-                tap, row = block * CHANNELS, channel - bottom
+                row, tap, left = channel - bottom, strip * span + block * CHANNELS, span - block * CHANNELS
                 place = gradients + row // LANES * LANES * count + row % LANES
-                target = out, o, depth, stream, channel, strip * span + tap, span - tap
-                _add_tile(scratch, place, taps, (begin, count, size, part), parts, stack, target)
+                _add_tile(scratch, place, taps, (begin, count, size, part, until), parts, stack)
+                if begin + count == last:
+                    total = load_block(scratch, 0, SHORT_ROWS, CHANNELS, stack, CHANNELS)
+                    if stream:
+                        stream_block(total, out, channel, o, depth, tap, left)
+                    else:
+                        store_block(total, out, channel, o, depth, tap, left)
                 stack += 0 if once else height * _TILE
-        while part < len(parts) // 4 and parts[part * 4 + 1] * size <= begin + count:
+        while part < until and parts[part * 4 + 1] * size <= begin + count:
             part += 1
 
 
@@ -128,6 +131,7 @@ def _sum_parts(x, bits, grad, strips, parts, scratch, places, out, shape, walk, 
         for strip in range(units[0] // blocks, (units[1] + blocks - 1) // blocks):
             start, end = max(units[0] - strip * blocks, 0), min(units[1] - strip * blocks, blocks)
             for channel in range(0, o, _WIDE):
-                for block in range(start, end, _BLOCKS):
-                    piece = strip, block, min(block + _BLOCKS, end), channel, min(channel + _WIDE, o)
+                step = end - start if once else _BLOCKS
+                for block in range(start, end, step):
+                    piece = strip, block, min(block + step, end), channel, min(channel + _WIDE, o)
                     _add_piece(x, bits, grad, strips, parts, panels, table, out, shape, walk, piece)
