@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -226,6 +227,17 @@ def whole_bits(bits: Any, name: str) -> int:
 def levels(bits: Any, name: str) -> int:
     """L = 2^k - 1 of a number of bits k, from 1 to 8: steps between the lowest and the highest level."""
     return (1 << whole_bits(bits, name)) - 1
+
+
+def cuts(value: Any, n: int) -> tuple[int, ...]:
+    """Where micro-batches of ``n`` images end, from the start of the first on; None: they are a single one."""
+    if value is None:
+        return 0, n
+    ends = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else ()
+    if len(ends) < 2 or not _are_whole(ends, 0) or any(a > b for a, b in pairwise((*ends, n))):
+        rule = f"at least two whole numbers from 0 to {n} (the images) that never fall"
+        raise ValueError(f"cuts must be {rule}, got {value!r}")
+    return tuple(int(end) for end in ends)
 
 
 def image_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:

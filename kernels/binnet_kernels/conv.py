@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,8 +107,9 @@ def conv2d_grad_weight(
     padding: Pair = 0,
     groups: int = 1,
     out: Any = None,
+    cuts: Sequence[int] | None = None,
 ) -> Float:
-    """Gradient of :func:`conv2d` with respect to its weights.
+    """Gradient of :func:`conv2d` with respect to its weights, summed over micro-batches.
 
     Parameters
     ----------
@@ -119,25 +121,30 @@ def conv2d_grad_weight(
         Those of the convolution.
     out : float32 (O, KH, KW, C / groups), C-contiguous, optional
         Where to write.
+    cuts : sequence of k + 1 ints, optional
+        Micro-batch i is the images from ``cuts[i]`` to ``cuts[i + 1] - 1``, none when the two are equal. Images before
+        the first and after the last do not count. By default all images are a single one.
 
     Returns
     -------
     float32 (O, KH, KW, C / groups)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads. If ``grad``
-        is not finite at a place, the gradient of its filter is not finite or unreliable; whether taps on a border of 0
-        are affected too is unspecified.
+        Each micro-batch is summed as if it came alone, in an order that depends on the shapes alone, and these sums are
+        added in the order of :mod:`binnet_kernels.tree`: the same bits for any number of threads. If ``grad`` is not
+        finite at a place, the gradient of its filter is not finite or unreliable; whether taps on a border of 0 are
+        affected too is unspecified.
 
     Raises
     ------
     TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
+        When an argument has the wrong type, or a shape that does not fit the others, or ``cuts`` fall or lie outside of
+        0 ... N.
     """
     x = checks.floats(x, "x", 4)
     window = Window.of(weight_shape[1:3], stride, padding)
     grad = _grad_of_output(grad, x.shape, weight_shape, window, groups)
     grad_weight = checks.output(out, tuple(weight_shape))
     form = reference.conv2d_grad_weight if in_numpy() else compiled.conv2d_grad_weight
-    form(x, grad, window, int(groups), grad_weight)
+    form(x, grad, window, int(groups), checks.cuts(cuts, len(x)), grad_weight)
     return grad_weight
 
 

@@ -7,7 +7,9 @@ whoever adds up which part of the tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -59,3 +61,12 @@ def add_up(known: Mapping[Node, T], node: Node, add: Callable[[T, T], T]) -> T:
         raise KeyError(node)
     split = middle(first, last)
     return add(add_up(known, (first, split), add), add_up(known, (split, last), add))
+
+
+def add_parts(cuts: Sequence[int], sum_of: Callable[[int, int], T]) -> T:
+    """The sum over all parts, of which part i is the images from ``cuts[i]`` to ``cuts[i + 1] - 1``.
+
+    ``sum_of(first, end)`` returns that of one part: a new array, to which others are added in place.
+    """
+    known = {(i, i + 1): sum_of(*ends) for i, ends in enumerate(pairwise(cuts))}
+    return add_up(known, (0, len(known)), operator.iadd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,6 +228,7 @@ def sign_grad_weight(
     padding: Pair = 0,
     pad_value: int = 0,
     out: Any = None,
+    cuts: Sequence[int] | None = None,
 ) -> Float:
     """Gradient of a convolution of sign(x) with respect to its weights W̃ (arXiv:1603.05279, section 3.1).
 
@@ -245,25 +246,28 @@ def sign_grad_weight(
         What the border counts as. With 0 its bits are not read.
     out : float32 (O, KH, KW, C), C-contiguous, optional
         Where to write.
+    cuts : sequence of ints, optional
+        Where micro-batches end, as in :func:`conv2d_grad_weight`.
 
     Returns
     -------
     float32 (O, KH, KW, C)
-        Summed in an order that depends on the shapes alone: the same bits for any number of threads. If ``grad``
-        is not finite at a place, the gradient of its filter is not finite or unreliable; whether taps on a border of 0
-        are affected too is unspecified.
+        Summed as by :func:`conv2d_grad_weight`: the same bits for any number of threads. If ``grad`` is not finite at
+        a place, the gradient of its filter is not finite or unreliable; whether taps on a border of 0 are affected too
+        is unspecified.
 
     Raises
     ------
     TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
+        When an argument has the wrong type, or a shape that does not fit the others, or ``cuts`` fall or lie outside of
+        0 ... N.
     """
     window, pad_value = Window.of(weight_shape[1:3], stride, padding), checks.pad_value(pad_value)
     bits = checks.map_of_bits(bits, x_shape, window.border)
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     result = checks.output(out, tuple(weight_shape))
     form = gradients.sign_grad_weight if in_numpy() else compiled_gradients.sign_grad_weight
-    form(bits, grad, tuple(x_shape), window, pad_value, result)
+    form(bits, grad, tuple(x_shape), window, pad_value, checks.cuts(cuts, len(grad)), result)
     return result
 
 

@@ -269,6 +269,12 @@ def output_grad(rng, g):
     return values(rng, (g.n, *g.output_size, g.o))
 
 
+def cut_image_and_grad(rng, g):
+    """Three micro-batches of all images, the second of which is empty."""
+    cuts = 0, g.n // 3, g.n // 3, g.n
+    return (values(rng, g.x_shape), output_grad(rng, g)), {"weight_shape": g.weight_shape, "cuts": cuts, **window(g)}
+
+
 def pool_window(g):
     return {"kernel_size": g.kernel_size, **window(g)}
 
@@ -636,6 +642,13 @@ CASES = [
         "conv2d_grad_weight",
         lambda rng, g: ((values(rng, g.x_shape), output_grad(rng, g)), {"weight_shape": g.weight_shape, **window(g)}),
         linear(naive.naive_conv2d_grad_weight, lambda x, grad: grad[..., :1].size),
+    ),
+    Case(
+        "conv2d_grad_weight, cuts",
+        cut_image_and_grad,
+        # Exact sums do not depend on their order.
+        linear(lambda *a, cuts, **o: naive.naive_conv2d_grad_weight(*a, **o), lambda x, grad: grad[..., :1].size),
+        lambda backend, *a, **o: backend.conv2d_grad_weight(*a, **o),
     ),
     *(
         Case(prefix + name, arguments(few), linear(oracle, terms), call)

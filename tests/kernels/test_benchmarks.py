@@ -83,6 +83,20 @@ def test_kernel(benchmark, kernel, layer):
     assert np.isfinite(benchmark(call, x)).all()
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("parts", [1, 2, 8])
+def test_weight_gradient_of_micro_batches(benchmark, parts, layer):
+    """A batch of 8, whole and in parts."""
+    c, side, o, k, stride, padding = LAYERS[layer]
+    x = np.random.default_rng(0).standard_normal((8, side, side, c), dtype=np.float32)
+    grad = bk.conv2d(x, np.ones((o, k, k, c), np.float32), stride, padding)
+    bits, sizes = bk.signs(x, padding)[0], ((o, k, k, c), x.shape, stride, padding)
+    cuts = range(0, 9, 8 // parts)
+    bk.sign_grad_weight(bits, grad, *sizes, cuts=cuts)  # compiles
+    benchmark.group = f"weight gradient of {layer}"
+    assert np.isfinite(benchmark(bk.sign_grad_weight, bits, grad, *sizes, cuts=cuts)).all()
+
+
 @pytest.mark.parametrize("kernel", PASSES)
 def test_pass_over_a_map(benchmark, kernel):
     """The map of a batch of 8, beside a copy of it."""

@@ -59,12 +59,18 @@ def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, g
         _by_group(grad_input, groups, window, (grad, 3), (weight, 0), (grad_x, 3))
 
 
-def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_w: Float) -> None:
+def conv2d_grad_weight(
+    x: Float, grad: Float, window: Window, groups: int, cuts: tuple[int, ...], grad_w: Float
+) -> None:
     """``grad_w`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
     if grouped.are_narrow(grad_w.shape, groups):
-        grouped.conv2d_grad_weight(x, grad, window, groups, grad_w)
+        grouped.conv2d_grad_weight(x, grad, window, groups, cuts, grad_w)
     else:
-        _by_group(grad_weight, groups, window, (x, 3), (grad, 3), (grad_w, 0))
+
+        def of_group(x: Float, grad: Float, window: Window, grad_w: Float) -> None:
+            grad_weight(x, grad, window, cuts, grad_w)
+
+        _by_group(of_group, groups, window, (x, 3), (grad, 3), (grad_w, 0))
 
 
 def _by_group(form: Callable[..., None], groups: int, window: Window, *arrays: tuple[Float, int]) -> None:

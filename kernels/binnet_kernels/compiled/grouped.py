@@ -14,6 +14,7 @@ from ..simd.geometry import padded, seen_by
 from ..simd.jit import kernel
 from ..simd.lanes import WIDTH, all_lanes, first_lanes, load_lanes, multiply_add, store_lanes
 from ..simd.tiling import share
+from ..tree import add_parts
 
 _SLICES = 16  # parts of the sum of a weight gradient, which the threads share
 
@@ -43,16 +44,23 @@ def conv2d_grad_input(grad: Float, weight: Float, window: Window, groups: int, g
         _put_back(sums, groups, grad_x)
 
 
-def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_weight: Float) -> None:
+def conv2d_grad_weight(
+    x: Float, grad: Float, window: Window, groups: int, cuts: tuple[int, ...], grad_weight: Float
+) -> None:
     """``grad_weight`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
-    if grad_weight.size:
-        o, kh, kw, c = grad_weight.shape
+    o, kh, kw, c = grad_weight.shape
+
+    def sum_of(first: int, end: int) -> Float:
+        images, of_output = x[first:end], grad[first:end]
         sums = np.zeros((_SLICES, kh, kw, c, o // groups, groups), np.float32)
-        tables = padded(_beside(x, groups), window), _beside(grad, groups).ravel()
-        _correlate(*tables, sums.ravel(), *_sizes(x.shape, grad.shape, groups, window))
+        tables = padded(_beside(images, groups), window), _beside(of_output, groups).ravel()
+        _correlate(*tables, sums.ravel(), *_sizes(images.shape, of_output.shape, groups, window))
         # The number of slices is fixed and they are added in order: the bits do not depend on the threads.
         whole: Float = sums.sum(axis=0)
-        grad_weight[...] = whole.transpose(4, 3, 0, 1, 2).reshape(grad_weight.shape)
+        return whole
+
+    if grad_weight.size:  # so few numbers that it costs little to add up whole arrays
+        grad_weight[...] = add_parts(cuts, sum_of).transpose(4, 3, 0, 1, 2).reshape(grad_weight.shape)
 
 
 def _beside(x: Float, groups: int) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +99,7 @@ def level_grad_weight(
     padding: Pair = 0,
     pad_value: int = 0,
     out: Any = None,
+    cuts: Sequence[int] | None = None,
 ) -> Float:
     """:func:`sign_grad_weight` with levels in the place of signs.
 
@@ -105,7 +107,7 @@ def level_grad_weight(
     ----------
     planes : uint32 (m, N, H + 2 ph, W + 2 pw, ceil(C / 32))
         The planes of q_m(x) with its border, from :func:`level_planes`.
-    grad, weight_shape, x_shape, stride, padding, pad_value, out
+    grad, weight_shape, x_shape, stride, padding, pad_value, out, cuts
         As in :func:`sign_grad_weight`.
 
     Returns
@@ -115,14 +117,15 @@ def level_grad_weight(
     Raises
     ------
     TypeError, ValueError
-        When an argument has the wrong type, or a shape that does not fit the others.
+        When an argument has the wrong type, or a shape that does not fit the others, or ``cuts`` fall or lie outside of
+        0 ... N.
     """
     window, pad_value = Window.of(weight_shape[1:3], stride, padding), checks.pad_value(pad_value)
     planes = checks.map_of_bits(planes, x_shape, window.border, len(planes))
     grad = checks.conv_grad(grad, x_shape, weight_shape, window)
     result = checks.output(out, tuple(weight_shape))
     form = reference.level_grad_weight if in_numpy() else compiled.level_grad_weight
-    form(planes, grad, tuple(x_shape), window, pad_value, result)
+    form(planes, grad, tuple(x_shape), window, pad_value, checks.cuts(cuts, len(grad)), result)
     return result
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..checks import Float, Halves, Window, Words
+from ..tree import add_parts
 from .xnor import convolve, signs_of_map, unpack_signs
 
 
@@ -28,17 +29,23 @@ def transposed(grad: Float, weight: Float, window: Window, grad_x: Float) -> Non
     grad_x[...] = window.sum_over_taps(lambda r, s: grad @ weight[:, r, s], grad_x.shape)
 
 
-def conv2d_grad_weight(x: Float, grad: Float, window: Window, groups: int, grad_weight: Float) -> None:
+def conv2d_grad_weight(
+    x: Float, grad: Float, window: Window, groups: int, cuts: tuple[int, ...], grad_weight: Float
+) -> None:
     """``grad_weight`` (O, KH, KW, C / groups) of images (N, H, W, C) and a gradient (N, OH, OW, O)."""
     padded = window.bordered(x)
     for part, of_output, result in zip(*_split(groups, (padded, 3), (grad, 3), (grad_weight, 0)), strict=True):
-        correlate(part, of_output, window, result)
+        correlate(part, of_output, window, cuts, result)
 
 
-def correlate(padded: Float, grad: Float, window: Window, grad_weight: Float) -> None:
-    """The gradient of the filters of one group, from images with their border."""
-    by_tap = np.tensordot(grad, window.patches(padded), axes=([0, 1, 2], [0, 1, 2]))  # (O, C, KH, KW)
-    grad_weight[...] = by_tap.transpose(0, 2, 3, 1)
+def correlate(padded: Float, grad: Float, window: Window, cuts: tuple[int, ...], grad_weight: Float) -> None:
+    """The gradient of the filters of one group, from images with their border: the sum over micro-batches."""
+
+    def sum_of(first: int, end: int) -> Float:
+        patches = window.patches(padded[first:end])
+        return np.tensordot(grad[first:end], patches, axes=([0, 1, 2], [0, 1, 2]))  # (O, C, KH, KW)
+
+    grad_weight[...] = add_parts(cuts, sum_of).transpose(0, 2, 3, 1)
 
 
 def _split(groups: int, *arrays: tuple[Float, int]) -> Iterator[list[Float]]:
@@ -58,10 +65,16 @@ class Conv2d:
 
 
 def sign_grad_weight(
-    bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
+    bits: Halves,
+    grad: Float,
+    x_shape: tuple[int, ...],
+    window: Window,
+    pad_value: int,
+    cuts: tuple[int, ...],
+    out: Float,
 ) -> None:
     """``out`` (O, KH, KW, C): the gradient of the weights, sums over pixels of gradient times sign."""
-    correlate(signs_of_map(bits, x_shape, window, pad_value), grad, window, out)
+    correlate(signs_of_map(bits, x_shape, window, pad_value), grad, window, cuts, out)
 
 
 def sign_grad_input(grad: Float, weight_signs: Words, alpha: Float, window: Window, out: Float) -> None:

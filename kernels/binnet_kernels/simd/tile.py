@@ -215,6 +215,20 @@ def add_outer(context: Any, tile: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     return tile(tile, a, types.intp, b, types.intp), build
 
 
+@twin(lambda left, right: left + right)
+def add_tiles(context: Any, left: Any, right: Any) -> Any:
+    """``left + right``, number by number."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        total = args[0]
+        for place in range(left.rows * VECTORS):
+            value = builder.fadd(*(builder.extract_value(tile, place) for tile in args))
+            total = builder.insert_value(total, value, place)
+        return total
+
+    return left(left, right), build
+
+
 def _signs(bits: Any, j: int) -> Any:
     group = bits[j * CHANNELS // 8 : (j + 1) * CHANNELS // 8]
     return np.where(np.unpackbits(group, bitorder="little"), np.float32(-1), np.float32(1))

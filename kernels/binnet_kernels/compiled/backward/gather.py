@@ -6,11 +6,13 @@ on the image. So a border of zeros is neither stored nor multiplied, which on a 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from ...checks import Window
+from ...checks import Float, Window
 from ...simd.geometry import Indices
 from ...simd.jit import helper
 from ...simd.tile import CHANNELS, add_signs, expand_signs
@@ -18,6 +20,38 @@ from ...simd.vector import LANES, load_first, store_first
 
 PIXELS = 192  # at most, in a panel
 FIELDS = 6  # of a strip
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What lies under the windows: floats, or the bits of signs, or planes of bits of levels.
+
+    Attributes
+    ----------
+    steps
+        From an image, a row and a pixel to the next: floats, or blocks of CHANNELS bits.
+    walk : rows, span, pitch
+        The taps of a strip lie side by side in rows of ``span``, the rows ``pitch`` apart.
+    planes : number, step, L
+        Of bits: from one plane to the next, and what levels are divided by.
+    """
+
+    floats: Float
+    bits: npt.NDArray[np.uint8]
+    strips: Indices
+    steps: tuple[int, int, int]
+    walk: tuple[int, int, int]
+    planes: tuple[int, int, int] = (1, 0, 1)
+
+    @property
+    def taps(self) -> int:
+        """Number of taps in a strip."""
+        return self.walk[0] * self.walk[1]
+
+    def since(self, image: int) -> Source:
+        """Without the images before this one."""
+        skipped = image * self.steps[0]
+        return replace(self, floats=self.floats[skipped:], bits=self.bits[skipped * CHANNELS // 8 :])
 
 
 @lru_cache(maxsize=64)
@@ -75,10 +109,10 @@ def find_pixels(strips, strip, shape, first, count, table):
 
 
 @helper
-def gather_gradients(grad, table, count, o, panel, place):
+def gather_gradients(grad, table, count, o, channels, panel, place):
     """Gradients of ``count`` pixels as (block of LANES channels, pixel, channel); zeros past the last channel."""
     values, at = table
-    for channel in range(0, o, LANES):
+    for channel in range(channels[0], channels[1], LANES):
         for k in range(count):
             value = load_first(grad, values[at + PIXELS + k] * o + channel, o - channel)
             store_first(panel, place + k * LANES, value, LANES)

@@ -7,72 +7,52 @@ all channels in the second-level one, CHANNELS taps in the first-level one while
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from numba import prange
 
 from ...checks import Float, Halves, Window
 from ...simd.epilogue import load_block, store_block, stream_block
-from ...simd.geometry import Indices, aligned, padded
+from ...simd.geometry import aligned, padded
 from ...simd.jit import helper, kernel
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, SHORT_ROWS, add_outer, no_short_sums
 from ...simd.tiling import share
 from ...simd.vector import LANES
+from ...tree import add_parts
 from ..forward.slabs import NO_BITS, NO_FLOATS
-from .gather import FIELDS, PIXELS, find_pixels, gather, gather_gradients, strips
+from .gather import FIELDS, PIXELS, Source, find_pixels, gather, gather_gradients, strips
+from .micro_batches import STREAM, add_micro_batches
 
 _FEW = 32  # pixels
 _TAPS = 512  # as many suffice for all threads to have some
 _PARTIAL = 2**18  # numbers that it costs little to write and to add up
-_STREAM = 2**22  # bytes, more than a second-level cache holds
 
 
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """What lies under the windows: floats, or the bits of signs, or planes of bits of levels.
-
-    Attributes
-    ----------
-    steps
-        From an image, a row and a pixel to the next: floats, or blocks of CHANNELS bits.
-    walk : rows, span, pitch
-        The taps of a strip lie side by side in rows of ``span``, the rows ``pitch`` apart.
-    planes : number, step, L
-        Of bits: from one plane to the next, and what levels are divided by.
-    """
-
-    floats: Float
-    bits: npt.NDArray[np.uint8]
-    strips: Indices
-    steps: tuple[int, int, int]
-    walk: tuple[int, int, int]
-    planes: tuple[int, int, int] = (1, 0, 1)
-
-    @property
-    def taps(self) -> int:
-        """Number of taps in a strip."""
-        return self.walk[0] * self.walk[1]
-
-
-def grad_weight(x: Float, grad: Float, window: Window, out: Float) -> None:
+def grad_weight(x: Float, grad: Float, window: Window, cuts: tuple[int, ...], out: Float) -> None:
     """Write the gradient (O, KH, KW, C) for images (N, H, W, C) and a gradient (N, OH, OW, O) of the output."""
     (_, h, w, c), (kh, kw), (ph, pw) = x.shape, window.size, window.padding
     if not (out.size and grad.size):
         out[...] = 0
     elif kh * kw * -(-c // CHANNELS) * 4 <= -(-kh * kw * c // CHANNELS) * 5:
         table = strips(h, w, window, (-ph, -pw), True)
-        _add_up(_Source(x.ravel(), NO_BITS, table, (h * w * c, w * c, c), (1, c, c)), grad, window, out)
+        _add_up(Source(x.ravel(), NO_BITS, table, (h * w * c, w * c, c), (1, c, c)), grad, window, cuts, out)
     else:  # so few channels that strips would leave lanes empty: one strip of all taps, over images with their border
         high, wide = h + 2 * ph, w + 2 * pw
         table, steps = strips(h, w, window, (0, 0), False)[:FIELDS], (high * wide * c, wide * c, c)
-        _add_up(_Source(padded(x, window), NO_BITS, table, steps, (kh, kw * c, wide * c)), grad, window, out)
+        _add_up(Source(padded(x, window), NO_BITS, table, steps, (kh, kw * c, wide * c)), grad, window, cuts, out)
 
 
 def grad_weight_signs(
-    bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
+    bits: Halves,
+    grad: Float,
+    x_shape: tuple[int, ...],
+    window: Window,
+    pad_value: int,
+    cuts: tuple[int, ...],
+    out: Float,
 ) -> None:
     """The same for planes (m, N, H + 2 ph, W + 2 pw, ceil(C / 32)) with a border; when that is 0, it is not read."""
     (_, h, w, c), (high, wide, halves), m = x_shape, bits.shape[2:], len(bits)
@@ -82,17 +62,37 @@ def grad_weight_signs(
     else:
         steps = high * wide * blocks, wide * blocks, blocks
         planes = m, bits[0].size * 32 // CHANNELS, (1 << m) - 1
-        _add_up(_Source(NO_FLOATS, bits.view(np.uint8).ravel(), table, steps, (1, c, c), planes), grad, window, out)
+        source = Source(NO_FLOATS, bits.view(np.uint8).ravel(), table, steps, (1, c, c), planes)
+        _add_up(source, grad, window, cuts, out)
 
 
-def _add_up(source: _Source, grad: Float, window: Window, out: Float) -> None:
+def _add_up(source: Source, grad: Float, window: Window, cuts: tuple[int, ...], out: Float) -> None:
+    most = max(end - first for first, end in pairwise(cuts)) * math.prod(grad.shape[1:3])
+    if len(cuts) == 2:
+        _add_up_one(source.since(cuts[0]), grad[cuts[0] : cuts[1]], window, out)
+    elif _slices(out[0].size, len(out), most) == 1:
+        add_micro_batches(source, grad, window, cuts, out)
+    else:  # so few numbers that it costs little to add up whole arrays
+
+        def sum_of(first: int, end: int) -> Float:
+            part = np.empty_like(out)
+            _add_up(source, grad, window, (first, end), part)
+            return part
+
+        out[...] = add_parts(cuts, sum_of)
+
+
+def _add_up_one(source: Source, grad: Float, window: Window, out: Float) -> None:
+    if not grad.size:
+        out[...] = 0
+        return
     (n, oh, ow, o), workers, taps = grad.shape, get_num_threads(), source.taps
     pixels = n * oh * ow
     few = pixels <= _FEW and pixels * taps <= _PARTIAL
     columns = -(-taps // CHANNELS) * CHANNELS if few else CHANNELS
     room = min(PIXELS, pixels) * (columns + -(-o // LANES) * LANES)
     # Past the caches only where each value is written once, in whole vectors that begin where a line does.
-    stream = pixels <= PIXELS and out.nbytes >= _STREAM and out.ctypes.data % 64 == taps % CHANNELS == 0
+    stream = pixels <= PIXELS and out.nbytes >= STREAM and out.ctypes.data % 64 == taps % CHANNELS == 0
     slices = _slices(out.size // o, o, pixels)
     groups = workers if slices % workers else 1  # of taps
     partial = aligned(slices * out.size) if slices > 1 else out.ravel()
@@ -154,7 +154,7 @@ def _sum_products(x, bits, grad, strips, panels, places, out, shape, walk, ways,
                     count = min(last - begin, PIXELS)
                     gradients = taps + count * CHANNELS
                     find_pixels(strips, strip, shape, begin, count, table)
-                    gather_gradients(grad, table, count, o, panels, gradients)
+                    gather_gradients(grad, table, count, o, (0, o), panels, gradients)
                     for block in range(max(units[0] - strip * blocks, 0), min(units[1] - strip * blocks, blocks)):
                         tap = block * CHANNELS
                         gather(x, bits, table, count, block, walk, panels, taps)
@@ -176,7 +176,7 @@ def _sum_few_products(x, bits, grad, strips, panels, places, out, shape, walk, w
             count = shape[3] * strips[strip * FIELDS + 1] * strips[strip * FIELDS + 3]
             gradients = taps + blocks * count * CHANNELS
             find_pixels(strips, strip, shape, 0, count, table)
-            gather_gradients(grad, table, count, o, panels, gradients)
+            gather_gradients(grad, table, count, o, (0, o), panels, gradients)
             for block in range(blocks):
                 gather(x, bits, table, count, block, walk, panels, taps + block * count * CHANNELS)
             for channel in range(tiles[0] * SHORT_ROWS, tiles[1] * SHORT_ROWS, SHORT_ROWS):

@@ -8,10 +8,16 @@ from .grad_weight import grad_weight_signs
 
 
 def sign_grad_weight(
-    bits: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
+    bits: Halves,
+    grad: Float,
+    x_shape: tuple[int, ...],
+    window: Window,
+    pad_value: int,
+    cuts: tuple[int, ...],
+    out: Float,
 ) -> None:
     """``out`` (O, KH, KW, C): the gradient of the weights."""
-    grad_weight_signs(bits[None], grad, x_shape, window, pad_value, out)  # signs are levels of a single plane
+    grad_weight_signs(bits[None], grad, x_shape, window, pad_value, cuts, out)  # signs are levels of a single plane
 
 
 def sign_grad_input(grad: Float, weight_signs: Words, alpha: Float, window: Window, out: Float) -> None:

@@ -70,5 +70,5 @@ def quantised_grad_weight(
         image[ph : h - ph, pw : w - pw] = 1
         signs = signs * image
     inside = Window.of(window.size, window.stride, 0)
-    conv2d_grad_weight(signs, gradient.columns.astype(np.float32), inside, 1, grad_weight)
+    conv2d_grad_weight(signs, gradient.columns.astype(np.float32), inside, 1, (0, len(bits)), grad_weight)
     grad_weight *= gradient.column_unit[:, None, None, None]

@@ -31,8 +31,14 @@ def norm_level_planes(
 
 
 def level_grad_weight(
-    planes: Halves, grad: Float, x_shape: tuple[int, ...], window: Window, pad_value: int, out: Float
+    planes: Halves,
+    grad: Float,
+    x_shape: tuple[int, ...],
+    window: Window,
+    pad_value: int,
+    cuts: tuple[int, ...],
+    out: Float,
 ) -> None:
     """``out`` (O, KH, KW, C): sums over pixels of gradient times level."""
     levels = whole_of_map(planes, x_shape, window, pad_value) / (2 ** len(planes) - 1)
-    correlate(levels.astype(np.float32), grad, window, out)
+    correlate(levels.astype(np.float32), grad, window, cuts, out)
