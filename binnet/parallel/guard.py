@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -139,17 +140,16 @@ class Guard:
             return
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._wakeup)
-        try:
+        with contextlib.suppress(OSError):  # the guard may have closed it
             connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
-        except OSError:  # the guard has closed it
-            pass
         self._thread.join()
         connection.close()
 
     def _send(self, message: dict[str, Any]) -> bool:
+        connection = self._connection
         try:
-            if self._connection is not None:
-                self._connection.sendall(json.dumps(message).encode() + b"\n")
+            if connection is not None:
+                connection.sendall(json.dumps(message).encode() + b"\n")
                 return True
         except OSError:  # the guard is gone
             pass
