@@ -100,6 +100,8 @@ def _initialised(launch: Launch) -> Any:
         raise LaunchError(f"{started}, but mpi4py finds no MPI library ({reason}): {_INSTALL}") from error
     library = "Open MPI" if MPI.Get_library_version().startswith("Open MPI") else "MPICH"
     remedy = f"start them with the mpiexec of {library}"
+    if launch.launcher == "srun":
+        remedy += ", or with another --mpi of srun"
     if launch.mpi not in ("", library):
         raise LaunchError(f"{started}, but it belongs to {launch.mpi}, while mpi4py uses {library}: {remedy}")
     if not MPI.Is_initialized():

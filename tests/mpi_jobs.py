@@ -12,7 +12,9 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 _MARK = "BINNET_TEST_JOB"  # a variable that all processes of a job inherit, by which they are found
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
@@ -107,6 +109,15 @@ class Mpiexec:
     def __call__(self, n, *args, timeout=60.0, **environment):
         """Run ``python *args`` on n processes and return its :class:`Result`."""
         return self.start(n, *args, **environment).finish(timeout)
+
+
+@pytest.fixture(scope="session")
+def mpiexec():
+    """Run Python programs by mpiexec: ``mpiexec(n, *args)`` gives stdout, stderr, code and seconds."""
+    found = find()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
 
 
 def find():
