@@ -160,6 +160,8 @@ class Watch:
         elif "failing" in message:
             self._failures.append((worker, message["failing"]))
             self._failed = min(self._failed, time.monotonic())
+            if self._reported < float("inf"):  # it may have failed because another worker was lost
+                worker.send({"verdict": "alone"})
         elif "done" in message:
             self._close(worker)
 

@@ -168,6 +168,18 @@ def test_a_failure_of_one(started, capfd):
     assert capfd.readouterr().err == "binnet: error: worker 0 (of 2, on here): no space\n"
 
 
+def test_a_failure_after_a_loss_is_not_reported(started, capfd):
+    """MPI may raise an error in the other workers."""
+    known, one, other = started()
+    other.socket.close()
+    time.sleep(0.5)
+    one.say(failing="connection reset")
+    assert one.hear() == [{"verdict": "alone"}]
+    one.socket.close()
+    wait_for_end(known, 3)
+    assert capfd.readouterr().err == "binnet: error: worker 1 (of 2, on here) was lost\n"
+
+
 def test_a_worker_without_a_guard(capfd, monkeypatch):
     """It says the sentence itself and ends all."""
     codes = []
