@@ -122,14 +122,12 @@ def mpiexec():
 
 def find():
     """The mpiexec that belongs to mpi4py, or the reason why there is none."""
-    try:
-        import mpi4py
-
-        mpi4py.rc.initialize = False
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:
-        return f"needs mpi4py and an MPI library ({error})"
+    # In another process, because mpi4py is imported once, and other tests may want MPI initialised.
+    code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if asked.returncode:
+        return f"needs mpi4py and an MPI library ({asked.stderr.strip().splitlines()[-1]})"
     command = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if command is None or not Path("/proc/self/environ").exists():
         return "needs mpiexec, and Linux"
-    return Mpiexec(command, "Open MPI" if "Open MPI" in MPI.Get_library_version() else "MPICH")
+    return Mpiexec(command, "Open MPI" if "Open MPI" in asked.stdout else "MPICH")
