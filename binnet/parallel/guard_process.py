@@ -129,7 +129,7 @@ class Watch:
     def _over(self) -> bool:
         if self._now - self._reported > _END:
             return True
-        if any(worker.rank >= 0 for worker in self._open):
+        if self._workers():
             return False
         return len(self._joined) == self._size or self._now - self._occupied > _JOIN
 
@@ -186,25 +186,28 @@ class Watch:
         before, self._now = self._now, time.monotonic()
         # When the whole job is suspended, this process is, too, and must not take that time for silence.
         elapsed = min(self._now - before, 5 * _TICK)
-        for worker in list(self._open):
-            worker.silence += elapsed
-            if worker.rank < 0 and worker.silence > _JOIN:
-                self._close(worker)  # something else that connected
-        if any(worker.rank >= 0 for worker in self._open):
+        self._count_silence(elapsed)
+        if self._workers():
             self._occupied = self._now
-        self._look_for_silence()
         self._settle_failures()
         self._make_sure()
 
-    def _look_for_silence(self) -> None:
-        workers = [worker for worker in self._open if worker.rank >= 0]
-        for worker in workers:
-            others = [other for other in workers if other is not worker]
-            # All silent: they are suspended, by Ctrl-Z for example.
-            running = not others or any(other.silence < self._timeout / 2 for other in others)
-            if worker.silence > self._timeout and running and self._reported > self._now:
-                self._report(f"{self._name(worker)} has not answered for {self._timeout:g} s")
-                worker.kill()  # the launcher then ends the others
+    def _workers(self) -> list[Worker]:
+        return [worker for worker in self._open if worker.rank >= 0]
+
+    def _count_silence(self, elapsed: float) -> None:
+        # All silent: they are suspended, by Ctrl-Z for example, and will not wake up at the same moment.
+        suspended = all(worker.silence > self._timeout / 2 for worker in self._workers())
+        for worker in list(self._open):
+            if worker.rank < 0:
+                worker.silence += elapsed
+                if worker.silence > _JOIN:
+                    self._close(worker)  # something else that connected
+            elif not suspended:
+                worker.silence += elapsed
+                if worker.silence > self._timeout and self._reported > self._now:
+                    self._report(f"{self._name(worker)} has not answered for {self._timeout:g} s")
+                    worker.kill()  # the launcher then ends the others
 
     def _settle_failures(self) -> None:
         if not self._failures or self._reported <= self._now:

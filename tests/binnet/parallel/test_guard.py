@@ -86,21 +86,43 @@ def test_different_errors_of_all_workers(run):
     assert any(sentence == f"binnet: error: worker {k} (of 3, on {HOST}): no space is left on {k}" for k in range(3))
 
 
+@pytest.fixture
+def interrupted(mpiexec, tmp_path):
+    """Start the workers, call a function with the job once they take steps, and return the result."""
+
+    def interrupted(interrupt, timeout=60):
+        job = mpiexec.start(WORKERS, PROGRAM, tmp_path, "nothing", -1, timeout)
+        try:
+            while len(list(tmp_path.glob("pid*"))) < WORKERS:
+                assert job.process.poll() is None
+                time.sleep(0.05)
+            time.sleep(0.5)
+            interrupt(job)
+        finally:
+            result = job.finish()
+        assert result.left == []
+        assert result.sentences == []
+        # Open MPI sends SIGTERM after a quarter of a second, and SIGKILL after a half.
+        assert result.code == (1 if mpiexec.mpi == "Open MPI" else 130)
+        if mpiexec.mpi != "Open MPI":
+            assert len(list(tmp_path.glob("saved*"))) == WORKERS
+
+    return interrupted
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("whole_group", [False, True])
-def test_an_interrupt_is_no_loss(mpiexec, tmp_path, number, whole_group):
-    job = mpiexec.start(WORKERS, PROGRAM, tmp_path, "nothing", -1)
-    try:
-        while len(list(tmp_path.glob("pid*"))) < WORKERS:
-            assert job.process.poll() is None
-            time.sleep(0.05)
-        time.sleep(0.5)
-        (os.killpg if whole_group else os.kill)(job.process.pid, number)
-    finally:
-        result = job.finish()
-    assert result.left == []
-    assert result.sentences == []
-    # Open MPI sends SIGTERM after a quarter of a second, and SIGKILL after a half.
-    assert result.code == (1 if mpiexec.mpi == "Open MPI" else 130)
-    if mpiexec.mpi != "Open MPI":
-        assert len(list(tmp_path.glob("saved*"))) == WORKERS
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_an_interrupt_is_no_loss(interrupted, number, send):
+    interrupted(lambda job: send(job.process.pid, number))
+
+
+def test_a_suspended_job_goes_on(interrupted, tmp_path):
+    def suspend(job):
+        pids = [int(file.read_text()) for file in tmp_path.glob("pid*")]
+        for number, seconds in ((signal.SIGSTOP, 5), (signal.SIGCONT, 1)):
+            for pid in pids:
+                os.kill(pid, number)
+            time.sleep(seconds)
+        job.process.send_signal(signal.SIGINT)
+
+    interrupted(suspend, timeout=3)

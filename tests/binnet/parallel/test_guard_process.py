@@ -111,9 +111,11 @@ def test_silence(started, capfd):
 
 
 def test_a_suspended_job_is_not_silent(started, capfd):
-    """After Ctrl-Z all workers are silent."""
-    known, one, other = started(timeout=1.0)
-    time.sleep(2.5)
+    """After Ctrl-Z all workers are silent, and then wake up one after the other."""
+    known, one, other = started(timeout=2.0)
+    time.sleep(3)
+    one.say(beat=1)
+    time.sleep(0.5)
     for connection in (one, other):
         connection.say(done=True)
     wait_for_end(known, 3)
