@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from chromium import browser as browser
+from mpi_jobs import mpiexec as mpiexec
 
 ROOT = Path(__file__).resolve().parents[1]
 

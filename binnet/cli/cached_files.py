@@ -15,7 +15,7 @@ from binnet_datasets.named.remote import SOURCES
 
 # Only files whose names match these patterns are deleted: BINNET_CACHE_DIR may name a folder with other files.
 _HEX = "[0-9a-f]"
-_KERNELS = re.compile(rf"{_HEX}{{24}}/[\w.<>]+-{_HEX}{{16}}(\.bin|-\w+)")
+_KERNELS = re.compile(rf"{_HEX}{{24}}/[\w.<>]+-{_HEX}{{16}}(\.bin|\.lock|-\w+)")
 _STORES = re.compile(
     rf".+-{_HEX}{{8}}-{_HEX}{{16}}\.h5|\..+-{_HEX}{{8}}-{_HEX}{{16}}\.h5\.\w+|\.{_HEX}{{8}}\.start\.part"
 )

@@ -3,7 +3,8 @@
 Numba's own cache is keyed by the text of the one file that holds a function, so an edited helper in another file would
 silently run stale code, and a truncated entry fails for ever. Here the folder's name is a hash of all kernel sources,
 the versions, the CPU and Numba's settings; entries are written to a temporary name and renamed, carry a checksum, and
-any trouble with them (damaged, unwritable folder, full disk) only costs the time to compile again.
+any trouble with them (damaged, unwritable folder, full disk) only costs the time to compile again. When processes need
+a kernel at the same time, one of them compiles it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pickle
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ import numpy as np
 from llvmlite import binding as llvm
 from numba.core import compiler, config, serialize
 from numba.core.caching import _Cache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
+
+from .turns import turn
 
 _CHECKSUM = 32  # bytes of SHA-256 in front of each entry
 # Numba's settings that never reach the code. Of all others, the debugging aids too, any change means another folder.
@@ -95,6 +100,19 @@ class KernelCache(_Cache):
 
     def _file(self, signature: Any) -> Path:
         return folder() / f"{self._qualname}-{hashlib.sha256(str(signature).encode()).hexdigest()[:16]}.bin"
+
+    def compile_once(self, signature: Any, compile: Callable[[Any], Any]) -> Any:
+        """``compile(signature)``, which loads or compiles and saves, unless another process is compiling the same.
+
+        In that case it is called when the entry is there. Numba's own lock comes first: a thread that waited for
+        it while it held an entry, and another one the other way round, would wait for each other for ever.
+        """
+        try:
+            entry = self._file(signature)
+        except Exception:  # no home: nothing is cached
+            return compile(signature)
+        with global_compiler_lock, turn(entry):
+            return compile(signature)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled code of one signature. None if there is no intact entry; Numba then compiles."""

@@ -8,7 +8,7 @@ a compiled function that only kernels call. Nothing is compiled at import.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from types import FunctionType
 from typing import Any, cast
 
@@ -57,7 +57,8 @@ class Kernel:
         function.__qualname__ = f"{source.__qualname__}_{form}"  # Numba names machine code by it: twins must differ
         function.__module__ = source.__module__
         dispatcher = njit(parallel=parallel, **OPTIONS)(function)
-        dispatcher._cache = KernelCache(f"{source.__module__}.{function.__qualname__}")
+        cache = dispatcher._cache = KernelCache(f"{source.__module__}.{function.__qualname__}")
+        dispatcher.compile = partial(cache.compile_once, compile=dispatcher.compile)
         return dispatcher
 
 

@@ -53,6 +53,13 @@ def test_clear_deletes_what_binnet_wrote_and_nothing_else(cache, tmp_path, say):
     assert (cache / ("f" * 24)).is_symlink()
 
 
+@pytest.mark.parametrize("suffix", [".lock", "-k3x_9a"])
+def test_what_a_killed_process_left(cache, say, suffix):
+    (cache / f"{KERNEL.removesuffix('.bin')}{suffix}").touch()
+    assert say("cache", "clear", "kernels")[0] == 0
+    assert not (cache / KERNEL).parent.exists()
+
+
 def test_an_empty_cache(tmp_path, monkeypatch, say):
     monkeypatch.setenv("BINNET_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "none"))
