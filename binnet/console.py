@@ -19,6 +19,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def sentence_of(error: BaseException) -> str:
+    """An error as one sentence for people."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'cannot write the output'}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
 class Console:
     """The output of the commands.
 

@@ -43,6 +43,16 @@ def no_grad() -> Iterator[None]:
         state.enabled = before
 
 
+@contextmanager
+def dividing(batch: Batch | None) -> Iterator[Batch | None]:
+    """Within this block, operations on tensors of images are parts of those on ``batch``, unless it is None."""
+    before, state.batch = state.batch, batch
+    try:
+        yield batch
+    finally:
+        state.batch = before
+
+
 class Context:
     """The values that a forward pass keeps for its backward pass.
 

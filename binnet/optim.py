@@ -318,9 +318,10 @@ def _square_sum(param: Tensor, workers: Workers) -> float:
     assert param.grad is not None
     # einsum does not use BLAS, whose threads and those of the kernels slow each other down (ADR 0011).
     if not workers.divided:
-        grad = param.grad.reshape(-1)
-        return float(np.einsum("i,i->", grad, grad, dtype=np.float64))
-    length = len(param) if param.ndim else 1
-    grad = param.grad.reshape(len(param.grad) if param.ndim else 1, -1)
-    rows = np.einsum("ij,ij->i", grad, grad, dtype=np.float64)
-    return float((rows if param.rows is None else workers.join(rows, length)).sum())
+        flat = param.grad.reshape(-1)
+        return float(np.einsum("i,i->", flat, flat, dtype=np.float64))
+    grad = np.atleast_1d(param.grad)
+    # One number for each row: the sum over rows has one order, however many workers have them.
+    matrix = grad.reshape(len(grad), math.prod(grad.shape[1:]))
+    rows = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
+    return float((rows if param.rows is None else workers.join(rows, len(param))).sum())

@@ -30,6 +30,9 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+_ASK_TO_STOP = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+
+
 class Stop:
     """Whether the user has asked to stop: ``signal`` is the number of the signal, or 0."""
 
@@ -45,13 +48,16 @@ class Stop:
 
 @contextmanager
 def stop_signal() -> Iterator[Stop]:
-    """Context manager that only records Ctrl-C and SIGTERM, so that no step is interrupted."""
+    """Context manager that only records Ctrl-C, SIGTERM and SIGUSR1, so that no step is interrupted.
+
+    Schedulers can send SIGUSR1 some time before they end a job, and the launchers of MPI forward it to all workers.
+    """
     stop = Stop()
     # Python lets only the main thread set handlers.
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop.ask) for number in _ASK_TO_STOP}
     try:
         yield stop
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from ..console import printable
+from ..console import printable, sentence_of
 from ..signals import TerminatedError, terminable
 from . import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         if os.environ.get("BINNET_DEBUG"):
             raise
-        print(f"binnet: error: {printable(_sentence(error))}", file=sys.stderr)
+        print(f"binnet: error: {printable(sentence_of(error))}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, TerminatedError) as stop:
         print("binnet: stopped", file=sys.stderr)
@@ -95,11 +95,3 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open until the process ends
         elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return f"not enough memory ({error})" if str(error) else "not enough memory"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'cannot write the output'}: {error.strerror}"
-    return " ".join(str(error).split())

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import Console
 from ..models.own_network import is_own
+from ..parallel.communicator import Communicator
+from ..parallel.start import connected
 from ..profiler import Profile
 from ..signals import TerminatedError
 from ..train.config import ConfigError, TrainConfig, read_toml
@@ -51,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_threads(parser)
     parser.add_argument(
+        "--worker-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="of several workers that mpiexec has started: end all when one shows no life for so long (default: 60)",
+    )
+    parser.add_argument(
         "--profile", action="store_true", help="show where the time of a training step goes, and write profile.txt"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -59,35 +68,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train a network and return the exit code."""
-    from ..train import TrainingInterruptedError, fit
-
-    options.set_threads(arguments)
     if arguments.images is not None:
         if hasattr(arguments, "data"):
             raise ConfigError(f"the data is named twice: {arguments.images} and --data {arguments.data}")
         arguments.data = arguments.images
-    config, folder = _new_run(arguments) if arguments.resume is None else _resumed_run(arguments)
-    console = Console(quiet=arguments.quiet, to_stderr=arguments.json)
-    profile = Profile(done=lambda seen: _report(seen, folder, console)) if arguments.profile else None
+    with connected(arguments.worker_timeout) as communicator:
+        options.set_threads(arguments)  # of each worker
+        return _train(arguments, communicator)
+
+
+def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
+    from ..train import TrainingInterruptedError, fit
+
+    # The name of a new folder has the time in it, so the first worker chooses it for all.
+    config, folder = communicator.first(
+        lambda: _new_run(arguments) if arguments.resume is None else _resumed_run(arguments)
+    )
+    console = Console(quiet=arguments.quiet or not communicator.speaks, to_stderr=arguments.json)
+    profile = None
+    if arguments.profile:
+        profile = Profile(done=lambda seen: communicator.first(lambda: _report(seen, folder, console)))
     try:
         with (
             contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
         ):  # code of a custom network may print, and standard output must be JSON only
-            result = fit(config, folder, resume=arguments.resume is not None, console=console, profile=profile)
+            how: dict[str, Any] = {"console": console, "profile": profile, "communicator": communicator}
+            result = fit(config, folder, resume=arguments.resume is not None, **how)
     except TrainingInterruptedError as interrupted:
-        _report_stop(folder, ", everything is saved")
+        communicator.first(lambda: _report_stop(folder, ", everything is saved"))
         return 128 + interrupted.signal
     except (KeyboardInterrupt, TerminatedError) as stop:  # before or after the training loop, or a second signal
         if not (folder / "config.toml").exists():
             raise
-        _report_stop(folder, "")
+        if communicator.speaks:
+            _report_stop(folder, "")
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
     finally:
         if arguments.out is None:
             # The folder was created above. rmdir removes it only while it is empty, when the data could not be read.
             with contextlib.suppress(OSError):
                 folder.rmdir()
-    if arguments.json:
+    if arguments.json and communicator.speaks:
         print(json.dumps({**asdict(result), "factor": result.factor}))
     if profile is not None and not profile.total:
         console.say(f"no profile: it needs {profile.skip + profile.steps} training steps")

@@ -26,6 +26,7 @@ from ..models.own_network import OwnNetwork, OwnNetworkError, rebuild
 from ..nn import Module, init
 from ..ops import cross_entropy
 from ..packing import pack
+from ..parallel.communicator import Communicator
 
 Ints = npt.NDArray[np.int64]
 Tick = Callable[[int], None]
@@ -240,6 +241,7 @@ def evaluate(
     tick: Tick | None = None,
     *,
     image_size: tuple[int, int] | None = None,
+    communicator: Communicator | None = None,
 ) -> Scores:
     """Scores of a model on a split. While a batch is computed, the next one is prepared in the background.
 
@@ -258,6 +260,8 @@ def evaluate(
     image_size
         Rows and columns of the model's input, see :func:`binnet.engine.preprocessing.view_of`; None for the images'
         own size.
+    communicator
+        Workers that share the batches; each gets the scores of all.
 
     Raises
     ------
@@ -266,18 +270,23 @@ def evaluate(
     """
     if not len(split):
         raise ValueError("there are no images to evaluate on")
-    loss, parts = 0.0, []
+    workers, parts = communicator or Communicator(), []
     if batch_size is None:
         batch_size = _default_batch(image_size or split.uniform_size, split.channels)
     mean, std = info.normalisation()
     view = view_of(info, split, image_size)
-    for images, labels in Loader(split, batch_size, mean=mean, std=std, view=view).epoch():
-        parts.append(logits(images))
+    loader = Loader(split, batch_size, mean=mean, std=std, view=view)
+    # Whole batches go to the workers in turn, so that batches are the same for any number of workers.
+    for images, labels in loader.epoch(skip=workers.rank, every=workers.size):
+        found = logits(images)
         # The mean of a batch is weighted by its size, since the last batch can be smaller.
-        loss += float(cross_entropy(Tensor(parts[-1]), labels).item()) * len(labels)
+        parts.append((found, float(cross_entropy(Tensor(found), labels).item()) * len(labels)))
         if tick:
             tick(len(labels))
-    return _scores(np.concatenate(parts), split.labels, loss / len(split))
+    every = workers.gather(parts)
+    in_order = [every[number % workers.size][number // workers.size] for number in range(len(loader))]
+    loss = sum(part for _, part in in_order)
+    return _scores(np.concatenate([found for found, _ in in_order]), split.labels, loss / len(split))
 
 
 def _default_batch(image_size: tuple[int, int] | None, channels: int) -> int:

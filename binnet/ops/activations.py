@@ -63,6 +63,8 @@ class _Relu(Function):
 
 
 class _PRelu(Function):
+    sums_over_images = True
+
     @staticmethod
     def forward(ctx: Context, x: Float, slope: Float) -> Float:
         ctx.save(x, slope)
@@ -75,7 +77,7 @@ class _PRelu(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, slope = ctx.saved
         grad_x = np.where(x >= 0, grad, slope * grad) if ctx.needs_grad[0] else None
-        grad_slope = unbroadcast(grad * np.minimum(x, 0), slope.shape) if ctx.needs_grad[1] else None
+        grad_slope = unbroadcast(ctx, 1, grad * np.minimum(x, 0), slope.shape) if ctx.needs_grad[1] else None
         return grad_x, grad_slope
 
 

@@ -74,7 +74,7 @@ class Batch:
         ValueError
             When the first axis does something else.
         """
-        rows, rest = divmod(len(array), self.rows)
+        rows, rest = divmod(int(array.shape[0]), self.rows)
         if rest:
             raise ValueError(
                 f"with several micro-batches the first axis must go through the {self.rows} images, got {array.shape}"
@@ -97,7 +97,8 @@ class Batch:
         """
         rows = self.per_image(array)
         own = np.stack([np.asarray(part_sum(slice(a * rows, b * rows)), np.float64) for a, b in pairwise(self.cuts)])
-        return self.communicator.join(own, lengths(self.shares))
+        joined: Double = self.communicator.join(own, lengths(self.shares))
+        return joined
 
     def total(self, array: Array, part_sum: Callable[[slice], Any]) -> Double:
         """The sum over all images of the batch; arguments are those of :meth:`parts`."""
@@ -111,7 +112,8 @@ class Batch:
 
     def counts(self, array: Array) -> Double:
         """Number of rows of every micro-batch, as :meth:`parts` divides them: float64 (micro-batches,)."""
-        return np.diff(self._ends()) * float(self.per_image(array))
+        rows: Double = np.diff(self._ends()) * np.float64(self.per_image(array))
+        return rows
 
     def gather(self, values: Array) -> Array:
         """Values of all images of the batch, from the values (rows, ...) of this worker's images."""

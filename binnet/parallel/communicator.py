@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -41,6 +42,8 @@ class Communicator:
         ------
         Exception
             What it raised, on every worker.
+
+        The action calls no other method than :meth:`first`, because the other workers do not run it.
         """
         return action()
 
@@ -89,6 +92,12 @@ class Communicator:
     def agreed(self, flags: int) -> int:
         """The bits that are set on any worker."""
         return flags
+
+    def name_run(self, folder: Path) -> None:
+        """Say where the log of the run is, and so how it can be resumed, in case a worker is lost."""
+
+    def beat(self, step: int) -> None:
+        """Say that a step has been finished."""
 
     @property
     def speaks(self) -> bool:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from mpi4py import MPI
 
+from binnet_kernels.backend import COMMUNICATION, WORK, Work
+
+from . import guard
 from .communicator import Communicator
+from .guard import Guard
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -23,20 +28,40 @@ class WorkerError(ValueError):
 class MpiCommunicator(Communicator):
     """The processes of an MPI communicator; see :class:`Communicator` for its methods."""
 
-    def __init__(self, comm: Any = None) -> None:
+    def __init__(self, launcher: str = "mpiexec") -> None:
         # A communicator of its own, so that no message of other code is taken for one of binnet.
-        self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
+        self._comm = MPI.COMM_WORLD.Dup()
         self.rank, self.size = self._comm.rank, self._comm.size
-        self._tag = 0
+        self._tag, self._acting, self._launcher = 0, False, launcher
+        self.guard: Guard | None = None
+
+    def watch(self, timeout: float) -> Guard:
+        """Start the guard that says when a worker is lost, and connect this worker to it."""
+        address = self.first(lambda: guard.start(self.size, timeout))
+        self.guard = Guard.connect(address, self.rank, lambda: MPI.COMM_WORLD.Abort(1))
+        return self.guard
+
+    def name_run(self, folder: Path) -> None:
+        if self.guard is not None and self.rank == 0:
+            self.guard.name_run(folder, self._launcher, self.size)
+
+    def beat(self, step: int) -> None:
+        if self.guard is not None:
+            self.guard.beat(step)
 
     def first(self, action: Callable[[], T]) -> T:
+        if self._acting:  # within an action, which the others do not run
+            return action()
         outcome: tuple[Any, BaseException | None] = None, None
         error: BaseException | None = None
         if self.rank == 0:
+            self._acting = True
             try:
                 outcome = action(), None
             except BaseException as raised:  # a signal too: the others must not go on
                 error, outcome = raised, (None, _sendable(raised))
+            finally:
+                self._acting = False
         outcome = self._comm.bcast(outcome, root=0)
         if outcome[1] is not None:
             raise error or outcome[1]
@@ -93,6 +118,10 @@ class MpiCommunicator(Communicator):
     @property
     def speaks(self) -> bool:
         return self.rank == 0
+
+
+# What a profile counts as communication: the time until the messages are there, waiting for other workers included.
+WORK.update({(MpiCommunicator, name): Work(COMMUNICATION) for name in ("join", "complete", "exchange", "_wait")})
 
 
 def _sizes(rows: Array, counts: Sequence[int]) -> list[int]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..context import state
 from .batch import Batch
 from .communicator import Communicator, lengths, spread
 
@@ -59,24 +57,12 @@ class Workers:
 
     def own(self, images: int) -> slice:
         """The images of a batch that this worker runs; at least one, see :class:`binnet.parallel.batch.Batch`."""
-        return self._batch(images).own if self.divided else slice(0, images)
+        batch = self.batch(images)
+        return slice(0, images) if batch is None else batch.own
 
-    def _batch(self, images: int) -> Batch:
-        return Batch(self.communicator, self.micro_batches, images, self.local_norm)
-
-    @contextmanager
-    def batch(self, images: int) -> Iterator[Batch | None]:
-        """Context manager around the passes over one batch of ``images`` images; None where nothing is divided.
-
-        Gradients of weights are complete when it ends.
-        """
-        before, state.batch = state.batch, self._batch(images) if self.divided else None
-        try:
-            yield state.batch
-            if state.batch is not None:
-                state.batch.finish()
-        finally:
-            state.batch = before
+    def batch(self, images: int) -> Batch | None:
+        """A batch of ``images`` images that the workers divide; None where nothing is divided."""
+        return Batch(self.communicator, self.micro_batches, images, self.local_norm) if self.divided else None
 
     def rows(self, array: Array) -> slice | None:
         """The rows of a weight (O, ...) that this worker updates; None for all, as of small arrays."""
@@ -88,7 +74,6 @@ class Workers:
         """All rows of a weight or moment, from those that each worker updates."""
         shares = spread(length, self.communicator.size)
         return self.communicator.join(np.ascontiguousarray(rows), lengths(shares))
-
 
     def collect(self, rows: Array, length: int) -> Array:
         """:meth:`join` for the first worker only; the others get their own rows back."""

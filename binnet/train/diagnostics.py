@@ -70,6 +70,14 @@ class Inputs:
             self._low = low if self._low is None else np.minimum(self._low, low)
             self._high = high if self._high is None else np.maximum(self._high, high)
 
+    def merge(self, other: Inputs) -> None:
+        """Add the statistics of another worker."""
+        self.n += other.n
+        for name, join in (("_plus", np.add), ("_low", np.minimum), ("_high", np.maximum)):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if theirs is not None:
+                setattr(self, name, theirs if mine is None else join(mine, theirs))
+
     def dead(self) -> tuple[int, int]:
         """The number of dead channels and the number of all channels; (0, 0) before the first batch."""
         if self._plus is not None:
@@ -119,6 +127,15 @@ def watch(network: Module, images: int) -> Iterator[dict[str, Inputs]]:
     finally:
         for layer in layers.values():
             del vars(layer)["forward"]  # the method of the class is visible again
+
+
+def merged(every: Sequence[Mapping[str, Inputs]]) -> dict[str, Inputs]:
+    """The statistics of all workers together, by the path of the layer."""
+    total = dict(every[0])
+    for seen in every[1:]:
+        for path, inputs in seen.items():
+            total[path].merge(inputs)
+    return total
 
 
 def _counting(forward: Callable[[Tensor], Tensor], inputs: Inputs, every: int) -> Callable[[Tensor], Tensor]:

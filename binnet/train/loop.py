@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,9 @@ from ..evaluation.evaluate import Scores, evaluate, run
 from ..modelfile import PACKED
 from ..nn import LayerError
 from ..ops import NotFiniteError
+from ..parallel.agreement import digest, require_same
+from ..parallel.communicator import Communicator
+from ..parallel.workers import Workers
 from ..profiler import Profile
 from ..schedules import learning_rate, weight_decay
 from ..signals import Stop, stop_signal
@@ -33,7 +37,8 @@ from .output import checkpoint
 from .output.checkpoint import Progress, State
 from .output.image_record import ImageRecord
 from .output.run_folder import EpochFigures, RunFolder
-from .step import Ints, Mix, training_step
+from .portion import Ints, Mix
+from .step import training_step
 from .unpacking import calibrate
 
 _HIGH = 10  # a loss above this multiple of the initial loss counts as far too high
@@ -85,6 +90,8 @@ class Training:
         Receives progress and messages.
     origin
         Custom network, pretrained model and checkpoint, as far as there are any.
+    communicator
+        The workers that share the training; by default this process is the only one.
 
     Raises
     ------
@@ -93,8 +100,16 @@ class Training:
     """
 
     def __init__(
-        self, config: TrainConfig, dataset: Dataset, folder: RunFolder, console: Console, origin: Origin
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        folder: RunFolder,
+        console: Console,
+        origin: Origin,
+        communicator: Communicator | None = None,
     ) -> None:
+        self.workers = Workers(communicator, config.micro_batches, config.local_norm)
+        self.communicator = self.workers.communicator
         self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
@@ -106,12 +121,15 @@ class Training:
             start = finetune.begin(network, origin.pretrained, dataset)
         self.frozen = [] if config.freeze_until is None else finetune.freeze(network, config.freeze_until)
         self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
-        self.loader = build_loader(config, dataset, spec.image_size, start)
+        self.loader = build_loader(config, dataset, spec.image_size, start, self.workers)
         if origin.pretrained is not None and start is not None and start.kind == PACKED:
             # A packed model has no running variances; batch normalisation needs them before the first step.
             calibrate(network, start.taken, self.loader)
         self.steps_per_epoch = len(self.loader)
-        progress, optimizer = Progress(config.epochs * self.steps_per_epoch), build_optimizer(config, network, start)
+        progress, optimizer = (
+            Progress(config.epochs * self.steps_per_epoch),
+            build_optimizer(config, network, start, self.workers),
+        )
         self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
@@ -178,6 +196,7 @@ class Training:
             0.7 * self._step_seconds + 0.3 * seconds_per_step if self._step_seconds else seconds_per_step
         )
         self._finish_epoch(lr, (p.seen - before) / spent, self.loader.waited / spent)
+        self._agree(stop)
         # A signal during the very last validation changes nothing: the training is complete.
         if stop.signal and self.state.progress.epoch < self.epochs:
             raise TrainingInterruptedError(self.folder.path, stop.signal)
@@ -190,12 +209,13 @@ class Training:
         course = (step, n, c.lr, c.schedule)
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
-        mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch) if c.mixup else None
+        mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch)
         with self._finite(lr), nullcontext() if self.profile is None else self.profile.step():
             loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
         self._check_loss(loss, lr)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)
+        self.communicator.beat(p.epoch * self.steps_per_epoch + p.batch)
         return lr
 
     def _check_loss(self, loss: float, lr: float) -> None:
@@ -230,11 +250,17 @@ class Training:
     def _between_steps(self, stop: Stop) -> None:
         """Write a checkpoint on a stop signal, or when the interval between checkpoints has passed."""
         every = self.config.checkpoint_every * 60  # minutes to seconds; 0 switches it off
-        due = every and time.perf_counter() - self._saved > every
+        due = self._agree(stop, every > 0 and time.perf_counter() - self._saved > every)
         if (stop.signal or due) and self.state.progress.high < _DOUBT:
             self.save(self.folder.last)
         if stop.signal:
             raise TrainingInterruptedError(self.folder.path, stop.signal)
+
+    def _agree(self, stop: Stop, due: bool = False) -> bool:
+        """Whether any worker finds a checkpoint due; a signal that one of them got counts for all."""
+        flags = self.communicator.agreed(stop.signal | int(due) << 8)  # numbers of signals are below 256
+        stop.signal = flags & 255
+        return flags > 255
 
     def _finish_epoch(self, lr: float, rate: float, wait: float) -> None:
         p, network = self.state.progress, self.state.network
@@ -244,7 +270,10 @@ class Training:
             )
         start = time.perf_counter()
         with self._finite(lr), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
-            scores = evaluate(run(network), self.dataset.test, self.info, image_size=self.state.spec.image_size)
+            how: dict[str, Any] = {"image_size": self.state.spec.image_size, "communicator": self.communicator}
+            scores = evaluate(run(network), self.dataset.test, self.info, **how)
+        self._require_same_weights()
+        seen = diagnostics.merged(self.communicator.gather(seen))
         # Flips are counted against the end of the previous epoch, so compare before the signs are replaced.
         together, layers = diagnostics.measure(network, seen, self.state.signs)
         self.state.signs = diagnostics.signs(network)
@@ -263,6 +292,12 @@ class Training:
         for path in (self.folder.best, self.folder.last) if better else (self.folder.last,):
             self.save(path, scores)
         self._report_epoch(figures, layers, better)
+
+    def _require_same_weights(self) -> None:
+        """WorkersDifferError when the weights of workers have become different, by a fault of memory or of binnet."""
+        if self.communicator.size > 1:
+            weights = {"weights": digest(self.state.network.state_dict())}
+            require_same(self.communicator, weights)
 
     def _next_epoch(self, scores: Scores, better: bool) -> None:
         self._add_elapsed()
@@ -286,7 +321,8 @@ class Training:
         done = min(p.epoch * n, p.total_steps)
         left = limit - p.seconds - 2 * validation  # checking the packed model costs two more validations
         epoch_end = validation + 2 * self._save_seconds  # last.h5, and best.h5 in the worst case
-        total = budget.corrected(p.total_steps, done, left, limit, self._step_seconds, epoch_end, n)
+        figures = p.total_steps, done, left, limit, self._step_seconds, epoch_end, n
+        total = self.communicator.first(lambda: budget.corrected(*figures))
         if total != p.total_steps:
             p.total_steps = total
             self.say(f"the pace has changed: {total:,} steps in all, which is {total / n:.3g} epochs")
@@ -298,7 +334,7 @@ class Training:
             f"val {f.val_top1:7.2%}{' *' if better else '  '}  {f.images_per_s:,.0f} images/s{waiting}"
         )
         for report in self.reports:
-            report.epoch(f, layers)
+            self.communicator.first(partial(report.epoch, f, layers))
 
     def _add_elapsed(self) -> None:
         """Add the time since the last call to the seconds of the training."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..models import own_network
 from ..models.own_network import OwnNetwork, is_own
+from ..parallel.communicator import Communicator
 from . import finetune
 from .config import TrainConfig
 from .finetune import Pretrained
@@ -33,7 +34,7 @@ class Origin:
     begun: Begun | None = None
 
     @classmethod
-    def of(cls, config: TrainConfig, last: Path, resume: bool) -> Origin:
+    def of(cls, config: TrainConfig, last: Path, resume: bool, communicator: Communicator) -> Origin:
         """Read the files that a configuration names. This runs the Python file of a custom network.
 
         Parameters
@@ -45,6 +46,8 @@ class Origin:
             beginning.
         resume
             Whether to continue from that checkpoint.
+        communicator
+            The workers; the first one reads the checkpoint.
 
         Raises
         ------
@@ -53,7 +56,7 @@ class Origin:
         StorageError
             When the model or checkpoint cannot be read.
         """
-        begun = checkpoint.read(last) if resume and last.is_file() else None
+        begun = communicator.first(lambda: checkpoint.read(last) if resume and last.is_file() else None)
         own = None
         if is_own(config.model):
             # FILE.py:FUNCTION; the last colon, because a path on Windows has one behind its drive.

@@ -8,6 +8,7 @@ from binnet_kernels.checks import Float
 
 from .. import ops
 from ..autograd import Tensor
+from ..context import dividing
 from ..models import check_images
 from ..nn import Module
 from ..optim import Optimizer, clip_gradients
@@ -69,7 +70,7 @@ def training_step(
     total, correct = 0.0, 0
     # Gradients of the parts add up in the parameters; memory is that of one part.
     for part, own in portion.runs:
-        with workers.batch(part.stop - part.start) as batch:
+        with dividing(workers.batch(part.stop - part.start)) as batch:
             x = Tensor(portion.images(images, own))
             x.of_images = batch is not None
             with phase("forward"):
@@ -81,10 +82,12 @@ def training_step(
                     loss = _mixed(loss, _loss(logits, others, (part, own), config, class_weights), mix.share)
             with phase("backward"):
                 loss.backward()
+                if batch is not None:
+                    batch.finish()
         total += loss.item()
         right = labels if mix is None or others is None or mix.share >= 0.5 else others
         hits = logits.numpy().argmax(axis=1) == right[own]
-        correct += int(hits.sum() if batch is None else batch.total(hits, lambda part, hits=hits: hits[part].sum()))
+        correct += int(hits.sum() if batch is None else batch.gather(hits).sum())
     with phase("update"):
         if config.clip_norm:
             clip_gradients(optimizer.params, config.clip_norm, workers)
@@ -105,7 +108,7 @@ def _check_divided(logits: Tensor, batch: Batch | None) -> None:
 def _loss(
     logits: Tensor, labels: Ints, where: tuple[slice, slice], config: TrainConfig, class_weights: Float | None
 ) -> Tensor:
-    """The contribution of a part to the mean loss over the whole batch; ``where`` is the part, and this worker's own."""
+    """The contribution of a part to the mean loss over the whole batch; ``where``: the part, and this worker's own."""
     part, own = where
     if config.loss == "squared_hinge":
         loss = ops.squared_hinge(logits, labels[own])

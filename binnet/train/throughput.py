@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Generator
 from contextlib import closing
+from copy import deepcopy
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from binnet_kernels.checks import Float
 from ..evaluation.evaluate import run
 from . import budget
 from .loop import Training
-from .step import Ints, training_step
+from .portion import Ints, Mix
+from .step import training_step
 
 _MEASURED = 0.02  # share of the budget that the measurement may take, after compilation
 _FEWEST = 5  # minimum number of measured steps
@@ -41,17 +43,19 @@ def fit_budget(training: Training, spent: float) -> None:
     limit = budget.seconds(str(training.config.time_budget))
     state = training.state
     # Even with a rate of 0, steps change running statistics and the optimiser's moments.
-    before = state.network.state_dict(), state.optimizer.state_dict()
+    before = state.network.state_dict(), deepcopy((state.optimizer.updates, state.optimizer.state))
     with np.errstate(over="ignore", invalid="ignore"):
         step = _step_seconds(training, limit)
         validation = _validation_seconds(training)
     state.network.load_state_dict(before[0])
-    state.optimizer.load_state_dict(before[1])
+    state.optimizer.updates, state.optimizer.state = before[1]
     epoch_end = validation + _save_seconds(training)
     # The measurement itself counts, and so do two validations for the comparison with the packed model.
     left = limit - spent - (time.perf_counter() - start) - 2 * validation
     n = training.steps_per_epoch
-    state.progress.total_steps = steps = budget.steps_within(left, step, epoch_end, n)
+    # The clocks of workers differ, so the first one decides.
+    steps = training.communicator.first(lambda: budget.steps_within(left, step, epoch_end, n))
+    state.progress.total_steps = steps
     training.say(
         f"time budget {training.config.time_budget}: {steps:,} steps of {step:.3g} s, which is {steps / n:.3g} epochs; "
         f"a validation takes {validation:.2g} s"
@@ -65,21 +69,23 @@ def _step_seconds(training: Training, limit: float) -> float:
     s = training.state
     training.to_training()
     with closing(_endless(training.loader)) as batches:
-        for number, (images, labels) in enumerate(batches, start=-1):
-            training_step(s.network, s.optimizer, images, labels, training.config, 0.0)
+        for number, (where, images, labels) in enumerate(batches, start=-1):
+            mix = Mix.draw(training.config.mixup, len(labels), training.config.seed, *where)
+            training_step(s.network, s.optimizer, images, labels, training.config, 0.0, mix)
             now = time.perf_counter()
             if number <= 0:  # steps -1 and 0 compile; the clock starts after them
                 first = now
-            elif number >= _FEWEST and now - first > _MEASURED * limit:
+            elif training.communicator.agreed(number >= _FEWEST and now - first > _MEASURED * limit):
                 break
     return (now - first) / number
 
 
-def _endless(loader: Loader) -> Generator[tuple[Float, Ints], None, None]:
-    """The batches of epoch 0, 1, 2, … without end."""
+def _endless(loader: Loader) -> Generator[tuple[tuple[int, int], Float, Ints], None, None]:
+    """The batches of epoch 0, 1, 2, … without end, with epoch and number of each."""
     for epoch in itertools.count():
         with closing(loader.epoch(epoch)) as batches:
-            yield from batches
+            for number, (images, labels) in enumerate(batches):
+                yield (epoch, number), images, labels
 
 
 def _validation_seconds(training: Training) -> float:

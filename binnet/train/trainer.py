@@ -13,6 +13,8 @@ from ..console import Console
 from ..engine.summary import summarise
 from ..evaluation import loading
 from ..evaluation.evaluate import evaluate, open_model
+from ..parallel.agreement import machine_facts, require_same
+from ..parallel.communicator import Communicator
 from ..profiler import Profile
 from .builders import few_images
 from .config import ConfigError, TrainConfig
@@ -65,6 +67,7 @@ def fit(
     resume: bool = False,
     console: Console | None = None,
     profile: Profile | None = None,
+    communicator: Communicator | None = None,
 ) -> Result:
     """Train a network, keep the best epoch and pack it.
 
@@ -82,6 +85,8 @@ def fit(
         Receives progress and messages; nothing is printed without it.
     profile
         Profiler that measures some of the first steps.
+    communicator
+        Workers that share the training, from :func:`binnet.parallel.start.connected`; all of them call this function.
 
     Returns
     -------
@@ -105,17 +110,21 @@ def fit(
     if config.tensorboard:
         tensorboard.check()
     # Checkpoint, pretrained model and custom network are read first: their errors show before any download.
-    origin = Origin.of(config, Path(out) / LAST, resume)
+    workers = communicator or Communicator()
+    origin = Origin.of(config, Path(out) / LAST, resume, workers)
     begun = origin.begun
     console = console or Console(quiet=True)
     how = {"options": config.build_options(origin.channels), "max_corrupt": config.max_corrupt}
-    dataset = loading.load(config.dataset, config.data, console, **how)
+    # The first worker downloads files and builds stores, which the others then read.
+    dataset = workers.first_then_all(lambda: loading.load(config.dataset, config.data, console, **how))
     start = time.perf_counter()  # the time budget is for training, not for fetching data
     config = config.resolved(dataset.channels, dataset.image_size)
-    if compiled_code_is_missing():
+    if workers.first(compiled_code_is_missing):
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
-    with RunFolder(Path(out)).held() as folder:
-        training = Training(config, dataset, folder, console, origin)
+    with RunFolder(Path(out), workers).held() as folder:
+        workers.name_run(folder.path)
+        training = Training(config, dataset, folder, console, origin, workers)
+        _require_same(training)
         training.profile = profile
         if begun is not None:
             _resume(training, begun)
@@ -132,7 +141,14 @@ def fit(
             training.save(folder.last)
         _add_reports(training)
         training.train()
-        return _pack_best(training)
+        return workers.first(lambda: _pack_best(training))
+
+
+def _require_same(training: Training) -> None:
+    """WorkersDifferError unless all workers have the same programs, processors, options and images."""
+    if training.communicator.size > 1:
+        facts = machine_facts() | {"options": training.config.to_dict(), "images": training.images.digest}
+        require_same(training.communicator, facts)
 
 
 def _resume(training: Training, begun: Begun) -> None:

@@ -26,6 +26,7 @@ KINDS = (
     POOLING := "pooling",
     WEIGHTS := "weights",
     LOSS := "loss",
+    COMMUNICATION := "communication of workers",
     REST := "everything else",
 )
 

@@ -92,7 +92,7 @@ class State:
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
-    """Write a checkpoint atomically.
+    """Write a checkpoint atomically; called by all workers, of which the first one writes.
 
     Parameters
     ----------
@@ -114,11 +114,19 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
     """
     parts = {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(), "signs": state.signs}
     arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    state.optimizer.workers.communicator.first(lambda: _write(path, arrays, state, config, info, images))
+
+
+def _write(
+    path: Path, arrays: dict[str, Any], state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None
+) -> None:
     # Checked before anything is written: the file at this path may be the last one with usable weights.
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is no longer finite")
-    arrays |= (images.arrays() if images else {}) | ({TRAINED_ON: info.trained_on} if info.trained_on.size else {})
+    arrays = (
+        arrays | (images.arrays() if images else {}) | ({TRAINED_ON: info.trained_on} if info.trained_on.size else {})
+    )
     description: dict[str, Any] = {"model": state.spec.to_dict(), "data": info.to_dict(), "config": config.to_dict()}
     description |= {"progress": asdict(state.progress), "images": images.digest if images else ""}
     description["start"] = None if state.start is None else state.start.to_dict()
@@ -179,7 +187,9 @@ def restore(path: Path, state: State, images: ImageRecord | None = None) -> None
     StorageError
         When the checkpoint cannot be read, or does not fit the state or the images.
     """
-    _, stored, description = container.load(path, CHECKPOINT)
+    # Read by the first worker: the others may be on machines that do not have the file.
+    communicator = state.optimizer.workers.communicator
+    _, stored, description = communicator.first(lambda: container.load(path, CHECKPOINT))
     try:
         if images is not None:
             ImageRecord.read(description["data"]["class_names"], stored, description).require_same(images, path)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import wraps
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from binnet_datasets.files import replacing
 
 from ...modelfile import StorageError
 from ...models.own_network import OwnNetwork
+from ...parallel.communicator import Communicator
 from ..config import TrainConfig
 from ..diagnostics import Health
 from .locking import lock
@@ -50,6 +53,16 @@ METRICS = tuple(f.name for f in fields(EpochFigures))
 HEALTH = ("epoch", "layer", *(f.name for f in fields(Health)))
 
 
+def _by_the_first(method: Callable[..., None]) -> Callable[..., None]:
+    """A method that the first worker alone runs; the others get its errors."""
+
+    @wraps(method)
+    def run(self: RunFolder, *arguments: Any, **options: Any) -> None:
+        self.communicator.first(lambda: method(self, *arguments, **options))
+
+    return run
+
+
 class RunFolder:
     """The run folder: paths of its files, its tables and its log.
 
@@ -60,6 +73,8 @@ class RunFolder:
     ----------
     path
         The folder; it is created when it does not exist.
+    communicator
+        Of several workers the first one alone writes.
 
     Raises
     ------
@@ -67,31 +82,40 @@ class RunFolder:
         When the folder cannot be created or written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, communicator: Communicator | None = None) -> None:
+        self.path, self.communicator = path, communicator or Communicator()
         self.last, self.best, self.packed = path / LAST, path / "best.h5", path / "packed.h5"
         self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
         self._config, self._log = path / "config.toml", path / "log.txt"
         self._metrics = _Table(path / "metrics.csv", METRICS)
         self._health = _Table(path / "health.csv", HEALTH)
-        with _writing(path, "to the folder "):
-            path.mkdir(parents=True, exist_ok=True)
+        self._create()
+
+    @_by_the_first
+    def _create(self) -> None:
+        with _writing(self.path, "to the folder "):
+            self.path.mkdir(parents=True, exist_ok=True)
             self._log.touch()  # shows now, and not after an epoch, that the folder is writable
 
     @contextlib.contextmanager
     def held(self) -> Iterator[RunFolder]:
         """Context manager that locks the folder; StorageError when another training uses it."""
-        with _writing(self._log):
-            file = self._log.open("a", encoding="utf-8")
-        with file:
-            try:
-                lock(file)
-            except BlockingIOError:
-                raise StorageError(
-                    f"another training is running in {self.path}; wait for its end, or choose another --out"
-                ) from None
+        with contextlib.ExitStack() as held:
+            self._lock(held)
             yield self
 
+    @_by_the_first
+    def _lock(self, held: contextlib.ExitStack) -> None:
+        with _writing(self._log):
+            file = held.enter_context(self._log.open("a", encoding="utf-8"))
+        try:
+            lock(file)
+        except BlockingIOError:
+            raise StorageError(
+                f"another training is running in {self.path}; wait for its end, or choose another --out"
+            ) from None
+
+    @_by_the_first
     def start(self, config: TrainConfig, again: bool = False, own: OwnNetwork | None = None) -> None:
         """Write the configuration, empty tables and a copy of the Python file of a custom network.
 
@@ -119,12 +143,14 @@ class RunFolder:
         if own is not None:
             _write(self.path / own.path.name, own.text)
 
+    @_by_the_first
     def log(self, text: str) -> None:
         """Append a line with the local time to ``log.txt``."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         with _writing(self._log), self._log.open("a", encoding="utf-8") as file:
             file.write(f"{now}  {text}\n")
 
+    @_by_the_first
     def add_figures(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
         """Add a row to ``metrics.csv``, and one for each binary layer to ``health.csv``."""
         rows = [{"epoch": figures.epoch, "layer": layer, **asdict(health)} for layer, health in layers.items()]
@@ -136,6 +162,7 @@ class RunFolder:
         """The rows of ``metrics.csv``."""
         return list(self._metrics.rows)
 
+    @_by_the_first
     def resume(self, config: TrainConfig, epochs: int) -> None:
         """Prepare the folder of a training that is resumed after ``epochs`` epochs.
 

@@ -114,13 +114,14 @@ class Loader:
         """Number of batches in an epoch."""
         return self._count
 
-    def epoch(self, epoch: int = 0, skip: int = 0) -> Generator[Batch, None, None]:
+    def epoch(self, epoch: int = 0, skip: int = 0, every: int = 1) -> Generator[Batch, None, None]:
         """Iterate once over the split.
 
         Parameters
         ----------
         epoch : 0 or more
         skip : number of batches to omit at the beginning; these are not prepared
+        every : yield the first remaining batch, and of the others each ``every``-th; these alone are prepared
 
         Returns
         -------
@@ -134,9 +135,10 @@ class Loader:
         """
         _check_int("epoch", epoch, 0)
         _check_int("skip", skip, 0)
+        _check_int("every", every, 1)
         draws = draw(len(self.split), self.sampling, epoch)
         self.waited = 0.0
-        return self._timed(prefetch(partial(self._batch, draws, epoch), range(skip, len(self)), self.workers))
+        return self._timed(prefetch(partial(self._batch, draws, epoch), range(skip, len(self), every), self.workers))
 
     def _timed(self, made: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
         """Yield the batches, and add up the time that the consumer waits for them."""

@@ -69,6 +69,12 @@ def folder() -> Path:
     return root() / hashlib.sha256(_SOURCES + repr(_environment()).encode()).hexdigest()[:24]
 
 
+def processor() -> str:
+    """The name of this machine's processor, as the compiler knows it."""
+    name: str = llvm.get_host_cpu_name()
+    return name
+
+
 def _environment() -> tuple[Any, ...]:
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__, platform.machine())
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())

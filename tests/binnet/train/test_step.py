@@ -6,7 +6,8 @@ import pytest
 import binnet
 from binnet import Tensor, models, optim
 from binnet.train.config import TrainConfig
-from binnet.train.step import Mix, training_step
+from binnet.train.portion import Mix
+from binnet.train.step import training_step
 
 LABELS = np.arange(6)
 
@@ -40,8 +41,8 @@ def test_one_step(loss, net, x):
 def test_mixed_images(net, x):
     mix = Mix(np.array([1, 2, 3, 4, 5, 0]), 0.75)
     mixed = 0.75 * x + 0.25 * x[[1, 2, 3, 4, 5, 0]]
-    np.testing.assert_allclose(mix.images(x), mixed, rtol=1e-6, atol=1e-7)
-    logits = net(Tensor(mix.images(x)))
+    np.testing.assert_allclose(mix.images(x, x[mix.partner]), mixed, rtol=1e-6, atol=1e-7)
+    logits = net(Tensor(mix.images(x, x[mix.partner])))
     parts = [float(binnet.cross_entropy(logits, labels, 0.1).item()) for labels in (LABELS, (LABELS + 1) % 6)]
     config = TrainConfig(mixup=1.0, label_smoothing=0.1)
     loss, right = training_step(net, sgd(net), x, LABELS, config, 0.0, mix)

@@ -270,7 +270,7 @@ def test_balanced_weights_and_few_images():
 def test_accumulated_gradients_are_those_of_the_whole_batch(mix, class_weights):
     from binnet.nn import Flatten, Linear, Sequential
     from binnet.optim import SGD
-    from binnet.train.step import Mix
+    from binnet.train.portion import Mix
 
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((9, 4, 4, 1)).astype(np.float32), rng.integers(0, 3, 9)
