@@ -79,7 +79,7 @@ class Batch:
             raise ValueError(
                 f"with several micro-batches the first axis must go through the {self.rows} images, got {array.shape}"
             )
-        return rows
+        return int(rows)
 
     def parts(self, array: Array, part_sum: Callable[[slice], Any]) -> Double:
         """``part_sum`` of every micro-batch of the whole batch.
