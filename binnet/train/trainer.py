@@ -18,7 +18,8 @@ from ..parallel.communicator import Communicator
 from ..profiler import Profile
 from .builders import few_images
 from .config import ConfigError, TrainConfig
-from .loop import Training, TrainingError
+from .divergence import TrainingError
+from .loop import Training
 from .origin import Origin
 from .output import checkpoint, tensorboard
 from .output.checkpoint import Begun

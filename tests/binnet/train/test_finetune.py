@@ -17,9 +17,9 @@ from binnet.nn import BatchNorm
 from binnet.nn.options import CHOICES
 from binnet.train import TrainingInterruptedError, builders, finetune, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
-from binnet.train.finetune import Start
 from binnet.train.output import checkpoint
-from binnet.train.unpacking import calibrate
+from binnet.train.pretrained.finetune import Start
+from binnet.train.pretrained.unpacking import calibrate
 
 NAMES = tuple("0123456789")
 DIGITS = SimpleNamespace(class_names=NAMES, channels=1)
