@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -296,8 +295,11 @@ class Training:
             f"epoch {f.epoch:3d}/{self.epochs}  loss {f.train_loss:.4f}  train {f.train_top1:7.2%}  "
             f"val {f.val_top1:7.2%}{' *' if better else '  '}  {f.images_per_s:,.0f} images/s{waiting}"
         )
+        self.communicator.first(lambda: self._tell_reports(f, layers))
+
+    def _tell_reports(self, f: EpochFigures, layers: Mapping[str, Health]) -> None:
         for report in self.reports:
-            self.communicator.first(partial(report.epoch, f, layers))
+            report.epoch(f, layers)
 
     def _add_elapsed(self) -> None:
         """Add the time since the last call to the seconds of the training."""

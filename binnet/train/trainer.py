@@ -140,7 +140,7 @@ def fit(
         if config.time_budget and not progress.total_steps:
             fit_budget(training, time.perf_counter() - start)
             training.save(folder.last)
-        _add_reports(training)
+        workers.first(lambda: _add_reports(training))  # the others have no reports
         training.train()
         return workers.first(lambda: _pack_best(training))
 
