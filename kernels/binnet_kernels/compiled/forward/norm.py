@@ -37,14 +37,16 @@ def batch_statistics(x: Float, mean: Float, var: Float) -> None:
     """``mean`` and ``var`` (C,) of ``x`` (..., C), in one pass: sums in float64 of distances from the first row."""
     rows, centre, distance, square = _from_first_row(x)
     mean[...] = centre
-    var[...] = np.maximum(square / rows - distance, 0)
+    with np.errstate(invalid="ignore"):  # infinities: their difference is no number
+        var[...] = np.maximum(square / rows - distance, 0)
 
 
 def batch_moments(x: Float, mean: Doubles, square: Doubles) -> None:
     """``mean`` (C,) of ``x`` (..., C), and the sum of squared distances from it."""
     rows, mean[...], distance, about_first = _from_first_row(x)
     # By the parallel axis theorem. Rounding may leave a constant channel just below 0.
-    square[...] = np.maximum(about_first - rows * distance, 0)
+    with np.errstate(invalid="ignore"):
+        square[...] = np.maximum(about_first - rows * distance, 0)
 
 
 def _from_first_row(x: Float) -> tuple[int, Doubles, Doubles, Doubles]:
