@@ -46,8 +46,8 @@ _MODULES = ("graph", "models", "nn", "ops", "optim", "schedules")
 _MODULE_OF = {
     "Function": "binnet.autograd",
     "gradcheck": "binnet.testing",
-    "is_grad_enabled": "binnet.autograd",
-    "no_grad": "binnet.autograd",
+    "is_grad_enabled": "binnet.context",
+    "no_grad": "binnet.context",
     "cross_entropy": "binnet.ops",
     "squared_hinge": "binnet.ops",
     "pack": "binnet.packing",

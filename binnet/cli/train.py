@@ -147,7 +147,7 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 def _pretrained_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options that the model of ``--init`` sets where they are not given otherwise."""
-    from ..train.finetune import read
+    from ..train.pretrained.finetune import read
 
     file = values.get("init")
     own_images = values.get("data") is not None and values.get("dataset") is None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import TrainConfig
-    from .loop import TrainingError, TrainingInterruptedError
+    from .divergence import TrainingError
+    from .loop import TrainingInterruptedError
     from .trainer import Result, fit
 
 __all__ = ["Result", "TrainConfig", "TrainingError", "TrainingInterruptedError", "fit"]
@@ -18,7 +19,7 @@ __all__ = ["Result", "TrainConfig", "TrainingError", "TrainingInterruptedError",
 _MODULE_OF = {
     "Result": "trainer",
     "TrainConfig": "config",
-    "TrainingError": "loop",
+    "TrainingError": "divergence",
     "TrainingInterruptedError": "loop",
     "fit": "trainer",
 }

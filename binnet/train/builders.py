@@ -18,8 +18,8 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..parallel.workers import ALONE, Workers
 from .config import TrainConfig
-from .finetune import Start
 from .portion import Portion
+from .pretrained.finetune import Start
 
 _FEW = 5  # with fewer images of a class, its accuracy says little
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +18,6 @@ from binnet_kernels.checks import Float
 from ..console import Advance, Console
 from ..evaluation.evaluate import Scores, evaluate, run
 from ..modelfile import PACKED
-from ..nn import LayerError
 from ..ops import NotFiniteError
 from ..parallel.agreement import digest, require_same
 from ..parallel.communicator import Communicator
@@ -28,27 +25,22 @@ from ..parallel.workers import Workers
 from ..profiler import Profile
 from ..schedules import learning_rate, weight_decay
 from ..signals import Stop, stop_signal
-from . import budget, diagnostics, finetune
+from . import budget, diagnostics
 from .builders import balanced, build_info, build_loader, build_network, build_optimizer
 from .config import TrainConfig
 from .diagnostics import Health
+from .divergence import check_loss, diverged, doubtful, finite
 from .origin import Origin
 from .output import checkpoint
 from .output.checkpoint import Progress, State
 from .output.image_record import ImageRecord
 from .output.run_folder import EpochFigures, RunFolder
 from .portion import Ints, Mix
+from .pretrained import finetune
+from .pretrained.unpacking import calibrate
 from .step import training_step
-from .unpacking import calibrate
 
-_HIGH = 10  # a loss above this multiple of the initial loss counts as far too high
-_DOUBT = 10  # this many such batches in a row: no checkpoint is written, so that the last good one stays
-_DIVERGED = 100  # this many such batches in a row end the training
 _WAIT_SHOWN = 0.03  # from this share of the time on, waiting for data is reported
-
-
-class TrainingError(ValueError):
-    """The training diverged, or its packed model predicts differently from the trained one."""
 
 
 class TrainingInterruptedError(Exception):
@@ -210,48 +202,19 @@ class Training:
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
         mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch)
-        with self._finite(lr), nullcontext() if self.profile is None else self.profile.step():
+        with finite(lr, p, self.folder), nullcontext() if self.profile is None else self.profile.step():
             loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
-        self._check_loss(loss, lr)
+        check_loss(loss, lr, p, self.dataset.num_classes, self.folder)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)
         self.communicator.beat(p.epoch * self.steps_per_epoch + p.batch)
         return lr
 
-    def _check_loss(self, loss: float, lr: float) -> None:
-        """Raise TrainingError when the loss is not finite, or has been far too high for 100 batches in a row."""
-        p = self.state.progress
-        where = f"epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})"
-        if not math.isfinite(loss):
-            raise self._diverged(f"the loss became {loss} at {where}")
-        p.first_loss = p.first_loss or loss
-        # log C is the loss of uniform predictions; it keeps a small initial loss from making the limit too strict.
-        limit = _HIGH * max(p.first_loss, math.log(self.dataset.num_classes))
-        p.high = p.high + 1 if loss > limit else 0
-        if p.high >= _DIVERGED:
-            raise self._diverged(f"the loss has been above {limit:.3g} for {p.high} batches at {where}")
-
-    @contextmanager
-    def _finite(self, lr: float) -> Iterator[None]:
-        """Context manager that turns a NotFiniteError of a layer into a TrainingError with epoch, batch and rate."""
-        try:
-            yield
-        except (LayerError, NotFiniteError) as error:
-            # A LayerError carries the layer's name and wraps the error of the operator. Other errors pass unchanged.
-            if not isinstance(error, NotFiniteError) and not isinstance(error.__cause__, NotFiniteError):
-                raise
-            p = self.state.progress
-            raise self._diverged(f"{error} at epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})") from error
-
-    def _diverged(self, what: str) -> TrainingError:
-        self.folder.log(what)
-        return TrainingError(f"{what}; try a lower --lr ({self.folder.last} is the last good checkpoint)")
-
     def _between_steps(self, stop: Stop) -> None:
         """Write a checkpoint on a stop signal, or when the interval between checkpoints has passed."""
         every = self.config.checkpoint_every * 60  # minutes to seconds; 0 switches it off
         due = self._agree(stop, every > 0 and time.perf_counter() - self._saved > every)
-        if (stop.signal or due) and self.state.progress.high < _DOUBT:
+        if (stop.signal or due) and not doubtful(self.state.progress):
             self.save(self.folder.last)
         if stop.signal:
             raise TrainingInterruptedError(self.folder.path, stop.signal)
@@ -264,12 +227,11 @@ class Training:
 
     def _finish_epoch(self, lr: float, rate: float, wait: float) -> None:
         p, network = self.state.progress, self.state.network
-        if p.high >= _DOUBT:
-            raise self._diverged(
-                f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
-            )
+        if doubtful(p):
+            what = f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
+            raise diverged(self.folder, what)
         start = time.perf_counter()
-        with self._finite(lr), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
+        with finite(lr, p, self.folder), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
             how: dict[str, Any] = {"image_size": self.state.spec.image_size, "communicator": self.communicator}
             scores = evaluate(run(network), self.dataset.test, self.info, **how)
         self._require_same_weights()
@@ -333,8 +295,11 @@ class Training:
             f"epoch {f.epoch:3d}/{self.epochs}  loss {f.train_loss:.4f}  train {f.train_top1:7.2%}  "
             f"val {f.val_top1:7.2%}{' *' if better else '  '}  {f.images_per_s:,.0f} images/s{waiting}"
         )
+        self.communicator.first(lambda: self._tell_reports(f, layers))
+
+    def _tell_reports(self, f: EpochFigures, layers: Mapping[str, Health]) -> None:
         for report in self.reports:
-            self.communicator.first(partial(report.epoch, f, layers))
+            report.epoch(f, layers)
 
     def _add_elapsed(self) -> None:
         """Add the time since the last call to the seconds of the training."""
@@ -369,6 +334,6 @@ class Training:
             checkpoint.save(path, self.state, self.config, info, self.images)
         except NotFiniteError as error:
             where = f"after {p.epoch} epochs and {p.batch} batches (lr {self.state.optimizer.lr:.3g})"
-            raise self._diverged(f"{error} {where}") from error
+            raise diverged(self.folder, f"{error} {where}") from error
         self._saved = time.perf_counter()
         self._save_seconds = self._saved - start

@@ -8,11 +8,11 @@ from pathlib import Path
 from ..models import own_network
 from ..models.own_network import OwnNetwork, is_own
 from ..parallel.communicator import Communicator
-from . import finetune
 from .config import TrainConfig
-from .finetune import Pretrained
 from .output import checkpoint
 from .output.checkpoint import Begun
+from .pretrained import finetune
+from .pretrained.finetune import Pretrained
 
 
 @dataclass(frozen=True)

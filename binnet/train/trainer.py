@@ -18,7 +18,8 @@ from ..parallel.communicator import Communicator
 from ..profiler import Profile
 from .builders import few_images
 from .config import ConfigError, TrainConfig
-from .loop import Training, TrainingError
+from .divergence import TrainingError
+from .loop import Training
 from .origin import Origin
 from .output import checkpoint, tensorboard
 from .output.checkpoint import Begun
@@ -139,7 +140,7 @@ def fit(
         if config.time_budget and not progress.total_steps:
             fit_budget(training, time.perf_counter() - start)
             training.save(folder.last)
-        _add_reports(training)
+        workers.first(lambda: _add_reports(training))  # the others have no reports
         training.train()
         return workers.first(lambda: _pack_best(training))
 

@@ -16,7 +16,7 @@ from ...ops import NotFiniteError
 from ...optim import Optimizer
 from ..config import TrainConfig
 from ..diagnostics import Signs
-from ..finetune import Start
+from ..pretrained.finetune import Start
 from .image_record import TRAINED_ON, ImageRecord
 
 

@@ -15,11 +15,12 @@ from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 from binnet.modelfile.info import DataInfo
 from binnet.nn import BatchNorm
 from binnet.nn.options import CHOICES
-from binnet.train import TrainingInterruptedError, builders, finetune, fit, trainer
+from binnet.train import TrainingInterruptedError, builders, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
-from binnet.train.finetune import Start
 from binnet.train.output import checkpoint
-from binnet.train.unpacking import calibrate
+from binnet.train.pretrained import finetune
+from binnet.train.pretrained.finetune import Start
+from binnet.train.pretrained.unpacking import calibrate
 
 NAMES = tuple("0123456789")
 DIGITS = SimpleNamespace(class_names=NAMES, channels=1)

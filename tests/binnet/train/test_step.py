@@ -57,7 +57,7 @@ def test_mixed_images(net, x):
 
 
 def test_the_larger_part_decides_what_is_right(net, x):
-    logits = net(Tensor(Mix(np.roll(LABELS, 1), 0.25).images(x, np.roll(x, -1, axis=0)))).numpy()
+    logits = net(Tensor(Mix(np.roll(LABELS, 1), 0.25).images(x, np.roll(x, 1, axis=0)))).numpy()
     labels = np.roll(logits.argmax(axis=1), -1)  # label i + 1 of the partner is the prediction of image i + 1
     mix = Mix(np.roll(LABELS, 1), 0.25)
     assert training_step(net, sgd(net), x, labels, TrainConfig(mixup=1.0), 0.0, mix)[1] == 6

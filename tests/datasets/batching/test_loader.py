@@ -361,3 +361,28 @@ def test_contradictions_about_what_is_shown(wrong: dict[str, object], message: s
     split = Split(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
     with pytest.raises(ValueError, match=message):
         loader_of(split, 1, mean=0, std=1, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_share_of_each_batch_is_made_and_the_labels_of_all():
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (22, 6, 5, 3), dtype=np.uint8), np.arange(22))
+    how = {"mean": 0.5, "std": 0.25, "sampling": Sampling(True, 3, Augment(pad=1, flip=True))}
+    whole = list(Loader(split, 5, **how).epoch(2))
+
+    def share(epoch, number, n):
+        assert epoch == 2
+        return np.arange(number % 2, n, 2)
+
+    parts = list(Loader(split, 5, **how, share=share).epoch(2))
+    assert len(parts) == len(whole)
+    for number, ((images, labels), (part, all_labels)) in enumerate(zip(whole, parts, strict=True)):
+        np.testing.assert_array_equal(part, images[number % 2 :: 2])
+        np.testing.assert_array_equal(all_labels, labels)
+
+
+def test_each_second_batch_alone():
+    split = Split(np.zeros((23, 2, 2, 1), np.uint8), np.arange(23))
+    loader = Loader(split, 5, mean=0.5, std=0.25)
+    assert [labels[0] for _, labels in loader.epoch(skip=1, every=2)] == [5, 15]
+    with pytest.raises(ValueError, match="every must be a whole number of at least 1, got 0"):
+        loader.epoch(every=0)

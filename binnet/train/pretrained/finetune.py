@@ -12,15 +12,15 @@ import numpy.typing as npt
 from binnet_datasets import Dataset
 from binnet_datasets.sources.splits import same_name
 
-from .. import engine
-from ..evaluation.evaluate import model_file
-from ..modelfile import CHECKPOINT, PACKED, StorageError, container
-from ..modelfile.info import DataInfo
-from ..models import ModelSpec
-from ..models.own_network import is_own
-from ..nn import Module, Parameter
-from ..nn.options import CHOICES
-from .config import ConfigError
+from ... import engine
+from ...evaluation.evaluate import model_file
+from ...modelfile import CHECKPOINT, PACKED, StorageError, container
+from ...modelfile.info import DataInfo
+from ...models import ModelSpec
+from ...models.own_network import is_own
+from ...nn import Module, Parameter
+from ...nn.options import CHOICES
+from ..config import ConfigError
 from .unpacking import stored, unpacked
 
 Array = npt.NDArray[Any]

@@ -21,9 +21,9 @@ import binnet_kernels as bk
 from binnet_datasets import Loader
 from binnet_kernels.checks import Float
 
-from ..autograd import Tensor
-from ..context import no_grad
-from ..nn import BatchNorm, Module
+from ...autograd import Tensor
+from ...context import no_grad
+from ...nn import BatchNorm, Module
 
 Array = npt.NDArray[Any]
 _PACKED = {"gamma": "factor", "beta": "shift", "running_mean": "mean"}  # names of a packed normalisation's arrays
