@@ -110,7 +110,8 @@ class Optimizer:
     def divide(self, workers: Workers) -> None:
         """Divide the update among workers: each updates some rows of each weight, and has the moments of these only.
 
-        Called before the first step. Gradients are those of the rows from now on (:attr:`binnet.Tensor.rows`).
+        Called before the first step. Gradients are those of the rows from now on (:attr:`binnet.Tensor.rows`). After a
+        step the rows of other workers may hold stand-ins, see :meth:`binnet.parallel.workers.Workers.complete`.
         """
         self.workers = workers
         for param in self.params:

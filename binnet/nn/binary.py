@@ -79,7 +79,8 @@ class BinaryLayer(Module):
         # Beyond ±1 the straight-through gradient of the sign is 0, so a weight out there would hardly come back. Decay
         # would pull weights towards 0, where signs flip by chance.
         limit = 1.0 if weight_binariser.clip else None
-        self.weight = Parameter(init.he_normal(shape, rng), binary=True, clip=limit, decay=False)
+        by_signs = weight_binariser.by_signs
+        self.weight = Parameter(init.he_normal(shape, rng), binary=True, clip=limit, decay=False, by_signs=by_signs)
         self.alpha: Parameter | None = None
         if weight_binariser.scale == "learned":
             self.alpha = Parameter(self._first_alpha(), decay=False)

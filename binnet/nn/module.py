@@ -30,13 +30,23 @@ class Parameter(Tensor):
         The optimiser keeps the values within ±clip; None for no limit.
     decay
         Whether weight decay applies.
+    by_signs
+        Whether signs and the mean magnitude of each filter are all that the network takes from the values.
     """
 
-    def __init__(self, data: Any, *, binary: bool = False, clip: float | None = None, decay: bool = True) -> None:
+    def __init__(
+        self,
+        data: Any,
+        *,
+        binary: bool = False,
+        clip: float | None = None,
+        decay: bool = True,
+        by_signs: bool = False,
+    ) -> None:
         values = data if isinstance(data, np.ndarray) and init.is_outline(data) else np.array(data, np.float32)
         super().__init__(values, requires_grad=True)
         self.memory = Memory(exposed=False)  # the values were copied, so nobody else can change them
-        self.binary, self.clip, self.decay = binary, clip, decay
+        self.binary, self.clip, self.decay, self.by_signs = binary, clip, decay, by_signs
 
     def _in_place(self, other: Any) -> NoReturn:
         raise TypeError("a parameter += … would become a tensor that nothing trains: change its array, p.data += …")

@@ -187,6 +187,12 @@ class WeightBinariser:
         return latent, np.ones(len(latent), np.float32) if self.scale == "none" or alpha is None else alpha
 
     @property
+    def by_signs(self) -> bool:
+        """Whether :meth:`binarise` takes signs and the mean magnitude of each filter (Eq. 6) and nothing else."""
+        # What a subclass takes is not known, and the mean over input channels is none of a filter.
+        return type(self) is WeightBinariser and not self.center
+
+    @property
     def precision(self) -> int:
         """Bits of a binarised weight."""
         return 1

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from . import stand_ins
 from .batch import Batch
 from .communicator import Communicator, lengths, spread
 
@@ -32,6 +33,9 @@ class Workers:
         Number of parts of each batch that are summed by themselves; at least the number of workers.
     local_norm
         Whether batch normalisation uses the statistics of a worker's own images.
+    send_signs
+        Whether weights that binary layers use by their signs and scales alone are sent as these. It must be False where
+        something else may read the real weights in a step.
 
     Raises
     ------
@@ -40,10 +44,15 @@ class Workers:
     """
 
     def __init__(
-        self, communicator: Communicator | None = None, micro_batches: int = 1, local_norm: bool = False
+        self,
+        communicator: Communicator | None = None,
+        micro_batches: int = 1,
+        local_norm: bool = False,
+        send_signs: bool = True,
     ) -> None:
         self.communicator = communicator or Communicator()
-        self.micro_batches, self.local_norm = micro_batches, local_norm
+        self.micro_batches, self.local_norm, self.send_signs = micro_batches, local_norm, send_signs
+        self._incomplete: list[Divided] = []  # parameters in which stand-ins are written
         if self.communicator.size > micro_batches:
             raise ValueError(
                 f"{self.communicator.size} workers need as many micro-batches at least: give --micro-batches "
@@ -80,10 +89,22 @@ class Workers:
         return self.communicator.collect(np.ascontiguousarray(rows), lengths(spread(length, self.communicator.size)))
 
     def share_rows(self, params: Iterable[Divided]) -> None:
-        """Give all workers the rows that the others have updated."""
+        """Give all workers the rows that the others have updated, or what stands in for them until :meth:`complete`."""
+        divided = [param for param in params if param.rows is not None]
+        self._incomplete = [param for param in divided if self.send_signs and getattr(param, "by_signs", False)]
+        if self._incomplete:
+            stand_ins.share(self.communicator, [param.array for param in self._incomplete])
+        replaced = {id(param) for param in self._incomplete}
+        self._complete(param for param in divided if id(param) not in replaced)
+
+    def complete(self) -> None:
+        """Give all workers the real weights of all rows; to be called before anything but a step reads them."""
+        self._complete(self._incomplete)
+        self._incomplete = []
+
+    def _complete(self, params: Iterable[Divided]) -> None:
         for param in params:
-            if param.rows is not None:
-                self.communicator.complete(param.array, lengths(spread(len(param.array), self.communicator.size)))
+            self.communicator.complete(param.array, lengths(spread(len(param.array), self.communicator.size)))
 
 
 ALONE = Workers()

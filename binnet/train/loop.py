@@ -100,7 +100,8 @@ class Training:
         origin: Origin,
         communicator: Communicator | None = None,
     ) -> None:
-        self.workers = Workers(communicator, config.micro_batches, config.local_norm)
+        # The code of a custom network may read real weights wherever it likes.
+        self.workers = Workers(communicator, config.micro_batches, config.local_norm, send_signs=origin.own is None)
         self.communicator = self.workers.communicator
         self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
         if not len(dataset.test):
@@ -231,6 +232,7 @@ class Training:
             what = f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
             raise diverged(self.folder, what)
         start = time.perf_counter()
+        self.workers.complete()
         with finite(lr, p, self.folder), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
             how: dict[str, Any] = {"image_size": self.state.spec.image_size, "communicator": self.communicator}
             scores = evaluate(run(network), self.dataset.test, self.info, **how)
@@ -330,6 +332,7 @@ class Training:
             reached |= {"top1": scores.top1, "top5": scores.top5}
         info = replace(self.info, provenance={**self.info.provenance, **reached})
         start = time.perf_counter()
+        self.workers.complete()
         try:
             checkpoint.save(path, self.state, self.config, info, self.images)
         except NotFiniteError as error:
