@@ -27,7 +27,6 @@ import binnet_kernels as bk
 from binnet.lab.bench import machine
 from binnet.lab.bench.report import header
 from binnet.models import ModelSpec, build_spec
-from binnet.nn.binary import BinaryLayer
 from binnet.parallel.communicator import Communicator
 from binnet.parallel.delayed import Delayed, Network, Tapped
 from binnet.parallel.start import connected
@@ -58,7 +57,7 @@ CONFIRMED = (
     (Job("resnet18", 64, 200, 16, 15), Network(50e-6, 1 * GIGABIT)),
     (Job("quick", 64, 20, 32, 31), Network(1e-3, 0.2 * GIGABIT)),
 )
-# What is sent: as floats; binary weights as signs and α; gradients in two bits, too.
+# How updated weights return: as floats, or binary ones as signs and α; and with gradients in two bits, too.
 FLOATS, SIGNS, COMPRESSED = "floats", "signs and α", "compressed"
 
 
@@ -71,12 +70,12 @@ class Record:
     computing : float
         Seconds since the record before.
     what : str
-        ``sent`` for what is waited for, ``weights`` for updated weights, ``begun`` for an exchange of gradients,
-        ``wait`` for its end, and ``end`` of the step.
+        ``sent`` for what is waited for, ``begun`` for an exchange of gradients, ``wait`` for its end,
+        and ``end`` of the step.
     messages : int
         One after the other; of ``wait``, the number of the exchange.
     size, small : int
-        Bytes as floats, and in the shortest form.
+        Bytes, and with compressed gradients.
     """
 
     computing: float
@@ -86,8 +85,8 @@ class Record:
     small: int = 0
 
     def bytes(self, way: str) -> int:
-        """Bytes in one of the three forms."""
-        return self.small if way == COMPRESSED or (way == SIGNS and self.what == "weights") else self.size
+        """Bytes in one of the three ways."""
+        return self.small if way == COMPRESSED else self.size
 
 
 class Recorder(Tapped):
@@ -95,7 +94,6 @@ class Recorder(Tapped):
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        self.binary: set[int] = set()  # identities of the arrays of binary weights
         self.begin()
 
     def begin(self) -> None:
@@ -118,12 +116,6 @@ class Recorder(Tapped):
         number = self._exchanges - 1
         return lambda: self.note("wait", number)
 
-    def complete(self, array: Any, counts: Sequence[int]) -> None:
-        rows = len(array) - counts[self.rank]
-        size = rows * array[0].nbytes
-        packed = rows * (-(-array[0].size // 64) * 8 + 4)  # words of signs, and α
-        self.note("weights", (self.size - 1).bit_length(), size, packed if id(array) in self.binary else size)
-
 
 class Pretended(Communicator):
     """The first of ``size`` workers. The others say what it says itself, and send gradients of 0."""
@@ -143,16 +135,13 @@ class Pretended(Communicator):
         return np.resize(rows, (sum(counts), *rows.shape[1:]))
 
 
-def prepared(job: Job, communicator: Communicator) -> Callable[[], object]:
+def prepared(job: Job, communicator: Communicator, signs: bool = True) -> Callable[[], object]:
     """A function that runs a step: forward, backward, update. Each worker has one micro-batch."""
     n, rng = job.images * communicator.size, np.random.default_rng(0)
     values = {"model": job.model, "batch_size": n, "micro_batches": communicator.size, "dataset": "digits"}
-    config, workers = TrainConfig.from_dict(values), Workers(communicator, communicator.size)
+    config, workers = TrainConfig.from_dict(values), Workers(communicator, communicator.size, send_signs=signs)
     network = build_spec(ModelSpec(job.model, "xnor", job.classes, 3, (job.pixels, job.pixels)), 0).train()
     optimizer = build_optimizer(config, network, None, workers)
-    if isinstance(communicator, Recorder):
-        layers = [module for _, module in network.named_modules() if isinstance(module, BinaryLayer)]
-        communicator.binary = {id(layer.weight.array) for layer in layers}
     images = rng.standard_normal((job.images, job.pixels, job.pixels, 3), dtype=np.float32)
     labels = rng.integers(0, job.classes, n)
 
@@ -164,10 +153,10 @@ def prepared(job: Job, communicator: Communicator) -> Callable[[], object]:
     return step
 
 
-def recorded(job: Job, size: int) -> list[Record]:
+def recorded(job: Job, size: int, signs: bool = True) -> list[Record]:
     """The records of the step that took the median time, of the first of ``size`` workers."""
     recorder = Recorder(Pretended(size))
-    step = prepared(job, recorder)
+    step = prepared(job, recorder, signs)
     step()  # compiles, and fills the caches
     found = []
     for _ in range(job.steps):
@@ -221,8 +210,8 @@ def nodes() -> str:
     for job in JOBS:
         image = _seconds_of_an_image(job)
         for size in NODES:
-            records = recorded(job, size)
-            for way in (FLOATS, SIGNS, COMPRESSED):
+            floats, signs = recorded(job, size, False), recorded(job, size)
+            for way, records in ((FLOATS, floats), (SIGNS, signs), (COMPRESSED, signs)):
                 lines.append(_row((f"{job.model}, {job.images} images", size, way, *_cells(job, records, way, image))))
             print(*lines[-3:], sep="\n", flush=True)
     return "\n".join([*_machine(), "", *lines])
@@ -253,7 +242,7 @@ def confirmed(communicator: Communicator) -> str:
     lines = [_row(heads), "|---|" + "---:|" * (len(heads) - 1)]
     for job, network in CONFIRMED:
         # All workers record at the same time, because they share memory and caches.
-        played = play(recorded(job, communicator.size), network, FLOATS)
+        played = play(recorded(job, communicator.size), network, SIGNS)
         played = communicator.gather(played)[0]
         step, times = prepared(job, Delayed(communicator, network)), []
         for _ in range(job.steps + 1):
