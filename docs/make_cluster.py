@@ -218,7 +218,7 @@ def nodes() -> str:
 
 
 def _seconds_of_an_image(job: Job) -> float:
-    """How much longer computing takes for one more image; the update and sums of micro-batches come on top."""
+    """How much longer computing takes for one more image, without the update and the sums of micro-batches."""
     whole, half = (
         sum(record.computing for record in recorded(replace(job, images=images, steps=2 * job.steps), 8))
         for images in (job.images, job.images // 2)
@@ -231,7 +231,7 @@ def _cells(job: Job, records: list[Record], way: str, image: float) -> list[str]
     cells = [f"{sum(record.bytes(way) for record in records) / 1e6:.1f}", str(operations)]
     for speed in (10, 25):
         played = play(records, Network(LATENCY, speed * GIGABIT), way)
-        even = max(0.0, job.images + (played.messages - played.computing) / image)
+        even = played.messages / image
         cells += [f"{played.seconds * 1e3:,.0f}", f"{1 - played.computing / played.seconds:.0%}", f"{even:.0f}"]
     return cells
 
