@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import binnet_kernels as bk
-from binnet_kernels.backend import KINDS, REST, WORK, Work
+from binnet_kernels.backend import COMMUNICATION, KINDS, REST, WORK, Work
 
 PHASES = ("forward", "backward", "update")
 MULTIPLYING = KINDS[:3]
@@ -31,7 +31,10 @@ _active: ContextVar[Profile | None] = ContextVar("binnet_profile", default=None)
 
 @dataclass
 class Spent:
-    """Totals over calls: seconds, and the work done, in multiply-adds or in bytes of all arrays read and written."""
+    """Totals over calls: seconds, and the work done.
+
+    Work is in multiply-adds, or in bytes of all arrays read and written, or in bytes sent to other workers.
+    """
 
     seconds: float = 0.0
     work: float = 0.0
@@ -119,6 +122,9 @@ class Profile:
             # Other threads are not measured, and the work of a kernel that calls another one is counted once.
             if self._calling or _active.get() is not self:
                 return function(*arguments, **options)
+            # What a communicator is given says nothing about what it sends, so it counts that itself.
+            sends = work.kind == COMMUNICATION
+            before = arguments[0].sent if sends else 0
             self._calling, start = True, time.perf_counter()
             try:
                 result = function(*arguments, **options)
@@ -126,7 +132,8 @@ class Profile:
                 self._calling = False
             seconds, spent = time.perf_counter() - start, self.spent.setdefault((self._phase, work.kind), Spent())
             spent.seconds += seconds
-            spent.work += _amount(work, result, signature.bind(*arguments, **options))
+            given = signature.bind(*arguments, **options)
+            spent.work += arguments[0].sent - before if sends else _amount(work, result, given)
             return result
 
         return call

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from binnet_kernels import tree
 
+from .codes import FLOATS, Floats
 from .communicator import Communicator, lengths, spread
 from .weight_sum import Gradients, GradWeight, Later, WeightSum
 
@@ -34,6 +35,8 @@ class Batch:
         Number of images in the whole batch.
     local_norm
         Whether batch normalisation uses the statistics of this worker's images alone.
+    code
+        Returns how the gradient of a weight travels, from its number in the order of the backward pass.
 
     Attributes
     ----------
@@ -47,8 +50,15 @@ class Batch:
         Where this worker's micro-batches begin within its images, and where the last one ends.
     """
 
-    def __init__(self, communicator: Communicator, micro_batches: int, images: int, local_norm: bool = False) -> None:
-        self.local_norm = local_norm
+    def __init__(
+        self,
+        communicator: Communicator,
+        micro_batches: int,
+        images: int,
+        local_norm: bool = False,
+        code: Callable[[int], Floats] = lambda number: FLOATS,
+    ) -> None:
+        self.local_norm, self._code = local_norm, code
         self.communicator, self.micro_batches, self.images = communicator, micro_batches, images
         self.shares = spread(micro_batches, communicator.size)
         ends = self._ends()
@@ -146,7 +156,8 @@ class Batch:
         tuple of Later
             They get their values at the latest in :meth:`finish`.
         """
-        pending = WeightSum(self.communicator, self.micro_batches, self.cuts, grad_weight, then, shapes)
+        code = self._code(len(self._pending))
+        pending = WeightSum(self.communicator, self.micro_batches, self.cuts, grad_weight, then, shapes, code)
         self._pending.append(pending)
         return tuple(None if shape is None else Later(pending, place, shape) for place, shape in enumerate(shapes))
 

@@ -25,10 +25,13 @@ class Communicator:
     ----------
     rank, size : int
         Number of this worker, from 0 on, and number of workers.
+    sent : int
+        Bytes of arrays that this worker has sent so far; what all others get counts once for each.
     """
 
     rank = 0
     size = 1
+    sent = 0
 
     def first(self, action: Callable[[], T]) -> T:
         """Run ``action`` on the first worker only, which speaks and writes for all.

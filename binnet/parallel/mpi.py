@@ -79,6 +79,7 @@ class MpiCommunicator(Communicator):
 
     def join(self, rows: Array, counts: Sequence[int]) -> Array:
         whole = np.empty((sum(counts), *rows.shape[1:]), rows.dtype)
+        self.sent += rows.nbytes * (self.size - 1)
         self._comm.Allgatherv(rows, [whole, _sizes(rows, counts)])
         return whole
 
@@ -92,13 +93,16 @@ class MpiCommunicator(Communicator):
         return whole
 
     def complete(self, array: Array, counts: Sequence[int]) -> None:
-        self._comm.Allgatherv(MPI.IN_PLACE, [array, _sizes(array, counts)])
+        sizes = _sizes(array, counts)
+        self.sent += sizes[self.rank] * array.itemsize * (self.size - 1)
+        self._comm.Allgatherv(MPI.IN_PLACE, [array, sizes])
 
     def exchange(self, send: Sequence[Array], receive: Sequence[Array]) -> Callable[[], None]:
         self._tag = (self._tag + 1) % 32768  # the largest tag that every MPI has
         others = [rank for rank in range(self.size) if rank != self.rank]
         requests = [self._comm.Irecv(receive[r], r, self._tag) for r in others if receive[r].size]
         requests += [self._comm.Isend(send[r], r, self._tag) for r in others if send[r].size]
+        self.sent += sum(send[r].nbytes for r in others)
         kept = send, receive  # until the messages are through
         return lambda: self._wait(requests, kept)
 

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import binnet_kernels as bk
 from binnet_kernels import tree
 from binnet_kernels.checks import Float
 from binnet_kernels.tree import Node
 
+from .codes import Floats
 from .communicator import Communicator, lengths, spread
 
+Array = npt.NDArray[Any]
 # The gradient (O, ...) of weights over the images of this worker between cuts; None stands for all images at once.
 GradWeight = Callable[[Sequence[int] | None], Float]
 # From some rows of ∂C/∂W̃ to the same rows of the gradients of the inputs of a function.
@@ -35,7 +38,9 @@ class WeightSum:
         grad_weight: GradWeight,
         then: Gradients,
         shapes: Sequence[tuple[int, ...] | None],
+        code: Floats,
     ) -> None:
+        self._code = code
         self._communicator, self._root, self._then, self._shapes = communicator, (0, micro_batches), then, shapes
         self._results: tuple[Float | None, ...] | None = None
         self.laters: list[Later] = []
@@ -46,32 +51,38 @@ class WeightSum:
         filters, *shape = next(iter(own.values())).shape
         self._shares = spread(filters, communicator.size)
         self.rows = self._shares[rank]
-        # Views: the partial sums stay as they are until they have been sent.
-        self._known = {node: grad[self.rows] for node, grad in own.items()}
-        self._waits = [self._send(own, nodes, place, tuple(shape)) for place in range(max(map(len, nodes)))]
+        self._shape = tuple(shape)
+        sent = {node: code.encode(node, grad) for node, grad in own.items()}
+        # Views: what is sent stays as it is until it has arrived.
+        self._known = {node: [part[self.rows] for part in parts] for node, parts in sent.items()}
+        self._waits = [wait for place in range(max(map(len, nodes))) for wait in self._send(sent, nodes, place)]
 
     def _send(
-        self, own: dict[Node, Float], nodes: list[list[Node]], place: int, shape: tuple[int, ...]
-    ) -> Callable[[], None]:
+        self, sent: dict[Node, tuple[Array, ...]], nodes: list[list[Node]], place: int
+    ) -> list[Callable[[], None]]:
         """Begin to exchange the partial sums of everybody's node number ``place``."""
-        rank, empty = self._communicator.rank, np.empty((0, *shape), np.float32)
+        rank, rows, waits = self._communicator.rank, lengths([self.rows])[0], []
         here: list[Node | None] = [each[place] if place < len(each) else None for each in nodes]
         mine = here[rank]
-        send = [empty if mine is None else own[mine][share] for share in self._shares]
-        received = {}
-        for sender, node in enumerate(here):
-            if node is not None and sender != rank:
-                received[sender] = np.empty((lengths([self.rows])[0], *shape), np.float32)
-                self._known[node] = received[sender]
-        return self._communicator.exchange(send, [received.get(r, empty) for r in range(len(nodes))])
+        for part, (shape, dtype) in enumerate(self._code.layout(self._shape)):
+            empty: Array = np.empty((0, *shape), dtype)
+            send = [empty if mine is None else sent[mine][part][share] for share in self._shares]
+            receive = [empty] * len(nodes)
+            for sender, node in enumerate(here):
+                if node is not None and sender != rank:
+                    receive[sender] = np.empty((rows, *shape), dtype)
+                    self._known.setdefault(node, []).append(receive[sender])
+            waits.append(self._communicator.exchange(send, receive))
+        return waits
 
     def results(self) -> tuple[Float | None, ...]:
         """Rows of the gradients; waits for the other workers."""
         if self._results is None:
             for wait in self._waits:
                 wait()
-            total = tree.add_up(self._known, self._root, _add)
+            known = {node: self._code.decode(parts, self._shape) for node, parts in self._known.items()}
             self._known.clear()
+            total = tree.add_up(known, self._root, _add)
             self._results = self._then(total, self.rows) if len(total) else self._no_rows()
         return self._results
 

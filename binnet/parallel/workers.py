@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import stand_ins
 from .batch import Batch
+from .codes import FLOATS, Floats, Rounded
 from .communicator import Communicator, lengths, spread
 
 Array = npt.NDArray[Any]
@@ -36,6 +37,9 @@ class Workers:
     send_signs
         Whether weights that binary layers use by their signs and scales alone are sent as these. It must be False where
         something else may read the real weights in a step.
+    compress
+        Bits for each weight of the gradients that several workers send each other (:class:`.codes.Rounded`), 0 for
+        floats. It changes the result, which then depends on the number of workers.
 
     Raises
     ------
@@ -49,9 +53,12 @@ class Workers:
         micro_batches: int = 1,
         local_norm: bool = False,
         send_signs: bool = True,
+        compress: int = 0,
     ) -> None:
         self.communicator = communicator or Communicator()
         self.micro_batches, self.local_norm, self.send_signs = micro_batches, local_norm, send_signs
+        self.compress = compress if self.communicator.size > 1 else 0
+        self._codes: dict[int, Floats] = {}
         self._incomplete: list[Divided] = []  # parameters in which stand-ins are written
         if self.communicator.size > micro_batches:
             raise ValueError(
@@ -71,7 +78,15 @@ class Workers:
 
     def batch(self, images: int) -> Batch | None:
         """A batch of ``images`` images that the workers divide; None where nothing is divided."""
-        return Batch(self.communicator, self.micro_batches, images, self.local_norm) if self.divided else None
+        how = self.communicator, self.micro_batches, images, self.local_norm
+        return Batch(*how, self._code) if self.divided else None
+
+    def _code(self, number: int) -> Floats:
+        return self._codes.setdefault(number, Rounded(self.compress)) if self.compress else FLOATS
+
+    def forget(self) -> None:
+        """Forget what rounding gradients has left over."""
+        self._codes.clear()
 
     def rows(self, array: Array) -> slice | None:
         """The rows of a weight (O, ...) that this worker updates; None for all, as of small arrays."""

@@ -128,6 +128,11 @@ class TrainConfig:
     local_norm: Switch = _option(
         False, "of several workers each normalises by the statistics of its own images, which changes the result"
     )
+    compress: Natural = _option(
+        0,
+        "bits of the gradients that workers send each other, 2, or 0 for floats; it changes the result, which then "
+        "depends on the number of workers, and on resuming, which forgets what rounding left over",
+    )
     patience: Natural = _option(0, "epochs without a better validation that end the training, 0 for no limit")
     clip_norm: NonNegative = _option(0.0, "largest norm of all gradients together, 0 for no limit")
     image_size: Count | None = _option(None, "side of the images in pixels; their own unless given")
@@ -182,6 +187,8 @@ class TrainConfig:
             raise ConfigError(
                 f"--micro-batches must be at most --batch-size ({self.batch_size}), got {self.micro_batches}"
             )
+        if self.compress not in (0, 2):
+            raise ConfigError(f"--compress must be 0 or 2, got {self.compress}")
         for name in ("mixup", "class_weights", "label_smoothing"):
             if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
                 raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")

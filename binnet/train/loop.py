@@ -101,7 +101,8 @@ class Training:
         communicator: Communicator | None = None,
     ) -> None:
         # The code of a custom network may read real weights wherever it likes.
-        self.workers = Workers(communicator, config.micro_batches, config.local_norm, send_signs=origin.own is None)
+        options = config.micro_batches, config.local_norm, origin.own is None, config.compress
+        self.workers = Workers(communicator, *options)
         self.communicator = self.workers.communicator
         self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
         if not len(dataset.test):

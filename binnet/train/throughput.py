@@ -49,6 +49,7 @@ def fit_budget(training: Training, spent: float) -> None:
         validation = _validation_seconds(training)
     state.network.load_state_dict(before[0])
     state.optimizer.updates, state.optimizer.state = before[1]
+    training.workers.forget()
     epoch_end = validation + _save_seconds(training)
     # The measurement itself counts, and so do two validations for the comparison with the packed model.
     left = limit - spent - (time.perf_counter() - start) - 2 * validation

@@ -10,8 +10,9 @@ import binnet_kernels as bk
 from binnet import Tensor, profiler
 from binnet.lab.bench import profile_table
 from binnet.lab.bench.machine import Peak
+from binnet.parallel.communicator import Communicator
 from binnet.profiler import Profile, phase
-from binnet_kernels.backend import WORK
+from binnet_kernels.backend import COMMUNICATION, WORK, Work
 
 
 def train(net, count, profile=None):
@@ -113,6 +114,22 @@ def test_the_table(profile):
     text = profile_table.lines(rows, total)
     assert len({len(line) for line in text}) == 1
     assert len(text) == len(rows) + 2
+
+
+def test_what_workers_send_is_counted_by_themselves(monkeypatch):
+    class Two(Communicator):
+        def join(self, rows, counts):
+            self.sent += rows.nbytes
+            return np.concatenate([rows, rows])
+
+    monkeypatch.setitem(WORK, (Two, "join"), Work(COMMUNICATION))
+    seen, worker = Profile(steps=2, skip=0), Two()
+    for _ in range(2):
+        with seen.step(), phase("backward"):
+            worker.join(np.ones((500, 1000), np.float32), [500, 500])
+    assert seen.spent["backward", COMMUNICATION].work == 4e6
+    rows, _ = profile_table.table(seen, Peak(2e12, 1e11), 1e10)
+    assert [row[3:] for row in rows if row[0] == "backward, communication of workers"] == [("2.000 MB sent", "", "")]
 
 
 def test_the_command(say, tmp_path):

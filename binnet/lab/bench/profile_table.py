@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binnet_kernels.backend import COMMUNICATION
+
 from ...profiler import MULTIPLYING, PHASES, Profile, Spent
 from .machine import Peak
 
@@ -23,6 +25,10 @@ def table(profile: Profile, peak: Peak, bandwidth: float) -> tuple[list[Row], Ro
     """
     rows: list[Row] = []
     for phase, kind, spent in profile.rows():
+        if kind == COMMUNICATION:
+            sent = f"{spent.work / profile.steps / 1e6:,.3f} MB sent"
+            rows.append((f"{phase}, {kind}", *_time(profile, spent), sent, "", ""))
+            continue
         # Multiplying kernels are limited by arithmetic, the others by memory.
         limit = (peak.popcount if kind == MULTIPLYING[0] else peak.fma) if kind in MULTIPLYING else bandwidth
         unit = "GMAC/s" if kind in MULTIPLYING else "GB/s"

@@ -61,6 +61,7 @@ OTHERS = {
     "grad_bits": 4,
     "weight_bits": 2,
     "act_bits": 3,
+    "compress": 2,
     "seed": 123456789012345678901234567890,
     "workers": 3,
     "checkpoint_every": 0.5,
