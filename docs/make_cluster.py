@@ -57,8 +57,12 @@ CONFIRMED = (
     (Job("resnet18", 64, 200, 16, 15), Network(50e-6, 1 * GIGABIT)),
     (Job("quick", 64, 20, 32, 31), Network(1e-3, 0.2 * GIGABIT)),
 )
-# How updated weights return: as floats, or binary ones as signs and α; and with gradients in two bits, too.
-FLOATS, SIGNS, COMPRESSED = "floats", "signs and α", "compressed"
+# What is sent, and options of the workers: floats; weights of binary layers as signs and α; gradients in two bits, too.
+WAYS: dict[str, dict[str, Any]] = {
+    "floats": {"send_signs": False},
+    "signs and α": {},
+    "compressed": {"compress": 2},
+}
 
 
 @dataclass(frozen=True)
@@ -70,23 +74,18 @@ class Record:
     computing : float
         Seconds since the record before.
     what : str
-        ``sent`` for what is waited for, ``begun`` for an exchange of gradients, ``wait`` for its end,
+        ``all`` for what all wait for, ``begun`` for an exchange of gradients, ``wait`` for its end,
         and ``end`` of the step.
     messages : int
         One after the other; of ``wait``, the number of the exchange.
-    size, small : int
-        Bytes, and with compressed gradients.
+    size : int
+        Bytes.
     """
 
     computing: float
     what: str
     messages: int = 0
     size: int = 0
-    small: int = 0
-
-    def bytes(self, way: str) -> int:
-        """Bytes in one of the three ways."""
-        return self.small if way == COMPRESSED else self.size
 
 
 class Recorder(Tapped):
@@ -101,17 +100,17 @@ class Recorder(Tapped):
         self.records: list[Record] = []
         self._exchanges, self._last = 0, time.perf_counter()
 
-    def note(self, what: str, messages: int = 0, size: int = 0, small: int | None = None) -> None:
+    def note(self, what: str, messages: int = 0, size: int = 0) -> None:
         """Add a record."""
         now = time.perf_counter()
-        self.records.append(Record(now - self._last, what, messages, size, size if small is None else small))
+        self.records.append(Record(now - self._last, what, messages, size))
         self._last = now
 
-    def sent(self, messages: int, size: int) -> None:
-        self.note("sent", messages, size)
+    def finished(self, messages: int, size: int) -> None:
+        self.note("all", messages, size)
 
     def begun(self, size: int) -> Callable[[], None]:
-        self.note("begun", 1, size, size // 16)  # two bits of 32; a unit for each filter is nothing beside them
+        self.note("begun", 1, size)
         self._exchanges += 1
         number = self._exchanges - 1
         return lambda: self.note("wait", number)
@@ -135,11 +134,11 @@ class Pretended(Communicator):
         return np.resize(rows, (sum(counts), *rows.shape[1:]))
 
 
-def prepared(job: Job, communicator: Communicator, signs: bool = True) -> Callable[[], object]:
+def prepared(job: Job, communicator: Communicator, **options: Any) -> Callable[[], object]:
     """A function that runs a step: forward, backward, update. Each worker has one micro-batch."""
     n, rng = job.images * communicator.size, np.random.default_rng(0)
     values = {"model": job.model, "batch_size": n, "micro_batches": communicator.size, "dataset": "digits"}
-    config, workers = TrainConfig.from_dict(values), Workers(communicator, communicator.size, send_signs=signs)
+    config, workers = TrainConfig.from_dict(values), Workers(communicator, communicator.size, **options)
     network = build_spec(ModelSpec(job.model, "xnor", job.classes, 3, (job.pixels, job.pixels)), 0).train()
     optimizer = build_optimizer(config, network, None, workers)
     images = rng.standard_normal((job.images, job.pixels, job.pixels, 3), dtype=np.float32)
@@ -153,10 +152,10 @@ def prepared(job: Job, communicator: Communicator, signs: bool = True) -> Callab
     return step
 
 
-def recorded(job: Job, size: int, signs: bool = True) -> list[Record]:
+def recorded(job: Job, size: int, **options: Any) -> list[Record]:
     """The records of the step that took the median time, of the first of ``size`` workers."""
     recorder = Recorder(Pretended(size))
-    step = prepared(job, recorder, signs)
+    step = prepared(job, recorder, **options)
     step()  # compiles, and fills the caches
     found = []
     for _ in range(job.steps):
@@ -176,7 +175,7 @@ class Played:
     messages: float
 
 
-def play(records: list[Record], network: Network, way: str) -> Played:
+def play(records: list[Record], network: Network) -> Played:
     """A step on a network: a link carries one thing after the other, and exchanges go on during computing."""
     now = free = messages = 0.0
     ends: list[float] = []
@@ -185,7 +184,7 @@ def play(records: list[Record], network: Network, way: str) -> Played:
         if record.what == "wait":
             now = max(now, ends[record.messages])
         elif record.what != "end":
-            seconds, latency = record.bytes(way) / network.bandwidth, record.messages * network.latency
+            seconds, latency = record.size / network.bandwidth, record.messages * network.latency
             free, messages = max(free, now) + seconds, messages + seconds + latency
             if record.what == "begun":
                 ends.append(free + latency)
@@ -210,15 +209,15 @@ def nodes() -> str:
     for job in JOBS:
         image = _seconds_of_an_image(job)
         for size in NODES:
-            floats, signs = recorded(job, size, False), recorded(job, size)
-            for way, records in ((FLOATS, floats), (SIGNS, signs), (COMPRESSED, signs)):
-                lines.append(_row((f"{job.model}, {job.images} images", size, way, *_cells(job, records, way, image))))
+            for way, options in WAYS.items():
+                records = recorded(job, size, **options)
+                lines.append(_row((f"{job.model}, {job.images} images", size, way, *_cells(records, image))))
             print(*lines[-3:], sep="\n", flush=True)
     return "\n".join([*_machine(), "", *lines])
 
 
 def _seconds_of_an_image(job: Job) -> float:
-    """How much longer computing takes for one more image; the update and sums of micro-batches come on top."""
+    """How much longer computing takes for one more image, without the update and the sums of micro-batches."""
     whole, half = (
         sum(record.computing for record in recorded(replace(job, images=images, steps=2 * job.steps), 8))
         for images in (job.images, job.images // 2)
@@ -226,12 +225,12 @@ def _seconds_of_an_image(job: Job) -> float:
     return (whole - half) / (job.images - job.images // 2)
 
 
-def _cells(job: Job, records: list[Record], way: str, image: float) -> list[str]:
+def _cells(records: list[Record], image: float) -> list[str]:
     operations = sum(record.what not in ("wait", "end") for record in records)
-    cells = [f"{sum(record.bytes(way) for record in records) / 1e6:.1f}", str(operations)]
+    cells = [f"{sum(record.size for record in records if record.what != 'wait') / 1e6:.1f}", str(operations)]
     for speed in (10, 25):
-        played = play(records, Network(LATENCY, speed * GIGABIT), way)
-        even = max(0.0, job.images + (played.messages - played.computing) / image)
+        played = play(records, Network(LATENCY, speed * GIGABIT))
+        even = played.messages / image
         cells += [f"{played.seconds * 1e3:,.0f}", f"{1 - played.computing / played.seconds:.0%}", f"{even:.0f}"]
     return cells
 
@@ -242,7 +241,7 @@ def confirmed(communicator: Communicator) -> str:
     lines = [_row(heads), "|---|" + "---:|" * (len(heads) - 1)]
     for job, network in CONFIRMED:
         # All workers record at the same time, because they share memory and caches.
-        played = play(recorded(job, communicator.size), network, SIGNS)
+        played = play(recorded(job, communicator.size), network)
         played = communicator.gather(played)[0]
         step, times = prepared(job, Delayed(communicator, network)), []
         for _ in range(job.steps + 1):

@@ -45,7 +45,7 @@ class Tapped(Communicator):
     def __init__(self, inner: Communicator) -> None:
         self._inner, self.rank, self.size = inner, inner.rank, inner.size
 
-    def sent(self, messages: int, size: int) -> None:
+    def finished(self, messages: int, size: int) -> None:
         """An operation is over that takes so many messages and bytes."""
         raise NotImplementedError
 
@@ -54,7 +54,7 @@ class Tapped(Communicator):
         raise NotImplementedError
 
     def _together(self, size: int) -> None:
-        self.sent((self.size - 1).bit_length(), size)
+        self.finished((self.size - 1).bit_length(), size)
 
     def first(self, action: Callable[[], T]) -> T:
         result = self._inner.first(action)
@@ -126,7 +126,7 @@ class Delayed(Tapped):
         self._network = network
         self._free = 0.0  # when the link has sent everything that was handed to it
 
-    def sent(self, messages: int, size: int) -> None:
+    def finished(self, messages: int, size: int) -> None:
         """Sleep as long as the network would have taken."""
         self._sleep_until(self._transferred(size) + messages * self._network.latency)
 
