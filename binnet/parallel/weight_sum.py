@@ -80,6 +80,7 @@ class WeightSum:
         if self._results is None:
             for wait in self._waits:
                 wait()
+            self._waits.clear()  # they hold what was sent, which nobody needs any more
             known = {node: self._code.decode(parts, self._shape) for node, parts in self._known.items()}
             self._known.clear()
             total = tree.add_up(known, self._root, _add)
@@ -99,6 +100,8 @@ class WeightSum:
         """Hand the gradients to their receivers."""
         for later in self.laters:
             later.deliver()
+        # Without the circle between this and what it gives, all memory is free now, and not at some time later.
+        self.laters.clear()
         self._results = None
 
 
