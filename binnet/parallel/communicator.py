@@ -25,10 +25,13 @@ class Communicator:
     ----------
     rank, size : int
         Number of this worker, from 0 on, and number of workers.
+    launcher : str
+        What stands before a command that as many workers run, such as ``"mpiexec -n 4 "``.
     """
 
     rank = 0
     size = 1
+    launcher = ""
 
     def first(self, action: Callable[[], T]) -> T:
         """Run ``action`` on the first worker only, which speaks and writes for all.
