@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..console import printable, sentence_of
+from ..parallel.launcher import leave_the_word_to_the_first, speaks
 from ..signals import TerminatedError, terminable
 from . import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
 
@@ -24,6 +25,7 @@ class Parser(argparse.ArgumentParser):
     """Argument parser that reports an error in one sentence instead of printing the usage."""
 
     def error(self, message: str) -> NoReturn:
+        leave_the_word_to_the_first(2)
         # Messages of argparse may span several lines; joined, an error is one line of a log.
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
@@ -79,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"binnet: error: {printable(sentence_of(error))}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, TerminatedError) as stop:
-        print("binnet: stopped", file=sys.stderr)
+        if speaks():
+            print("binnet: stopped", file=sys.stderr)
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
 
 

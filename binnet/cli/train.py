@@ -68,11 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train a network and return the exit code."""
-    if arguments.images is not None:
-        if hasattr(arguments, "data"):
-            raise ConfigError(f"the data is named twice: {arguments.images} and --data {arguments.data}")
-        arguments.data = arguments.images
     with connected(arguments.worker_timeout) as communicator:
+        # Here, because an error that all workers have is then said once.
+        if arguments.images is not None:
+            if hasattr(arguments, "data"):
+                raise ConfigError(f"the data is named twice: {arguments.images} and --data {arguments.data}")
+            arguments.data = arguments.images
         options.set_threads(arguments)  # of each worker
         return _train(arguments, communicator)
 
@@ -95,13 +96,13 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
             how: dict[str, Any] = {"console": console, "profile": profile, "communicator": communicator}
             result = fit(config, folder, resume=arguments.resume is not None, **how)
     except TrainingInterruptedError as interrupted:
-        communicator.first(lambda: _report_stop(folder, ", everything is saved"))
+        communicator.first(lambda: _report_stop(communicator, folder, ", everything is saved"))
         return 128 + interrupted.signal
     except (KeyboardInterrupt, TerminatedError) as stop:  # before or after the training loop, or a second signal
         if not (folder / "config.toml").exists():
             raise
         if communicator.speaks:
-            _report_stop(folder, "")
+            _report_stop(communicator, folder, "")
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
     finally:
         if arguments.out is None:
@@ -118,8 +119,8 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
     return 0
 
 
-def _report_stop(folder: Path, saved: str) -> None:
-    command = f"binnet train --resume {shlex.quote(str(folder))}"
+def _report_stop(communicator: Communicator, folder: Path, saved: str) -> None:
+    command = f"{communicator.launcher}binnet train --resume {shlex.quote(str(folder))}"
     print(f"binnet: stopped{saved}; continue with: {command}", file=sys.stderr)
 
 

@@ -27,11 +27,14 @@ class Communicator:
         Number of this worker, from 0 on, and number of workers.
     sent : int
         Bytes of arrays that this worker has sent so far; what all others get counts once for each.
+    launcher : str
+        What stands before a command that as many workers run, such as ``"mpiexec -n 4 "``.
     """
 
     rank = 0
     size = 1
     sent = 0
+    launcher = ""
 
     def first(self, action: Callable[[], T]) -> T:
         """Run ``action`` on the first worker only, which speaks and writes for all.

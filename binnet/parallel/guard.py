@@ -109,9 +109,12 @@ class Guard:
                 return cls(connection, rank, abort)
         return cls(None, rank, abort)
 
-    def name_run(self, folder: Path, launcher: str, size: int) -> None:
-        """Tell the guard where the run's log is, and how the run continues; for the first worker."""
-        command = f"{launcher} -n {size} binnet train --resume {shlex.quote(str(folder))}"
+    def name_run(self, folder: Path, launcher: str) -> None:
+        """Tell the guard where the run's log is, and how the run continues; for the first worker.
+
+        ``launcher`` stands before the command, as ``"mpiexec -n 4 "``.
+        """
+        command = f"{launcher}binnet train --resume {shlex.quote(str(folder))}"
         self._send({"run": str(folder.absolute()), "command": command})
 
     def beat(self, step: int) -> None:

@@ -180,7 +180,7 @@ class Watch:
             return  # after a stop or an error that was announced, workers end as they can
         # Any of those that have not connected may be the first that was lost.
         name = self._name(worker) if len(self._joined) == self._size else f"a worker (of {self._size})"
-        self._report(f"{name} was lost" + f" at step {worker.step}" * (worker.step > 0))
+        self._report(f"{name} was lost" + f" after step {worker.step}" * (worker.step > 0))
 
     def _tick(self) -> None:
         before, self._now = self._now, time.monotonic()

@@ -61,6 +61,20 @@ def _implementation(environment: Mapping[str, str]) -> str:
     return "MPICH" if "MPI_LOCALRANKID" in environment else ""
 
 
+def speaks() -> bool:
+    """Whether this process says what all processes of its launcher would say; the first one does."""
+    launch = launched()
+    return launch is None or launch.rank == 0
+
+
+def leave_the_word_to_the_first(code: int) -> None:
+    """End this process with an exit code, unless it is the first one, which is about to say the same sentence."""
+    if not speaks():
+        # A launcher ends all processes when one has failed, and the first one has yet to speak.
+        time.sleep(3)
+        raise SystemExit(code)
+
+
 def require_mpi4py(launch: Launch) -> Any:
     """Import mpi4py, initialise MPI with support for threads, and return the module ``mpi4py.MPI``.
 
@@ -78,11 +92,8 @@ def require_mpi4py(launch: Launch) -> Any:
     try:
         return _initialised(launch)
     except LaunchError:
-        if launch.rank == 0:
-            raise
-        # A launcher ends all processes when one has failed, and the first one has yet to speak.
-        time.sleep(3)
-        raise SystemExit(1) from None
+        leave_the_word_to_the_first(1)
+        raise
 
 
 def _initialised(launch: Launch) -> Any:

@@ -32,7 +32,8 @@ class MpiCommunicator(Communicator):
         # A communicator of its own, so that no message of other code is taken for one of binnet.
         self._comm = MPI.COMM_WORLD.Dup()
         self.rank, self.size = self._comm.rank, self._comm.size
-        self._tag, self._acting, self._launcher = 0, False, launcher
+        self.launcher = f"{launcher} -n {self.size} "
+        self._tag, self._acting = 0, False
         self.guard: Guard | None = None
 
     def watch(self, timeout: float) -> Guard:
@@ -43,7 +44,7 @@ class MpiCommunicator(Communicator):
 
     def name_run(self, folder: Path) -> None:
         if self.guard is not None and self.rank == 0:
-            self.guard.name_run(folder, self._launcher, self.size)
+            self.guard.name_run(folder, self.launcher)
 
     def beat(self, step: int) -> None:
         if self.guard is not None:

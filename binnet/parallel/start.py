@@ -55,10 +55,9 @@ def _connected(launch: Launch, timeout: float) -> Iterator[Communicator]:
         guard.done()
         raise
     except Exception as error:
-        if not isinstance(error, (ValueError, TypeError, OSError, MemoryError, OverflowError)):
-            traceback.print_exc()  # a fault of binnet, as on a single machine
-        if os.environ.get("BINNET_DEBUG"):
-            traceback.print_exc()
+        known = isinstance(error, (ValueError, TypeError, OSError, MemoryError, OverflowError))
+        if not known or os.environ.get("BINNET_DEBUG"):
+            traceback.print_exc()  # a fault of binnet, as of a single process
         guard.fail(sentence_of(error))
         raise SystemExit(1) from None
     guard.done()

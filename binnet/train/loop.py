@@ -20,8 +20,7 @@ from ..evaluation.evaluate import Scores, evaluate, run
 from ..modelfile import PACKED
 from ..ops import NotFiniteError
 from ..parallel.agreement import digest, require_same
-from ..parallel.communicator import Communicator
-from ..parallel.workers import Workers
+from ..parallel.workers import ALONE, Workers
 from ..profiler import Profile
 from ..schedules import learning_rate, weight_decay
 from ..signals import Stop, stop_signal
@@ -82,8 +81,8 @@ class Training:
         Receives progress and messages.
     origin
         Custom network, pretrained model and checkpoint, as far as there are any.
-    communicator
-        The workers that share the training; by default this process is the only one.
+    workers
+        How the workers divide the batches; by default this process is the only one and divides none.
 
     Raises
     ------
@@ -98,12 +97,9 @@ class Training:
         folder: RunFolder,
         console: Console,
         origin: Origin,
-        communicator: Communicator | None = None,
+        workers: Workers = ALONE,
     ) -> None:
-        # The code of a custom network may read real weights wherever it likes.
-        options = config.micro_batches, config.local_norm, origin.own is None, config.compress
-        self.workers = Workers(communicator, *options)
-        self.communicator = self.workers.communicator
+        self.workers, self.communicator = workers, workers.communicator
         self.config, self.dataset, self.folder, self.console, self.origin = config, dataset, folder, console, origin
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")

@@ -13,8 +13,10 @@ from ..console import Console
 from ..engine.summary import summarise
 from ..evaluation import loading
 from ..evaluation.evaluate import evaluate, open_model
+from ..models.own_network import is_own
 from ..parallel.agreement import machine_facts, require_same
 from ..parallel.communicator import Communicator
+from ..parallel.workers import Workers
 from ..profiler import Profile
 from .builders import few_images
 from .config import ConfigError, TrainConfig
@@ -104,6 +106,8 @@ def fit(
         When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
     ConfigError
         When ``tensorboard`` is set but not installed, or ``epochs`` is smaller than the number already done.
+    ValueError
+        When there are more workers than micro-batches.
     DataError, StorageError
         When data cannot be read or files cannot be written; when another training uses the folder or was started
         there; when the images differ from those that a resumed training started with.
@@ -111,19 +115,22 @@ def fit(
     if config.tensorboard:
         tensorboard.check()
     # Checkpoint, pretrained model and custom network are read first: their errors show before any download.
-    workers = communicator or Communicator()
-    origin = Origin.of(config, Path(out) / LAST, resume, workers)
+    # The code of a custom network may read real weights wherever it likes, so that it cannot have stand-ins.
+    options = config.micro_batches, config.local_norm, not is_own(config.model), config.compress
+    workers = Workers(communicator, *options)
+    communicator = workers.communicator
+    origin = Origin.of(config, Path(out) / LAST, resume, communicator)
     begun = origin.begun
     console = console or Console(quiet=True)
     how = {"options": config.build_options(origin.channels), "max_corrupt": config.max_corrupt}
     # The first worker downloads files and builds stores, which the others then read.
-    dataset = workers.first_then_all(lambda: loading.load(config.dataset, config.data, console, **how))
+    dataset = communicator.first_then_all(lambda: loading.load(config.dataset, config.data, console, **how))
     start = time.perf_counter()  # the time budget is for training, not for fetching data
     config = config.resolved(dataset.channels, dataset.image_size)
-    if workers.first(compiled_code_is_missing):
+    if communicator.first(compiled_code_is_missing):
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
-    with RunFolder(Path(out), workers).held() as folder:
-        workers.name_run(folder.path)
+    with RunFolder(Path(out), communicator).held() as folder:
+        communicator.name_run(folder.path)
         training = Training(config, dataset, folder, console, origin, workers)
         _require_same(training)
         training.profile = profile
@@ -140,9 +147,9 @@ def fit(
         if config.time_budget and not progress.total_steps:
             fit_budget(training, time.perf_counter() - start)
             training.save(folder.last)
-        workers.first(lambda: _add_reports(training))  # the others have no reports
+        communicator.first(lambda: _add_reports(training))  # the others have no reports
         training.train()
-        return workers.first(lambda: _pack_best(training))
+        return communicator.first(lambda: _pack_best(training))
 
 
 def _require_same(training: Training) -> None:

@@ -33,12 +33,20 @@ def pause():
     time.sleep(0.1)
 
 
+def tell_threads():
+    """Write the number of threads of this worker to standard error."""
+    import binnet_kernels as bk  # here, because it reads the variables that a fault may change
+
+    sys.stderr.write(f"threads: {bk.get_num_threads()}\n")
+
+
 STEP_FAULTS = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "error": lambda: fail("the network is wrong"),
     "disk": fill_disk,
     "pause": pause,
+    "threads": tell_threads,
 }
 
 

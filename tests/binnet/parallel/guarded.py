@@ -52,7 +52,7 @@ def main(folder, what, rank, timeout="60"):
     address = comm.bcast(guard.start(comm.size, float(timeout)) if comm.rank == 0 else None)
     watched = guard.Guard.connect(address, comm.rank, lambda: comm.Abort(1))
     if comm.rank == 0:
-        watched.name_run(Path(folder), launch.launcher, comm.size)
+        watched.name_run(Path(folder), f"{launch.launcher} -n {comm.size} ")
     try:
         with stop_signal() as stop:
             train(Path(folder), what, int(rank), comm, watched, stop)

@@ -74,7 +74,7 @@ def test_only_the_first_loss_is_reported_and_the_others_must_abort(started, capf
     assert one.hear()[-1] == {"abort": True}
     one.socket.close()
     wait_for_end(known, 3)
-    sentence = "binnet: error: worker 1 (of 2, on here) was lost at step 7; continue with: CONTINUE\n"
+    sentence = "binnet: error: worker 1 (of 2, on here) was lost after step 7; continue with: CONTINUE\n"
     assert capfd.readouterr().err == sentence
     assert (tmp_path / "log.txt").read_text().endswith(f"  {sentence}")
 

@@ -74,6 +74,8 @@ def test_an_mpi_of_another_launcher(monkeypatch, launch, library, size, sentence
 def test_only_the_first_process_says_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
+    for name, value in HYDRA.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stop:
         require_mpi4py(Launch(1, 4, "mpiexec", "MPICH"))
     assert stop.value.code == 1
