@@ -112,10 +112,23 @@ class Workers:
         replaced = {id(param) for param in self._incomplete}
         self._complete(param for param in divided if id(param) not in replaced)
 
-    def complete(self) -> None:
-        """Give all workers the real weights of all rows; to be called before anything but a step reads them."""
+    def complete(self, statistics: Iterable[Array] = ()) -> None:
+        """Give all workers the real weights of all rows; to be called before anything but a step reads them.
+
+        Parameters
+        ----------
+        statistics
+            Running statistics. Where each worker has its own (``local_norm``), their means over workers replace them.
+        """
         self._complete(self._incomplete)
         self._incomplete = []
+        if self.local_norm and self.communicator.size > 1:
+            for array in statistics:
+                if array.dtype.kind == "f":  # counts of steps are equal on all workers
+                    own = array[None].copy()
+                    every = self.communicator.join(own, [1] * self.communicator.size)
+                    # In float64 and in the order of ranks, so that all workers get the same bits.
+                    array[...] = every.mean(axis=0, dtype=np.float64)
 
     def _complete(self, params: Iterable[Divided]) -> None:
         for param in params:

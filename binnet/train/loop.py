@@ -229,7 +229,7 @@ class Training:
             what = f"the loss was far too high in the last {p.high} batches of epoch {p.epoch + 1} (lr {lr:.3g})"
             raise diverged(self.folder, what)
         start = time.perf_counter()
-        self.workers.complete()
+        self.workers.complete(self.state.network.buffers())
         with finite(lr, p, self.folder), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
             how: dict[str, Any] = {"image_size": self.state.spec.image_size, "communicator": self.communicator}
             scores = evaluate(run(network), self.dataset.test, self.info, **how)
@@ -329,7 +329,7 @@ class Training:
             reached |= {"top1": scores.top1, "top5": scores.top5}
         info = replace(self.info, provenance={**self.info.provenance, **reached})
         start = time.perf_counter()
-        self.workers.complete()
+        self.workers.complete(self.state.network.buffers())
         try:
             checkpoint.save(path, self.state, self.config, info, self.images)
         except NotFiniteError as error:
