@@ -22,7 +22,7 @@ def continued(train, alone, folder, n):
     assert written(folder) == alone(*OPTIONS)
 
 
-@pytest.mark.parametrize(("rank", "then"), [(0, 3), (1, 1)])
+@pytest.mark.parametrize(("rank", "then"), [(0, 3), pytest.param(1, 1, marks=pytest.mark.slow)])
 def test_a_killed_worker(train, alone, tmp_path, rank, then):
     folder = tmp_path / "run"
     result = train(2, *NEW, *EVERY_STEP, "--out", folder, fault=f"kill {rank} 12")
@@ -39,6 +39,7 @@ def test_a_killed_worker(train, alone, tmp_path, rank, then):
     continued(train, alone, folder, then)
 
 
+@pytest.mark.slow
 def test_a_frozen_worker(train, tmp_path):
     result = train(2, *NEW, "--worker-timeout", 3, "--out", tmp_path, fault="freeze 1 3")
     assert result.code != 0
@@ -62,7 +63,7 @@ def test_a_full_disk(train, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_signal_saves_the_training(train, alone, tmp_path, number):
     folder, reached = tmp_path / "run", tmp_path / "reached"
     if train.mpi == "Open MPI" and number == signal.SIGINT:

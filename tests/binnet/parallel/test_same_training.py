@@ -5,7 +5,7 @@ import pytest
 from mpi_trainings import OPTIONS, written
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("n", [1, 2, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_the_number_of_workers_changes_nothing(train, alone, n, tmp_path):
     train.good(n, "--epochs", 2, *OPTIONS, "--out", tmp_path / "run", "--quiet")
     assert written(tmp_path / "run") == alone(*OPTIONS)
