@@ -265,7 +265,7 @@ class Node:
         if self.ctx.gives_images and not self.function.sums_over_images:
             for source, of_images in zip(self.inputs, self.ctx.of_images, strict=True):
                 if source is not None and not of_images:  # its gradient has the images of one worker only
-                    raise RuntimeError(
+                    raise ValueError(
                         f"{name} has an input without images that learns: set {name}.sums_over_images and sum its "
                         "gradient with ctx.sum_images, or train with one worker and one micro-batch"
                     )

@@ -114,7 +114,8 @@ class Training:
         self.loader = build_loader(config, dataset, spec.image_size, start, self.workers)
         if origin.pretrained is not None and start is not None and start.kind == PACKED:
             # A packed model has no running variances; batch normalisation needs them before the first step.
-            calibrate(network, start.taken, self.loader)
+            # Each worker measures the same images, and so takes whole batches.
+            calibrate(network, start.taken, build_loader(config, dataset, spec.image_size, start))
         self.steps_per_epoch = len(self.loader)
         progress, optimizer = (
             Progress(config.epochs * self.steps_per_epoch),
