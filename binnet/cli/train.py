@@ -66,8 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
+_LEAST_TIMEOUT = 3.0  # seconds; a sign of life comes each second
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train a network and return the exit code."""
+    if not arguments.worker_timeout >= _LEAST_TIMEOUT:  # NaN too
+        raise ConfigError(
+            f"--worker-timeout must be at least {_LEAST_TIMEOUT:g} seconds, got {arguments.worker_timeout}"
+        )
     with connected(arguments.worker_timeout) as communicator:
         # Here, because an error that all workers have is then said once.
         if arguments.images is not None:

@@ -34,7 +34,8 @@ class Batch:
     images
         Number of images in the whole batch.
     local_norm
-        Whether batch normalisation uses the statistics of this worker's images alone.
+        Whether batch normalisation uses the statistics of this worker's images alone; those of the whole batch are
+        used all the same where a worker has fewer than two images.
     code
         Returns how the gradient of a weight travels, from its number in the order of the backward pass.
 
@@ -58,7 +59,7 @@ class Batch:
         local_norm: bool = False,
         code: Callable[[int], Floats] = lambda number: FLOATS,
     ) -> None:
-        self.local_norm, self._code = local_norm, code
+        self._code = code
         self.communicator, self.micro_batches, self.images = communicator, micro_batches, images
         self.shares = spread(micro_batches, communicator.size)
         ends = self._ends()
@@ -66,6 +67,8 @@ class Batch:
         self.first = min(ends[own.start], images - 1)
         self.cuts = tuple(end - ends[own.start] for end in ends[own.start : own.stop + 1])
         self.rows = max(self.cuts[-1], 1)
+        counts = [ends[share.stop] - ends[share.start] for share in self.shares]
+        self.local_norm = local_norm and min(counts) > 1  # one image has no variance, and none no statistics
         self._pending: list[WeightSum] = []
 
     def _ends(self) -> list[int]:

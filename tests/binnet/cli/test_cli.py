@@ -504,6 +504,7 @@ BAD = [
     ("train --dataset letters", "--dataset: invalid choice: 'letters' .*'digits'"),
     ("train --pad-value 2", r"--pad-value: invalid choice: 2 \(choose from 0, 1, -1\)"),
     ("train --use-k yes", "expected a folder of images or an archive at yes, but there is nothing"),
+    ("train --worker-timeout nan", "--worker-timeout must be at least 3 seconds, got nan"),
     ("train --threads 0", "the number of threads .*, got 0"),
     ("train --threads 1000", "the number of threads .*, got 1000"),
     ("train --warmup-epochs 99", r"--warmup-epochs must be at most --epochs \(50\), got 99"),

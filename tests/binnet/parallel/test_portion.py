@@ -66,3 +66,8 @@ def test_a_training_that_divides_nothing_has_no_batch():
     assert Workers().batch(8) is None
     assert Workers().rows(np.zeros((4, 4))) is None
     assert Workers().own(5) == slice(0, 5)
+
+
+def test_statistics_of_a_worker_need_two_images():
+    workers = Workers(Place(0, 4), 4, local_norm=True)
+    assert [workers.batch(n).local_norm for n in (16, 8, 7)] == [True, True, False]
