@@ -80,14 +80,14 @@ def training_step(
                 if mix is not None and others is not None:
                     # Cross-entropy is linear in the labels, so this is its value for mixed one-hot labels.
                     loss = _mixed(loss, _loss(logits, others, (part, own), config, class_weights), mix.share)
+                right = labels if mix is None or others is None or mix.share >= 0.5 else others
+                hits = logits.numpy().argmax(axis=1) == right[own]
+                correct += int(hits.sum() if batch is None else batch.gather(hits).sum())
             with phase("backward"):
                 loss.backward()
                 if batch is not None:
                     batch.finish()
         total += loss.item()
-        right = labels if mix is None or others is None or mix.share >= 0.5 else others
-        hits = logits.numpy().argmax(axis=1) == right[own]
-        correct += int(hits.sum() if batch is None else batch.gather(hits).sum())
     with phase("update"):
         if config.clip_norm:
             clip_gradients(optimizer.params, config.clip_norm, workers)
