@@ -11,6 +11,30 @@ def test_the_number_of_workers_changes_nothing(train, alone, n, tmp_path):
     assert written(tmp_path / "run") == alone(*OPTIONS)
 
 
+# Options that sum over images, draw numbers for each of them, or send other weights than the defaults.
+VARIANTS = [
+    ["--mixup", "0.3", "--accumulate", "2", "--clip-norm", "1", "--class-weights", "balanced", "--scale", "learned"],
+    ["--binary-gradient", "ternary", "--grad-bits", "2", "--optimizer", "sgd", "--center"],
+    ["--weight-bits", "2", "--act-bits", "2", "--label-smoothing", "0.1"],
+    ["--batch-size", "239"],  # the last batch has three images for four workers
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: options[0])
+def test_with_other_options_neither(train, alone, options, tmp_path):
+    options = [*OPTIONS, *options]
+    train.good(4, "--epochs", 2, *options, "--out", tmp_path / "run", "--quiet")
+    assert written(tmp_path / "run") == alone(*options)
+
+
+def test_a_packed_model_begins_alike_for_all(train, alone, tmp_path):
+    """Its running variances are measured on images, the same for all workers."""
+    train.good(1, "--epochs", 1, *OPTIONS, "--out", tmp_path / "first", "--quiet")
+    options = [*OPTIONS, "--init", str(tmp_path / "first" / "packed.h5")]
+    train.good(3, "--epochs", 2, *options, "--out", tmp_path / "run", "--quiet")
+    assert written(tmp_path / "run") == alone(*options)
+
+
 def test_one_micro_batch_is_a_whole_batch(train, alone, tmp_path):
     train.good(1, "--epochs", 2, "--batch-size", 200, "--micro-batches", 1, "--out", tmp_path / "run", "--quiet")
     assert written(tmp_path / "run") == alone("--batch-size", "200")
