@@ -644,7 +644,7 @@ CASES = [
         linear(naive.naive_conv2d_grad_weight, lambda x, grad: grad[..., :1].size),
     ),
     Case(
-        "conv2d_grad_weight, cuts",
+        "cuts of conv2d_grad_weight",
         cut_image_and_grad,
         # Exact sums do not depend on their order.
         linear(lambda *a, cuts, **o: naive.naive_conv2d_grad_weight(*a, **o), lambda x, grad: grad[..., :1].size),
