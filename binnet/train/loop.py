@@ -43,7 +43,7 @@ _WAIT_SHOWN = 0.03  # from this share of the time on, waiting for data is report
 
 
 class TrainingInterruptedError(Exception):
-    """The training was stopped by Ctrl-C or SIGTERM, and its state has been saved.
+    """The training was stopped by Ctrl-C, SIGTERM or SIGUSR1, and its state has been saved.
 
     Attributes
     ----------
@@ -117,10 +117,8 @@ class Training:
             # Each worker measures the same images, and so takes whole batches.
             calibrate(network, start.taken, build_loader(config, dataset, spec.image_size, start))
         self.steps_per_epoch = len(self.loader)
-        progress, optimizer = (
-            Progress(config.epochs * self.steps_per_epoch),
-            build_optimizer(config, network, start, self.workers),
-        )
+        progress = Progress(config.epochs * self.steps_per_epoch)
+        optimizer = build_optimizer(config, network, start, self.workers)
         self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         self.reports: list[Report] = []
@@ -152,7 +150,7 @@ class Training:
         TrainingError
             When the loss diverges or a number is no longer finite.
         TrainingInterruptedError
-            After Ctrl-C or SIGTERM, when the state has been saved.
+            After Ctrl-C, SIGTERM or SIGUSR1, when the state has been saved.
         """
         quiet = np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss, which is checked
         self._saved = time.perf_counter()

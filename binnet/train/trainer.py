@@ -101,7 +101,7 @@ def fit(
     TrainingError
         When the loss diverges or is no longer finite, or the packed model predicts differently from the trained one.
     TrainingInterruptedError
-        After Ctrl-C or SIGTERM, when the state has been saved.
+        After Ctrl-C, SIGTERM or SIGUSR1, when the state has been saved.
     OwnNetworkError
         When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
     ConfigError
