@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .graph import KINDS, Graph, Input, Node, kind
+from .int8 import Int8BwnConv, Int8Conv, QuantiseLinear
 from .maps import (
     Add,
     BatchNorm,
@@ -54,6 +55,8 @@ __all__ = [
     "GlobalAverage",
     "Graph",
     "Input",
+    "Int8BwnConv",
+    "Int8Conv",
     "KbitConv",
     "MaxPool",
     "Monotone",
@@ -62,6 +65,7 @@ __all__ = [
     "PRelu",
     "Pad",
     "Quantise",
+    "QuantiseLinear",
     "Relu",
     "Reshape",
     "Scale",

@@ -163,7 +163,7 @@ def window_output(
 @kind
 @dataclass(frozen=True, eq=False)
 class Input(Node):
-    """The normalised images, float32 (N, H, W, C).
+    """The images (N, H, W, C): normalised, float32, or pixels 0..255.
 
     Attributes
     ----------
@@ -171,17 +171,21 @@ class Input(Node):
         Size and channels of the images that the network was made for.
     any_size
         Whether the network also takes images of other sizes.
+    pixels
+        Whether the images are pixels, uint8; then the nodes that read them contain the normalisation.
     """
 
     shape: tuple[int, int, int]
     any_size: bool = False
+    pixels: bool = False
 
     arity: ClassVar[int | None] = 0
 
     def check(self) -> None:
         self.whole("shape", 3, 1)
-        if type(self.any_size) is not bool:
-            raise ValueError(f"{self.name}.any_size must be true or false, got {self.any_size!r}")
+        for name in ("any_size", "pixels"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{self.name}.{name} must be true or false, got {getattr(self, name)!r}")
 
     def output(self, *shapes: Shape) -> Shape:
         return self.shape
