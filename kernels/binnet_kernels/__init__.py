@@ -18,7 +18,9 @@ from .bwn import BwnConv2d, BwnLinear
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
 from .fused.bit_map import BitMap
+from .fused.byte_map import ByteMap
 from .fused.epilogue import Epilogue
+from .fused.int8 import FusedInt8Conv2d, bind_quantise
 from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
 from .fused.real import FusedConv2d
 from .fused.xnor import FusedXnorConv2d
@@ -57,9 +59,11 @@ __all__ = [
     "BitMap",
     "BwnConv2d",
     "BwnLinear",
+    "ByteMap",
     "Conv2d",
     "Epilogue",
     "FusedConv2d",
+    "FusedInt8Conv2d",
     "FusedKbitConv2d",
     "FusedXnorConv2d",
     "KbitConv2d",
@@ -82,6 +86,7 @@ __all__ = [
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",
+    "bind_quantise",
     "compress_gradient",
     "conv2d",
     "conv2d_grad_input",

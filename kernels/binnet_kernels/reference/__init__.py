@@ -11,6 +11,7 @@ from typing import Any
 
 from ..backend import IN_NUMPY
 from ..fused.bit_map import BitMap as BitMap
+from ..fused.byte_map import ByteMap as ByteMap
 from ..fused.epilogue import Epilogue as Epilogue
 from ..lowbit.rounding import QuantisedGradient as QuantisedGradient
 
@@ -26,4 +27,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*IN_NUMPY, "BitMap", "Epilogue", "QuantisedGradient"})
+    return sorted({*IN_NUMPY, "BitMap", "ByteMap", "Epilogue", "QuantisedGradient"})
