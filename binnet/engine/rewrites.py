@@ -203,8 +203,8 @@ def _has_epilogue(stage: Stage) -> bool:
 
 
 def is_grouped(stage: Stage) -> bool:
-    """Whether a convolution has no fused kernel, because of its groups."""
-    return isinstance(stage.node, Conv) and stage.node.groups > 1
+    """Whether a convolution has no fused kernel, because of its groups or its eight bits."""
+    return stage.node.takes_bytes or (isinstance(stage.node, Conv) and stage.node.groups > 1)
 
 
 def _is_dense(stage: Stage) -> bool:

@@ -46,6 +46,7 @@ class Node:
 
     arity: ClassVar[int | None] = 1  # number of inputs; None for one or more
     binary: ClassVar[bool] = False  # whether the weights of its multiply-adds are quantised to a few bits
+    takes_bytes: ClassVar[bool] = False  # whether its inputs are whole numbers from 0 to 255
 
     def __post_init__(self) -> None:
         name = self.name
@@ -77,6 +78,10 @@ class Node:
     def kind(self) -> str:
         """The name of the node's class, which identifies the kind in a file."""
         return type(self).__name__
+
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        """Whether its results are whole numbers from 0 to 255; ``of_bytes`` says whether all its inputs are."""
+        return False
 
     def arrays(self) -> dict[str, Array]:
         """The array fields by name."""
@@ -187,6 +192,14 @@ class Input(Node):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{self.name}.{name} must be true or false, got {getattr(self, name)!r}")
 
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        return self.pixels
+
+    def settings(self) -> dict[str, Any]:
+        found = super().settings()
+        # Left out where it is false, so that a file without eight bits is the same as before there were any.
+        return found if self.pixels else {name: value for name, value in found.items() if name != "pixels"}
+
     def output(self, *shapes: Shape) -> Shape:
         return self.shape
 
@@ -205,7 +218,8 @@ class Graph:
     Raises
     ------
     ValueError
-        On construction, when names are used twice, inputs are missing, nodes are unused, or shapes do not fit.
+        On construction, when names are used twice, inputs are missing, nodes are unused, shapes do not fit, or a node
+        that takes whole numbers from 0 to 255 may get other ones.
     """
 
     nodes: tuple[Node, ...]
@@ -214,7 +228,7 @@ class Graph:
     def __post_init__(self) -> None:
         if not self.nodes or not isinstance(self.nodes[0], Input):
             raise ValueError("the first node of a graph must be its input")
-        known, read = set[str](), set[str]()
+        known, read = dict[str, bool](), set[str]()  # whether the results of the nodes so far are whole numbers
         for node in self.nodes:
             if node.name in known:
                 raise ValueError(f"two nodes have the name {node.name}")
@@ -223,10 +237,12 @@ class Graph:
             for name in node.inputs:
                 if name not in known:
                     raise ValueError(f"{node.name} reads {name}, which is no node before it")
-            known.add(node.name)
+                if node.takes_bytes and not known[name]:
+                    raise ValueError(f"{node.name} takes whole numbers in eight bits, which {name} does not give")
+            known[node.name] = node.gives_bytes(all(known[name] for name in node.inputs))
             read.update(node.inputs)
         # An unused node is refused, since it would take time and memory without effect on the result.
-        unused = known - read - {self.nodes[-1].name}
+        unused = known.keys() - read - {self.nodes[-1].name}
         if unused:
             raise ValueError(f"nothing reads the result of {min(unused)}")
         object.__setattr__(self, "shapes", self.shapes_for(self.input.shape))

@@ -7,7 +7,7 @@ the whole number q = x / step + zero, so that the number ``zero`` stands for the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,11 +39,14 @@ class QuantiseLinear(Node):
     zero: int
 
     def check(self) -> None:
-        fits = type(self.step) in (int, float) and 0 < self.step < math.inf and np.float32(self.step) == self.step
-        if not fits or not 0 < self.factor < math.inf:
+        fits = type(self.step) in (int, float) and 0 < self.step <= float(np.finfo(np.float32).max)
+        if not fits or float(np.float32(self.step)) != self.step or not 0 < self.factor < math.inf:
             raise ValueError(f"{self.name}.step must be a positive float32 with a reciprocal, got {self.step!r}")
         if type(self.zero) is not int or not 0 <= self.zero <= MOST:
             raise ValueError(f"{self.name}.zero must be a whole number from 0 to {MOST}, got {self.zero!r}")
+
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        return True
 
     @property
     def factor(self) -> np.float32:
@@ -55,6 +58,15 @@ class QuantiseLinear(Node):
         y = np.rint(inputs[0] * self.factor) + np.float32(self.zero)
         y = np.where(y > 0, y, np.float32(0))  # also for NaN
         return np.where(y < MOST, y, np.float32(MOST))
+
+
+def largest_sum(weight: npt.NDArray[np.int8]) -> int:
+    """The largest magnitude that a sum with weights (O, ...), or a part of it, can have."""
+    # The positive weights of a filter alone, or the negative ones, with all inputs at 255: no part goes beyond, in
+    # whatever order it is added.
+    w = weight.reshape(len(weight), -1)
+    ends = (np.sum(w, axis=1, dtype=np.int64, where=where) for where in (w > 0, w < 0))
+    return MOST * max(int(abs(end).max(initial=0)) for end in ends)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +85,9 @@ class Int8(Filters):
     """
 
     zero: Float
+    bias: Float | None = field(default=None, kw_only=True)
+
+    takes_bytes: ClassVar[bool] = True
 
     def check(self) -> None:
         super().check()
@@ -83,16 +98,12 @@ class Int8(Filters):
         exact = (zero >= 0) & (zero <= MOST)  # False for NaN, which rint would complain about
         if not exact.all() or (np.rint(zero * ZERO_STEPS) != zero * ZERO_STEPS).any():
             raise ValueError(f"{self.name}.zero must be multiples of 1 / {ZERO_STEPS} from 0 to {MOST}")
-        largest = self.largest_sum()
+        self.vector("bias", optional=True)
+        if self.bias is not None and len(self.bias) != self.shape[0]:
+            raise ValueError(f"{self.name}.bias must have {self.shape[0]} values, got {len(self.bias)}")
+        largest = largest_sum(self.whole_weight)
         if largest > MOST_SUM:
             raise ValueError(f"{self.name}: sums of up to {largest} do not fit into 32 bits")
-
-    def largest_sum(self) -> int:
-        """The largest magnitude that a sum, or a part of it, can have."""
-        # The positive weights alone, or the negative ones, with all inputs at 255: no part of a sum goes beyond.
-        w = self.whole_weight.reshape(self.shape[0], -1).astype(np.int64)
-        ends = np.maximum(w, 0).sum(axis=1), -np.minimum(w, 0).sum(axis=1)
-        return MOST * max(int(end.max(initial=0)) for end in ends)
 
     @property
     def whole_weight(self) -> npt.NDArray[np.int8]:
@@ -112,8 +123,8 @@ class Int8(Filters):
         weight = self.whole_weight.reshape(self.filters).astype(np.float64)
         by_tap = (weight * self.zero).sum(axis=3)  # exact, in any order: multiples of 2^-16 below 2^37
         zeros = np.tensordot(np.asarray(inside, np.float64), by_tap, axes=([-2, -1], [1, 2]))
-        bias = getattr(self, "bias", None)
-        result: Float = ((0.0 if bias is None else bias.astype(np.float64)) - zeros * self.factors).astype(np.float32)
+        bias = np.float64(0) if self.bias is None else self.bias.astype(np.float64)
+        result: Float = (bias - zeros * self.factors).astype(np.float32)
         return result
 
     def compute(self, *inputs: Any) -> Float:
@@ -141,7 +152,6 @@ class Int8Conv(Int8):
 
     weight: npt.NDArray[np.int8]
     scale: Float
-    bias: Float | None = None
 
     weights: ClassVar[str] = "weight"
 
@@ -151,9 +161,8 @@ class Int8Conv(Int8):
         if (self.weight == -128).any():
             raise ValueError(f"{self.name}.weight must be from -{MOST_WEIGHT} to {MOST_WEIGHT}, got -128")
         super().check()
-        for name, array in (("scale", self.scale), ("bias", self.bias)):
-            if (array is not None or name == "scale") and described(array) != f"float32 {self.shape[:1]}":
-                raise ValueError(f"{self.name}.{name} must be float32 {self.shape[:1]}, got {described(array)}")
+        if described(self.scale) != f"float32 {self.shape[:1]}":
+            raise ValueError(f"{self.name}.scale must be float32 {self.shape[:1]}, got {described(self.scale)}")
         if not (self.scale > 0).all():
             raise ValueError(f"{self.name}.scale must be above 0")
 
@@ -170,8 +179,6 @@ class Int8Conv(Int8):
 @dataclass(frozen=True, eq=False)
 class Int8BwnConv(Int8, OneBit):
     """One-bit weights by inputs in eight bits: ``Σ (q - zero) sign(W) · α`` (Eq. 1); α contains the input's step."""
-
-    bias: Float | None = None
 
     binary: ClassVar[bool] = True
     weights: ClassVar[str] = "signs"

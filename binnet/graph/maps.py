@@ -179,6 +179,9 @@ class GlobalAverage(Node):
 class Flatten(Node):
     """(N, ...) to (N, product of the rest), in memory order: row, column, channel."""
 
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        return of_bytes
+
     def output(self, *shapes: Shape) -> Shape:
         return (math.prod(shapes[0]),)
 
@@ -196,6 +199,9 @@ class Reshape(Node):
 
     def check(self) -> None:
         self.whole("shape", len(self.shape) if isinstance(self.shape, tuple) and len(self.shape) in (1, 3) else 3, 1)
+
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        return of_bytes
 
     def output(self, *shapes: Shape) -> Shape:
         if math.prod(self.shape) != math.prod(shapes[0]):
@@ -242,6 +248,9 @@ class Concatenate(Node):
     def check(self) -> None:
         if type(self.axis) is not int or not -3 <= self.axis <= -1:
             raise ValueError(f"{self.name}.axis must be -1 (channels), -2 (columns) or -3 (rows), got {self.axis!r}")
+
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        return of_bytes
 
     def output(self, *shapes: Shape) -> Shape:
         # Counted from the end, where the batch axis makes no difference.

@@ -36,6 +36,9 @@ class _Pool(Node):
 class MaxPool(_Pool):
     """Largest value of each window, NaN if there is one; the border does not count."""
 
+    def gives_bytes(self, of_bytes: bool) -> bool:
+        return of_bytes
+
     def compute(self, *inputs: Any) -> Float:
         # Any pixel is larger than the border; NumPy's max passes NaN on.
         x = bordered(inputs[0], self.padding, -np.inf)
