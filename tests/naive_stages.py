@@ -29,7 +29,7 @@ def _run(stage, floats, bits):
     if isinstance(node, MaxPool) and stage.flips is not None:
         bits[stage] = patches(bits[stage.inputs[0]], node, True).all(axis=(4, 5)) ^ stage.flips
         return
-    for each in stage.before_sign:
+    for each in [stage.quantise] if stage.quantise else stage.before_sign:
         inputs = [each.compute(inputs[0])]
     if stage.flat:
         inputs = [inputs[0].reshape(len(inputs[0]), -1)]
@@ -37,6 +37,8 @@ def _run(stage, floats, bits):
         bits[stage] = (replace(node, alpha=None).compute(*inputs) <= stage.most) ^ stage.flips
         return
     y = inputs[0] if node.kind == "Identity" else node.compute(*inputs)
+    if stage.pool is not None:
+        y = stage.pool.compute(y)
     for each in stage.epilogue:
         y = y + floats[stage.residual] if isinstance(each, Add) else each.compute(y)
     if stage.limits is not None:

@@ -20,6 +20,8 @@ from ..graph import (
     Conv,
     Filters,
     GlobalAverage,
+    Int8BwnConv,
+    Int8Conv,
     KbitConv,
     MaxPool,
     Node,
@@ -32,6 +34,7 @@ from ..graph import (
     XnorConv,
 )
 from ..graph.graph import Float, Four, Shape
+from ..graph.int8 import Int8
 from .rewrites import is_grouped
 from .stages import Identity, Stage
 
@@ -50,6 +53,12 @@ class Arrays(Protocol):
 
     def bordered(self, stage: Stage, padding: Four) -> tuple[Float, list[Run]]:
         """The map of a stage with a border of zeros, and the calls that copy it there."""
+
+    def bytes(self, stage: Stage, padding: Four, stride: tuple[int, int]) -> tuple[Any, list[Run]]:
+        """The whole numbers that a convolution in eight bits reads, with their border, and the calls that write them.
+
+        With a stride other than 1 it is every second row and column, for example, of its input.
+        """
 
     def bits(self, stage: Stage) -> Any:
         """The map of bits that a stage writes, or has written."""
@@ -70,6 +79,12 @@ def filters(stage: Stage, shape: Shape) -> Shape | None:
 
 def prepare(node: Filters, shape: Shape) -> Any:
     """The weights of a node, as filters of this shape, in the order in which their kernel reads them."""
+    if isinstance(node, Int8):
+        weights = node.held.reshape(shape) if isinstance(node, Int8Conv) else node.held
+        # Those who sample have a map of the pixels they read, and pass over it with stride 1.
+        stride = (1, 1) if _sampling(node) == node.stride else node.stride
+        values: dict[str, Any] = {"scale": node.factors, "zero": node.zero, "bias": node.bias}
+        return bk.FusedInt8Conv2d(weights, shape, stride, node.padding, **values)
     if isinstance(node, Conv):  # its border is in the map that it reads
         return bk.FusedConv2d(node.weight.reshape(shape), shape, node.stride, bias=node.bias)
     if isinstance(node, BwnConv):
@@ -79,6 +94,12 @@ def prepare(node: Filters, shape: Shape) -> Any:
         return bk.FusedKbitConv2d(node.planes, shape, node.act_bits, *window, node.alpha, node.use_k)
     assert isinstance(node, XnorConv)
     return bk.FusedXnorConv2d(node.signs, shape, node.stride, node.padding, node.pad_value, node.alpha)
+
+
+def _sampling(node: Int8) -> tuple[int, int]:
+    """The stride of the rows and columns that a convolution reads: filters of one pixel skip the others."""
+    # A shortcut of stride 2 reads a quarter of its map, and only that is quantised.
+    return node.stride if node.filters[1:3] == (1, 1) and not any(node.padding) else (1, 1)
 
 
 def bind(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
@@ -128,6 +149,14 @@ def _real(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     return [*runs, layer.bind(x, _epilogue(stage, stage.node.shape[0]), **_results(stage, arrays))]
 
 
+def _int8(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
+    assert isinstance(stage.node, Int8)
+    x, runs = arrays.bytes(stage, stage.node.padding, _sampling(stage.node))
+    epilogue = _epilogue(stage, stage.node.shape[0])
+    pool = None if stage.pool is None else _window(stage.pool)
+    return [*runs, layer.bind(x, epilogue, pool=pool, **_results(stage, arrays))]
+
+
 def _binary(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     source, node = stage.inputs[0], stage.node
     assert isinstance(node, XnorConv)
@@ -159,13 +188,15 @@ def _quantise(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
 
 def _largest(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     source, node = stage.inputs[0], stage.node
-    window = ONE
-    if isinstance(node, MaxPool):
-        window = Window.with_border(node.kernel_size, node.stride, node.padding)
+    window = _window(node) if isinstance(node, MaxPool) else ONE
     if stage.flips is not None:
         return [bk.bind_pool_bits(arrays.bits(source), stage.flips, arrays.bits(stage), window)]
     epilogue = _epilogue(stage, arrays.shape(source)[-1])
     return [bk.bind_map(arrays.map(source), epilogue, window=window, **_results(stage, arrays))]
+
+
+def _window(node: MaxPool) -> Window:
+    return Window.with_border(node.kernel_size, node.stride, node.padding)
 
 
 def _average_pool(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
@@ -226,6 +257,8 @@ def _in_numpy(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
 _BINDERS: dict[type[Node], Callable[[Stage, Any, Arrays], list[Run]]] = {
     Conv: _real,
     BwnConv: _real,
+    Int8Conv: _int8,
+    Int8BwnConv: _int8,
     XnorConv: _binary,
     KbitConv: _levels,
     Quantise: _quantise,

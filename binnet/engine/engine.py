@@ -90,7 +90,7 @@ class Engine:
         for run in runs:
             run()
         seconds = time.perf_counter() - start
-        return Timing(stage.name, _kind(stage), seconds, n * stage.node.macs(plan.shape(stage)[1:]))
+        return Timing(stage.name, _kind(stage), seconds, n * plan.macs(stage))
 
     def _parts(self, x: Float) -> list[Float]:
         """The images in batches that run together."""
@@ -149,6 +149,7 @@ class Engine:
 
 
 def _kind(stage: Stage) -> str:
-    """Kind of a node and what its stage writes, such as "XnorConv to bits"."""
+    """Kind of a node and what its stage writes, such as "XnorConv to bits" or "Int8Conv, pooled, to floats"."""
     words = {"floats": stage.floats, "bits": stage.bits_for is not None}
-    return f"{stage.node.kind} to {' and '.join(word for word, written in words.items() if written)}"
+    pooled = "" if stage.pool is None else ", pooled,"
+    return f"{stage.node.kind}{pooled} to {' and '.join(word for word, written in words.items() if written)}"

@@ -10,8 +10,8 @@ import numpy as np
 
 import binnet_kernels as bk
 
-from ..graph import BwnConv, Constant, Conv, XnorConv
-from ..graph.graph import Float, Four, Shape
+from ..graph import BwnConv, Constant, Conv, Input, XnorConv
+from ..graph.graph import Array, Float, Four, Shape
 from .binding import Run, bind
 from .stages import Stage, Stages
 
@@ -37,9 +37,11 @@ class Plan:
         self._stages, self._shapes = stages, stages.shapes_for(shape[1:])
         self._memory: dict[Stage, Float] = {}  # of maps, flat
         self._bits: dict[Stage, Any] = {}
+        self._bytes: dict[tuple[Any, ...], Any] = {}  # maps of bytes, by what makes them and who can read them
+        self._targets: list[tuple[Array, tuple[int, int]]] = []  # where images go, and the stride of the pixels that do
         self._free: list[Float] = []  # memory of maps that nothing reads any more, for the next ones
         self._n, last_reads = shape[0], _last_reads(stages)
-        self._wide, self._input = self._images(shape)
+        self._wide = self._images(shape)
         self.runs: list[tuple[Stage, list[Run]]] = []
         for stage in stages.stages[1:]:
             source = self.shape(stage.inputs[0]) if stage.inputs else ()
@@ -48,6 +50,7 @@ class Plan:
             for read in last_reads.get(stage, ()):
                 if read in self._memory:  # else it has written bits
                     self._free.append(self._memory[read])
+        self.result(stages.result)  # which may be the images themselves, a map that no stage has asked for
         self._all = [run for _, runs in self.runs for run in runs]
 
     def __call__(self, x: Float) -> Float:
@@ -59,11 +62,12 @@ class Plan:
         return self.result(self._stages.result).copy()
 
     def take(self, x: Float) -> None:
-        """Copy the images to the array that the first layer reads."""
-        self._input[...] = x
+        """Copy the images to the arrays that the first layers read."""
+        for target, (sh, sw) in self._targets:
+            target[...] = x[:, ::sh, ::sw].reshape(target.shape)
 
-    def _images(self, shape: Shape) -> tuple[Float | None, Float]:
-        """The array for the images: inside the border of a real convolution when nothing else reads them."""
+    def _images(self, shape: Shape) -> Float | None:
+        """The array for the images with the border of a real convolution, where nothing else reads them."""
         stage, (n, h, w, c) = self._stages.images, shape
         readers = self._stages.users(stage)
         node = readers[0].node if readers and self._stages.only_user(stage, readers[0]) else None
@@ -71,8 +75,9 @@ class Plan:
             top, bottom, left, right = node.padding
             # The border is written once, here; calls only write inside of it.
             wide = np.zeros((n, h + top + bottom, w + left + right, c), np.float32)
-            return wide, wide[:, top : top + h, left : left + w]
-        return None, self.map(stage)
+            self._targets.append((wide[:, top : top + h, left : left + w], (1, 1)))
+            return wide
+        return None
 
     # ---- what stages ask for
 
@@ -81,6 +86,11 @@ class Plan:
         shape = self._shapes[stage]
         return (self._n, *(shape if len(shape) == 3 else (1, 1, *shape)))
 
+    def macs(self, stage: Stage) -> int:
+        """The multiply-adds of a stage for one image."""
+        # A convolution that pools computes more sums than its result has values.
+        return stage.node.macs(stage.computed(*(self._shapes[each] for each in stage.inputs)))
+
     def map(self, stage: Stage) -> Float:
         """The map of a stage, float32. The first call, which comes from the stage itself, allocates it."""
         if stage.is_view:
@@ -88,6 +98,10 @@ class Plan:
         shape = self.shape(stage)
         if isinstance(stage.node, Constant) and stage not in self._memory:
             self._memory[stage] = np.tile(stage.node.array.ravel(), self._n)
+        if stage not in self._memory and stage is self._stages.images:
+            # Written before all stages, so it cannot use the memory of another map.
+            self._memory[stage] = _aligned(math.prod(shape))
+            self._targets.append((self.map(stage), (1, 1)))
         if stage not in self._memory:
             self._memory[stage] = self._take(math.prod(shape))
         return self._memory[stage][: math.prod(shape)].reshape(shape)
@@ -116,6 +130,27 @@ class Plan:
         wide = np.zeros((n, h + top + bottom, w + left + right, c), np.float32)
         inside, x = wide[:, top : top + h, left : left + w], self.map(stage)
         return wide, [lambda: np.copyto(inside, x)]
+
+    def bytes(self, stage: Stage, padding: Four, stride: tuple[int, int]) -> tuple[Any, list[Run]]:
+        """The whole numbers that a convolution in eight bits reads, with a border, and the calls that write them."""
+        source, quantise, (sh, sw) = stage.inputs[0], stage.quantise, stride
+        key = source, quantise and (quantise.step, quantise.zero), padding, stride
+        if key in self._bytes:  # the first stage that reads them has written them
+            return self._bytes[key], []
+        n, h, w, c = self.shape(source)
+        made = self._bytes[key] = bk.ByteMap((n, -(-h // sh), -(-w // sw), c), padding)
+        if quantise is None and self._is_pixels(source):
+            self._targets.append((made.inside, stride))
+            return made, []
+        # Another node may have made the whole numbers, such as a pooling of them; a step of 1 leaves them as they are.
+        step, zero = (1.0, 0) if quantise is None else (quantise.step, quantise.zero)
+        return made, [bk.bind_quantise(self.map(source), step, zero, made, stride)]
+
+    def _is_pixels(self, stage: Stage) -> bool:
+        """Whether a map is the pixels of the images, perhaps in another shape."""
+        while stage.is_view:
+            stage = stage.inputs[0]
+        return isinstance(stage.node, Input) and stage.node.pixels
 
     def bits(self, stage: Stage) -> Any:
         """The map of bits of a stage, with the border of the layer that reads it; it is only written inside."""

@@ -20,6 +20,8 @@ from ..graph import (
     ElementWise,
     Flatten,
     Input,
+    Int8BwnConv,
+    Int8Conv,
     KbitConv,
     MaxPool,
     Pad,
@@ -31,6 +33,7 @@ from ..graph import (
     XnorConv,
 )
 from ..graph.graph import MOST_PADDING, Four, Shape
+from .int8_rewrites import absorb_quantise, pool_in_convolution
 from .stages import Identity, Stage, Stages
 from .thresholds import Apply, cut, is_rising, limits
 
@@ -184,9 +187,18 @@ def write_bits(stages: Stages) -> None:
     stages.insert_before(packing)
 
 
-# The order matters. The nodes before a sign are collected first, so that the next rewrite can make one comparison of
-# them. Epilogues take the nodes that are left, and bits are packed from what an epilogue has finished.
-REWRITES: tuple[Callable[[Stages], None], ...] = (absorb_padding, look_back, compare_dots, grow_epilogues, write_bits)
+# The order matters. Pooling goes into convolutions first, since that moves element-wise nodes behind it. Then the nodes
+# before a sign are collected, so that the next rewrite can make one comparison of them. Epilogues take the nodes that
+# are left, and bits are packed from what an epilogue has finished.
+REWRITES: tuple[Callable[[Stages], None], ...] = (
+    absorb_padding,
+    absorb_quantise,
+    pool_in_convolution,
+    look_back,
+    compare_dots,
+    grow_epilogues,
+    write_bits,
+)
 
 
 # ---------------------------------------------------------------------------------------------- what stages are
@@ -198,13 +210,13 @@ def _takes_bits(stage: Stage) -> bool:
 
 
 def _has_epilogue(stage: Stage) -> bool:
-    kinds = (Conv, BwnConv, XnorConv, KbitConv, MaxPool, Identity)
+    kinds = (Conv, BwnConv, XnorConv, KbitConv, Int8Conv, Int8BwnConv, MaxPool, Identity)
     return isinstance(stage.node, kinds) and stage.bits_for is None and not is_grouped(stage)
 
 
 def is_grouped(stage: Stage) -> bool:
-    """Whether a convolution has no fused kernel, because of its groups or its eight bits."""
-    return stage.node.takes_bytes or (isinstance(stage.node, Conv) and stage.node.groups > 1)
+    """Whether a convolution has no fused kernel, because of its groups."""
+    return isinstance(stage.node, Conv) and stage.node.groups > 1
 
 
 def _is_dense(stage: Stage) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..graph import Add, ElementWise, Flatten, Graph, Node, Reshape
+from ..graph import Add, ElementWise, Flatten, Graph, MaxPool, Node, QuantiseLinear, Reshape
 from ..graph.graph import Float, Shape
 from .thresholds import Ints, Truth
 
@@ -25,6 +26,10 @@ class Stage:
     ----------
     node : Node
     inputs : list of Stage
+    quantise : QuantiseLinear or None
+        What makes whole numbers of the map that a convolution in eight bits reads.
+    pool : MaxPool or None
+        The pooling of a convolution's sums; everything below applies to its result.
     epilogue : list of Node
         Element-wise nodes and sums after it, in order, done before anything is written.
     residual : Stage or None
@@ -45,6 +50,8 @@ class Stage:
 
     node: Node
     inputs: list[Stage]
+    quantise: QuantiseLinear | None = None
+    pool: MaxPool | None = None
     epilogue: list[Node] = field(default_factory=list)
     residual: Stage | None = None
     before_sign: list[ElementWise] = field(default_factory=list)
@@ -69,6 +76,15 @@ class Stage:
     def is_view(self) -> bool:
         """Whether its result is that of its input in another shape."""
         return isinstance(self.node, Flatten | Reshape)
+
+    def computed(self, *shapes: Shape) -> Shape:
+        """The shape of what its node computes, before pooling; shapes are those of one image."""
+        return self.node.output(*((math.prod(shape),) for shape in shapes) if self.flat else shapes)
+
+    def output(self, *shapes: Shape) -> Shape:
+        """The shape of its result; ValueError when the shapes do not fit."""
+        shape = self.computed(*shapes)
+        return shape if self.pool is None else self.pool.output(shape)
 
 
 class Stages:
@@ -131,11 +147,7 @@ class Stages:
         """The shape of each stage's result for one image (H, W, C); ValueError when it does not fit."""
         shapes: dict[Stage, Shape] = {self.images: image}
         for stage in self.stages[1:]:
-            before = [shapes[each] for each in stage.inputs]
-            if stage.flat:
-                h, w, c = before[0]
-                before = [(h * w * c,)]
-            shapes[stage] = stage.node.output(*before)
+            shapes[stage] = stage.output(*(shapes[each] for each in stage.inputs))
             if stage.residual is not None and shapes[stage.residual] != shapes[stage]:
                 sums = [node for node in stage.epilogue if isinstance(node, Add)]
                 raise ValueError(f"{sums[0].name} cannot add {shapes[stage.residual]} to {shapes[stage]}")

@@ -289,8 +289,8 @@ def check_border(node: Any) -> None:
 
 def signs_of(words: Words, shape: Shape) -> Float:
     """Packed signs, words uint64 (n,), as ±1 in float32 of ``shape``."""
-    # Bytes in one order on every machine.
-    bits = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=math.prod(shape), bitorder="little")
+    # Bytes in one order on every machine; an engine that holds the weights itself leaves words without memory here.
+    bits = np.unpackbits(np.ascontiguousarray(words, "<u8").view(np.uint8), count=math.prod(shape), bitorder="little")
     return np.where(bits, np.float32(-1), np.float32(1)).reshape(shape)
 
 
