@@ -21,7 +21,7 @@ from .stages import Stage, Stages
 from .weights import sharing, with_weights, without_weights
 
 IDLE = 8  # unused plans that are kept
-CACHED = 1 << 21  # floats of the largest map of images that run together, so that maps stay in the cache
+CACHED = 1 << 23  # bytes of the largest map of images that run together, so that maps stay in the cache
 MOST = 256  # images that run together
 
 
@@ -98,8 +98,9 @@ class Engine:
             return [x]
         together = self._together.get(x.shape[1:])
         if together is None:
-            largest = max(math.prod(shape) for shape in self._stages.shapes_for(x.shape[1:]).values())
-            self._together = {x.shape[1:]: (together := min(max(CACHED // largest, 1), MOST))}
+            shapes = self._stages.shapes_for(x.shape[1:]).items()
+            largest = max(stage.bits_written * math.prod(shape) for stage, shape in shapes) // 8
+            self._together = {x.shape[1:]: (together := min(max(CACHED // max(largest, 1), 1), MOST))}
         return [x[i : i + together] for i in range(0, len(x), together)]
 
     @contextmanager

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..graph import Add, ElementWise, Flatten, Graph, MaxPool, Node, QuantiseLinear, Reshape
+from ..graph import Add, ElementWise, Flatten, Graph, Input, MaxPool, Node, QuantiseLinear, Reshape
 from ..graph.graph import Float, Shape
 from .thresholds import Ints, Truth
 
@@ -76,6 +76,13 @@ class Stage:
     def is_view(self) -> bool:
         """Whether its result is that of its input in another shape."""
         return isinstance(self.node, Flatten | Reshape)
+
+    @property
+    def bits_written(self) -> int:
+        """The number of bits in memory for each value of its result."""
+        if isinstance(self.node, Input) and self.node.pixels:
+            return 8
+        return 32 * self.floats + (self.bits_for is not None)
 
     def computed(self, *shapes: Shape) -> Shape:
         """The shape of what its node computes, before pooling; shapes are those of one image."""

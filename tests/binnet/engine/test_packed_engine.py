@@ -215,8 +215,8 @@ def test_a_failed_call_leaves_the_model_usable():
 def test_large_batches_go_in_parts(monkeypatch):
     model, x = binnet.pack(build()), images(7)
     whole = model(x)
-    largest = 16 * 16 * 3  # the images themselves are as large as the first map: 8·8·32 floats
-    monkeypatch.setattr(engine, "CACHED", 3 * max(largest, 8 * 8 * 32))
+    largest = 8 * 8 * 32 * (32 + 1) // 8  # the bytes of the first map, which is written as floats and as bits
+    monkeypatch.setattr(engine, "CACHED", 3 * largest)
     parts = binnet.pack(build())
     np.testing.assert_array_equal(parts(x), whole)
     assert sorted(shape[0] for shape, _ in parts._engine._idle) == [1, 3]
