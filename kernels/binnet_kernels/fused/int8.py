@@ -8,16 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import checks
-from ..backend import Late, front_door
+from ..backend import Late, front_door, in_numpy
 from ..checks import Float, Pair, Window
 from .byte_map import MOST, ByteMap, check_bytes
 from .epilogue import Epilogue, Run, check_arrays, check_map
 from .int8_filters import Affine, Whole, check_sums
 
 if TYPE_CHECKING:
+    from ..compiled.fused import int8 as compiled
+    from ..compiled.fused import quantise
     from ..reference import int8 as reference
 else:
     reference = Late("binnet_kernels.reference.int8")
+    compiled = Late("binnet_kernels.compiled.fused.int8")
+    quantise = Late("binnet_kernels.compiled.fused.quantise")
 
 
 @front_door()
@@ -53,7 +57,7 @@ def bind_quantise(x: Float, step: float, zero: int, out: ByteMap, stride: Pair =
         raise ValueError(f"step must be positive, with a reciprocal that float32 can hold, got {step!r}")
     if checks.count(zero, "zero") > MOST:
         raise ValueError(f"zero must be a whole number from 0 to {MOST}, got {zero!r}")
-    form = reference.bind_quantise
+    form = reference.bind_quantise if in_numpy() else quantise.bind_quantise
     return form(x, factor, np.float32(zero), out, (down, right))
 
 
@@ -101,7 +105,7 @@ class FusedInt8Conv2d:
         bias = checks.floats(np.zeros(o) if bias is None else bias, "bias", shape=(o,)).copy()
         whole, self._one_bit = _whole(weight, self.shape), np.asarray(weight).dtype == np.uint64
         check_sums(whole)
-        form = reference.FusedInt8Conv2d
+        form = reference.FusedInt8Conv2d if in_numpy() else compiled.FusedInt8Conv2d
         self._form = form(whole, self.window, Affine.of(whole, zero, scale, bias))
 
     def stored(self) -> npt.NDArray[Any]:

@@ -136,6 +136,29 @@ def load_pixel(context: Any, array: Any, index: Any, keep: Any) -> Any:
     return ROW(array, types.intp, types.intp), build
 
 
+def _load_rows(array: Any, starts: Any, place: int) -> Any:
+    return np.stack([array[start + place : start + place + CHANNELS] for start in starts])
+
+
+@twin(_load_rows)
+def load_rows(context: Any, array: Any, starts: Any, place: Any) -> Any:
+    """A tile whose rows are ``array[start + place:]``, one for each start."""
+    tile = Tile(FLOATS, len(starts))
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        array, starts, place = args
+        result = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for row in range(tile.rows):
+            first = builder.add(builder.extract_value(starts, row), place)
+            for v in range(VECTORS):
+                index = builder.add(first, at_vector(first, v, LANES))
+                address = pointer(context, builder, sig.args[0], array, index, FLOATS.llvm_type)
+                result = builder.insert_value(result, builder.load(address, align=4), row * VECTORS + v)
+        return result
+
+    return tile(array, starts, types.intp), build
+
+
 @twin(lambda tile, other: np.where((other > tile) | np.isnan(other), other, tile))
 def larger(context: Any, tile: Any, other: Any) -> Any:
     """The larger of two values, NaN when one is."""

@@ -59,7 +59,7 @@ SHORT = Tile(FLOATS, SHORT_ROWS)
 ROW = Tile(FLOATS, 1)
 
 
-def _empty(tile: Tile) -> Any:
+def empty(tile: Tile) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         return ir.Constant(context.get_value_type(tile), None)
 
@@ -69,31 +69,31 @@ def _empty(tile: Tile) -> Any:
 @twin(lambda: np.zeros((XNOR_ROWS, CHANNELS), np.uint32))
 def no_counts(context: Any) -> Any:
     """A tile of counts (XNOR_ROWS, CHANNELS), uint32 zeros."""
-    return _empty(COUNTS)
+    return empty(COUNTS)
 
 
 @twin(lambda: np.zeros((FLOAT_ROWS, CHANNELS), np.float32))
 def no_sums(context: Any) -> Any:
     """A tile of sums (FLOAT_ROWS, CHANNELS), float32 zeros."""
-    return _empty(SUMS)
+    return empty(SUMS)
 
 
 @twin(lambda: np.zeros((SHORT_ROWS, CHANNELS), np.float32))
 def no_short_sums(context: Any) -> Any:
     """A tile of sums (SHORT_ROWS, CHANNELS), float32 zeros."""
-    return _empty(SHORT)
+    return empty(SHORT)
 
 
 @twin(lambda: np.zeros((1, CHANNELS), np.float32))
 def no_row(context: Any) -> Any:
     """A tile of sums (1, CHANNELS), float32 zeros."""
-    return _empty(ROW)
+    return empty(ROW)
 
 
 # ------------------------------------------------------------------ where the rows start
 
 
-def _starts_of(rows: int) -> Any:
+def starts_of(rows: int) -> Any:
     def python(table: Any, first: int) -> Any:
         return table[first : first + rows]
 
@@ -110,10 +110,10 @@ def _starts_of(rows: int) -> Any:
     return starts
 
 
-xnor_starts = _starts_of(XNOR_ROWS)
-float_starts = _starts_of(FLOAT_ROWS)
-short_starts = _starts_of(SHORT_ROWS)
-row_starts = _starts_of(1)
+xnor_starts = starts_of(XNOR_ROWS)
+float_starts = starts_of(FLOAT_ROWS)
+short_starts = starts_of(SHORT_ROWS)
+row_starts = starts_of(1)
 
 
 # ------------------------------------------------------------------ one step of the depth
@@ -124,7 +124,7 @@ def at_vector(index: Any, vector: int, lanes: int) -> Any:
     return ir.Constant(index.type, vector * lanes)
 
 
-def _each_sum(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, weights: list[Any], combine: Any) -> Any:
+def each_sum(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, weights: list[Any], combine: Any) -> Any:
     """``sum = combine(sum, x[start + i], weight)`` for every row and vector of a tile."""
     starts = [builder.extract_value(args[2], row) for row in range(sig.args[0].rows)]
     return _combined(context, builder, sig, args, [builder.add(start, args[3]) for start in starts], weights, combine)
@@ -137,7 +137,9 @@ def _combined(
     tile, total = sig.args[0], args[0]
     element = tile.vector.llvm_type.element
     for row, index in enumerate(indices):
-        scalar = builder.load(pointer(context, builder, sig.args[1], args[1], index, element))
+        # Four bytes at a time lie anywhere in an array of bytes.
+        align = sig.args[1].dtype.bitwidth // 8
+        scalar = builder.load(pointer(context, builder, sig.args[1], args[1], index, element), align=align)
         # Load and spread become one broadcast from memory, which serves all vectors of the row.
         value = spread(builder, scalar, tile.vector.lanes)
         for v, weight in enumerate(weights):
@@ -176,7 +178,7 @@ def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any
                 total, call(builder, f"llvm.ctpop.{suffix(vector)}", vector, [builder.xor(value, weight)])
             )
 
-        return _each_sum(context, builder, sig, args, weights, combine)
+        return each_sum(context, builder, sig, args, weights, combine)
 
     return tile(tile, x, starts, types.intp, w, types.intp), build
 
@@ -194,7 +196,7 @@ def multiply_add(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         weights = tile_weights(context, builder, sig, args)
-        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+        return each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, w, types.intp), build
 
@@ -263,7 +265,7 @@ def add_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: Any, 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         # A product with ±1 is exact, so this has the rounding of an addition.
         weights = _sign_vectors(context, builder, sig.args[4], args[4], args[5])
-        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+        return each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, bits, types.intp), build
 
@@ -274,7 +276,7 @@ def multiply_signed(context: Any, tile: Any, x: Any, starts: Any, i: Any, bits: 
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         weights = _sign_vectors(context, builder, sig.args[4], *args[4:])
-        return _each_sum(context, builder, sig, args, weights, _fma(builder))
+        return each_sum(context, builder, sig, args, weights, _fma(builder))
 
     return tile(tile, x, starts, types.intp, bits, types.intp, types.float32), build
 

@@ -29,19 +29,24 @@ JIT = not config.DISABLE_JIT
 _ADD = "define <16 x i32> @add(<16 x i32> %a) { %b = add <16 x i32> %a, %a\n ret <16 x i32> %b }"
 
 
-def _vector_bits() -> int:
-    """Width of the widest integer vectors of the CPU that Numba compiles for.
+def assembly(code: str) -> str:
+    """What LLVM makes of code for the CPU that Numba compiles for.
 
-    One addition of 512 bits is compiled (5 ms) and its registers are read: the name of the CPU, its features and
-    Numba's settings all have a say, and only LLVM knows what comes out.
+    The name of the CPU, its features and Numba's settings all have a say, and only LLVM knows what comes out.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     name, features = config.CPU_NAME or llvm.get_host_cpu_name(), config.CPU_FEATURES
     features = codegen.get_host_cpu_features() if features is None else features
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features)
-    additions = re.findall("padd.*", machine.emit_assembly(llvm.parse_assembly(_ADD)))
-    return next((bits for bits, register in ((512, "%zmm"), (256, "%ymm")) if register in "".join(additions)), 128)
+    text: str = machine.emit_assembly(llvm.parse_assembly(code))
+    return text
+
+
+def _vector_bits() -> int:
+    """Width of the widest integer vectors: the registers of an addition of 512 bits, which is compiled (5 ms)."""
+    additions = "".join(re.findall("padd.*", assembly(_ADD)))
+    return next((bits for bits, register in ((512, "%zmm"), (256, "%ymm")) if register in additions), 128)
 
 
 VECTOR_BITS = _vector_bits()

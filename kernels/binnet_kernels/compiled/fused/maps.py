@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ def bind_map(x: Float, epilogue: Epilogue, window: Window, arrays: Arrays) -> Ru
     (n, h, w, c), (oh, ow), columns = x.shape, arrays.shape[1:3], whole_blocks(x.shape[3])
     table, low = epilogue.table(c, columns)
     *targets, floats, between = arrays.flat()
-    rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
+    rows, cols = taps_of((h, w), (oh, ow), window)
     sizes = np.array((n, h, w, c, oh, ow, *window.size, columns, low, floats, between), np.int64)
     return partial(_map, x.ravel(), rows, cols, table, epilogue.codes, *targets, sizes)
 
@@ -35,7 +34,7 @@ def bind_map(x: Float, epilogue: Epilogue, window: Window, arrays: Arrays) -> Ru
 def bind_pool_bits(x: BitMap, flips: npt.NDArray[np.bool_], out: BitMap, window: Window) -> Run:
     """Write to ``out`` the AND of the bits of each window, exclusive or ``flips``."""
     (n, h, w, c), (oh, ow) = x.shape, out.shape[1:3]
-    rows, cols = (_taps(size, o, *axis) for size, o, *axis in _axes((h, w), (oh, ow), window))
+    rows, cols = taps_of((h, w), (oh, ow), window)
     negated = np.packbits(np.pad(flips, (0, -c % 32)), bitorder="little").view(np.uint32)
     sizes = np.array((n, h, w, x.words.shape[3], oh, ow, *window.size), np.int64)
     return partial(_pool_bits, x.words.ravel(), rows, cols, negated, out.words.ravel(), out.places() // 4, sizes)
@@ -52,15 +51,16 @@ def bind_pack_with_k(x: Float, bits: BitMap, K: Float, window: Window) -> Run:
     return run
 
 
-def _axes(size: tuple[int, int], output: tuple[int, int], window: Window) -> Any:
-    """For each axis: size, output, window, stride, padding."""
-    return zip(size, output, window.size, window.stride, window.padding)
+def taps_of(size: tuple[int, int], output: tuple[int, int], window: Window) -> tuple[Indices, Indices]:
+    """The rows and the columns of the taps of each window, flat; those on the border repeat one within."""
+    axes = zip(size, output, window.size, window.stride, window.padding)
+    rows, cols = (_taps(*axis).ravel() for axis in axes)
+    return rows, cols
 
 
 def _taps(size: int, output: int, kernel: int, stride: int, padding: int) -> Indices:
-    """Where the taps of each window lie along an axis, flat; those past the end repeat the last one within."""
     position = np.arange(output)[:, None] * stride + np.arange(kernel) - padding
-    return position.clip(0, size - 1).astype(np.int64).ravel()
+    return position.clip(0, size - 1).astype(np.int64)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
