@@ -53,6 +53,7 @@ def page(reports: Sequence[tuple[Path, Report]], figure: bool, by_hand: str) -> 
 def _title(report: Report) -> str:
     target = f", {report.settings['target']}" if "target" in report.settings else ""
     target += ", classifier in one bit" if report.settings.get("classifier") == "one-bit" else ""
+    target += ", real layers in int8" if report.settings.get("real") == "int8" else ""
     threads = report.machine["threads"]
     return f"{TITLES[report.what]}{target}, {threads} thread{'' if threads == 1 else 's'}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import models
 from ..console import Console
+from ..engine.model import REAL
 from ..nn.options import CHOICES
 from . import options
 
@@ -101,6 +102,8 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--binarize", choices=models.MODES, default="xnor", help="mode of NAME (default: xnor)")
     words, text = CHOICES["classifier"], "last layer of NAME (default: real)"
     parser.add_argument("--classifier", choices=words, default="real", help=text)
+    text = "type of the real layers of NAME (default: float32)"
+    parser.add_argument("--real", choices=REAL, default="float32", help=text)
     text = "number of classes of NAME (default: 1000)"
     parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help=text)
     text = "number of image channels of NAME (default: 3)"
@@ -162,7 +165,8 @@ def _network(arguments: argparse.Namespace, console: Console) -> dict[str, list[
     from ..lab.bench import network
 
     a = arguments
-    model = network.open_network(a.target, a.binarize, a.num_classes, a.in_channels, a.image_size, a.classifier)
+    shape = a.num_classes, a.in_channels, a.image_size
+    model = network.open_network(a.target, a.binarize, *shape, a.classifier, a.real)
     tables: dict[str, list[Row]] = {"sizes": network.sizes(model), "network": [], "kinds": []}
     batches = sorted({1, a.batch})  # latency of one image, and throughput
     with console.progress(len(batches), "batches") as advance:

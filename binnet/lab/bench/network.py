@@ -9,19 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
-from binnet_kernels.checks import Float
-
 from ... import models, shipped
 from ...engine import PackedModel
 from ...engine.summary import summarise
 from ...evaluation.evaluate import open_model
+from ...graph.graph import Array
 from ...packing import pack
 from .layers import Row
 from .timing import medians
 
 
+CALIBRATION = 8  # random images; the ranges do not change the speed
+
+
 def open_network(
-    target: str, binarize: str, num_classes: int, in_channels: int, image_size: int | None, classifier: str = "real"
+    target: str,
+    binarize: str,
+    num_classes: int,
+    in_channels: int,
+    image_size: int | None,
+    classifier: str = "real",
+    real: str = "float32",
 ) -> PackedModel:
     """Open a packed model from a file, or build a network by name with random weights.
 
@@ -31,6 +39,8 @@ def open_network(
         Path of a model, name of a model that comes with binnet, or name of a network.
     binarize, num_classes, in_channels, image_size, classifier
         Options of a network by name, see :func:`binnet.models.build`.
+    real
+        Type of the real layers of a network by name, see :func:`binnet.pack`; int8 is calibrated with random pixels.
 
     Raises
     ------
@@ -38,7 +48,9 @@ def open_network(
         When ``target`` is none of these, or the network cannot be built with the options.
     """
     if target in models.names():
-        return pack(models.build(target, binarize, num_classes, in_channels, image_size, classifier=classifier))
+        built = models.build(target, binarize, num_classes, in_channels, image_size, classifier=classifier)
+        pixels = _pixels((CALIBRATION, *built.spec.image_size, in_channels)) if real == "int8" else None
+        return pack(built, real=real, mean=(0.5,), std=(0.25,), calibration=pixels)
     if not Path(target).exists() and target not in shipped.names():
         raise ValueError(f"{target} is neither a file nor a network; the networks are {', '.join(models.names())}")
     return open_model(target).packed
@@ -76,12 +88,18 @@ def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], 
     return [row], [{"batch": batch, **kind} for kind in _kinds(model, x, seconds)]
 
 
-def _images(model: PackedModel, batch: int) -> Float:
+def _images(model: PackedModel, batch: int) -> Array:
     shape = (batch, *model.input_shape)
+    if model.takes_pixels:
+        return _pixels(shape)
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
-def _kinds(model: PackedModel, x: Float, seconds: float) -> list[Row]:
+def _pixels(shape: tuple[int, ...]) -> Array:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def _kinds(model: PackedModel, x: Array, seconds: float) -> list[Row]:
     """A row for each kind of step, slowest first: the sum of the median times of its steps."""
     profiles = [model.profile(x)]
     end = time.perf_counter() + seconds
