@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import models
 from ..console import Console
-from ..engine.model import REAL
+from ..engine.weights import REAL
 from ..nn.options import CHOICES
 from . import options
 
@@ -103,7 +103,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     words, text = CHOICES["classifier"], "last layer of NAME (default: real)"
     parser.add_argument("--classifier", choices=words, default="real", help=text)
     text = "type of the real layers of NAME (default: float32)"
-    parser.add_argument("--real", choices=REAL, default="float32", help=text)
+    parser.add_argument("--real", choices=(*REAL, "int8"), default="float32", help=text)
     text = "number of classes of NAME (default: 1000)"
     parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help=text)
     text = "number of image channels of NAME (default: 3)"

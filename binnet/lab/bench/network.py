@@ -18,7 +18,6 @@ from ...packing import pack
 from .layers import Row
 from .timing import medians
 
-
 CALIBRATION = 8  # random images; the ranges do not change the speed
 
 
