@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from .stages import Stage, Stages
 from .weights import sharing, with_weights, without_weights
 
 IDLE = 8  # unused plans that are kept
-CACHED = 1 << 23  # bytes of the largest map of images that run together, so that maps stay in the cache
+CACHED = 1 << 23  # bytes that a stage reads and writes at most for images that run together, to stay in the cache
 MOST = 256  # images that run together
 
 
@@ -98,9 +97,8 @@ class Engine:
             return [x]
         together = self._together.get(x.shape[1:])
         if together is None:
-            shapes = self._stages.shapes_for(x.shape[1:]).items()
-            largest = max(stage.bits_written * math.prod(shape) for stage, shape in shapes) // 8
-            self._together = {x.shape[1:]: (together := min(max(CACHED // max(largest, 1), 1), MOST))}
+            together = min(max(CACHED // self._stages.most_bytes(x.shape[1:]), 1), MOST)
+            self._together = {x.shape[1:]: together}
         return [x[i : i + together] for i in range(0, len(x), together)]
 
     @contextmanager

@@ -160,6 +160,11 @@ class Stages:
                 raise ValueError(f"{sums[0].name} cannot add {shapes[stage.residual]} to {shapes[stage]}")
         return shapes
 
+    def most_bytes(self, image: Shape) -> int:
+        """The most bytes that a stage reads and writes for an image (H, W, C), its weights apart; at least 1."""
+        bits = {stage: stage.bits_written * math.prod(shape) for stage, shape in self.shapes_for(image).items()}
+        return max(sum(bits[each] for each in (stage, *stage.reads)) for stage in self.stages) // 8 or 1
+
 
 def _users(stages: Iterable[Stage]) -> dict[Stage, Counter[Stage]]:
     """The readers of each stage, and how often each reads it."""

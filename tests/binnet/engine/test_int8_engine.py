@@ -150,6 +150,11 @@ def test_profile_counts_the_sums_before_the_pooling():
     assert sum(row.macs for row in rows.values()) == n * sum(node.macs(graph.shapes[node.name]) for node in graph)
 
 
+def test_what_is_pooled_away_does_not_count_where_batches_are_cut():
+    graph = chain(conv(), pool(), size=(17, 18, 3))  # 17 x 18 x 8 sums are never written
+    assert Engine(graph)._stages.most_bytes((17, 18, 3)) == 17 * 18 * 3 + 4 * 9 * 9 * 8
+
+
 def test_weights_can_be_taken_back_and_are_held_once():
     graph = network("alexnet", "bwn", 67, wide=40)
     run, held = Engine(graph), {node.name: node.held for node in graph if isinstance(node, g.Filters)}
