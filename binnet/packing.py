@@ -64,8 +64,11 @@ def pack(
     ValueError
         When a layer cannot be packed, naming it; when what the network computes depends on the values of the images;
         when a weight is not finite; when ``info`` or ``input_shape`` does not fit the network; when ``real`` is
-        another word, or too narrow for a weight.
+        another word, or too narrow for a weight; when calibration images are missing, given without need, or do not
+        fit.
     """
+    if (calibration is not None) != (real == "int8"):
+        raise ValueError(f'calibration images are needed for real="int8" and for nothing else, got real={real!r}')
     if info is None:
         info = DataInfo(class_names=class_names, mean=mean, std=std)  # type: ignore[arg-type]  # makes a tuple of it
     elif mean is not None or std is not None or len(class_names):

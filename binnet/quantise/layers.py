@@ -78,19 +78,23 @@ def real_layers(graph: Graph, keep: Collection[str]) -> dict[str, str]:
     return {node.name: reason_against(node, keep) for node in nodes}
 
 
-def of_pixels(layer: Folded, source: str, zero: Float, steps: Float64) -> tuple[Node, LayerReport]:
-    """The first layer, which reads pixels: normalisation is part of its weights (``steps``, (C,)) and of its zero."""
-    q, scale, error = whole_weights(layer.weight() * steps)
-    node = _int8_conv(layer, source, zero, q, scale)
+def of_pixels(layer: Folded, windows: Float, zero: Float, step: Float64) -> tuple[Node, LayerReport]:
+    """The first layer, which reads pixels: normalisation is part of its weights and of its zero.
+
+    ``windows`` are samples of normalised pixels (n, KH KW C), ``zero`` and ``step`` (C,) are their constants.
+    """
+    steps = np.tile(step, windows.shape[1] // len(step))  # for each weight of a filter
+    q, scale, error = whole_weights(layer.weight() * step, windows / steps)
+    node = _int8_conv(layer, layer.source, zero, q, scale)
     return node, LayerReport(node.name, node.kind, weight_error=error)
 
 
-def of_map(layer: Folded, quantise: QuantiseLinear, input_error: float) -> tuple[Node, LayerReport]:
-    """A layer that reads whole numbers made from a map."""
+def of_map(layer: Folded, windows: Float, quantise: QuantiseLinear, input_error: float) -> tuple[Node, LayerReport]:
+    """A layer that reads whole numbers made from a map; ``windows`` are samples of the map (n, KH KW C)."""
     zero, error = np.full(1, quantise.zero, np.float32), None
     node: Node
     if isinstance(layer.node, Conv):
-        q, scale, error = whole_weights(layer.weight())
+        q, scale, error = whole_weights(layer.weight(), windows.astype(np.float64))
         node = _int8_conv(layer, quantise.name, zero, q, scale * quantise.step)
     else:
         old = layer.node

@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import PackedModel
 from ..graph import BwnConv, Conv, Graph, Node, QuantiseLinear
 from ..graph.graph import Float
-from .calibration import samples
+from .calibration import windows_read
 from .folding import Folded, folded, pixel_constants, readers_of
 from .layers import LayerReport, of_map, of_pixels, real_layers
 from .rounding import input_range
@@ -109,9 +109,8 @@ class _Writer:
         self._renamed = {layer.norm.name: layer.node.name for layer in every if layer.norm}
         constants = pixel_constants(model.info, model.in_channels)
         self._pixels = constants if constants and self._only_real_layers_read_images() else None
-        names = {layer.source: None for layer in every if not self._reads_pixels(layer)}
-        self._ranges = {name: input_range(x) for name, x in samples(graph, [*names], images).items()}
-        self._made: dict[str, QuantiseLinear] = {}
+        self._windows = windows_read(graph, [*every], images)
+        self._made: dict[str, tuple[QuantiseLinear, float]] = {}  # with its relative error, by what it reads
 
     def _only_real_layers_read_images(self) -> bool:
         """Whether all that reads the images is real convolutions in eight bits, perhaps behind a border of zeros."""
@@ -120,9 +119,6 @@ class _Writer:
         known = {each for layer in first for each in (layer.node.name, *layer.pads)}
         reading = [node.name for node in self._graph if name in node.inputs]
         return bool(first) and known.issuperset(reading)
-
-    def _reads_pixels(self, layer: Folded) -> bool:
-        return self._pixels is not None and layer.source == self._graph.input.name
 
     def nodes(self) -> list[Node]:
         """All nodes of the new graph."""
@@ -139,16 +135,16 @@ class _Writer:
     def _in_eight_bits(self, layer: Folded) -> list[Node]:
         """The layer, with the node in front that makes whole numbers, unless another layer has it already."""
         new = list[Node]()
-        if self._reads_pixels(layer):
-            assert self._pixels is not None
-            node, report = of_pixels(layer, layer.source, *self._pixels)
+        windows = self._windows.pop(layer.node.name)
+        if self._pixels is not None and layer.source == self._graph.input.name:
+            node, report = of_pixels(layer, windows, *self._pixels)
         else:
-            step, zero, error = self._ranges[layer.source]
             if layer.source not in self._made:
+                step, zero, error = input_range(windows)
                 reads = self._renamed.get(layer.source, layer.source)
                 new.append(made := QuantiseLinear(self._free_name(layer.source), (reads,), step, zero))
-                self._made[layer.source] = made
-            node, report = of_map(layer, self._made[layer.source], error)
+                self._made[layer.source] = made, error
+            node, report = of_map(layer, windows, *self._made[layer.source])
         self.reports.append(report)
         return [*new, node]
 
