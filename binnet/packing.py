@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from .engine import PackedModel
-from .engine.model import rounded
+from .engine.weights import rounded
 from .graph.tracing import trace
 from .modelfile.info import DataInfo
 from .nn import Module
+from .quantise import Calibration, quantise
 
 
 def pack(
@@ -21,6 +22,7 @@ def pack(
     std: Any = None,
     class_names: Sequence[str] = (),
     input_shape: tuple[int, int, int] | None = None,
+    calibration: Any = None,
 ) -> PackedModel:
     """Pack a trained network: binary weights to one bit, everything that training needs left out.
 
@@ -43,7 +45,12 @@ def pack(
         Of an image. A network from :func:`binnet.models.build` knows its own.
     real
         ``"float32"``, or ``"float16"`` to round the weights of real layers so, for a smaller file. They are computed
-        with in float32, before saving as after loading.
+        with in float32, before saving as after loading. Or ``"int8"`` for weights and inputs of real layers in eight
+        bits, which is faster and smaller still, see :func:`binnet.quantise.quantise`.
+    calibration
+        Only for ``"int8"``: a few hundred training images, uint8 pixels or normalised (N, H, W, C), from which the
+        ranges of the inputs are taken; or a :class:`binnet.quantise.Calibration`, which also names layers to keep
+        real.
 
     Returns
     -------
@@ -57,8 +64,11 @@ def pack(
     ValueError
         When a layer cannot be packed, naming it; when what the network computes depends on the values of the images;
         when a weight is not finite; when ``info`` or ``input_shape`` does not fit the network; when ``real`` is
-        another word, or too narrow for a weight.
+        another word, or too narrow for a weight; when calibration images are missing, given without need, or do not
+        fit.
     """
+    if (calibration is not None) != (real == "int8"):
+        raise ValueError(f'calibration images are needed for real="int8" and for nothing else, got real={real!r}')
     if info is None:
         info = DataInfo(class_names=class_names, mean=mean, std=std)  # type: ignore[arg-type]  # makes a tuple of it
     elif mean is not None or std is not None or len(class_names):
@@ -71,6 +81,9 @@ def pack(
     graph.check_finite()
     spec = getattr(network, "spec", None)
     built = None if spec is None else spec.to_dict()
+    if real == "int8":
+        how = calibration if isinstance(calibration, Calibration) else Calibration(calibration)
+        return quantise(PackedModel(graph, info.for_packing(), built=built), how).model
     return PackedModel(rounded(graph, real), info.for_packing(), real, built)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..engine import PackedModel
     from ..engine.summary import Summary
 
-HELP = "list the layers of a model with their one-bit and 32-bit parameters, multiply-adds and bytes"
+HELP = "list the layers of a model with their one-bit, eight-bit and 32-bit parameters, multiply-adds and bytes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,12 +76,16 @@ def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
 
 
 def _print(model: PackedModel, s: Summary) -> None:
+    from ..engine.summary import FIGURES
+
     console = Console()
     console.say(f"{model.title}, {'x'.join(map(str, model.input_shape))} images\n")
-    columns = ("params_1bit", "params_32bit", "macs_1bit", "macs_32bit", "bytes")
+    # Eight bits are only shown where there are any.
+    columns = {name: head for name, head in FIGURES.items() if "8bit" not in name or s.total("params_8bit")}
     rows = [[r.name, r.kind, "x".join(map(str, r.output)), *(f"{getattr(r, c):,}" for c in columns)] for r in s.rows]
-    heads = ["layer", "kind", "output", "1-bit params", "32-bit params", "1-bit MACs", "32-bit MACs", "bytes"]
-    console.table(heads, rows, ["total", "", "", *(f"{s.total(c):,}" for c in columns)])
+    console.table(
+        ["layer", "kind", "output", *columns.values()], rows, ["total", "", "", *(f"{s.total(c):,}" for c in columns)]
+    )
     console.say(f"\npacked file {s.file_bytes:,} bytes, float32 {s.float32_bytes:,}: {s.compression:.1f} times smaller")
     # Weights of k bits are levels, not signs, so the last line must not call them one-bit.
     levels = any(row.kind == "KbitConv" for row in s.rows)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..evaluation.loading import load_for
+from ..graph import Graph
 from ..modelfile import CHECKPOINT, PACKED, StorageError
+from ..quantise.difference import difference_in_eight_bits
 from . import options
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         if model.kind != kind:
             raise StorageError(f"{path} is a {model.kind}, expected a {kind}")
     # Structure and normalisation first: with other ones a comparison of predictions would say nothing.
-    difference = checkpoint.packed.graph.difference(packed.packed.graph)
+    eight_bits = packed.packed.real == "int8"
+    compared = difference_in_eight_bits if eight_bits else Graph.difference
+    difference = compared(checkpoint.packed.graph, packed.packed.graph)
     if difference:
         raise ValueError(f"{arguments.packed} is of another network than {arguments.checkpoint}: {difference}")
     if (checkpoint.info.mean, checkpoint.info.std) != (packed.info.mean, packed.info.std):
@@ -65,10 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
     name, found = compare(checkpoint, packed.logits, arguments, console)
     if arguments.json:
         print(json.dumps({"dataset": name, **asdict(found)}))
-    # Rounding to float16 may change a class, so such a model is compared by its weights instead.
+    # Rounding may change a class, so such a model is compared by its weights instead; those in eight bits depend on
+    # calibration images, which are not known here.
     if packed.packed.real == "float32":
         require_agreement(found, arguments.packed)
-    elif not _same_weights(checkpoint.packed.with_real(packed.packed.real), packed.packed):
+    elif not eight_bits and not _same_weights(checkpoint.packed.with_real(packed.packed.real), packed.packed):
         raise ValueError(f"{arguments.packed} does not hold the weights of {arguments.checkpoint} rounded to float16")
     console.say(in_words(found, name, packed.packed.real))
     return 0

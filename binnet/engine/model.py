@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,11 @@ import numpy as np
 
 from ..graph import Conv, Filters, Flatten, Graph, Reshape, Softmax
 from ..graph.graph import Array, Float
+from ..graph.int8 import Int8
 from ..modelfile import PACKED, StorageError, container, graphs
 from ..modelfile.info import DataInfo
-from .weights import with_weights, without_weights
+from .pixels import as_input, pixels_of
+from .weights import rounded, with_weights, without_weights
 
 if TYPE_CHECKING:
     from .engine import Engine, Timing
@@ -31,7 +32,8 @@ class PackedModel:
     info : DataInfo
         Normalisation, class names, provenance.
     real : str
-        ``"float32"`` or ``"float16"``: how the file holds the weights of real layers, see :func:`binnet.pack`.
+        ``"float32"``, ``"float16"`` or ``"int8"``: how the file holds the weights of real layers, see
+        :func:`binnet.pack`. In a model in eight bits some layers may have stayed float32.
     built : dict or None
         The description that the network was built from, as :class:`binnet.models.ModelSpec` gives it; None when it is
         unknown. It is provenance and changes nothing.
@@ -40,7 +42,8 @@ class PackedModel:
     def __init__(
         self, graph: Graph, info: DataInfo, real: str = "float32", built: dict[str, Any] | None = None
     ) -> None:
-        self._graph, self.info, self.real, self.built = graph, info, real, built
+        self._graph, self.info, self.built = graph, info, built
+        self.real = "int8" if any(isinstance(node, Int8) for node in graph) else real
         info.check(self.in_channels, self.num_classes)
         self._lock = threading.Lock()
         self._made: Engine | None = None
@@ -51,13 +54,15 @@ class PackedModel:
         Parameters
         ----------
         x
-            Normalised images of real numbers, or uint8 pixels 0..255, which are normalised with ``info.mean`` and
-            ``info.std`` first.
+            Normalised images of real numbers, or uint8 pixels 0..255. A model with :attr:`takes_pixels` reads pixels as
+            they are, and makes the nearest pixels of normalised images. Any other model normalises pixels first, with
+            ``info.mean`` and ``info.std``.
 
         Raises
         ------
         TypeError, ValueError
-            When the images have the wrong type or shape, are not finite, or are pixels of unknown normalisation.
+            When the images have the wrong type or shape, are not finite, are pixels of unknown normalisation, or are
+            to become pixels and lie more than half a pixel outside 0..255.
         """
         images = self._images(x)
         if len(images):
@@ -91,8 +96,8 @@ class PackedModel:
 
         return predict(self, images, top)
 
-    def preprocess(self, images: Any) -> Float:
-        """Images as the network takes them: resized, cut to the model's size, and normalised.
+    def preprocess(self, images: Any) -> Array:
+        """Images as the network takes them: resized, cut to the model's size, and normalised unless it takes pixels.
 
         Parameters
         ----------
@@ -101,7 +106,7 @@ class PackedModel:
 
         Returns
         -------
-        float32 (N, H, W, C)
+        float32 (N, H, W, C), or uint8 for a model with :attr:`takes_pixels`
             N is 1 for a single image.
 
         Raises
@@ -114,7 +119,7 @@ class PackedModel:
         return self._images(preprocess(self, images))
 
     def profile(self, x: Any) -> list[Timing]:
-        """The time and GMAC/s of each stage on normalised images (N, H, W, C), N at least 1, run once.
+        """The time and GMAC/s of each stage on images (N, H, W, C) as for a call, N at least 1, run once.
 
         Raises
         ------
@@ -142,6 +147,11 @@ class PackedModel:
     def input_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of an image."""
         return self._graph.input.shape
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the network reads uint8 pixels, so that normalisation is part of its first layers."""
+        return self._graph.input.pixels
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -188,7 +198,12 @@ class PackedModel:
         return self._parts()[1]
 
     def with_real(self, real: str) -> PackedModel:
-        """The same model with its real weights as ``"float32"`` or ``"float16"``, see :func:`binnet.pack`."""
+        """The same model with its real weights as ``"float32"`` or ``"float16"``, see :func:`binnet.pack`.
+
+        ValueError for a model in eight bits, whose real weights are lost; :func:`binnet.quantise.quantise` makes one.
+        """
+        if self.real == "int8":
+            raise ValueError(f"a model in eight bits cannot have {real} weights again; pack the checkpoint instead")
         return PackedModel(rounded(self.graph, real), self.info, real, self.built)
 
     def to_bytes(self) -> bytes:
@@ -235,57 +250,34 @@ class PackedModel:
                 self._graph = Graph(tuple(kept))
             return self._made
 
-    def _images(self, x: Any) -> Float:
+    def _images(self, x: Any) -> Array:
+        """Images as the engine takes them, checked: uint8 pixels for a network that reads these, else float32."""
         x = np.asarray(x)
         if x.dtype.kind in "iub":
-            x = self._normalised(x)
-        if x.dtype.kind != "f":
+            x = self._pixels(x)
+        if x.dtype.kind != "f" and not (self.takes_pixels and x.dtype == np.uint8):
             raise TypeError(f"images must be real numbers, got {x.dtype}")
         h, w, c = self.input_shape
         if x.ndim != 4 or x.shape[3] != c or (self.fixed_size and x.shape[1:3] != (h, w)):
             rows = f"{h}, {w}" if self.fixed_size else "H, W"
             raise ValueError(f"images must be (N, {rows}, {c}), got {x.shape}")
+        if x.dtype == np.uint8:
+            return np.ascontiguousarray(x)
         images = np.ascontiguousarray(x, np.float32)
         if not _is_finite(images):
             raise ValueError("images must be finite, got NaN or infinity")  # a sign would hide it
-        return images
+        return pixels_of(images, *self.info.normalisation()) if self.takes_pixels else images
 
-    def _normalised(self, pixels: Array) -> Float:
-        """Normalise uint8 pixels with the mean and standard deviation of training."""
-        import binnet_datasets
-
+    def _pixels(self, pixels: Array) -> Array:
+        """uint8 pixels, normalised with the mean and deviation of training unless the network reads pixels."""
         if pixels.dtype != np.uint8:
             raise TypeError(f"images must be normalised real numbers, or pixels as uint8, got {pixels.dtype}")
         if pixels.ndim != 4:
             raise ValueError(f"images must have 4 dimensions, got shape {pixels.shape}")
-        return binnet_datasets.normalise(pixels, *self.info.normalisation())
+        return as_input(self, pixels)
 
 
-REAL = ("float32", "float16")
 MOST_LETTERS = 200  # of a sentence about a damaged file
-
-
-def rounded(graph: Graph, real: str) -> Graph:
-    """The graph with real weights that ``real`` holds exactly: rounded to nearest, ties to even.
-
-    Raises
-    ------
-    ValueError
-        For another word than those in ``REAL``, and where a weight is too large for float16.
-    """
-    if real not in REAL:
-        raise ValueError(f"unknown real {real!r}; there are: {', '.join(REAL)}")
-    return graph if real == "float32" else Graph(tuple(map(_in_float16, graph.nodes)))
-
-
-def _in_float16(node: Any) -> Any:
-    if not isinstance(node, Conv):
-        return node
-    with np.errstate(over="ignore"):
-        half = node.weight.astype(np.float16)
-    if np.isinf(half).any():
-        raise ValueError(f"{node.name}.weight does not fit into float16, which ends at 65504")
-    return replace(node, weight=half.astype(np.float32))
 
 
 def _is_finite(images: Float) -> bool:

@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import binnet_datasets
-
-from ..graph.graph import Float
+from ..graph.graph import Array, Float
+from .pixels import as_input
 from .preprocessing import Prepared, read_for
 
 Ranking = list[tuple[str, float]]
@@ -22,6 +21,8 @@ class Classifier(Prepared, Protocol):
     def input_shape(self) -> tuple[int, int, int]: ...
     @property
     def gives_probabilities(self) -> bool: ...
+    @property
+    def takes_pixels(self) -> bool: ...
     def __call__(self, x: Any, /) -> Float: ...
 
 
@@ -34,10 +35,11 @@ def predict(model: Classifier, images: Any, top: int) -> Ranking | list[Ranking]
     return rankings[0] if _is_single(images) else rankings
 
 
-def preprocess(model: Classifier, images: Any) -> Float:
-    """See :meth:`binnet.PackedModel.preprocess`."""
-    parts = [_normalised(model, part) for part in _prepared(model, images)]
-    return np.concatenate(parts) if parts else np.zeros((0, *model.input_shape), np.float32)
+def preprocess(model: Classifier, images: Any) -> Array:
+    """See :meth:`binnet.PackedModel.preprocess`; the model checks the result."""
+    parts = [_as_input(model, part) for part in _prepared(model, images)]
+    dtype = np.uint8 if model.takes_pixels else np.float32
+    return np.concatenate(parts) if parts else np.zeros((0, *model.input_shape), dtype)
 
 
 def _is_single(images: Any) -> bool:
@@ -45,10 +47,9 @@ def _is_single(images: Any) -> bool:
 
 
 def _prepared(model: Classifier, images: Any) -> list[Any]:
-    """Batches of normalised images or pixels, as the model takes them."""
+    """Batches of normalised images or pixels, which the model takes both."""
     if isinstance(images, str | Path):
-        pixels = read_for(model, images)
-        return [binnet_datasets.normalise(pixels[None], *model.info.normalisation())]
+        return [as_input(model, read_for(model, images)[None])]
     if isinstance(images, list | tuple):
         found = [batch for image in images for batch in _prepared(model, image)]
         if any(len(batch) != 1 for batch in found):
@@ -63,9 +64,9 @@ def _prepared(model: Classifier, images: Any) -> list[Any]:
     return [array[None] if array.ndim == 3 else array]
 
 
-def _normalised(model: Classifier, images: Any) -> Float:
+def _as_input(model: Classifier, images: Any) -> Array:
     if images.dtype == np.uint8:
-        return binnet_datasets.normalise(images, *model.info.normalisation())
+        return as_input(model, images)
     if images.dtype.kind != "f":
         raise TypeError(f"images must be normalised real numbers, or pixels as uint8, got {images.dtype}")
     floats: Float = images.astype(np.float32, copy=False)

@@ -67,6 +67,11 @@ class Model:
         return self.packed.in_channels
 
     @property
+    def takes_pixels(self) -> bool:
+        """Whether ``logits`` also takes uint8 pixels, and reads them as they are."""
+        return self.packed.takes_pixels
+
+    @property
     def num_classes(self) -> int:
         """Number of classes."""
         return self.packed.num_classes

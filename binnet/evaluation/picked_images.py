@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,10 @@ from binnet_datasets.sources.members import SYSTEM, Member, Members, list_member
 from binnet_datasets.store.plan import make_evaluation_plan
 from binnet_datasets.subset import names_of
 
+from ..engine.pixels import as_input
 from ..engine.preprocessing import Prepared, read_for, view_of
 
-Image = NDArray[np.float32]  # (1, H, W, C), normalised
+Image = NDArray[Any]  # (1, H, W, C), float32 and normalised, or uint8 for a model that takes pixels
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Picked:
     ----------
     name : str
         Name in the output.
-    read : function that returns float32 (1, H, W, C), normalised; raises DataError
+    read : function that returns the image as the model takes it, (1, H, W, C); raises DataError
     """
 
     name: str
@@ -144,8 +146,7 @@ class Picker:
         return Picked(name, lambda: self._decode(_content(name, member), name))
 
     def _decode(self, source: str | bytes, where: str | None = None) -> Image:
-        pixels = read_for(self.model, source, where=where)
-        return binnet_datasets.normalise(pixels[None], *self.info.normalisation())
+        return as_input(self.model, read_for(self.model, source, where=where)[None])
 
 
 def _path_of(folder: Path, name: str, member: Member) -> str:

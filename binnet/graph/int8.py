@@ -60,15 +60,6 @@ class QuantiseLinear(Node):
         return np.where(y < MOST, y, np.float32(MOST))
 
 
-def largest_sum(weight: npt.NDArray[np.int8]) -> int:
-    """The largest magnitude that a sum with weights (O, ...), or a part of it, can have."""
-    # The positive weights of a filter alone, or the negative ones, with all inputs at 255: no part goes beyond, in
-    # whatever order it is added.
-    w = weight.reshape(len(weight), -1)
-    ends = (np.sum(w, axis=1, dtype=np.int64, where=where) for where in (w > 0, w < 0))
-    return MOST * max(int(abs(end).max(initial=0)) for end in ends)
-
-
 @dataclass(frozen=True, eq=False)
 class Int8(Filters):
     """Base class of filters for whole numbers: ``Σ (q - zero) weight · scale + bias``, the border counts 0.
@@ -101,9 +92,16 @@ class Int8(Filters):
         self.vector("bias", optional=True)
         if self.bias is not None and len(self.bias) != self.shape[0]:
             raise ValueError(f"{self.name}.bias must have {self.shape[0]} values, got {len(self.bias)}")
-        largest = largest_sum(self.whole_weight)
+        largest = self.largest_sum()
         if largest > MOST_SUM:
             raise ValueError(f"{self.name}: sums of up to {largest} do not fit into 32 bits")
+
+    def largest_sum(self) -> int:
+        """The largest magnitude that a sum, or a part of it in whatever order, can have."""
+        # The positive weights of a filter alone, or the negative ones, with all inputs at 255.
+        w = self.whole_weight.reshape(self.shape[0], -1)
+        ends = (np.sum(w, axis=1, dtype=np.int64, where=where) for where in (w > 0, w < 0))
+        return MOST * max(int(abs(end).max(initial=0)) for end in ends)
 
     @property
     def whole_weight(self) -> npt.NDArray[np.int8]:
@@ -182,6 +180,9 @@ class Int8BwnConv(Int8, OneBit):
 
     binary: ClassVar[bool] = True
     weights: ClassVar[str] = "signs"
+
+    def largest_sum(self) -> int:
+        return MOST * math.prod(self.shape[1:])  # of equal signs
 
     @property
     def whole_weight(self) -> npt.NDArray[np.int8]:

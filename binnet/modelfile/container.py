@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64"}
+DTYPES = {"<f4": "float32", "<f2": "float16", "<u8": "uint64", "<i8": "int64", "|i1": "int8"}
 LONGEST_LINE = 256  # limit in bytes for each of the first two lines
 LONGEST_TEXT = 1 << 22  # limit in bytes for index and description each: parsed JSON takes many times its length
 FIRST_LINE = re.compile(rb"(?P<kind>binnet [a-z ]{1,40}), version (?P<version>[1-9][0-9]{0,8})\n")
@@ -83,7 +83,7 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, Array], description: 
     kind
         ``CHECKPOINT`` or ``PACKED``.
     arrays
-        float32, float16, uint64 or int64 arrays by name; names may hold dots, not slashes.
+        float32, float16, uint64, int64 or int8 arrays by name; names may hold dots, not slashes.
     description
         Anything that JSON can hold.
 

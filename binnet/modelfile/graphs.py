@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import KINDS, Conv, Filters, Graph, Node
+from ..graph import KINDS, Conv, Filters, Graph, Int8Conv, Node
 from ..graph.graph import Array, described
+from ..graph.int8 import Int8
 
 Arrays = dict[str, Array]
 
@@ -67,7 +68,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_parts(descriptions: Any, arrays: Mapping[str, Array]) -> tuple[Graph, str]:
-    """The graph out of the results of :func:`to_parts`, and the dtype of its stored real weights.
+    """The graph out of the results of :func:`to_parts`, and the dtype of its stored float weights.
 
     Raises
     ------
@@ -83,6 +84,8 @@ def from_parts(descriptions: Any, arrays: Mapping[str, Array]) -> tuple[Graph, s
     if unknown:
         raise ValueError(f"unknown array {min(unknown)}")
     graph.check_finite()
+    if reader.real == "float16" and any(isinstance(node, Int8) for node in graph):
+        raise ValueError("weights in float16 beside layers in eight bits, which go with float32")
     return graph, reader.real
 
 
@@ -121,8 +124,10 @@ class _Reader:
             raise ValueError(f"{name}.{field} is missing")
         self.used.add(stored)
         array = self._arrays[stored]
-        # Only the real filters may be stored as float16; all of them have the same dtype.
-        expected = (self.real,) if kind is Conv and field == "weight" else ("float32", "uint64")
+        expected: tuple[str, ...] = ("float32", "uint64")
+        if field == "weight" and kind in (Conv, Int8Conv):
+            # Only the real filters may be stored as float16; all of them have the same dtype.
+            expected = ("int8",) if kind is Int8Conv else (self.real,)
         if array.dtype.name not in expected:
             raise ValueError(f"{name}.{field} must be {' or '.join(expected)}, got {described(array)}")
         return self._wide(stored) if array.dtype == np.float16 else array

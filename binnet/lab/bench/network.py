@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from binnet_kernels.checks import Float
-
 from ... import models, shipped
 from ...engine import PackedModel
 from ...engine.summary import summarise
 from ...evaluation.evaluate import open_model
+from ...graph.graph import Array
 from ...packing import pack
 from .layers import Row
 from .timing import medians
@@ -76,12 +75,14 @@ def measure(model: PackedModel, batch: int, seconds: float) -> tuple[list[Row], 
     return [row], [{"batch": batch, **kind} for kind in _kinds(model, x, seconds)]
 
 
-def _images(model: PackedModel, batch: int) -> Float:
-    shape = (batch, *model.input_shape)
-    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+def _images(model: PackedModel, batch: int) -> Array:
+    rng, shape = np.random.default_rng(0), (batch, *model.input_shape)
+    if model.takes_pixels:
+        return rng.integers(0, 256, shape, np.uint8)
+    return rng.standard_normal(shape, dtype=np.float32)
 
 
-def _kinds(model: PackedModel, x: Float, seconds: float) -> list[Row]:
+def _kinds(model: PackedModel, x: Array, seconds: float) -> list[Row]:
     """A row for each kind of step, slowest first: the sum of the median times of its steps."""
     profiles = [model.profile(x)]
     end = time.perf_counter() + seconds

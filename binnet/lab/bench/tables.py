@@ -163,7 +163,7 @@ TABLES: dict[str, Table] = {
     "network": Table(
         "Whole network",
         {"batch": _word("batch"), "ms": _milli("whole_s"), "images/s": _number("images_per_s")},
-        ("Time from normalised random images to the logits of the classes.",),
+        ("Time from random images, normalised unless the model reads pixels, to the logits of the classes.",),
     ),
     "kinds": Table(
         "Where the time goes",

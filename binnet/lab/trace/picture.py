@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import binnet_datasets
 from binnet_kernels.checks import Float
 
 from ...engine.engine import Engine
+from ...engine.pixels import as_input
 from ...engine.preprocessing import read_for
 from .arithmetic import Trace, trace_layer
 from .checks import Check, against_network, checks
@@ -73,7 +73,8 @@ def trace_image(source: Source, image: str | Path, layer: str | None = None, sid
     """
     name, model = source.layer(layer).name, source.model
     pixels = read_for(model, image, _size(source, side))
-    x = binnet_datasets.normalise(pixels[None], *model.info.normalisation(source.name))
+    model.info.normalisation(source.name)  # the error for a model that has none names the file
+    x = as_input(model, pixels[None])
     if source.fresh:  # an untrained normalisation would not centre the input of the layer
         source = with_statistics(source, x)
     node, graph = source.layer(name), source.model.graph

@@ -144,6 +144,11 @@ def read(file: str) -> Pretrained:
     kind, arrays, description = container.load(path)
     if kind != CHECKPOINT:
         model, built = engine.from_parts(path, arrays, description), description["built"]
+        if model.real == "int8":
+            raise StorageError(
+                f"{file} has its real layers in eight bits, which cannot be trained: "
+                "begin with the checkpoint that it was packed from, or that packed without --real int8"
+            )
         # A packed model built by a Python file records that file's hash; its network has no named specification.
         spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
         return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays())

@@ -8,7 +8,7 @@ import pytest
 
 import binnet
 from binnet import models
-from binnet.engine.summary import summarise
+from binnet.engine.summary import FIGURES, summarise
 
 # LeNet-5 on 28x28x1: 20C5 -> 24x24, pool 12x12; 50C5 -> 8x8, pool 4x4; 500; 10
 CONV1, CONV2, DENSE3, DENSE4 = 20 * 5 * 5 * 1, 50 * 5 * 5 * 20, 500 * 4 * 4 * 50, 10 * 500
@@ -82,9 +82,8 @@ def test_file_bytes_are_those_of_the_file(model, summary, tmp_path):
 def test_json(summary):
     values = json.loads(json.dumps(summary.to_dict()))
     assert len(values["layers"]) == 13
-    fields = {"name", "kind", "output", "params_1bit", "params_32bit", "macs_1bit", "macs_32bit", "bytes"}
-    assert set(values["layers"][0]) == fields
-    for name in ("params_1bit", "params_32bit", "macs_1bit", "macs_32bit", "bytes"):
+    assert set(values["layers"][0]) == {"name", "kind", "output", *FIGURES}
+    for name in FIGURES:
         assert values["total"][name] == sum(layer[name] for layer in values["layers"])
     sizes = ("file_bytes", "float32_bytes", "compression", "binary_share")
     assert [values["total"][n] for n in sizes] == [getattr(summary, n) for n in sizes]

@@ -63,7 +63,7 @@ def test_in_the_file_and_back(tmp_path):
 
 def test_words_and_values_that_do_not_fit():
     net = build()
-    with pytest.raises(ValueError, match="unknown real 'bfloat16'; there are: float32, float16"):
+    with pytest.raises(ValueError, match="unknown real 'bfloat16'; there are: float32, float16, and int8"):
         binnet.pack(net, real="bfloat16")
     net.dense.weight.data[0, 0] = 1e5
     with pytest.raises(ValueError, match=r"dense.weight does not fit into float16, which ends at 65504"):
