@@ -128,7 +128,7 @@ def _int8_few(x, starts, weight, base, offsets, border_class, table, steps, resi
     for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
         pixel, some = blocks_of(item, blocks)
         sums = byte_rows(x, row_starts(starts, pixel), weight, base, some, rows, groups, pitch)
-        for i in range(ROWS):
+        for i in range(min(ROWS, blocks - some[0])):  # not a block that comes again: it would add a residual twice
             channel = some[i] * CHANNELS
             y = as_values(sums[i], table, offsets, border_class, columns, pixel, pixel, channel)
             y = run_epilogue(y, steps, table, columns + channel, columns, residual, pixel, pixel, filters, channel)
