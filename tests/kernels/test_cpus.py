@@ -18,7 +18,7 @@ import pytest
 from llvmlite import binding as llvm
 from numba import config
 
-from binnet_kernels.simd import vector
+from binnet_kernels.simd import byte_tile, vector
 
 pytestmark = [
     pytest.mark.compiled,
@@ -90,6 +90,7 @@ import json, sys
 import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.compiled import conv
+from binnet_kernels.compiled.fused import int8
 from binnet_kernels.simd import vector
 from binnet_kernels.compiled.forward import xnor
 
@@ -98,11 +99,18 @@ rng = np.random.default_rng(0)
 weight, x = rng.standard_normal((37, 3, 3, 70)), rng.standard_normal((2, 7, 9, 70))
 signs = bk.XnorConv2d(weight, padding=1, alpha=False)(x)
 whole = bk.conv2d(x.round(), weight.round(), padding=1)
+image, out = bk.ByteMap(x.shape, 1), np.empty((2, 7, 9, 37), np.float32)
+image.inside[...] = rng.integers(0, 256, x.shape)
+small = rng.integers(-127, 128, weight.shape).astype(np.int8)
+layer = bk.FusedInt8Conv2d(small, small.shape, padding=1, scale=rng.random(37), zero=[99.5])
+layer.bind(image, bk.Epilogue(()), out=out)()
 float_kernels = [kernel.serial for kernel in vars(conv).values() if "serial" in getattr(kernel, "__dict__", ())]
 print(json.dumps({
     "bits": vector.VECTOR_BITS,
     "signs": signs.ravel().tolist(),
     "whole": whole.ravel().tolist(),
+    "bytes": out.ravel().tolist(),
+    "dots": "".join(int8._int8.serial.inspect_asm().values()),
     "xnor": "".join(xnor._xnor_convolve.serial.inspect_asm().values()),
     "float": "".join("".join(kernel.inspect_asm().values()) for kernel in float_kernels),
     "llvm": "".join(xnor._xnor_convolve.serial.inspect_llvm().values()),
@@ -159,10 +167,42 @@ def test_sse_counts_by_table_and_calls_nothing(compiled):
     assert not re.search(r"[yz]mm\d|\sv[a-z]+ps\s|fmaf", old["xnor"] + old["float"])
 
 
+@pytest.mark.parametrize(
+    ("name", "features", "instruction"),
+    [
+        ("x86-64-v2", "", ""),
+        ("haswell", "", ""),
+        ("skylake-avx512", "", ""),
+        ("cascadelake", "", "vpdpbusd"),
+        ("znver4", "", "vpdpbusd"),
+        ("znver4", "-avx512vnni", ""),
+        ("alderlake", "", "vpdpbusd"),
+    ],
+)
+def test_products_of_bytes(monkeypatch, name, features, instruction):
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", features)
+    assert byte_tile._instruction() == instruction
+
+
+@not_pinned
+@pytest.mark.skipif(not (has("avx512vnni") or has("avxvnni")), reason="this CPU multiplies no bytes")
+def test_four_products_of_bytes_are_one_instruction(compiled):
+    assert re.search(r"vpdpbusd\s", compiled(HOST)["dots"])
+    assert not re.search(r"pmadd", compiled(HOST)["dots"])
+
+
 @pytest.mark.parametrize("settings", [pytest.param(HASWELL, marks=needs_avx2), X86_64_V2], ids=["haswell", "x86-64-v2"])
-@pytest.mark.parametrize("result", ["signs", "whole"])
+def test_older_cpus_multiply_pairs_of_16_bits_and_saturate_nowhere(compiled, settings):
+    dots = compiled(settings)["dots"]
+    assert re.search(r"pmaddwd\s", dots)
+    assert not re.search(r"pmaddubsw|pmulld|vpdp|paddus", dots)
+
+
+@pytest.mark.parametrize("settings", [pytest.param(HASWELL, marks=needs_avx2), X86_64_V2], ids=["haswell", "x86-64-v2"])
+@pytest.mark.parametrize("result", ["signs", "whole", "bytes"])
 def test_whole_numbers_are_the_same_on_all_cpus(compiled, settings, result):
-    """Sums of whole numbers, whatever their order."""
+    """Sums of whole numbers, whatever their order, and in eight bits what follows them, too."""
     np.testing.assert_array_equal(compiled(settings)[result], compiled(HOST)[result])
 
 
@@ -216,3 +256,38 @@ def test_other_instruction_sets_count_vectors(compiled, triple, cpu, instruction
     text = assembly(code, triple, cpu)
     assert re.search(instruction, text)
     assert "popcount" not in text  # a call
+
+
+COMBINE = """
+import sys
+from llvmlite import ir
+from binnet_kernels.simd import byte_tile
+
+byte_tile.INSTRUCTION = sys.argv[1]
+byte_tile.SHIFT = 128 * (sys.argv[1] == "sdot")
+vector = byte_tile.HALVES.llvm_type
+function = ir.Function(ir.Module(), ir.FunctionType(vector, [vector] * 3), "combine")
+builder = ir.IRBuilder(function.append_basic_block())
+builder.ret(byte_tile._combine(builder)(*function.args))
+print(function.module)
+"""
+
+
+@pytest.mark.parametrize(
+    ("cpu", "instruction", "expected"),
+    [
+        ("neoverse-v1", "usdot", r"\busdot\s+v"),
+        ("neoverse-n1", "sdot", r"\bsdot\s+v"),
+        ("cortex-a72", "", r"\b(mul|mla|[su]mlal|[su]mull)2?\s+v"),
+    ],
+)
+def test_products_of_bytes_on_arm(cpu, instruction, expected):
+    def text_of(code):
+        return assembly(code, "aarch64-unknown-linux-gnu", cpu)
+
+    mixed, signed = (text_of(byte_tile._SUM.format(first=first)) for first in "zs")
+    assert ("usdot" in mixed, "sdot" in signed) == (instruction == "usdot", instruction != "")
+    environment = {**os.environ, **X86_64_V2, "PYTHONPATH": str(KERNELS)}
+    command = [sys.executable, "-c", COMBINE, instruction]
+    code = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert re.search(expected, text_of(code))

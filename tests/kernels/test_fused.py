@@ -63,8 +63,11 @@ class Targets:
     def __init__(self, rng, shape, words, border, with_floats):
         self.shape, self.border = shape, border
         self.steps, self.limits = draw_steps(rng, words, shape[3]), draw_limits(rng, shape[3])
-        self.residual = values(rng, shape) if "add" in words else None
+        self.added = values(rng, shape) if "add" in words else None
+        self.residual = None if self.added is None else self.added.copy()
         self.out = np.full(shape, 7, np.float32) if with_floats else None
+        if with_floats and self.added is not None and rng.integers(2):
+            self.out = self.residual
         self.bits = bk.BitMap(shape, *border)
         self.epilogue = bk.Epilogue(self.steps, self.limits)
 
@@ -72,12 +75,14 @@ class Targets:
         return {"residual": self.residual, "out": self.out, "bits": self.bits}
 
     def check(self, sums):
-        y = naive_packed.naive_epilogue(sums, self.steps, self.residual)
+        y = naive_packed.naive_epilogue(sums, self.steps, self.added)
         if self.out is not None:
             np.testing.assert_array_equal(self.out, y)
         truth = naive_packed.naive_between(y, *self.limits)
         expected = naive_packed.naive_bits(truth, self.border[0], self.border[1] == -1)
         np.testing.assert_array_equal(self.bits.words, expected)
+        if self.residual is not None:
+            self.residual[...] = self.added  # for the next run: sums may have been written over it
 
 
 def packed(x, padding, pad_value):
@@ -133,6 +138,19 @@ def test_real_convolution(backend, g, seed, words, border, with_floats, one_bit)
     layer.bind(naive.pad_image(x, g.padding).astype(np.float32), targets.epilogue, **targets.arrays())()
     used = naive.naive_sign(weight) if one_bit else weight
     targets.check(naive.naive_conv2d(x, used, g.stride, g.padding).astype(np.float32) * alpha + bias)
+
+
+@each_backend
+def test_sums_of_few_pixels_are_written_over_the_map_that_they_add(backend):
+    """Three blocks of filters do not fill the four that are summed side by side; none of them may be added twice."""
+    rng = np.random.default_rng(0)
+    x, weight = whole(rng, (1, 1, 2, 9)), whole(rng, (90, 1, 1, 9))
+    added = whole(rng, (1, 1, 2, 90)).astype(np.float32)
+    for stored, used in ((naive.naive_pack_signs(weight.ravel()), naive.naive_sign(weight)), (weight, weight)):
+        out = added.copy()
+        layer = backend.FusedConv2d(stored, weight.shape)
+        layer.bind(x.astype(np.float32), bk.Epilogue([("add",)]), residual=out, out=out)()
+        np.testing.assert_array_equal(out, naive.naive_conv2d(x, used, (1, 1), (0, 0)).astype(np.float32) + added)
 
 
 @each_backend

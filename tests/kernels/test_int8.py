@@ -1,5 +1,7 @@
 """Layers in eight bits: equal bits in the loops of the oracle, in NumPy and compiled, and what is refused."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from naive import naive_pack_signs
 from naive_int8 import naive_int8_conv2d, naive_pool, naive_quantise
 from naive_packed import naive_between, naive_bits, naive_epilogue
 
-from .strategies import BACKENDS, BORDERS, PURE_PYTHON, each_backend, geometries, seeds, values
+from .strategies import BACKENDS, BORDERS, PURE_PYTHON, Geometry, each_backend, geometries, seeds, values
 
 WORDS = ["norm", "relu", "prelu", "sign", "add"]
 SMALL = geometries(depths=[1, 3, 4, 31, 33, 64, 65], paddings=BORDERS)
@@ -108,6 +110,26 @@ def test_an_image_alone_as_in_a_batch(pool, g, seed, n):
     for i in {0, seed % n, n - 1}:
         np.testing.assert_array_equal(run_once(bk, layer, x[i : i + 1], pool)[0], together[i])
     np.testing.assert_array_equal(run_once(bk.reference, layer, x, pool), together)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("o", [64, 96, 200])
+@pytest.mark.parametrize("pool", [None, Window.of(3, 2, 1), Window.of(2, 2, 0), Window.of(5, 1, 2)])
+def test_any_number_of_threads(pool, o):
+    """Also where a map is divided into strips, and where other threads run than those it was bound for."""
+    layer, before = Layer(np.random.default_rng(0), Geometry(1, 65, 33, 3, o, 3, 1, 1)), bk.get_num_threads()
+    expected = run_once(bk.reference, layer, layer.x, pool)
+    x, epilogue = bytes_of(layer.x, 1), bk.Epilogue(())
+    try:
+        for bound, threads in product({1, before}, repeat=2):
+            out = np.zeros_like(expected)
+            bk.set_num_threads(bound)
+            run = layer.built(bk).bind(x, epilogue, pool=pool, out=out)
+            bk.set_num_threads(threads)
+            run()
+            np.testing.assert_array_equal(out, expected)
+    finally:
+        bk.set_num_threads(before)
 
 
 @each_backend

@@ -82,7 +82,7 @@ class FusedXnorConv2d:
         K : float32 (N, OH, OW, 1), optional
             The map K; 1 when not given.
         residual : float32 (N, OH, OW, O)
-            Required exactly if ``epilogue`` has an "add" step; must not be ``out``.
+            Required exactly if ``epilogue`` has an "add" step. It may be ``out``: then sums are written over it.
         out : float32 (N, OH, OW, O), optional
         bits : BitMap of images (N, OH, OW, O)
             Where ``epilogue`` has limits; its border is left as it is.

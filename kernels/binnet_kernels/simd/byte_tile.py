@@ -12,10 +12,9 @@ from llvmlite import ir
 from numba import types
 
 from .epilogue import each_row
-from .tile import CHANNELS, VECTORS, Tile, at_vector, each_sum, starts_of, tile_weights
+from .tile import CHANNELS, FLOAT_ROWS, VECTORS, Tile, at_vector, each_sum, tile_weights
 from .vector import FLOATS, HALVES, JIT, LANES, VECTOR_BITS, assembly, call, pointer, twin
 
-BYTE_ROWS = 8 if VECTOR_BITS == 512 else 4
 GROUP = 4  # bytes that a lane takes at once
 _SUM = """declare i32 @llvm.vector.reduce.add.v64i32(<64 x i32>)
 define i32 @dot(<64 x i8> %a, <64 x i8> %b) {{
@@ -37,9 +36,8 @@ def _instruction() -> str:
 INSTRUCTION = _instruction() if JIT else ""
 # Where both factors must be signed, 128 is taken from each number, and sums begin with 128 times the weights.
 SHIFT = 128 if INSTRUCTION == "sdot" else 0
-SUMS = Tile(HALVES, BYTE_ROWS)
+SUMS = Tile(HALVES, FLOAT_ROWS)
 ROW = Tile(HALVES, 1)
-byte_starts = starts_of(BYTE_ROWS)
 
 
 # ------------------------------------------------------------------ sums begin

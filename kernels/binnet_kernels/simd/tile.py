@@ -59,7 +59,7 @@ SHORT = Tile(FLOATS, SHORT_ROWS)
 ROW = Tile(FLOATS, 1)
 
 
-def empty(tile: Tile) -> Any:
+def _empty(tile: Tile) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         return ir.Constant(context.get_value_type(tile), None)
 
@@ -69,31 +69,31 @@ def empty(tile: Tile) -> Any:
 @twin(lambda: np.zeros((XNOR_ROWS, CHANNELS), np.uint32))
 def no_counts(context: Any) -> Any:
     """A tile of counts (XNOR_ROWS, CHANNELS), uint32 zeros."""
-    return empty(COUNTS)
+    return _empty(COUNTS)
 
 
 @twin(lambda: np.zeros((FLOAT_ROWS, CHANNELS), np.float32))
 def no_sums(context: Any) -> Any:
     """A tile of sums (FLOAT_ROWS, CHANNELS), float32 zeros."""
-    return empty(SUMS)
+    return _empty(SUMS)
 
 
 @twin(lambda: np.zeros((SHORT_ROWS, CHANNELS), np.float32))
 def no_short_sums(context: Any) -> Any:
     """A tile of sums (SHORT_ROWS, CHANNELS), float32 zeros."""
-    return empty(SHORT)
+    return _empty(SHORT)
 
 
 @twin(lambda: np.zeros((1, CHANNELS), np.float32))
 def no_row(context: Any) -> Any:
     """A tile of sums (1, CHANNELS), float32 zeros."""
-    return empty(ROW)
+    return _empty(ROW)
 
 
 # ------------------------------------------------------------------ where the rows start
 
 
-def starts_of(rows: int) -> Any:
+def _starts_of(rows: int) -> Any:
     def python(table: Any, first: int) -> Any:
         return table[first : first + rows]
 
@@ -110,10 +110,10 @@ def starts_of(rows: int) -> Any:
     return starts
 
 
-xnor_starts = starts_of(XNOR_ROWS)
-float_starts = starts_of(FLOAT_ROWS)
-short_starts = starts_of(SHORT_ROWS)
-row_starts = starts_of(1)
+xnor_starts = _starts_of(XNOR_ROWS)
+float_starts = _starts_of(FLOAT_ROWS)
+short_starts = _starts_of(SHORT_ROWS)
+row_starts = _starts_of(1)
 
 
 # ------------------------------------------------------------------ one step of the depth

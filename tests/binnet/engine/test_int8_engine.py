@@ -107,6 +107,13 @@ def test_a_block():
     check(block(), pixels((17, 18, 3), 5))
 
 
+def test_a_dense_layer_of_few_images_adds_a_map():
+    """Its sums are written over the map that it adds, so that no block of its filters may be computed twice."""
+    *nodes, last = chain(g.Flatten, dense(90, 3), quantise(), dense(90, 90), size=(1, 1, 3)).nodes
+    half = g.Scale("half", ("n1",), np.float32([0.5]))
+    check(g.Graph((*nodes, half, last, g.Add("sum", ("half", "n3")))), pixels((1, 1, 3), 3))
+
+
 def test_pixels_may_be_floats():
     graph, x = block(), pixels((17, 18, 3))
     np.testing.assert_array_equal(Engine(graph)(x.astype(np.float32)), Engine(graph)(x))

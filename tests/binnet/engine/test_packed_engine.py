@@ -14,7 +14,7 @@ from binnet.engine.engine import Engine
 from binnet.engine.rewrites import fuse
 from binnet.engine.stages import Stages
 from binnet.engine.summary import summarise
-from binnet.graph import Add, Graph, Input, MaxPool, trace
+from binnet.graph import Add, Graph, Input, MaxPool, Scale, trace, walk
 from binnet.nn import BinaryOptions, Blocks
 
 
@@ -165,6 +165,22 @@ def test_a_second_call_allocates_nothing_large():
         tracemalloc.stop()
     assert y.shape == (4, 5)
     assert peak < 64_000 < x.nbytes  # the map of the first layer is 1,048,576 bytes
+
+
+def test_sums_are_written_over_the_map_that_they_add():
+    run, x = Engine(graph_of(build("resnet18", size=33), 33)), images(1, 33)
+    run(x)
+    with run._plan(x.shape) as plan:
+        memory = {stage.name: plan.map(stage).ctypes.data for stage in plan._stages.stages if stage.floats}
+    assert memory["stage1_block1.body.conv2"] == memory["stage1_block2.body.conv2"] == memory["conv1_pool"]
+
+
+def test_a_map_that_is_read_after_the_sum_is_not_written_over():
+    x, y = Input("x", (), (6, 6, 2)), MaxPool("y", ("x",), (2, 2), (2, 2), (0, 0, 0, 0))
+    twice, again = Add("twice", ("y", "half")), Add("again", ("twice", "y"))
+    found = Graph((x, y, Scale("half", ("y",), np.float32([0.5])), twice, again))
+    values = images(2, 6)[..., :2]
+    np.testing.assert_array_equal(Engine(found)(values), walk(found, values))
 
 
 def test_results_are_the_callers_own():

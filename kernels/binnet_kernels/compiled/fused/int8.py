@@ -13,12 +13,11 @@ from ...fused.byte_map import ByteMap
 from ...fused.epilogue import Arrays, Epilogue, Run
 from ...fused.int8_filters import Affine, Whole
 from ...simd.byte_tile import (
-    BYTE_ROWS,
     GROUP,
     SHIFT,
     as_values,
+    begin_row,
     begin_sums,
-    byte_starts,
     dot_bytes,
 )
 from ...simd.epilogue_steps import run_epilogue
@@ -26,8 +25,9 @@ from ...simd.geometry import Sliding, aligned, border_classes, filled, sliding
 from ...simd.jit import helper, kernel
 from ...simd.pixels import larger, load_rows, store, store_pixels
 from ...simd.threads import get_num_threads
-from ...simd.tile import CHANNELS
+from ...simd.tile import CHANNELS, FLOAT_ROWS, float_starts, row_starts
 from ...simd.tiling import items_of, part_of, share
+from ..forward.bwn import ROWS, are_few, blocks_of
 from ..forward.xnor import in_blocks, in_rows, interleaved, whole_blocks
 from .maps import taps_of
 from .xnor import nothing
@@ -67,7 +67,8 @@ class FusedInt8Conv2d:
         tables = (x.memory, walk.starts, self._weight, self._base, offsets.ravel(), border_class, table, epilogue.codes)
         sizes = (walk.pixels, o, walk.rows, self._groups, walk.pitch, self._columns, low, floats, between)
         if pool is None:
-            return partial(_int8, *tables, *targets, np.array(sizes, np.int64))
+            few = are_few(walk.pixels, o)
+            return partial(_int8_few if few else _int8, *tables, *targets, np.array(sizes, np.int64))
         return partial(_int8_pooled, *tables, *targets, *self._pooling(walk, pool, arrays.shape, sizes))
 
     def _pooling(self, walk: Sliding, pool: Window, shape: tuple[int, ...], sizes: Any) -> tuple[Any, ...]:
@@ -95,8 +96,8 @@ def _strips(rows: int, pool: Window, others: int, workers: int) -> int:
 
 @helper
 def byte_tile(x, origin, starts, first, weight, base, channel, rows, groups, pitch):
-    """The sums of one tile: BYTE_ROWS pixels x CHANNELS filters; ``starts`` are counted from ``origin`` on."""
-    start, sums, place = byte_starts(starts, first), begin_sums(base, channel), channel * rows * groups
+    """The sums of one tile: FLOAT_ROWS pixels x CHANNELS filters; ``starts`` are counted from ``origin`` on."""
+    start, sums, place = float_starts(starts, first), begin_sums(base, channel), channel * rows * groups
     for r in range(rows):
         for i in range(groups):
             sums = dot_bytes(sums, x, start, origin + r * pitch + GROUP * i, weight, place)
@@ -104,13 +105,43 @@ def byte_tile(x, origin, starts, first, weight, base, channel, rows, groups, pit
     return sums
 
 
+@helper
+def byte_rows(x, start, weight, base, blocks, rows, groups, pitch):
+    """The sums of one pixel in ROWS blocks of channels."""
+    place, a, b = rows * groups * CHANNELS, begin_row(base, blocks[0] * CHANNELS), begin_row(base, blocks[1] * CHANNELS)
+    c, d = begin_row(base, blocks[2] * CHANNELS), begin_row(base, blocks[3] * CHANNELS)
+    for r in range(rows):
+        for i in range(groups):
+            tap, at = r * pitch + GROUP * i, (r * groups + i) * CHANNELS
+            a = dot_bytes(a, x, start, tap, weight, blocks[0] * place + at)
+            b = dot_bytes(b, x, start, tap, weight, blocks[1] * place + at)
+            c = dot_bytes(c, x, start, tap, weight, blocks[2] * place + at)
+            d = dot_bytes(d, x, start, tap, weight, blocks[3] * place + at)
+    return a, b, c, d
+
+
+@kernel
+def _int8_few(x, starts, weight, base, offsets, border_class, table, steps, residual, out, bits, places, sizes):
+    """For few pixels: one at a time, several blocks of channels side by side, as in a dense layer of one image."""
+    pixels, filters, rows, groups, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    low, floats, between, blocks = sizes[6], sizes[7], sizes[8], columns // CHANNELS
+    for item in prange(pixels * ((blocks + ROWS - 1) // ROWS)):
+        pixel, some = blocks_of(item, blocks)
+        sums = byte_rows(x, row_starts(starts, pixel), weight, base, some, rows, groups, pitch)
+        for i in range(min(ROWS, blocks - some[0])):  # not a block that comes again: it would add a residual twice
+            channel = some[i] * CHANNELS
+            y = as_values(sums[i], table, offsets, border_class, columns, pixel, pixel, channel)
+            y = run_epilogue(y, steps, table, columns + channel, columns, residual, pixel, pixel, filters, channel)
+            store(y, low, columns, table, out, floats, bits, places, between, pixel, pixel, filters, channel)
+
+
 @kernel
 def _int8(x, starts, weight, base, offsets, border_class, table, steps, residual, out, bits, places, sizes):
     pixels, filters, rows, groups, pitch, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     low, floats, between, last = sizes[6], sizes[7], sizes[8], pixels - 1
-    for item in prange(items_of(pixels, columns, BYTE_ROWS)):
-        channel, begin, end = part_of(item, pixels, columns, BYTE_ROWS)
-        for first in range(begin, end, BYTE_ROWS):
+    for item in prange(items_of(pixels, columns, FLOAT_ROWS)):
+        channel, begin, end = part_of(item, pixels, columns, FLOAT_ROWS)
+        for first in range(begin, end, FLOAT_ROWS):
             sums = byte_tile(x, 0, starts, first, weight, base, channel, rows, groups, pitch)
             y = as_values(sums, table, offsets, border_class, columns, first, last, channel)
             y = run_epilogue(y, steps, table, columns + channel, columns, residual, first, last, filters, channel)
@@ -134,20 +165,20 @@ def _int8_pooled(
                 # The rows that the windows of this line are the first to see; those of lines before are in the ring.
                 for row in range(max(done, taps[line * kh]), taps[line * kh + kh - 1] + 1):
                     begin, slot = (image * oh + row) * ow, (slots + row % kh) * ow
-                    for col in range(0, ow, BYTE_ROWS):
+                    for col in range(0, ow, FLOAT_ROWS):
                         sums = byte_tile(x, starts[begin], line_starts, col, weight, base, channel, rows, groups, pitch)
                         end = begin + ow - 1
                         y = as_values(sums, table, offsets, border_class, columns, begin + col, end, channel)
                         store_pixels(y, ring, slot + col, slot + ow - 1, CHANNELS, 0)
                     done = row + 1
                 begin = (image * ph + line) * pw
-                for col in range(0, pw, BYTE_ROWS):
+                for col in range(0, pw, FLOAT_ROWS):
                     first, last = begin + col, begin + pw - 1
-                    y = load_rows(ring, byte_starts(cols, col), (slots + taps[line * kh] % kh) * ow * CHANNELS)
+                    y = load_rows(ring, float_starts(cols, col), (slots + taps[line * kh] % kh) * ow * CHANNELS)
                     for r in range(kh):
                         slot = (slots + taps[line * kh + r] % kh) * ow * CHANNELS
                         for s in range(kw):
-                            y = larger(y, load_rows(ring, byte_starts(cols, s * wide + col), slot))
+                            y = larger(y, load_rows(ring, float_starts(cols, s * wide + col), slot))
                     y = run_epilogue(
                         y, steps, table, columns + channel, columns, residual, first, last, filters, channel
                     )

@@ -128,7 +128,7 @@ def _signed_few(x, starts, weight, table, steps, residual, out, bits, places, si
         # One sum would wait for each of its additions, so several blocks of channels are summed side by side (ADR
         # 0017).
         sums = signed_rows(x, starts, pixel, weight, some, rows, span, pitch)
-        for i in range(ROWS):
+        for i in range(min(ROWS, blocks - some[0])):  # not a block that comes again: it would add a residual twice
             channel = some[i] * CHANNELS
             y = plus_columns(times_columns(sums[i], table, channel), table, columns + channel)
             y = run_epilogue(y, steps, table, 2 * columns + channel, columns, residual, pixel, pixel, filters, channel)
