@@ -39,7 +39,7 @@ class Layer:
             self.weight = np.where(self.weight < 0, -1, 1).astype(np.int8)
         self.given = naive_pack_signs(self.weight.ravel()) if one_bit else self.weight
         self.zero = np.float32(rng.integers(0, 255 << 16, rng.choice([1, c])) / 65536)
-        self.scale, self.bias = np.exp(values(rng, g.o)) / 1000, values(rng, g.o)
+        self.scale, self.bias = values(rng, g.o, [0.0]) / 1000, values(rng, g.o)
         self.x = rng.choice([0, 255, *range(256)], g.x_shape).astype(np.uint8)
 
     def built(self, backend):

@@ -17,9 +17,9 @@ MOST_SUM = (1 << 31) - 1
 def check_sums(weight: Whole) -> None:
     """ValueError unless every sum of products with numbers from 0 to 255, and every part of it, fits into 32 bits."""
     # The positive weights alone, or the negative ones, with all inputs at 255: no part of a sum goes beyond.
-    rows = weight.reshape(len(weight), -1).astype(np.int64)
-    ends = np.maximum(rows, 0).sum(axis=1), -np.minimum(rows, 0).sum(axis=1)
-    largest = MOST * max(int(end.max(initial=0)) for end in ends)
+    rows = weight.reshape(len(weight), -1)
+    ends = (part(rows, 0).sum(axis=1, dtype=np.int64) for part in (np.maximum, np.minimum))
+    largest = MOST * max(int(np.abs(end).max(initial=0)) for end in ends)
     if largest > MOST_SUM:
         raise ValueError(f"the weights must have sums that fit into 32 bits, got sums of up to {largest}")
 
@@ -43,7 +43,10 @@ class Affine:
     @classmethod
     def of(cls, weight: Whole, zero: Float, scale: Float, bias: Float) -> Affine:
         """From weights (O, KH, KW, C) and the numbers (C,) or (1,) that stand for 0."""
-        return cls((weight.astype(np.float64) * zero).sum(axis=3), scale, bias)
+        zeros, by_tap = np.broadcast_to(zero.astype(np.float64), weight.shape[3]), np.empty(weight.shape[:3])
+        for row, target in zip(weight, by_tap):  # one filter at a time: all of them in float64 are 8 times as large
+            np.matmul(row.astype(np.float64), zeros, out=target)
+        return cls(by_tap, scale, bias)
 
     def offsets(self, inside: npt.NDArray[np.bool_]) -> Float:
         """Float32 (..., O): the bias less the zeros of the taps (..., KH, KW) that lie inside the image."""

@@ -13,7 +13,7 @@ from numba import types
 
 from .epilogue import each_row
 from .tile import CHANNELS, FLOAT_ROWS, VECTORS, Tile, at_vector, each_sum, tile_weights
-from .vector import FLOATS, HALVES, JIT, LANES, VECTOR_BITS, assembly, call, pointer, twin
+from .vector import FLOATS, HALVES, JIT, LANES, VECTOR_BITS, assembly, call, pointer, spread, suffix, twin
 
 GROUP = 4  # bytes that a lane takes at once
 _SUM = """declare i32 @llvm.vector.reduce.add.v64i32(<64 x i32>)
@@ -172,3 +172,34 @@ def as_values(
 
     ints = (types.intp,) * 4
     return values(tile, table, offsets, border_class, *ints), build
+
+
+# ------------------------------------------------------------------ from floats
+
+WIDTH = 32  # floats that are rounded at once
+
+
+def _store_rounded(out: Any, place: int, x: Any, index: int, factor: Any, zero: Any) -> None:
+    y = np.rint(x[index : index + WIDTH] * factor) + zero
+    y = np.where(y > 0, y, np.float32(0))
+    out[place : place + WIDTH] = np.where(y < 255, y, np.float32(255))
+
+
+@twin(_store_rounded)
+def store_rounded(context: Any, out: Any, place: Any, x: Any, index: Any, factor: Any, zero: Any) -> Any:
+    """``out[place + i] = clip(round(x[index + i] * factor) + zero, 0, 255)`` for WIDTH numbers; NaN becomes 0."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        out, place, x, index, factor, zero = args
+        floats, ints = ir.VectorType(ir.FloatType(), WIDTH), ir.VectorType(ir.IntType(32), WIDTH)
+        least, most = (ir.Constant(floats, [end] * WIDTH) for end in (0.0, 255.0))
+        value = builder.load(pointer(context, builder, sig.args[2], x, index, floats), align=4)
+        product = builder.fmul(value, spread(builder, factor, WIDTH))
+        y = builder.fadd(call(builder, f"llvm.rint.{suffix(floats)}", floats, [product]), spread(builder, zero, WIDTH))
+        y = builder.select(builder.fcmp_ordered(">", y, least), y, least)  # ordered: false for NaN
+        y = builder.select(builder.fcmp_ordered("<", y, most), y, most)
+        number = builder.trunc(builder.fptosi(y, ints), ir.VectorType(ir.IntType(8), WIDTH))
+        builder.store(number, pointer(context, builder, sig.args[0], out, place, number.type), align=1)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, x, types.intp, types.float32, types.float32), build

@@ -32,7 +32,8 @@ from ..forward.xnor import in_blocks, in_rows, interleaved, whole_blocks
 from .maps import taps_of
 from .xnor import nothing
 
-OVERLAP = 0.05  # the share of rows that neighbouring strips of a pooled map may both compute
+_WORTH_SHARING = 1 << 20  # multiply-adds, some 7 µs of work
+_OVERLAP = 0.05  # the share of rows that neighbouring strips of a pooled map may both compute
 
 
 class FusedInt8Conv2d:
@@ -67,8 +68,10 @@ class FusedInt8Conv2d:
         tables = (x.memory, walk.starts, self._weight, self._base, offsets.ravel(), border_class, table, epilogue.codes)
         sizes = (walk.pixels, o, walk.rows, self._groups, walk.pitch, self._columns, low, floats, between)
         if pool is None:
-            few = are_few(walk.pixels, o)
-            return partial(_int8_few if few else _int8, *tables, *targets, np.array(sizes, np.int64))
+            form = _int8_few if are_few(walk.pixels, o) else _int8
+            if walk.pixels * self._weight.size * GROUP < _WORTH_SHARING:
+                form = form.serial
+            return partial(form, *tables, *targets, np.array(sizes, np.int64))
         return partial(_int8_pooled, *tables, *targets, *self._pooling(walk, pool, arrays.shape, sizes))
 
     def _pooling(self, walk: Sliding, pool: Window, shape: tuple[int, ...], sizes: Any) -> tuple[Any, ...]:
@@ -86,7 +89,7 @@ class FusedInt8Conv2d:
 def _strips(rows: int, pool: Window, others: int, workers: int) -> int:
     """Into how many strips the rows of a pooled map are divided, so that ``others`` times as many suit the threads."""
     (size, _), (stride, _) = pool.size, pool.stride
-    shortest = max(-(-(size - stride) // (stride * OVERLAP)), 1)
+    shortest = max(-(-(size - stride) // (stride * _OVERLAP)), 1)
     most = max(int(rows // shortest), 1)
     return next((strips for strips in range(1, most) if others * strips % workers == 0), most)
 
