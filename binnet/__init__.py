@@ -13,7 +13,7 @@ from .engine import PackedModel, load
 if TYPE_CHECKING:
     from binnet_kernels.backend import use_backend
 
-    from . import graph, models, nn, ops, optim, schedules
+    from . import graph, models, nn, ops, optim, quantise, schedules
     from .autograd import Function, Tensor
     from .context import is_grad_enabled, no_grad
     from .ops import cross_entropy, squared_hinge
@@ -37,12 +37,13 @@ __all__ = [
     "ops",
     "optim",
     "pack",
+    "quantise",
     "schedules",
     "squared_hinge",
     "use_backend",
 ]
 
-_MODULES = ("graph", "models", "nn", "ops", "optim", "schedules")
+_MODULES = ("graph", "models", "nn", "ops", "optim", "quantise", "schedules")
 _MODULE_OF = {
     "Function": "binnet.autograd",
     "gradcheck": "binnet.testing",

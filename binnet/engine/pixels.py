@@ -37,10 +37,11 @@ def pixels_of(images: Float, mean: tuple[float, ...], std: tuple[float, ...]) ->
     ValueError
         When a value lies more than half a pixel outside 0..255, so that the image is not normalised as it should be.
     """
-    # In float64, where the rounding of the normalisation is far below half a pixel.
-    found = np.multiply(images, np.array(std, np.float32), dtype=np.float64)
-    found += np.array(mean, np.float32)
-    found *= 255
+    # In float32 the result is right to a thousandth of a pixel, as means lie between 0 and 1.
+    with np.errstate(over="ignore"):  # an infinity is outside, too
+        found = images * np.array(std, np.float32)
+        found += np.array(mean, np.float32)
+        found *= np.float32(255)
     np.rint(found, out=found)
     low, high = found.min(initial=0), found.max(initial=0)
     if low < 0 or high > 255:

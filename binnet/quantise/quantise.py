@@ -33,6 +33,11 @@ class Calibration:
     images: Any
     keep: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        # A word is a sequence of words of one letter.
+        if isinstance(self.keep, str):
+            raise ValueError(f"keep must be a list of names of layers, got {self.keep!r}")
+
 
 @dataclass(frozen=True)
 class Quantised:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import binnet
+import binnet_datasets
 from binnet import models, nn, ops
+from binnet.engine.pixels import pixels_of
 from binnet.graph import BatchNorm, BwnConv, Conv, Filters, Int8BwnConv, Int8Conv, Pad, QuantiseLinear, walk
 from binnet.quantise import Calibration, quantise
 from random_modules import modules
@@ -91,6 +93,11 @@ def test_a_layer_is_kept_by_name():
         packed(calibration=Calibration(pixels(), keep=["stm"]))
 
 
+def test_keep_is_a_list():
+    with pytest.raises(ValueError, match="keep must be a list of names of layers, got 'stem'"):
+        Calibration(pixels(), "stem")
+
+
 def test_reports():
     model = packed(calibration=None, real="float32")
     layers = {layer.name: layer for layer in quantise(model, Calibration(pixels(), ["right"])).layers}
@@ -119,6 +126,8 @@ def test_an_image_far_outside_of_all_pixels_is_refused():
     x = model.preprocess(pixels()).astype(np.float32)
     with pytest.raises(ValueError, match=r"these images would be pixels from -?\d+ to \d+"):
         model(x)  # scaled to 255, not normalised
+    with pytest.raises(ValueError, match="would be pixels from 0 to inf"):
+        model(np.full((1, 16, 16, 3), 3e38))
     with pytest.raises(ValueError, match="finite"):
         model(np.full((1, 16, 16, 3), np.nan))
     with pytest.raises(TypeError, match="pixels as uint8, got int64"):
@@ -129,6 +138,13 @@ def test_an_image_far_outside_of_all_pixels_is_refused():
         model(pixels()[0])
     small = np.float32((0.4 / 255 * np.ones(3) + 1 - np.array(MEAN)) / np.array(STD))
     np.testing.assert_array_equal(model(np.tile(small, (1, 16, 16, 1))), model(np.full((1, 16, 16, 3), 255, np.uint8)))
+
+
+@pytest.mark.parametrize(("mean", "std"), [((0.0,), (1.0,)), ((1.0,), (1e-30,)), (MEAN, STD), ((0.5,), (1e6,))])
+def test_pixels_come_back_from_any_normalisation(mean, std):
+    every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    found = pixels_of(binnet_datasets.normalise(every, mean, std), mean, std)
+    np.testing.assert_array_equal(found, every)
 
 
 def test_an_image_file_is_predicted_as_its_pixels(tmp_path):
