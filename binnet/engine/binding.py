@@ -57,7 +57,7 @@ class Arrays(Protocol):
     def bytes(self, stage: Stage, padding: Four, stride: tuple[int, int]) -> tuple[Any, list[Run]]:
         """The whole numbers that a convolution in eight bits reads, with their border, and the calls that write them.
 
-        With a stride other than 1 it is every second row and column, for example, of its input.
+        With a stride (2, 2) they are those of every second row and column.
         """
 
     def bits(self, stage: Stage) -> Any:
@@ -81,7 +81,7 @@ def prepare(node: Filters, shape: Shape) -> Any:
     """The weights of a node, as filters of this shape, in the order in which their kernel reads them."""
     if isinstance(node, Int8):
         weights = node.held.reshape(shape) if isinstance(node, Int8Conv) else node.held
-        # Those who sample have a map of the pixels they read, and pass over it with stride 1.
+        # The map of bytes of a convolution that samples holds only the pixels that it reads, so the stride is 1 there.
         stride = (1, 1) if _sampling(node) == node.stride else node.stride
         values: dict[str, Any] = {"scale": node.factors, "zero": node.zero, "bias": node.bias}
         return bk.FusedInt8Conv2d(weights, shape, stride, node.padding, **values)

@@ -37,8 +37,8 @@ class Plan:
         self._stages, self._shapes = stages, stages.shapes_for(shape[1:])
         self._memory: dict[Stage, Float] = {}  # of maps, flat
         self._bits: dict[Stage, Any] = {}
-        self._bytes: dict[tuple[Any, ...], Any] = {}  # maps of bytes, by what makes them and who can read them
-        self._targets: list[tuple[Array, tuple[int, int]]] = []  # where images go, and the stride of the pixels that do
+        self._bytes: dict[tuple[Any, ...], Any] = {}  # maps of bytes, by source, rounding, border and stride
+        self._targets: list[tuple[Array, tuple[int, int]]] = []  # where images are copied to, with which stride
         self._free: list[Float] = []  # memory of maps that nothing reads any more, for the next ones
         self._n, last_reads = shape[0], _last_reads(stages)
         self._wide = self._images(shape)
@@ -49,9 +49,9 @@ class Plan:
                 self._memory[stage] = self._memory[added]
             self.runs.append((stage, bind(stage, layer(stage, source), self)))
             # Freed after the stage has taken memory for its own map: a kernel must not write to what it reads.
-            # Maps that are not in memory have been written as bits.
+            # Maps that are not in memory have been written as bits alone.
             self._free += [self._memory[read] for read in done if read in self._memory and read is not added]
-        self.result(stages.result)  # which may be the images themselves, a map that no stage has asked for
+        self.result(stages.result)  # may be the images themselves, a map that no stage has asked for
         self._all = [run for _, runs in self.runs for run in runs]
 
     def __call__(self, x: Float) -> Float:

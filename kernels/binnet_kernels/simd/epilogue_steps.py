@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 
 from ..fused.epilogue import ADD, NORM, NORM_ROWS, RELU, SIGN
-from .jit import helper
+from .jit import inlined
 from .pixels import changed, plus_pixels
 from .tile import CHANNELS, VECTORS, at_vector
 from .vector import FLOATS, LANES, pointer, twin
@@ -88,7 +88,7 @@ def signs(context: Any, tile: Any) -> Any:
 # ------------------------------------------------------------------ the program
 
 
-@helper
+@inlined
 def run_epilogue(tile, steps, table, place, columns, residual, first, last, step, channel):
     """Run the codes ``steps`` on a tile; ``place`` is that of the first row they read from ``table``."""
     # Interpreted for each tile: compiled combinations would be faster by a few instructions, for 1.5 s of compiling

@@ -28,6 +28,12 @@ def helper(python: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def inlined(python: Callable[..., Any]) -> Callable[..., Any]:
+    """A helper that becomes part of each kernel that calls it: a call would send a tile through memory, twice."""
+    compiled: Callable[..., Any] = njit(forceinline=True, **OPTIONS)(python)
+    return compiled
+
+
 class Kernel:
     """A compiled function with a serial and a parallel form."""
 

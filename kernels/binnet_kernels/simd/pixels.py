@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 
 from .epilogue import each_row
-from .jit import helper
+from .jit import inlined
 from .tile import CHANNELS, ROW, VECTORS, XNOR_ROWS, Tile, at_vector
 from .vector import FLOATS, LANES, masked_load, masked_store, pointer, spread, twin
 
@@ -333,7 +333,7 @@ def store_reached(
     return types.void(tile, least, border_class, types.intp, flips, bits, places, *ints), build
 
 
-@helper
+@inlined
 def store(tile, low, columns, table, out, floats, bits, places, between, first, last, step, channel):
     """Write floats, or bits, or both; the limits of the bits are the two rows of ``table`` from ``low`` on."""
     # Branches on what is the same for a whole call. A kernel for each combination would save a few instructions and
