@@ -134,13 +134,16 @@ def _in_eight_bits(model: Model, arguments: argparse.Namespace, console: Console
     before, after, layers = found.before, found.after, found.quantised.layers
     _say_layers(layers, console)
     top1 = f"top-1 {after.top1:.2%} in eight bits, {before.top1:.2%} before"
-    console.say(f"{top1}, on {before.n:,} test images of {found.dataset}")
+    differing = int((before.predictions != after.predictions).sum())
+    # The top-1 of a small set changes by chance when predictions do, in either direction.
+    console.say(f"{top1}, on {before.n:,} test images of {found.dataset}; {differing:,} predictions differ")
     if found.drop > arguments.max_drop:
         raise ValueError(
             f"nothing was written, as top-1 falls by {found.drop:.2f} points to {after.top1:.2%}; keep layers real "
             f"with --keep-real, or allow more than {arguments.max_drop:g} with --max-drop"
         )
     figures = {"dataset": found.dataset, "n": before.n, "top1_before": before.top1, "top1": after.top1}
+    figures["differing"] = differing
     return found.quantised.model, {"real": "int8", **figures, "layers": [layer.to_dict() for layer in layers]}
 
 
