@@ -16,21 +16,21 @@ from .tile import CHANNELS, FLOAT_ROWS, VECTORS, Tile, at_vector, each_sum, tile
 from .vector import FLOATS, HALVES, JIT, LANES, VECTOR_BITS, assembly, call, pointer, spread, suffix, twin
 
 GROUP = 4  # bytes that a lane takes at once
-_SUM = """declare i32 @llvm.vector.reduce.add.v64i32(<64 x i32>)
-define i32 @dot(<64 x i8> %a, <64 x i8> %b) {{
-  %c = {first}ext <64 x i8> %a to <64 x i32>
-  %d = sext <64 x i8> %b to <64 x i32>
-  %e = mul <64 x i32> %c, %d
-  %f = call i32 @llvm.vector.reduce.add.v64i32(<64 x i32> %e)
+_SUM = """declare i32 @llvm.vector.reduce.add.v16i32(<16 x i32>)
+define i32 @dot(<16 x i8> %a, <16 x i8> %b) {{
+  %c = {first}ext <16 x i8> %a to <16 x i32>
+  %d = sext <16 x i8> %b to <16 x i32>
+  %e = mul <16 x i32> %c, %d
+  %f = call i32 @llvm.vector.reduce.add.v16i32(<16 x i32> %e)
   ret i32 %f
 }}"""
 
 
 def _instruction() -> str:
     """The instruction of the CPU for sums of four products of bytes: vpdpbusd, usdot, sdot, or none."""
-    mixed, signed = (assembly(_SUM.format(first=first)) for first in "zs")
+    mixed = assembly(_SUM.format(first="z"))
     found = next((name for name in ("vpdpbusd", "usdot") if name in mixed), "")
-    return found or ("sdot" if "sdot" in signed else "")
+    return found or ("sdot" if "sdot" in assembly(_SUM.format(first="s")) else "")
 
 
 INSTRUCTION = _instruction() if JIT else ""

@@ -151,14 +151,25 @@ def _int8(x, starts, weight, base, offsets, border_class, table, steps, residual
             store(y, low, columns, table, out, floats, bits, places, between, first, last, filters, channel)
 
 
+@helper
+def fill_row(x, starts, line_starts, begin, layer, ring, slot, channel, sizes):
+    """A row of pixels from ``begin`` on, in CHANNELS channels, to the ring from its pixel ``slot`` on."""
+    rows, groups, pitch, columns, ow = sizes[2], sizes[3], sizes[4], sizes[5], sizes[11]
+    weight, base, offsets, border_class, table = layer
+    for col in range(0, ow, FLOAT_ROWS):
+        sums = byte_tile(x, starts[begin], line_starts, col, weight, base, channel, rows, groups, pitch)
+        y = as_values(sums, table, offsets, border_class, columns, begin + col, begin + ow - 1, channel)
+        store_pixels(y, ring, slot + col, slot + ow - 1, CHANNELS, 0)
+
+
 @kernel
 def _int8_pooled(
     x, starts, weight, base, offsets, border_class, table, steps, residual, out, bits, places, windows, ring, sizes
 ):
-    filters, rows, groups, pitch, columns, low = sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
+    filters, columns, low = sizes[1], sizes[5], sizes[6]
     floats, between, n, oh, ow, ph, pw = sizes[7], sizes[8], sizes[9], sizes[10], sizes[11], sizes[12], sizes[13]
     kh, kw, strips, workers, wide, blocks = sizes[14], sizes[15], sizes[16], sizes[17], sizes[18], columns // CHANNELS
-    line_starts, taps, cols = windows
+    (line_starts, taps, cols), layer = windows, (weight, base, offsets, border_class, table)
     for worker in prange(workers):
         some, slots = share(worker, workers, n * strips * blocks), worker * kh
         for item in range(some[0], some[1]):
@@ -168,11 +179,7 @@ def _int8_pooled(
                 # The rows that the windows of this line are the first to see; those of lines before are in the ring.
                 for row in range(max(done, taps[line * kh]), taps[line * kh + kh - 1] + 1):
                     begin, slot = (image * oh + row) * ow, (slots + row % kh) * ow
-                    for col in range(0, ow, FLOAT_ROWS):
-                        sums = byte_tile(x, starts[begin], line_starts, col, weight, base, channel, rows, groups, pitch)
-                        end = begin + ow - 1
-                        y = as_values(sums, table, offsets, border_class, columns, begin + col, end, channel)
-                        store_pixels(y, ring, slot + col, slot + ow - 1, CHANNELS, 0)
+                    fill_row(x, starts, line_starts, begin, layer, ring, slot, channel, sizes)
                     done = row + 1
                 begin = (image * ph + line) * pw
                 for col in range(0, pw, FLOAT_ROWS):
