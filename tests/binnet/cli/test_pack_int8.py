@@ -17,7 +17,7 @@ def run(tmp_path_factory):
     from binnet.cli import main
 
     folder = tmp_path_factory.mktemp("run") / "run"
-    words = "train --dataset digits --model quick --epochs 3 --seed 1 --out"
+    words = "train --dataset digits --model quick --epochs 1 --seed 1 --out"
     assert main([*words.split(), str(folder)]) == 0
     return folder
 
