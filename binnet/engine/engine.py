@@ -20,7 +20,7 @@ from .stages import Stage, Stages
 from .weights import sharing, with_weights, without_weights
 
 IDLE = 8  # unused plans that are kept
-CACHED = 1 << 23  # bytes that a stage reads and writes at most for images that run together, to stay in the cache
+CACHED = 1 << 22  # bytes that a stage reads and writes at most for images that run together, to stay in the cache
 MOST = 256  # images that run together
 
 
