@@ -141,7 +141,8 @@ def _in_eight_bits(model: Model, arguments: argparse.Namespace, console: Console
             f"with --keep-real, or allow more than {arguments.max_drop:g} with --max-drop"
         )
     figures = {"dataset": found.dataset, "n": before.n, "top1_before": before.top1, "top1": after.top1}
-    return found.quantised.model, {"real": "int8", **figures, "layers": [layer.to_dict() for layer in layers]}
+    packed = found.quantised.model  # whose layers may all have stayed real
+    return packed, {"real": packed.real, **figures, "layers": [layer.to_dict() for layer in layers]}
 
 
 def _calibration_source(arguments: argparse.Namespace) -> Source:
