@@ -49,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
+MAX_DROP, CALIBRATION_IMAGES = 0.5, 256
+_ONLY_INT8 = ("calibrate", "calibration_images", "keep_real", "max_drop")
+
+
 def _add_eight_bits(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``--real int8``."""
     group = parser.add_argument_group("real layers in eight bits (--real int8)")
@@ -58,11 +62,11 @@ def _add_eight_bits(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--calibrate", metavar="DATA", help=text)
     text = "number of training images for calibration (default: 256)"
-    group.add_argument("--calibration-images", type=int, metavar="N", default=256, help=text)
+    group.add_argument("--calibration-images", type=int, metavar="N", help=text)
     text = "names of layers that stay real; binnet summary lists all"
-    group.add_argument("--keep-real", metavar="NAME", nargs="+", action="extend", default=[], help=text)
+    group.add_argument("--keep-real", metavar="NAME", nargs="+", action="extend", help=text)
     text = "write nothing when top-1 falls by more than this many percentage points (default: 0.5)"
-    group.add_argument("--max-drop", type=float, metavar="X", default=0.5, help=text)
+    group.add_argument("--max-drop", type=float, metavar="X", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,13 +105,16 @@ def _opened(arguments: argparse.Namespace) -> Model:
     if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
         what = "checkpoint" if model.kind == CHECKPOINT else "model"
         raise StorageError(f"{arguments.out} is the {what} itself; choose another name for the packed model")
+    if os.path.isdir(arguments.out):  # before calibration, which takes its time
+        raise StorageError(f"{arguments.out} is a folder, expected the name of a file to write")
     return model
 
 
 def _in_floats(model: Model, arguments: argparse.Namespace, console: Console) -> tuple[PackedModel, dict[str, Any]]:
     """The packed model with real layers in floats, compared with the checkpoint when there is data for that."""
-    if arguments.calibrate or arguments.keep_real:
-        raise ValueError("--calibrate and --keep-real are for --real int8")
+    for name in _ONLY_INT8:
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for --real int8 only")
     packed = model.packed.with_real(arguments.real)
     if arguments.dataset or arguments.data:  # before anything is written
         name, found = compare(model, packed, arguments, console)
@@ -121,30 +128,33 @@ def _in_eight_bits(model: Model, arguments: argparse.Namespace, console: Console
     """The packed model with real layers in eight bits; ValueError when its top-1 is too low."""
     from ..evaluation.eight_bits import compare_in_eight_bits
 
-    if not 0 <= arguments.max_drop < math.inf:  # False for NaN
-        raise ValueError(f"--max-drop must be a number of at least 0, got {arguments.max_drop}")
+    most = MAX_DROP if arguments.max_drop is None else arguments.max_drop
+    if not 0 <= most < math.inf:  # False for NaN
+        raise ValueError(f"--max-drop must be a number of at least 0, got {most}")
     found = compare_in_eight_bits(
         model,
         arguments.checkpoint,
         _calibration_source(arguments),
-        arguments.calibration_images,
-        arguments.keep_real,
+        CALIBRATION_IMAGES if arguments.calibration_images is None else arguments.calibration_images,
+        arguments.keep_real or (),
         console,
     )
     before, after, layers = found.before, found.after, found.quantised.layers
     _say_layers(layers, console)
-    top1 = f"top-1 {after.top1:.2%} in eight bits, {before.top1:.2%} before"
+    now = "in eight bits" if found.quantised.model.real == "int8" else "with all layers kept as they are"
+    top1 = f"top-1 {after.top1:.2%} {now}, {before.top1:.2%} before"
     differing = int((before.predictions != after.predictions).sum())
     # The top-1 of a small set changes by chance when predictions do, in either direction.
     console.say(f"{top1}, on {before.n:,} test images of {found.dataset}; {differing:,} predictions differ")
-    if found.drop > arguments.max_drop:
+    if found.drop > most:
         raise ValueError(
             f"nothing was written, as top-1 falls by {found.drop:.2f} points to {after.top1:.2%}; keep layers real "
-            f"with --keep-real, or allow more than {arguments.max_drop:g} with --max-drop"
+            f"with --keep-real, or allow more than {most:g} with --max-drop"
         )
     figures = {"dataset": found.dataset, "n": before.n, "top1_before": before.top1, "top1": after.top1}
     figures["differing"] = differing
-    return found.quantised.model, {"real": "int8", **figures, "layers": [layer.to_dict() for layer in layers]}
+    packed = found.quantised.model  # whose layers may all have stayed real
+    return packed, {"real": packed.real, **figures, "layers": [layer.to_dict() for layer in layers]}
 
 
 def _calibration_source(arguments: argparse.Namespace) -> Source:

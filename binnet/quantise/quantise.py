@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..engine import PackedModel
+from ..engine.pixels import pixels_of
 from ..graph import BwnConv, Conv, Graph, Node, QuantiseLinear
 from ..graph.graph import Float
 from .calibration import windows_read
@@ -35,7 +36,8 @@ class Calibration:
 
     def __post_init__(self) -> None:
         # A word is a sequence of words of one letter.
-        if isinstance(self.keep, str):
+        names = self.keep if isinstance(self.keep, Sequence | Set) and not isinstance(self.keep, str) else [None]
+        if not all(isinstance(name, str) for name in names):
             raise ValueError(f"keep must be a list of names of layers, got {self.keep!r}")
 
 
@@ -114,6 +116,10 @@ class _Writer:
         self._renamed = {layer.norm.name: layer.node.name for layer in every if layer.norm}
         constants = pixel_constants(model.info, model.in_channels)
         self._pixels = constants if constants and self._only_real_layers_read_images() else None
+        if self._pixels is not None:
+            # The model would refuse images that are no pixels, such as values to 255 that were never normalised; the
+            # ranges of all later layers would be those of other images.
+            pixels_of(images, *model.info.normalisation())
         self._windows = windows_read(graph, [*every], images)
         self._made: dict[str, tuple[QuantiseLinear, float]] = {}  # with its relative error, by what it reads
 

@@ -57,6 +57,12 @@ def test_figures_in_json(run, tmp_path, say):
     assert found["packed_bytes"] == out.stat().st_size < (run / "packed.h5").stat().st_size
 
 
+def test_the_report_of_a_model_whose_layers_all_stay_real(run, tmp_path, say):
+    names = [node.name for node in binnet.load(run / "packed.h5").graph if node.kind == "Conv"]
+    code, said, _ = say("pack", run, tmp_path / "m.h5", "--real", "int8", "--json", "--keep-real", *names)
+    assert (code, json.loads(said)["real"], binnet.load(tmp_path / "m.h5").real) == (0, "float32", "float32")
+
+
 def test_a_packed_model_gives_the_same_file(run, eight, tmp_path, say):
     code, _, _ = say("pack", run / "packed.h5", tmp_path / "m.h5", "--real", "int8", "--max-drop", "100")
     assert code == 0
@@ -86,8 +92,10 @@ def test_nothing_is_written_when_too_much_is_lost(run, tmp_path, say, monkeypatc
         (["--real", "int8", "--keep-real", "conv9"], "there is no real layer 'conv9' to keep; there are: conv1"),
         (["--real", "int8", "--calibrate", "cifar10", "--dataset", "digits"], "contradicts --dataset"),
         (["--real", "int8", "--calibrate", "nowhere"], "nowhere"),
-        (["--calibrate", "digits"], "--calibrate and --keep-real are for --real int8"),
-        (["--keep-real", "conv1"], "--calibrate and --keep-real are for --real int8"),
+        (["--calibrate", "digits"], "--calibrate is for --real int8 only"),
+        (["--keep-real", "conv1"], "--keep-real is for --real int8 only"),
+        (["--max-drop", "0"], "--max-drop is for --real int8 only"),
+        (["--calibration-images", "9"], "--calibration-images is for --real int8 only"),
     ],
 )
 def test_options_that_are_refused(run, tmp_path, say, options, message):

@@ -93,6 +93,12 @@ def test_a_layer_is_kept_by_name():
         packed(calibration=Calibration(pixels(), keep=["stm"]))
 
 
+@pytest.mark.parametrize("keep", [None, 3, [3], [["stem"]]])
+def test_keep_holds_names(keep):
+    with pytest.raises(ValueError, match="keep must be a list of names of layers, got"):
+        Calibration(pixels(), keep=keep)
+
+
 def test_keep_is_a_list():
     with pytest.raises(ValueError, match="keep must be a list of names of layers, got 'stem'"):
         Calibration(pixels(), "stem")
@@ -119,6 +125,11 @@ def test_pixels_and_normalised_images_give_the_same_bits():
     assert len(model.profile(x[:1])) > 0
     np.testing.assert_array_equal(model(x), walk(model.graph, x))
     assert model(x[:0]).shape == (0, 5)
+
+
+def test_calibration_with_images_that_the_model_would_refuse():
+    with pytest.raises(ValueError, match=r"these images would be pixels from \d+ to \d+"):
+        packed(calibration=pixels().astype(np.float32))  # up to 255, not normalised
 
 
 def test_an_image_far_outside_of_all_pixels_is_refused():
