@@ -55,7 +55,7 @@ def load_evaluation(
     if may_be_store(path):
         return _part_of_store(path, split)
     plan = make_evaluation_plan(path, options or BuildOptions(), split, members)
-    return cached_store(path, plan, cache, building, notes, max_corrupt).dataset
+    return cached_store(path, plan, cache, building, notes, max_corrupt, split).dataset
 
 
 def _part_of_store(path: Path, split: str) -> Dataset:

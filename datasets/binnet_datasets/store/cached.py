@@ -27,11 +27,12 @@ def cached_store(
     progress: Progress | None = None,
     notes: Notes | None = None,
     max_corrupt: float | None = None,
+    part: str = "",
 ) -> Store:
     """Open the store of a plan in the cache; it is built when it is missing or damaged.
 
-    Changes to the folder are detected by names, sizes and times of the files. An older store of the same folder and
-    form is deleted once the new one is complete. When the cache is not writable, the store is built in a temporary
+    Changes to the folder are detected by names, sizes and times of the files. An older store of the same folder, part
+    and form is deleted once the new one is complete. When the cache is not writable, the store is built in a temporary
     folder.
 
     Parameters
@@ -40,6 +41,7 @@ def cached_store(
     plan : which images are stored, and how
     cache : folder with all cached data; None for `cache_folder`
     progress, notes, max_corrupt : see `build_store`
+    part : which images of the folder the plan has, if not those for training
 
     Raises
     ------
@@ -47,7 +49,7 @@ def cached_store(
         When the source cannot be used, or the store cannot be written.
     """
     tell = notes or (lambda _: None)
-    family = _family(source, plan)
+    family = _family(source, plan, part)
     name = f"{plan.name}-{family}-{plan.key[:16]}.h5"
     path = cached("stores", cache, [name], notes) / name
     there = path.exists()
@@ -64,9 +66,10 @@ def cached_store(
     return read_store(path, cached=True)
 
 
-def _family(source: Path, plan: Plan) -> str:
-    """Eight hexadecimal digits that are common to all stores of one folder, purpose (training or not) and form."""
-    about = (str(source.resolve()), bool(plan.train), plan.short_side, plan.channels)
+def _family(source: Path, plan: Plan, part: str) -> str:
+    """Eight hexadecimal digits that are common to all stores of one folder, purpose (training or a part) and form."""
+    # Training and validation images of a folder may be used in turn, so neither store may replace the other.
+    about = (str(source.resolve()), bool(plan.train), part, plan.short_side, plan.channels)
     return hashlib.sha256(repr(about).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 

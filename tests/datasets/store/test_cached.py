@@ -51,6 +51,15 @@ def test_a_folder_that_has_changed_is_built_anew(source: Path, tmp_path: Path, p
     assert stores(cache) != old
 
 
+def test_parts_of_a_folder_have_stores_of_their_own(source: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    for _ in range(2):
+        for split in ("train", "val"):
+            load_evaluation(source, split, cache=tmp_path / "cache", notes=said.append)
+    first_words = [sentence.split()[0] for sentence in said if "store of" in sentence]
+    assert first_words == ["building", "building", "using", "using"]
+
+
 def test_a_build_that_runs_is_left_alone(source: Path, tmp_path: Path, picture) -> None:
     cache = tmp_path / "cache"
     first = load(None, source, cache)
