@@ -106,7 +106,7 @@ def _opened(arguments: argparse.Namespace) -> Model:
         what = "checkpoint" if model.kind == CHECKPOINT else "model"
         raise StorageError(f"{arguments.out} is the {what} itself; choose another name for the packed model")
     if os.path.isdir(arguments.out):  # before calibration, which takes its time
-        raise StorageError(f"{arguments.out} is a folder, expected the name of a file to write")
+        raise StorageError(f"cannot write {arguments.out}: it is not a file, and cannot be replaced by one")
     return model
 
 
