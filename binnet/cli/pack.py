@@ -145,7 +145,7 @@ def _in_eight_bits(model: Model, arguments: argparse.Namespace, console: Console
     top1 = f"top-1 {after.top1:.2%} {now}, {before.top1:.2%} before"
     differing = int((before.predictions != after.predictions).sum())
     # The top-1 of a small set changes by chance when predictions do, in either direction.
-    console.say(f"{top1}, on {before.n:,} test images of {found.dataset}; {differing:,} predictions differ")
+    console.say(f"{top1}, on {before.n:,} test images of {found.dataset}; differing predictions: {differing:,}")
     if found.drop > most:
         raise ValueError(
             f"nothing was written, as top-1 falls by {found.drop:.2f} points to {after.top1:.2%}; keep layers real "
