@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .. import checks
 from ..checks import Border, Halves, Pair, border, border_halves
+from .bordered import check_bordered
 
 
 class BitMap:
@@ -65,11 +66,4 @@ class BitMap:
 
 def check_bits(bits: Any, name: str, shape: tuple[int | None, ...], border: Border | None = None) -> BitMap:
     """``bits`` itself; ValueError unless it is a map of images of this shape, None for any size, with this border."""
-    fits = isinstance(bits, BitMap) and all(want in (None, size) for want, size in zip(shape, bits.shape))
-    if not fits or border not in (None, bits.border):
-        sizes = ", ".join(letter if want is None else str(want) for want, letter in zip(shape, "NHWC"))
-        around = "" if border is None else f" with the border {border}"
-        got = repr(bits) if isinstance(bits, BitMap) else checks.kind(bits)
-        raise ValueError(f"{name} must be a BitMap ({sizes}){around}, got {got}")
-    fitting: BitMap = bits
-    return fitting
+    return check_bordered(bits, BitMap, name, shape, border)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .. import checks
 from ..checks import Border, Pair, border
+from .bordered import check_bordered
 
 Bytes = npt.NDArray[np.uint8]
 MOST = 255
@@ -62,11 +63,4 @@ class ByteMap:
 
 def check_bytes(x: Any, name: str, shape: tuple[int | None, ...], border: Border | None = None) -> ByteMap:
     """``x`` itself; ValueError unless it is a map of bytes of this shape, None for any size, with this border."""
-    fits = isinstance(x, ByteMap) and all(want in (None, size) for want, size in zip(shape, x.shape))
-    if not fits or border not in (None, x.border):
-        sizes = ", ".join(letter if want is None else str(want) for want, letter in zip(shape, "NHWC"))
-        around = "" if border is None else f" with the border {border}"
-        got = repr(x) if isinstance(x, ByteMap) else checks.kind(x)
-        raise ValueError(f"{name} must be a ByteMap ({sizes}){around}, got {got}")
-    fitting: ByteMap = x
-    return fitting
+    return check_bordered(x, ByteMap, name, shape, border)
