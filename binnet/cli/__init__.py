@@ -16,9 +16,39 @@ from .. import __version__
 from ..console import printable, sentence_of
 from ..parallel.launcher import leave_the_word_to_the_first, speaks
 from ..signals import TerminatedError, terminable
-from . import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
+from . import (
+    bench,
+    cache,
+    data,
+    evaluate,
+    export,
+    import_,
+    inspect,
+    pack,
+    predict,
+    reproduce,
+    summary,
+    trace,
+    train,
+    verify,
+)
 
-COMMANDS = (train, evaluate, predict, summary, inspect, pack, verify, trace, bench, data, cache, reproduce)
+COMMANDS = (
+    train,
+    evaluate,
+    predict,
+    summary,
+    inspect,
+    pack,
+    verify,
+    export,
+    import_,
+    trace,
+    bench,
+    data,
+    cache,
+    reproduce,
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"binnet {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+        name = command.__name__.rpartition(".")[2].rstrip("_")  # import is a reserved word
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP[0].upper() + command.HELP[1:] + ".")
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .activations import Clip, Sigmoid, Tanh
 from .graph import KINDS, Graph, Input, Node, kind
 from .int8 import Int8BwnConv, Int8Conv, QuantiseLinear
 from .maps import (
@@ -45,6 +46,7 @@ __all__ = [
     "AvgPool",
     "BatchNorm",
     "BwnConv",
+    "Clip",
     "Concatenate",
     "Constant",
     "Conv",
@@ -70,8 +72,10 @@ __all__ = [
     "Reshape",
     "Scale",
     "Shift",
+    "Sigmoid",
     "Sign",
     "Softmax",
+    "Tanh",
     "XnorConv",
     "kind",
     "register",

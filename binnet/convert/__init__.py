@@ -1,0 +1,51 @@
+"""Models of other tools in, and binnet's models out: one module a format, imported when it is used.
+
+``binnet import`` calls :func:`read`; ``binnet export`` writes C, ONNX and pages. Nothing here needs training code.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from .report import ConversionError, Imported, Options
+
+__all__ = ["FORMATS", "ConversionError", "Imported", "Options", "read"]
+
+# The module of each format; it has ``read(source, options)``, and its docstring describes the format.
+FORMATS = {
+    "bmxnet": "bmxnet",
+    "darknet": "darknet",
+    "larq": "larq",
+    "onnx": "onnx.reading",
+    "pytorch": "pytorch",
+}
+
+
+def read(source: str | Path, form: str, options: Options | None = None) -> Imported:
+    """Read a model file of another tool.
+
+    Parameters
+    ----------
+    source
+        The file. Nothing in it is executed.
+    form
+        One of :data:`FORMATS`.
+    options
+        What the file does not say, such as the mean and deviation of its images.
+
+    Returns
+    -------
+    Imported
+        A packed model, and the table of what was read and what became of it.
+
+    Raises
+    ------
+    ConversionError
+        In one sentence, when the file is missing, damaged, something else, or has a layer that binnet does not know,
+        which is named.
+    """
+    if form not in FORMATS:
+        raise ConversionError(f"there is no format {form!r} to import; there are: {', '.join(FORMATS)}")
+    imported: Imported = import_module(f".{FORMATS[form]}", __name__).read(Path(source), options or Options())
+    return imported

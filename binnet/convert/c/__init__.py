@@ -1,0 +1,1 @@
+"""Export of a packed model as one C99 file without dependencies."""

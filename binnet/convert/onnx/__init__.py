@@ -1,0 +1,1 @@
+"""ONNX files, read and written with the package ``onnx`` (``pip install "binnet[onnx]"``)."""

@@ -1,0 +1,1 @@
+"""PyTorch state dicts and safetensors, read without torch and without executing anything."""
