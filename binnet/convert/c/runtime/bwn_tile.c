@@ -11,10 +11,10 @@ BN_INLINE void bn_bwn_part(const int n, float *sums, const float *x, int x_row, 
     BN_UNROLL for (int p = 0; p < n; p++)
         BN_UNROLL for (int v = 0; v < BN_FLOAT_VECTORS; v++)
             sum[p][v] = bn_zeros();
-    for (int r = 0; r < rows; r++) {
+    BN_KEEP for (int r = 0; r < rows; r++) {
         const float *tap = x + r * x_row;
         const uint8_t *first = signs + r * w_row;
-        for (int i = 0; i < values; i++, tap++, first += BN_SIGN_BYTES) {
+        BN_KEEP for (int i = 0; i < values; i++, tap++, first += BN_SIGN_BYTES) {
 #if BN_SIGN_BYTES == 2
             const unsigned bits = first[0] | (unsigned)first[1] << 8;
 #else
@@ -35,15 +35,29 @@ BN_INLINE void bn_bwn_part(const int n, float *sums, const float *x, int x_row, 
 static void bn_bwn_tile(float *sums, const float *x, int x_row, int x_step, int pixels, const uint8_t *signs, int w_row,
                          int rows, int values)
 {
-    int p = 0;
+    while (pixels > 0) {
+        const int n = BN_PART(pixels, BN_FLOAT_PIXELS);
+        /* A case for each number, since it must be a constant. */
+        switch (n) {
+#if BN_FLOAT_PIXELS > 6
+        case 8: bn_bwn_part(8, sums, x, x_row, x_step, signs, w_row, rows, values); break;
+        case 7: bn_bwn_part(7, sums, x, x_row, x_step, signs, w_row, rows, values); break;
+#endif
+#if BN_FLOAT_PIXELS > 4
+        case 6: bn_bwn_part(6, sums, x, x_row, x_step, signs, w_row, rows, values); break;
+        case 5: bn_bwn_part(5, sums, x, x_row, x_step, signs, w_row, rows, values); break;
+#endif
+#if BN_FLOAT_PIXELS > 2
+        case 4: bn_bwn_part(4, sums, x, x_row, x_step, signs, w_row, rows, values); break;
+        case 3: bn_bwn_part(3, sums, x, x_row, x_step, signs, w_row, rows, values); break;
+#endif
 #if BN_FLOAT_PIXELS > 1
-    for (; p + BN_FLOAT_PIXELS <= pixels; p += BN_FLOAT_PIXELS)
-        bn_bwn_part(BN_FLOAT_PIXELS, sums + BN_FF * p, x + p * x_step, x_row, x_step, signs, w_row, rows, values);
+        case 2: bn_bwn_part(2, sums, x, x_row, x_step, signs, w_row, rows, values); break;
 #endif
-#if BN_FLOAT_PIXELS > 3
-    for (; p + BN_FLOAT_PIXELS / 2 <= pixels; p += BN_FLOAT_PIXELS / 2)
-        bn_bwn_part(BN_FLOAT_PIXELS / 2, sums + BN_FF * p, x + p * x_step, x_row, x_step, signs, w_row, rows, values);
-#endif
-    for (; p < pixels; p++)
-        bn_bwn_part(1, sums + BN_FF * p, x + p * x_step, x_row, x_step, signs, w_row, rows, values);
+        default: bn_bwn_part(1, sums, x, x_row, x_step, signs, w_row, rows, values);
+        }
+        pixels -= n;
+        sums += BN_FF * n;
+        x += n * x_step;
+    }
 }

@@ -8,9 +8,9 @@ BN_INLINE void bn_conv_part(const int n, float *sums, const float *x, int x_row,
     BN_UNROLL for (int p = 0; p < n; p++)
         BN_UNROLL for (int v = 0; v < BN_FLOAT_VECTORS; v++)
             sum[p][v] = bn_zeros();
-    for (int r = 0; r < rows; r++) {
+    BN_KEEP for (int r = 0; r < rows; r++) {
         const float *tap = x + r * x_row, *first = w + r * w_row;
-        for (int i = 0; i < values; i++, tap++, first += BN_FF) {
+        BN_KEEP for (int i = 0; i < values; i++, tap++, first += BN_FF) {
             BN_UNROLL for (int v = 0; v < BN_FLOAT_VECTORS; v++)
                 weight[v] = bn_load(first + BN_LANES * v);
             BN_UNROLL for (int p = 0; p < n; p++)
@@ -26,15 +26,29 @@ BN_INLINE void bn_conv_part(const int n, float *sums, const float *x, int x_row,
 static void bn_conv_tile(float *sums, const float *x, int x_row, int x_step, int pixels, const float *w, int w_row,
                          int rows, int values)
 {
-    int p = 0;
+    while (pixels > 0) {
+        const int n = BN_PART(pixels, BN_FLOAT_PIXELS);
+        /* A case for each number, since it must be a constant. */
+        switch (n) {
+#if BN_FLOAT_PIXELS > 6
+        case 8: bn_conv_part(8, sums, x, x_row, x_step, w, w_row, rows, values); break;
+        case 7: bn_conv_part(7, sums, x, x_row, x_step, w, w_row, rows, values); break;
+#endif
+#if BN_FLOAT_PIXELS > 4
+        case 6: bn_conv_part(6, sums, x, x_row, x_step, w, w_row, rows, values); break;
+        case 5: bn_conv_part(5, sums, x, x_row, x_step, w, w_row, rows, values); break;
+#endif
+#if BN_FLOAT_PIXELS > 2
+        case 4: bn_conv_part(4, sums, x, x_row, x_step, w, w_row, rows, values); break;
+        case 3: bn_conv_part(3, sums, x, x_row, x_step, w, w_row, rows, values); break;
+#endif
 #if BN_FLOAT_PIXELS > 1
-    for (; p + BN_FLOAT_PIXELS <= pixels; p += BN_FLOAT_PIXELS)
-        bn_conv_part(BN_FLOAT_PIXELS, sums + BN_FF * p, x + p * x_step, x_row, x_step, w, w_row, rows, values);
+        case 2: bn_conv_part(2, sums, x, x_row, x_step, w, w_row, rows, values); break;
 #endif
-#if BN_FLOAT_PIXELS > 3
-    for (; p + BN_FLOAT_PIXELS / 2 <= pixels; p += BN_FLOAT_PIXELS / 2)
-        bn_conv_part(BN_FLOAT_PIXELS / 2, sums + BN_FF * p, x + p * x_step, x_row, x_step, w, w_row, rows, values);
-#endif
-    for (; p < pixels; p++)
-        bn_conv_part(1, sums + BN_FF * p, x + p * x_step, x_row, x_step, w, w_row, rows, values);
+        default: bn_conv_part(1, sums, x, x_row, x_step, w, w_row, rows, values);
+        }
+        pixels -= n;
+        sums += BN_FF * n;
+        x += n * x_step;
+    }
 }

@@ -55,14 +55,21 @@ typedef uint32_t bn_word;
 #define BN_P 8
 #endif
 
-/* Loops over the sums of a tile are unrolled, so that the sums are registers. */
+/* Loops over the sums of a tile are unrolled, so that the sums are registers; those over taps are kept as they are,
+   which Clang would unroll to four times the code. */
 #if defined(__clang__)
 #define BN_INLINE static inline __attribute__((always_inline, unused))
 #define BN_UNROLL _Pragma("clang loop unroll(full)")
+#define BN_KEEP _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__) && __GNUC__ >= 8
 #define BN_INLINE static inline __attribute__((always_inline, unused))
 #define BN_UNROLL _Pragma("GCC unroll 16")
+#define BN_KEEP
 #else
 #define BN_INLINE static inline
 #define BN_UNROLL
+#define BN_KEEP
 #endif
+
+/* The pixels of the next part of a tile: as many as the registers hold, or the rest in two parts of about one size. */
+#define BN_PART(rest, most) ((rest) >= 2 * (most) ? (most) : (rest) > (most) ? ((rest) + 1) / 2 : (rest))

@@ -172,8 +172,8 @@ BN_INLINE void bn_xnor_part(const int n, int32_t *pop, const bn_word *x, int x_r
     BN_UNROLL for (int p = 0; p < n; p++)
         BN_UNROLL for (int v = 0; v < BN_XNOR_VECTORS; v++)
             sums[p][v] = bn_xnor_zero();
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < words; i++) {
+    BN_KEEP for (int r = 0; r < rows; r++)
+        BN_KEEP for (int i = 0; i < words; i++) {
             const bn_word *tap = x + r * x_row + i, *first = w + r * w_row + BN_XF * i;
 #if defined(BN_XNOR_ROOM)
             if (room-- == 0) {
@@ -201,19 +201,31 @@ BN_INLINE void bn_xnor_part(const int n, int32_t *pop, const bn_word *x, int x_r
 static void bn_xnor_tile(int32_t *pop, const bn_word *x, int x_row, int x_step, int pixels, const bn_word *w, int w_row,
                          int rows, int words)
 {
-    int p = 0;
+    while (pixels > 0) {
+        const int n = BN_PART(pixels, BN_XNOR_PIXELS);
+        /* A case for each number, since it must be a constant. */
+        switch (n) {
+#if BN_XNOR_PIXELS > 6
+        case 8: bn_xnor_part(8, pop, x, x_row, x_step, w, w_row, rows, words); break;
+        case 7: bn_xnor_part(7, pop, x, x_row, x_step, w, w_row, rows, words); break;
+#endif
 #if BN_XNOR_PIXELS > 4
-    for (; p + 8 <= pixels; p += 8)
-        bn_xnor_part(8, pop + BN_XF * p, x + p * x_step, x_row, x_step, w, w_row, rows, words);
+        case 6: bn_xnor_part(6, pop, x, x_row, x_step, w, w_row, rows, words); break;
+        case 5: bn_xnor_part(5, pop, x, x_row, x_step, w, w_row, rows, words); break;
 #endif
 #if BN_XNOR_PIXELS > 2
-    for (; p + 4 <= pixels; p += 4)
-        bn_xnor_part(4, pop + BN_XF * p, x + p * x_step, x_row, x_step, w, w_row, rows, words);
+        case 4: bn_xnor_part(4, pop, x, x_row, x_step, w, w_row, rows, words); break;
+        case 3: bn_xnor_part(3, pop, x, x_row, x_step, w, w_row, rows, words); break;
 #endif
-    for (; p + 2 <= pixels; p += 2)
-        bn_xnor_part(2, pop + BN_XF * p, x + p * x_step, x_row, x_step, w, w_row, rows, words);
-    if (p < pixels)
-        bn_xnor_part(1, pop + BN_XF * p, x + p * x_step, x_row, x_step, w, w_row, rows, words);
+#if BN_XNOR_PIXELS > 1
+        case 2: bn_xnor_part(2, pop, x, x_row, x_step, w, w_row, rows, words); break;
+#endif
+        default: bn_xnor_part(1, pop, x, x_row, x_step, w, w_row, rows, words);
+        }
+        pixels -= n;
+        pop += BN_XF * n;
+        x += n * x_step;
+    }
 }
 
 #endif
