@@ -84,7 +84,11 @@ BN_INLINE bn_sums bn_int8_dot(bn_sums sum, uint32_t x, bn_sums w)
 #elif defined(BN_NEON)
 
 typedef int32x4_t bn_sums;
+#if defined(__ARM_FEATURE_DOTPROD)
 #define BN_INT8_PIXELS 4
+#else
+#define BN_INT8_PIXELS 2
+#endif
 #define BN_INT8_LANES 4
 #if !defined(__ARM_FEATURE_MATMUL_INT8)
 #define BN_INT8_LESS 128 /* both factors must be signed: the tile multiplies x - 128, and adds 128 times the weights */
