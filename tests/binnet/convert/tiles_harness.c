@@ -35,6 +35,10 @@ static void run(const int32_t *c, const void *x, const void *w, void *out)
         bn_int8_tile((int32_t *)out, (const uint8_t *)x, c[X_ROW], c[X_STEP], c[PIXELS], (const int8_t *)w, c[W_ROW],
                      c[ROWS], c[VALUES]);
         break;
+    case 4: /* a byte for each pixel */
+        for (int p = 0; p < c[PIXELS]; p++)
+            ((uint8_t *)out)[p] = (uint8_t)bn_reach((const int32_t *)x + p * BN_XF, (const int32_t *)w);
+        break;
     default: /* w holds the lower limits, then the upper ones */
         bn_pack((bn_word *)out, (const float *)x, (const float *)w, (const float *)w + c[VALUES], c[VALUES]);
     }
