@@ -65,9 +65,9 @@ def _compile(build: Build, folder: Path) -> Path:
     """The harness behind the snippets, as a program; skips what this machine lacks."""
     if build.compiler is ZIG and find_spec("ziglang") is None:
         pytest.skip("ziglang is not installed")
-    for program in (*build.compiler[:1], *build.runner[:1]):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    for needed in (*build.compiler[:1], *build.runner[:1]):
+        if shutil.which(needed) is None:
+            pytest.skip(f"{needed} is not installed")
     runtime = files("binnet.convert.c") / "runtime"
     parts = [(runtime / f"{name}.c").read_text() for name in SNIPPETS]
     harness = Path(__file__).with_name("tiles_harness.c").read_text()
