@@ -199,7 +199,8 @@ class Writer:
                 most = self.constants.array(
                     self.padded(np.clip(stage.most, -(1 << 31), (1 << 31) - 1).astype(np.int32))
                 )
-        body = f"{columns}, {channels}, {len(steps)}, {listed}, {floats}, {bits}, {row}, {words}, {low}, {high}, {most}, {flips}"
+        where = f"{bits}, {row}, {words}, {low}, {high}, {most}, {flips}"
+        body = f"{columns}, {channels}, {len(steps)}, {listed}, {floats}, {where}"
         return "&" + self.constants.declare("bn_target", "target", body, 80)
 
     def _steps(self, stage: Stage, node: Any, channels: int) -> list[str]:

@@ -60,8 +60,12 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
                 y[i] = y[i] + a[i];
             break;
         case BN_NORM:
-            for (int i = 0; i < f; i++)
-                y[i] = (y[i] - a[i]) * b[i] + c[i];
+            /* One operation a statement: old processors keep more digits within an expression. */
+            for (int i = 0; i < f; i++) {
+                const float from_mean = y[i] - a[i];
+                const float scaled = from_mean * b[i];
+                y[i] = scaled + c[i];
+            }
             break;
         case BN_RELU:
             for (int i = 0; i < f; i++)
