@@ -64,7 +64,8 @@ class _Network:
         if self._nodes.get(result) != builder.last:
             raise ConversionError(f"the result is that of {result[0]}, but {builder.last} comes after it")
         for name in self._weights.unread({call.layer.name for call in calls}):
-            builder.leave_out(name, "not part of the network")
+            state = name == "optimizer_weights"
+            builder.leave_out(name, "state of the optimiser" if state else "not part of the network")
         try:
             return Imported(PackedModel(builder.graph(), info), builder.report)
         except ValueError as error:

@@ -117,10 +117,10 @@ def weights_of(source: Path) -> Weights:
     index = json.loads(_listing(source))
     if "refused" in index:
         raise ConversionError(index["refused"])
-    declared = sum(math.prod(shape) for arrays in index["layers"].values() for _, shape, _ in arrays.values())
+    parts = [part for arrays in index["layers"].values() for part in arrays.values()]
     # Arrays of one place under many names would make a small file take a lot of memory.
-    if declared > source.stat().st_size:
-        raise ConversionError("the file is damaged: it has fewer bytes than its arrays have values")
+    if sum(math.prod(shape) * np.dtype(word).itemsize for word, shape, _ in parts) > source.stat().st_size:
+        raise ConversionError("the file is damaged: it is smaller than its arrays")
     return Weights(source, index)
 
 
