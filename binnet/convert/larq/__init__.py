@@ -56,11 +56,13 @@ class _Network:
         """The model of the calls, in the order in which they can be computed; ``result`` is the call that gives it."""
         builder = Builder(calls[0].shape)
         builder.tell(calls[0].layer.name, calls[0].layer.kind, f"Input {'x'.join(map(str, calls[0].shape))}")
+        # binnet's images always have three axes; those of Keras may be rows of numbers.
         self._nodes[calls[0].key] = calls[0].adapt(builder)
         for call in calls[1:]:
             if calls[0].axes == 2 and calls[0].key in call.inputs and call.layer.kind not in ("Flatten", "Reshape"):
                 raise ConversionError(f"{call.layer.name} reads images of two axes, which only Flatten and Reshape may")
             self._add(builder, call)
+        # A graph ends with its result, so nothing may be computed after it.
         if self._nodes.get(result) != builder.last:
             raise ConversionError(f"the result is that of {result[0]}, but {builder.last} comes after it")
         for name in self._weights.unread({call.layer.name for call in calls}):
@@ -76,11 +78,11 @@ class _Network:
         if kind not in HANDLERS:
             raise ConversionError(f"the layer {call.layer.name} is a {kind}, which binnet does not know")
         inputs = tuple(self._nodes[key] for key in call.inputs)
-        part = Part(builder, call.layer, self._weights.layer(call.layer.name), inputs)
-        part.signed = self._signed
+        part = Part(builder, call.layer, self._weights.layer(call.layer.name), inputs, self._signed)
         try:
             HANDLERS[kind](part)
         except ConversionError as error:
+            # Sentences of the graph begin with the name of a node already.
             named = str(error) if call.layer.name in str(error) else f"{call.layer.name}: {error}"
             raise ConversionError(named) from error
         part.finish()

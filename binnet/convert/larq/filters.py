@@ -61,7 +61,7 @@ class Kernel:
 
 def convolution(part: Part) -> None:
     """Conv2D and QuantConv2D."""
-    stored = part.array("kernel", 4)
+    stored = part.array("kernel", 4)  # rows, columns, in, out
     groups = int(part.settings.number("groups", 1))
     part.settings.only("groups", groups)
     _expect(part, stored.shape[:2], filters=stored.shape[3])
@@ -86,6 +86,7 @@ def depthwise(part: Part) -> None:
     """DepthwiseConv2D and QuantDepthwiseConv2D."""
     stored = part.array("depthwise_kernel", 4)
     _expect(part, stored.shape[:2], depth_multiplier=stored.shape[3])
+    part.settings.only("groups", 1)
     _quantise_input(part)
     _apply(part, _by_channel(part, stored), window_of(part, stored.shape[:2]))
     _end(part)
@@ -95,6 +96,7 @@ def separable(part: Part) -> None:
     """SeparableConv2D and QuantSeparableConv2D: one filter for each channel, then a convolution of single pixels."""
     first, second = part.array("depthwise_kernel", 4), part.array("pointwise_kernel", 4)
     _expect(part, first.shape[:2], depth_multiplier=first.shape[3], filters=second.shape[3])
+    part.settings.only("groups", 1)
     _quantise_input(part)
     _apply(part, _by_channel(part, first), window_of(part, first.shape[:2]), bias=False)
     kernel = Kernel(second.transpose(3, 0, 1, 2), part.settings.quantiser("pointwise_quantizer"))
@@ -139,6 +141,7 @@ def _expect(part: Part, size: tuple[int, ...], **counts: int) -> None:
 def _by_channel(part: Part, stored: Float) -> Kernel:
     """One group of filters for each channel, from weights (KH, KW, C, filters of a channel)."""
     h, w, channels, several = stored.shape
+    # Keras orders the result by channel, then by filter, as groups do.
     weight = stored.transpose(2, 3, 0, 1).reshape(channels * several, h, w, 1)
     quantiser = part.settings.quantiser("depthwise_quantizer")
     if quantiser == "magnitude":
@@ -160,17 +163,19 @@ def _apply(part: Part, kernel: Kernel, window: Window, bias: bool = True) -> Non
     signs = part.sign_first or part.result in part.signed
     one_bit = kernel.is_binary and kernel.groups == 1
     b = part.array("bias", 1) if bias and part.settings.flag("use_bias", True) else None
+    # Larq adds the border after the sign, so it may have other values than signs.
     if one_bit and signs and window.border in (0, 1, -1):
         _add_xnor(part, kernel, window)
     else:
         if part.sign_first:
             part.add(Sign, ".sign")
+        # The border of a real convolution is 0, any other one is part of the map.
         if window.border and any(window.padding):
             part.add(Pad, ".border", padding=window.padding, value=window.border)
             window = Window(window.stride)
         _add_real(part, kernel, window, None if one_bit else b)
     part.sign_first = False
-    # Keras adds a bias after the convolution; zeros are what a bias is before training.
+    # A bias of zeros, as before training, would cost time without effect.
     if b is not None and one_bit and b.any():
         part.add(Shift, ".bias", shift=b)
 

@@ -33,37 +33,28 @@ class LayerWeights:
     """
 
     def __init__(self, source: Path, index: dict[str, Any]) -> None:
-        self._source, self._full = source, dict[str, str]()
-        self._index = index
+        self._source, self._index = source, index
+        self._full = dict[str, list[str]]()
         self.used = set[str]()
         for full in index:
             # The rest are scopes of TensorFlow, such as "block1/conv/kernel:0".
-            short = full.rsplit("/", 1)[-1].split(":", 1)[0]
-            if short in self._full:
-                raise ConversionError(f"the file has two arrays for {short}: {self._full[short]} and {full}")
-            self._full[short] = full
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._full
+            self._full.setdefault(full.rsplit("/", 1)[-1].split(":", 1)[0], []).append(full)
 
     def unread(self) -> list[str]:
         """Full names of the arrays that were not read."""
-        return [full for short, full in self._full.items() if short not in self.used]
+        return [full for short, several in self._full.items() if short not in self.used for full in several]
 
     def array(self, name: str) -> Float:
         """The array with a short name, float32; ConversionError when it is missing, damaged or not finite."""
-        if name not in self._full:
-            raise ConversionError(f"its {name} is missing in the file")
+        several = self._full.get(name, [])
+        if len(several) != 1:
+            raise ConversionError(f"it has two {name}" if several else f"its {name} is missing in the file")
         self.used.add(name)
-        dtype, shape, offset = self._index[self._full[name]]
-        # A dimension of 0 must not hide the size of the others.
-        if (
-            np.dtype(dtype).kind != "f"
-            or np.dtype(dtype).itemsize > 8
-            or math.prod(n or 1 for n in shape) > _MOST_VALUES
-        ):
+        word, shape, offset = self._index[several[0]]
+        dtype = np.dtype(word)
+        if dtype.kind != "f" or dtype.itemsize > 8 or not 0 < math.prod(shape) <= _MOST_VALUES:
             raise ConversionError(f"its {name} must be an array of real numbers, got {dtype} {shape}")
-        found = self._read(np.dtype(dtype), math.prod(shape), offset)
+        found = self._read(dtype, math.prod(shape), offset)
         with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused below
             values: Float = found.astype(np.float32).reshape(shape)
         if not np.isfinite(values).all():

@@ -37,9 +37,10 @@ def standardise(part: Part) -> None:
     mean, variance = part.array("mean", 1), part.array("variance", 1)
     if (variance < 0).any():
         raise ConversionError("a variance is below 0")
+    # In float64, as the square of 1e-7 is small for float32.
     factor = (1 / np.maximum(np.sqrt(variance.astype(np.float64)), 1e-7)).astype(np.float32)
     part.add(BatchNorm, mean=mean, factor=factor, shift=np.zeros_like(mean))
-    part.notes.append("its input is not normalised: --mean 0 --std 1/255 for pixels")
+    part.notes.append("the images are not normalised: --mean 0 --std 0.00392156862745098 for pixels")
 
 
 def rescale(part: Part) -> None:
@@ -48,6 +49,7 @@ def rescale(part: Part) -> None:
     part.add(Scale, factor=np.array([scale], np.float32))
     if offset:
         part.add(Shift, ".offset", shift=np.array([offset], np.float32))
+    # Such as 1 / 255: a network that normalises pixels itself.
     if abs(scale) < 0.1:
         part.notes.append("the images are pixels 0 to 255: --mean 0 --std 0.00392156862745098")
 
@@ -68,7 +70,7 @@ def reshape(part: Part) -> None:
         or shape.count(-1) > 1
     ):
         raise ConversionError(f"target_shape must be whole numbers, got {short(shape)}")
-    rest = math.prod(n for n in shape if n != -1)
+    rest = math.prod(n for n in shape if n != -1)  # -1 stands for what is left
     free = math.prod(part.shape) // rest if rest else 0
     part.add(Reshape, shape=tuple(free if n == -1 else n for n in shape))
 
@@ -76,7 +78,7 @@ def reshape(part: Part) -> None:
 def pad(part: Part) -> None:
     """ZeroPadding2D: ((top, bottom), (left, right)), (rows, columns), or one number."""
     part.settings.only("data_format", "channels_last")
-    given = part.settings.get("padding", 1)
+    given = part.settings.get("padding", 1)  # what does not fit is refused by the node
     both = given if isinstance(given, list) else [given, given]
     sides = [each if isinstance(each, list) else [each, each] for each in both]
     part.add(Pad, padding=tuple(n for side in sides for n in side))

@@ -33,11 +33,13 @@ class Part:
         Whether the layer takes the sign of its input, and no node does so yet.
     """
 
-    def __init__(self, builder: Builder, layer: Layer, weights: LayerWeights, inputs: tuple[str, ...]) -> None:
+    def __init__(
+        self, builder: Builder, layer: Layer, weights: LayerWeights, inputs: tuple[str, ...], signed: set[str]
+    ) -> None:
         self._builder, self._layer, self._weights = builder, layer, weights
         self.settings, self.inputs = layer.settings(), inputs
         self.result, self.notes = inputs[0], list[str]()
-        self.signed, self.sign_first = set[str](), False
+        self.signed, self.sign_first = signed, False
         self._made = list[str]()
 
     @property
@@ -49,14 +51,6 @@ class Part:
     def shape(self) -> Shape:
         """Shape of the current result for one image."""
         return self._builder.shape(self.result)
-
-    def shape_of(self, node: str) -> Shape:
-        """Shape of a node's result for one image."""
-        return self._builder.shape(node)
-
-    def has(self, name: str) -> bool:
-        """Whether the file has an array of this short name for the layer."""
-        return name in self._weights
 
     def array(self, name: str, axes: int) -> Float:
         """An array of the layer, float32, with the given number of axes."""
@@ -71,6 +65,7 @@ class Part:
         self.result = self._builder.add(kind, self.name + suffix, *reads, **fields)
         if math.prod(self.shape) > LARGEST_MAP:
             raise ConversionError(f"its result of {self.shape} is larger than {LARGEST_MAP} values an image")
+        # A convolution of such a map is one of signs, though it does not take them itself.
         if kind is Sign or (kind in _KEEP_SIGNS and all(name in self.signed for name in reads)):
             self.signed.add(self.result)
         self._made.append(words or kind.__name__)

@@ -11,7 +11,7 @@ from ..report import ConversionError
 _HARMLESS = {
     "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape", "input_dim", "sparse", "ragged",
     "momentum", "fused", "synchronized", "metrics", "implementation", "autocast", "build_config", "optional",
-    "virtual_batch_size", "renorm_momentum",
+    "virtual_batch_size", "renorm_momentum", "build_input_shape",
 }  # fmt: skip
 _HARMLESS_ENDS = ("_initializer", "_regularizer", "_constraint")
 SIGNS = {"stesign", "approxsign", "swishsign"}  # they differ in their gradients alone

@@ -97,6 +97,34 @@ def test_a_sign_as_activation_is_the_same_as_one_in_the_layer(tmp_path: Path) ->
     assert isinstance(found.model.graph["conv"], XnorConv)
 
 
+def test_settings_as_keras_writes_them_all(tmp_path: Path) -> None:
+    """Those of a trained layer, as the file of a model has them."""
+    glorot = {"module": "keras.initializers", "class_name": "GlorotNormal", "config": {"seed": None}}
+    fields = {
+        "batch_input_shape": [None, 8, 8, 2], "filters": 4, "kernel_size": [3, 3], "strides": [2, 2], "padding": "same",
+        "data_format": "channels_last", "dilation_rate": [1, 1], "groups": 1, "activation": "relu", "use_bias": False,
+        "kernel_initializer": glorot, "bias_initializer": glorot, "kernel_regularizer": None, "bias_regularizer": None,
+        "activity_regularizer": None, "kernel_constraint": {"class_name": "weight_clip"}, "bias_constraint": None,
+        "pad_values": 1.0, "input_quantizer": "approx_sign", "kernel_quantizer": SIGN,
+    }  # fmt: skip
+    arrays = {"kernel": latent(11, 3, 3, 2, 4), "flip_ratio/total": 1.0, "ste_sign/total": 2.0}
+    layers = [layer("QuantConv2D", "conv", arrays, **fields)]
+    x = images(12, 2, 8, 8, 2)
+    found = imported(tmp_path, layers, keras.sequential(layers))
+    np.testing.assert_array_equal(found.model(x), keras.run(layers, x).astype(np.float32))
+    assert {"conv/flip_ratio/total:0", "conv/ste_sign/total:0"} <= {name for name, _ in found.report.left_out}
+
+
+def test_weights_that_are_signs_already(tmp_path: Path) -> None:
+    """As the optimiser Bop trains them."""
+    kernel = np.sign(latent(13, 3, 3, 2, 4) + 0.01)
+    none = {"class_name": "NoOp", "config": {"precision": 1}}
+    layers = [layer("QuantConv2D", "conv", {"kernel": kernel}, **{**BOTH, "kernel_quantizer": none}, use_bias=False)]
+    found = check(tmp_path, layers, images(14, 2, 6, 6, 2))
+    assert isinstance(found.model.graph["conv"], XnorConv)
+    assert found.report.rows[1].note == "its weights are +1 and -1 already"
+
+
 def test_magnitude_aware_kernels_have_a_scale(tmp_path: Path) -> None:
     arrays = {"kernel": latent(11, 4, 4, 3, 4)}  # 48 weights a filter
     layers = [
@@ -165,7 +193,7 @@ def test_pools(tmp_path: Path, kind: str, size: Any, strides: Any, padding: str)
 def test_one_filter_a_channel(tmp_path: Path, quantisers: Any) -> None:
     kind = "QuantDepthwiseConv2D" if quantisers else "DepthwiseConv2D"
     arrays = {"depthwise_kernel": latent(26, 3, 3, 4, 2), "bias": latent(27, 8)}
-    fields = {"strides": [2, 2], "padding": "same", "depth_multiplier": 2, "kernel_size": [3, 3]}
+    fields = {"strides": [2, 2], "padding": "same", "depth_multiplier": 2, "kernel_size": [3, 3], "groups": 1}
     check(tmp_path, [layer(kind, "conv", arrays, **fields, **quantisers)], images(28, 2, 7, 6, 4))
 
 
