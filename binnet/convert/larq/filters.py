@@ -183,30 +183,25 @@ def _apply(part: Part, kernel: Kernel, window: Window, bias: bool = True) -> Non
 def _add_xnor(part: Part, kernel: Kernel, window: Window) -> None:
     if window.border and any(window.padding):
         part.notes.append(f"its border counts as {window.border:+.0f}")
-    signs, shape = packed_signs(kernel.weight < 0), kernel.weight.shape
-    fields: dict[str, Any] = {
-        "shape": shape,
-        "stride": window.stride,
-        "padding": window.padding,
-        "pad_value": int(window.border),
-    }
-    part.add(XnorConv, words=_words("XnorConv", kernel), signs=signs, alpha=kernel.alpha, **fields)
+    part.add(XnorConv, words=_words("XnorConv", kernel), pad_value=int(window.border), **_one_bit(kernel, window))
     _note(part, kernel)
 
 
 def _add_real(part: Part, kernel: Kernel, window: Window, bias: Float | None) -> None:
-    fields: dict[str, Any] = {"shape": kernel.weight.shape, "stride": window.stride, "padding": window.padding}
     if kernel.is_binary and kernel.groups == 1:
-        part.add(
-            BwnConv,
-            words=_words("BwnConv", kernel),
-            signs=packed_signs(kernel.weight < 0),
-            alpha=kernel.alpha,
-            **fields,
-        )
+        part.add(BwnConv, words=_words("BwnConv", kernel), **_one_bit(kernel, window))
         _note(part, kernel)
-    else:
-        part.add(Conv, words=_words("Conv", kernel), weight=kernel.real, bias=bias, groups=kernel.groups, **fields)
+        return
+    fields = {**_shape(kernel, window), "weight": kernel.real, "bias": bias, "groups": kernel.groups}
+    part.add(Conv, words=_words("Conv", kernel), **fields)
+
+
+def _shape(kernel: Kernel, window: Window) -> dict[str, Any]:
+    return {"shape": kernel.weight.shape, "stride": window.stride, "padding": window.padding}
+
+
+def _one_bit(kernel: Kernel, window: Window) -> dict[str, Any]:
+    return {**_shape(kernel, window), "signs": packed_signs(kernel.weight < 0), "alpha": kernel.alpha}
 
 
 def _note(part: Part, kernel: Kernel) -> None:
@@ -219,11 +214,9 @@ def _note(part: Part, kernel: Kernel) -> None:
 def _words(kind: str, kernel: Kernel) -> str:
     shape = kernel.weight.shape
     groups = f" in {kernel.groups} groups" if kernel.groups > 1 else ""
-    return (
-        f"{kind} {shape[1]}x{shape[2]}, {shape[0]} filters{groups}"
-        if len(shape) == 4
-        else f"{kind}, {shape[0]} outputs"
-    )
+    if len(shape) == 2:
+        return f"{kind}, {shape[0]} outputs"
+    return f"{kind} {shape[1]}x{shape[2]}, {shape[0]} filters{groups}"
 
 
 def _end(part: Part) -> None:
