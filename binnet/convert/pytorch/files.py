@@ -115,9 +115,9 @@ def _legacy(data: bytes) -> Any:
     if not fits or set(keys) != set(storages):
         raise ConversionError("its list of storages is not that of its tensors")
     order, view = "<" if system["little_endian"] else ">", memoryview(data)
+    count_of = struct.Struct(f"{order}q")
     for key in keys:
-        count = int.from_bytes(data[end : end + 8], (order == "<" and "little") or "big", signed=True)
-        if len(data) < end + 8 or count != storages[key].count:
+        if len(data) < end + 8 or count_of.unpack_from(data, end)[0] != storages[key].count:
             raise ConversionError(f"its storage {key[:50]!r} is cut off or has another length than its tensors say")
         storages[key].hold(view[end + 8 : end + 8 + storages[key].nbytes], order)
         end += 8 + storages[key].nbytes

@@ -128,8 +128,9 @@ class Tensor:
         """The values as a new C-contiguous array."""
         every = self.storage.elements()
         steps = [step * every.itemsize for step in self.stride]
+        native = every.dtype.newbyteorder("=")
         if not math.prod(self.size):
-            return np.empty(self.size, every.dtype)
+            return np.empty(self.size, native)
         view = np.lib.stride_tricks.as_strided(every[self.offset :], self.size, steps, writeable=False)
         # A copy in the machine's byte order, so that nothing keeps the file in memory.
-        return np.array(view, every.dtype.newbyteorder("="), order="C")
+        return np.array(view, native, order="C")
