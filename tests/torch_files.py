@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from binnet.convert import Options, read
+
 TYPES = {"f8": "Double", "f4": "Float", "f2": "Half", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char"}
 TYPES |= {"u1": "Byte", "b1": "Bool"}
 
@@ -64,7 +66,7 @@ class Writer:
                 # An OrderedDict with the attribute that module.state_dict() sets.
                 made = b"ccollections\nOrderedDict\n)R(" + items + b"u"
                 return made + b"}(" + self.code("_metadata") + b"}u" + b"b"
-            case np.ndarray():
+            case np.ndarray() | np.generic():
                 return self.tensor(view(value))
             case View():
                 return self.tensor(value)
@@ -121,3 +123,22 @@ def safetensors(arrays, change=None):
         data += raw
     text = json.dumps(header if change is None else change(header)).encode()
     return struct.pack("<Q", len(text)) + text + data
+
+
+def norm_state(rng, name, channels):
+    return {
+        f"{name}.weight": np.float32(rng.uniform(-1.5, 1.5, channels)),
+        f"{name}.bias": np.float32(rng.normal(size=channels)),
+        f"{name}.running_mean": np.float32(rng.normal(size=channels)),
+        f"{name}.running_var": np.float32(rng.uniform(0.2, 2, channels)),
+        f"{name}.num_batches_tracked": np.int64(7),
+    }
+
+
+def imported(folder, state, mapping, x, write=zipped):
+    """Import a state dict by a mapping, both written to ``folder``; the result for images and maps (N, C, H, W)."""
+    (folder / "net.pt").write_bytes(write(state))
+    (folder / "net.toml").write_text(mapping)
+    options = Options(input_shape=(*x.shape[2:], x.shape[1]), mapping=str(folder / "net.toml"))
+    y = read(folder / "net.pt", "pytorch", options).model(np.ascontiguousarray(np.float32(x).transpose(0, 2, 3, 1)))
+    return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y

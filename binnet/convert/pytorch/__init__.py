@@ -1,7 +1,8 @@
 """PyTorch state dicts and safetensors, read without torch and without executing anything.
 
 A state dict has arrays and no network, so a mapping says which nodes they become. ``unpickle`` interprets the few
-pickle instructions that tensors need, ``files`` knows the containers, ``network`` builds the layers of a mapping.
+pickle instructions that tensors need, ``archive``, ``legacy`` and ``safetensors`` read the containers, ``network``
+builds the layers of a mapping.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An interpreter for the few pickle instructions that files of tensors need.
 
 It replaces :mod:`pickle`, which imports and calls what a file names. Here a name is an inert :class:`Global`, and
-"calling" one selects a function of the table ``CALLS`` in this file; any other name is refused. The interpreter does
+"calling" one selects a function of the table ``CALLS``; any other name is refused. The interpreter does
 not recurse, every instruction takes memory in proportion to its own bytes, and their number is limited.
 """
 
@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..report import ConversionError
-from .tensors import STORAGES, Storage, Tensor
+from .calls import CALLS, Global, fill, malformed
+from .tensors import STORAGES, Storage
 
 MOST_INSTRUCTIONS = 5_000_000  # a network of a thousand tensors has about 50,000
 MOST_BITS = 128  # of a whole number; the largest that files have is the magic number of the old format, 80 bits
 _HINT = "save model.state_dict() alone"
-
-
-@dataclass(frozen=True)
-class Global:
-    """A name in the file, such as ``"torch._utils _rebuild_tensor_v2"``; nothing is imported for it."""
-
-    name: str
 
 
 def load(data: bytes, start: int = 0) -> tuple[Any, int, dict[str, Storage]]:
@@ -40,7 +33,8 @@ def load(data: bytes, start: int = 0) -> tuple[Any, int, dict[str, Storage]]:
     Returns
     -------
     (object, end, storages)
-        The object is made of None, numbers, str, bytes, tuple, list, dict, :class:`Tensor` and :class:`Global`; ``end``
+        The object is made of None, numbers, str, bytes, tuple, list, dict, :class:`~.tensors.Tensor` and
+        :class:`Global`; ``end``
         is the position behind the pickle; ``storages`` are those that its tensors refer to, by key, still without
         data.
 
@@ -103,21 +97,21 @@ class _Machine:
 
     def pop(self) -> Any:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
-            raise _malformed()
+            raise malformed()
         return self.stack.pop()
 
     def top(self, kind: type) -> Any:
         """The object at the top, which stays there and must be of a type."""
         value = self.pop()
         if type(value) is not kind:
-            raise _malformed()
+            raise malformed()
         self.stack.append(value)
         return value
 
     def since_mark(self) -> list[Any]:
         """Take all that stands above the last mark."""
         if not self.marks:
-            raise _malformed()
+            raise malformed()
         height = self.marks.pop()
         taken = self.stack[height:]
         del self.stack[height:]
@@ -141,18 +135,18 @@ class _Machine:
 
     def recall(self, index: int) -> Any:
         if index not in self.memo:
-            raise _malformed()
+            raise malformed()
         return self.memo[index]
 
     def append(self, items: list[Any]) -> None:
         self.top(list).extend(items)
 
     def set_items(self, items: list[Any]) -> None:
-        _fill(self.top(dict), items)
+        fill(self.top(dict), items)
 
     def named(self, module: Any, name: Any) -> Global:
         if type(module) is not str or type(name) is not str:
-            raise _malformed()
+            raise malformed()
         full = f"{module} {name}"
         if full not in CALLS and full not in STORAGES:
             shown = f"{module}.{name}"[:100]
@@ -162,7 +156,7 @@ class _Machine:
     def call(self) -> Any:
         arguments, function = self.pop(), self.pop()
         if type(function) is not Global or function.name not in CALLS or type(arguments) is not tuple:
-            raise _malformed()
+            raise malformed()
         return CALLS[function.name](*arguments[:8])
 
     def build(self) -> None:
@@ -170,15 +164,15 @@ class _Machine:
         state = self.pop()
         self.top(dict)
         if type(state) is not dict:
-            raise _malformed()
+            raise malformed()
 
     def storage(self, identity: Any) -> Storage:
         """The storage of a persistent identity ``("storage", type, key, device, number of elements)``."""
         if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
-            raise _malformed()
+            raise malformed()
         kind, key, count = identity[1], identity[2], identity[4]
         if type(kind) is not Global or kind.name not in STORAGES or type(key) is not str or type(count) is not int:
-            raise _malformed()
+            raise malformed()
         if len(identity) == 6 and identity[5] is not None:
             raise ConversionError("it has a storage that is a part of another one, which only files before 2018 have")
         made = Storage(key, STORAGES[kind.name], count)
@@ -186,65 +180,6 @@ class _Machine:
         if (known.dtype, known.count) != (made.dtype, made.count):
             raise ConversionError(f"it describes its storage {key[:50]!r} in two ways")
         return known
-
-
-def _malformed() -> ConversionError:
-    return ConversionError("its pickle is damaged")
-
-
-def _fill(target: dict[Any, Any], items: list[Any]) -> None:
-    """Set keys and values that alternate in a list."""
-    if len(items) % 2:
-        raise _malformed()
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        # Hashing a nested tuple would recurse.
-        if type(key) not in (str, int) or key in target:
-            raise ConversionError(
-                "its pickle has a dict with a key that is twice there, or neither a string nor a number"
-            )
-        target[key] = value
-
-
-def _ordered(pairs: Any = None) -> dict[Any, Any]:
-    """An OrderedDict; Python 2 gives its pairs as an argument."""
-    made = dict[Any, Any]()
-    if pairs is not None and type(pairs) is not list:
-        raise _malformed()
-    for pair in pairs or ():
-        if type(pair) not in (list, tuple) or len(pair) != 2:
-            raise _malformed()
-        _fill(made, list(pair))
-    return made
-
-
-def _tensor(*fields: Any) -> Tensor:
-    """A tensor of (storage, offset, size, stride, ...); what follows belongs to training."""
-    if len(fields) < 4 or type(fields[0]) is not Storage:
-        raise _malformed()
-    return Tensor(*fields[:4])
-
-
-def _parameter(*fields: Any) -> Tensor:
-    if not fields or type(fields[0]) is not Tensor:
-        raise _malformed()
-    return fields[0]
-
-
-def _size(*fields: Any) -> tuple[Any, ...]:
-    if len(fields) != 1 or type(fields[0]) is not tuple:
-        raise _malformed()
-    return fields[0]
-
-
-# What names in a file may mean; all are functions of this module.
-CALLS: dict[str, Callable[..., Any]] = {
-    "collections OrderedDict": _ordered,
-    "torch Size": _size,
-    "torch._utils _rebuild_parameter": _parameter,
-    "torch._utils _rebuild_parameter_with_state": _parameter,
-    "torch._utils _rebuild_tensor": _tensor,
-    "torch._utils _rebuild_tensor_v2": _tensor,
-}
 
 
 def _push(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
