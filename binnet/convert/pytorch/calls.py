@@ -27,11 +27,11 @@ def fill(target: dict[Any, Any], items: list[Any]) -> None:
     if len(items) % 2:
         raise malformed()
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # Hashing a nested tuple would recurse.
-        if type(key) not in (str, int) or key in target:
-            raise ConversionError(
-                "its pickle has a dict with a key that is twice there, or neither a string nor a number"
-            )
+        # Hashing a nested tuple would recurse; larger whole numbers could all be given the same hash.
+        if type(key) is not str and (type(key) is not int or abs(key) >= 1 << 60):
+            raise ConversionError("its pickle has a dict with a key that is neither a string nor a whole number")
+        if key in target:
+            raise ConversionError("its pickle has a dict with a key that is there twice")
         target[key] = value
 
 

@@ -1,8 +1,8 @@
 """An interpreter for the few pickle instructions that files of tensors need.
 
 It replaces :mod:`pickle`, which imports and calls what a file names. Here a name is an inert :class:`Global`, and
-"calling" one selects a function of the table ``CALLS``; any other name is refused. The interpreter does
-not recurse, every instruction takes memory in proportion to its own bytes, and their number is limited.
+"calling" one selects a function of the table ``CALLS``; any other name is refused. The interpreter does not recurse,
+every instruction takes memory in proportion to its own bytes, and their number is limited.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ def load(data: bytes, start: int = 0) -> tuple[Any, int, dict[str, Storage]]:
     -------
     (object, end, storages)
         The object is made of None, numbers, str, bytes, tuple, list, dict, :class:`~.tensors.Tensor` and
-        :class:`Global`; ``end``
-        is the position behind the pickle; ``storages`` are those that its tensors refer to, by key, still without
-        data.
+        :class:`Global`; ``end`` is the position behind the pickle; ``storages`` are those that its tensors refer to,
+        by key, still without data.
 
     Raises
     ------

@@ -169,6 +169,7 @@ PICKLES = {
     "odd items": M + b"}(Nu.",
     "key twice": M + b"}(X\x01\x00\x00\x00aNX\x01\x00\x00\x00aNu.",
     "unhashable key": M + b"}]Ns.",
+    "key of 80 bits": M + b"}\x8a\x0a" + b"\x01" * 10 + b"Ns.",
     "items of a list": M + b"](NNu.",
     "append to a dict": M + b"}Na.",
     "call of a string": M + b"X\x01\x00\x00\x00a)R.",
