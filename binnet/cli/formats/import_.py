@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import Console
-from ..convert import FORMATS, ConversionError, Options, read
-from . import options
+from ...console import Console
+from ...convert import FORMATS, ConversionError, Options, read
+from .. import options
 
 if TYPE_CHECKING:
-    from ..convert import Imported
+    from ...convert import Imported
 
 HELP = "turn a one-bit model of another tool into a packed model"
 
