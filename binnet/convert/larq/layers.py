@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ...graph import Add, BatchNorm, Concatenate, Flatten, Multiply, Pad, Reshap
 from ..builder import batch_norm
 from ..report import ConversionError
 from . import activations, filters, pools
+from .network import OPERATOR
 from .part import Part
 from .settings import short
 
@@ -94,6 +96,17 @@ def product(part: Part) -> None:
     _fold(part, Multiply)
 
 
+def operator(part: Part) -> None:
+    """x + y and x · y of two maps, written as such and not as layers."""
+    function = part.settings.get("function")
+    kinds: dict[Any, Any] = {"add": Add, "mul": Multiply, "multiply": Multiply}
+    kind = kinds.get(function.rsplit(".", 1)[-1]) if isinstance(function, str) else None
+    # Whole names, as there are other functions that end alike.
+    if kind is None or function.rsplit(".", 1)[0] not in ("math", "__operators__"):
+        raise ConversionError(f"the function {short(function)} is not supported")
+    _fold(part, kind)
+
+
 def join(part: Part) -> None:
     """Concatenate."""
     axis = part.settings.get("axis", -1)
@@ -147,6 +160,7 @@ HANDLERS: dict[str, Callable[[Part], None]] = {
     "Add": total,
     "Multiply": product,
     "Concatenate": join,
+    OPERATOR: operator,
     "Normalization": standardise,
     "Rescaling": rescale,
     "Dropout": leave_out,

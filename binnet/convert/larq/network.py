@@ -14,6 +14,7 @@ from ..report import ConversionError
 from .settings import Settings, function_name, short, whole_shape
 
 Key = tuple[str, int]  # name of a layer, and which of its calls
+OPERATOR = "TFOpLambda"  # the class that Keras 2 gives to functions such as x + y
 _MOST_CALLS = 10_000
 _MOST_OF_ONE = 100  # calls of one layer; each holds the layer's arrays again while the network is made
 
@@ -176,9 +177,12 @@ def _inputs(layer: Layer, node: Any) -> list[Key]:
         found = [node] if isinstance(node, list) and node and isinstance(node[0], str) else node
         if not isinstance(found, list) or not all(isinstance(each, list) and len(each) in (3, 4) for each in found):
             raise ConversionError(f"the layer {layer.name} does not list its inputs as Keras does")
-        found, arguments = [each[:3] for each in found], [each[3] for each in found if len(each) == 4]
+        arguments = [each[3] for each in found if len(each) == 4]
+        found = [each[:3] for each in found]
     for each in arguments:
-        extra = each if isinstance(each, dict) else {}
+        extra = dict(each) if isinstance(each, dict) else {}
+        if layer.kind == OPERATOR and isinstance(extra.get("y"), list):
+            found.append(extra.pop("y"))  # the second operand; numbers in its place are refused as a key
         if any(value not in (None, False) for value in extra.values()):
             raise ConversionError(f"the layer {layer.name} is called with arguments: {short(extra)}")
     return [_key(each) for each in found]

@@ -169,6 +169,36 @@ def test_branches(tmp_path: Path, version: int) -> None:
     np.testing.assert_array_equal(found.model(x), keras.run(layers, x).astype(np.float32))
 
 
+def test_operators_between_layers(tmp_path: Path) -> None:
+    """As the QuickNet of Larq Zoo adds its residuals, and multiplies by a vector of each image."""
+    layers = [
+        layer(
+            "QuantConv2D",
+            "conv",
+            {"kernel": latent(22, 3, 3, 2, 2)},
+            ["images"],
+            **BOTH,
+            padding="same",
+            use_bias=False,
+        ),
+        layer("GlobalMaxPooling2D", "top", inputs=["conv"], keepdims=True),
+        layer("TFOpLambda", "tf.math.multiply", inputs=["conv", "top"], function="math.multiply"),
+        layer(
+            "TFOpLambda", "tf.__operators__.add_1", inputs=["tf.math.multiply", "images"], function="__operators__.add"
+        ),
+    ]
+    structure = keras.functional(layers, (5, 5, 2))
+    for each in structure["config"]["layers"][3:]:
+        ((x, y),) = each["inbound_nodes"]
+        each["inbound_nodes"] = [[*x[:3], {"y": y[:3], "name": None}]]
+    x = images(23, 2, 5, 5, 2)
+    found = imported(tmp_path, layers, structure)
+    np.testing.assert_array_equal(found.model(x), keras.run(layers, x).astype(np.float32))
+    structure["config"]["layers"][4]["inbound_nodes"][0][3]["y"] = [1.0, 2.0]
+    with pytest.raises(ConversionError, match=r"refers to a layer by \[1.0, 2.0\]"):
+        imported(tmp_path, layers, structure)
+
+
 def test_a_layer_that_is_called_twice(tmp_path: Path) -> None:
     conv = layer(
         "Conv2D", "conv", {"kernel": latent(22, 3, 3, 2, 2), "bias": latent(23, 2)}, ["images"], padding="same"

@@ -65,6 +65,8 @@ def file(folder: Path, *layers: keras.Layer) -> Path:
         (layer("Flatten", "flat", data_format="channels_first"), "data_format"),
         (layer("Reshape", "shape", target_shape=[5, 5]), "shape"),
         (layer("Concatenate", "join", axis=0), "axis must be"),
+        (layer("TFOpLambda", "op", function="io.read_file"), "the function io.read_file is not supported"),
+        (layer("TFOpLambda", "op", function="sparse.add"), "the function sparse.add is not supported"),
         (layer("Add", "sum"), "two or more inputs"),
         (layer("MaxPooling2D", "pool", pool_size=[9, 9]), "smaller than the window"),
         (layer("ZeroPadding2D", "pad", padding=[1 << 20, 1]), "padding must be"),
