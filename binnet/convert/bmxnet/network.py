@@ -120,7 +120,7 @@ Became = tuple[str, str]
 
 
 def _window(operator: Operator) -> dict[str, Any]:
-    operator.only(layout="None", num_group="1", dilate="(1, 1)", no_bias=operator.attributes.get("no_bias", "False"))
+    operator.only(layout="None", num_group="1")
     if operator.attributes.get("dilate", "(1, 1)").replace(" ", "") not in ("(1,1)", "()"):
         raise ConversionError("dilated windows are not supported")
     ph, pw = operator.numbers("pad", (0, 0), 2)
@@ -169,7 +169,8 @@ def _signs(net: _Network, operator: Operator, shape: tuple[int, ...], by_block: 
     if by_block:
         words = words.reshape(inputs // bits, shape[0]).T
     found = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little").reshape(shape)
-    return found == 0  # bit 1 is +1
+    negative: Array = found == 0  # bit 1 is +1
+    return negative
 
 
 def _equal_signs(net: _Network, name: str, n: int) -> None:
@@ -178,7 +179,9 @@ def _equal_signs(net: _Network, name: str, n: int) -> None:
 
 
 def _binary(operator: Operator) -> None:
-    operator.only(act_bit="1", weight_bit="1", scaling_factor="False", no_bias=operator.attributes.get("no_bias", "True"))
+    operator.only(
+        act_bit="1", weight_bit="1", scaling_factor="False", no_bias=operator.attributes.get("no_bias", "True")
+    )
 
 
 def _binary_convolution(net: _Network, operator: Operator, read: list[str]) -> Became:
@@ -237,7 +240,6 @@ def _activation(net: _Network, operator: Operator, read: list[str]) -> Became:
 
 
 def _leaky(net: _Network, operator: Operator, read: list[str]) -> Became:
-    operator.only(act_type=operator.attributes.get("act_type", "leaky"))
     kind = operator.attributes.get("act_type", "leaky")
     if kind == "leaky":
         slope = np.full(1, operator.numbers("slope", 0.25), np.float32)

@@ -76,7 +76,7 @@ def read_symbol(path: Path) -> list[Operator]:
 
 
 def _operator(number: int, found: Any) -> Operator:
-    attributes = next((found[key] for key in _ATTRIBUTES if key in found), {})
+    attributes: dict[str, str] = next((found[key] for key in _ATTRIBUTES if key in found), {})
     inputs = tuple((each[0], each[1]) for each in found["inputs"])
     if not all(type(n) is int and 0 <= n < number and out == 0 for n, out in inputs):
         raise ValueError(f"operator {number} reads something else than the first result of one before it")

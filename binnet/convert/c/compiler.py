@@ -45,9 +45,15 @@ def find(given: str | None = None) -> list[str]:
     raise ConversionError('there is no C compiler; install one, or python -m pip install "binnet[compiler]"')
 
 
-def compile_program(command: Sequence[str], sources: Sequence[Path], out: Path, flags: Sequence[str] = ()) -> None:
+def compile_program(
+    command: Sequence[str],
+    sources: Sequence[Path],
+    out: Path,
+    flags: Sequence[str] = (),
+    libraries: Sequence[str] = ("-lm",),
+) -> None:
     """Compile C files to a program; ConversionError with the first line of the compiler's complaint when it fails."""
-    words = [*command, *flags, *map(str, sources), "-o", str(out), "-lm"]
+    words = [*command, *flags, *map(str, sources), "-o", str(out), *libraries]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
