@@ -69,12 +69,18 @@ def _sentence(out: str, found: Imported) -> str:
 
 
 def _shape(text: str) -> tuple[int, int, int]:
-    h, w, c = map(int, text.split(","))
+    words = text.split(",")
+    if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
+        raise argparse.ArgumentTypeError(f"expected rows, columns and channels such as 28,28,1, got {text!r}")
+    h, w, c = map(int, words)
     return h, w, c
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(map(float, text.split(",")))
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}") from error
 
 
 def _names(given: str | None) -> tuple[str, ...]:
