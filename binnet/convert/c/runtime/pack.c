@@ -1,6 +1,6 @@
 /* Floats to bits: bit i is 1 where low[i] <= y[i] <= high[i], never for NaN. Unused bits of the last word are 0. */
 
-/* The first bits of up to 64 values; as many as there are in a group follow at once. */
+/* The bits of BN_GROUP values. */
 #if defined(BN_AVX512)
 #define BN_GROUP 16
 BN_INLINE bn_word bn_reached(const float *y, const float *low, const float *high)
@@ -42,24 +42,24 @@ BN_INLINE bn_word bn_reached(const float *y, const float *low, const float *high
 }
 #else
 #define BN_GROUP 1
-BN_INLINE bn_word bn_reached(const float *y, const float *low, const float *high)
-{
-    return (bn_word)(*low <= *y && *y <= *high);
-}
 #endif
 
 static void bn_pack(bn_word *bits, const float *y, const float *low, const float *high, int values)
 {
-    for (int first = 0; first < values; first += BN_WORD_BITS) {
-        const int end = values - first < BN_WORD_BITS ? values : first + BN_WORD_BITS;
-        bn_word word = 0;
-        int i = first;
-        for (; i + BN_GROUP <= end; i += BN_GROUP)
-            word |= bn_reached(y + i, low + i, high + i) << (i - first);
+    int first = 0;
 #if BN_GROUP > 1
-        for (; i < end; i++)
-            word |= (bn_word)(low[i] <= y[i] && y[i] <= high[i]) << (i - first);
+    for (; first + BN_WORD_BITS <= values; first += BN_WORD_BITS) {
+        bn_word word = 0;
+        BN_UNROLL for (int i = 0; i < BN_WORD_BITS; i += BN_GROUP)
+            word |= bn_reached(y + first + i, low + first + i, high + first + i) << i;
+        *bits++ = word;
+    }
 #endif
+    for (; first < values; first += BN_WORD_BITS) {
+        const int count = values - first < BN_WORD_BITS ? values - first : BN_WORD_BITS;
+        bn_word word = 0;
+        for (int i = 0; i < count; i++)
+            word |= (bn_word)(low[first + i] <= y[first + i] && y[first + i] <= high[first + i]) << i;
         *bits++ = word;
     }
 }
