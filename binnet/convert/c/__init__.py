@@ -1,1 +1,12 @@
-"""Export of a packed model as one C99 file without dependencies."""
+"""Export of a packed model as one C99 file without dependencies.
+
+``stages`` turns the engine's stages into constants, maps and calls, ``arena`` places the maps, ``program`` joins all of it
+with the C files of the folder ``runtime``, ``output`` writes the files.
+"""
+
+from __future__ import annotations
+
+from .output import Written, write
+from .program import Settings, Source, generate
+
+__all__ = ["Settings", "Source", "Written", "generate", "write"]

@@ -1,0 +1,185 @@
+"""The text of an exported program: comment, runtime, constants, functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+
+from ...engine import PackedModel
+from ...engine.rewrites import fuse
+from ...engine.stages import Stages
+from ...graph.graph import Array
+from ..report import ConversionError
+from .selftest import selftest
+from .stages import Writer
+from .text import identifier, string
+from .weights import Sizes
+
+# The files of the runtime in the order in which they are joined, each with the parts that need it.
+_RUNTIME: tuple[tuple[str, frozenset[str]], ...] = (
+    ("words", frozenset()),
+    ("pack", frozenset()),
+    ("finish", frozenset()),
+    ("input", frozenset()),
+    ("xnor_tile", frozenset({"BITS", "PLANES"})),
+    ("floats", frozenset({"FLOATS", "SIGNS"})),
+    ("conv_tile", frozenset({"FLOATS"})),
+    ("bwn_tile", frozenset({"SIGNS"})),
+    ("int8_tile", frozenset({"BYTES"})),
+    ("compare", frozenset({"COMPARE"})),
+    ("convolve", frozenset({"BITS", "PLANES", "FLOATS", "SIGNS", "BYTES"})),
+    ("pools", frozenset({"POOL", "GLOBAL"})),
+    ("several", frozenset()),
+)
+_MATH = frozenset({"TANH", "SIGMOID", "SOFTMAX"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is exported.
+
+    Attributes
+    ----------
+    name : str or None
+        Prefix of all public names, a C identifier; None makes one from the name of the file.
+    word_bits : 64 or 32
+        Bits of a word of signs.
+    main : bool
+        Whether the program has a ``main`` function.
+    """
+
+    name: str | None = None
+    word_bits: int = 64
+    main: bool = False
+
+    def __post_init__(self) -> None:
+        if self.word_bits not in (32, 64):
+            raise ConversionError(f"words have 32 or 64 bits, got {self.word_bits}")
+        if self.name is not None and identifier(self.name) != self.name:
+            raise ConversionError(f"the name must be a C identifier, got {self.name!r}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An exported program.
+
+    Attributes
+    ----------
+    name : str
+        Prefix of its public names.
+    text, header : str
+        The ``.c`` and the ``.h`` file.
+    flash, ram : int
+        Bytes of constants, and of the arena.
+    macs : int
+        Multiply-adds for an image.
+    """
+
+    name: str
+    text: str
+    header: str
+    flash: int
+    ram: int
+    macs: int
+
+
+def generate(model: PackedModel, settings: Settings, stem: str = "model", command: str = "") -> Source:
+    """A packed model as C.
+
+    Parameters
+    ----------
+    model
+        The model; for images of its own size.
+    settings
+    stem
+        Name of the file without its suffix, for the ``#include`` and the default name.
+    command
+        What made the file, for the comment at its top.
+
+    Returns
+    -------
+    Source
+        The same text for the same model and settings.
+
+    Raises
+    ------
+    ConversionError
+        When a node has no C, which is named.
+    """
+    name = settings.name or identifier(stem)
+    graph = model.graph
+    normalisation = _normalisation(model)
+    writer = Writer(fuse(Stages.of(graph)), Sizes(settings.word_bits), normalisation)
+    result = writer.floats(writer._stages.result)
+    classes = int(np.prod(graph.result))
+    pixels = model.takes_pixels or normalisation is not None
+    sizes = writer.arena.sizes()
+    sizes = {part: size + (2 * writer.sizes.real if part == "floats" else 16) for part, size in sizes.items()}
+    ram = sizes["floats"] * 4 + sizes["words"] * settings.word_bits // 8 + sizes["bytes"]
+    macs = sum(node.macs(graph.shapes[node.name]) for node in graph)
+    fields = {"NAME": name, "STEM": stem, "CLASSES": str(classes), "ROWS": str(model.input_shape[0])}
+    fields |= {"COLUMNS": str(model.input_shape[1]), "CHANNELS": str(model.in_channels), "ARENA": str(ram)}
+    fields |= {"IMAGE": "const uint8_t *pixels" if pixels else "const float *image"}
+    text = "\n".join(
+        [
+            _comment(model, writer.constants.size, ram, macs, command),
+            f'#include "{stem}.h"\n\n#include <stddef.h>\n',
+            *(["#include <math.h>\n"] if writer.uses & _MATH else []),
+            f"#define BN_WORD_BITS {settings.word_bits}",
+            *(f"#define BN_USES_{use}" for use in sorted(writer.uses)),
+            "",
+            *(runtime(part) for part, needed in _RUNTIME if not needed or needed & writer.uses),
+            f"static {name.upper()}_ARENA_ATTRIBUTE struct {{",
+            f"    float floats[{sizes['floats']}];\n    bn_word words[{sizes['words']}];\n    uint8_t bytes[{sizes['bytes']}];",
+            "} arena;\n",
+            *writer.constants.lines,
+            "",
+            _names(name, model),
+            f"int {name}_predict({fields['IMAGE']}, float *scores)\n{{",
+            *(f"    {call}" for call in writer.calls),
+            f"    for (int i = 0; i < {classes}; i++)\n        scores[i] = ({result})[i];",
+            f"    int best = 0;\n    for (int i = 1; i < {classes}; i++)\n        best = scores[i] > scores[best] ? i : best;",
+            "    return best;\n}\n",
+            selftest(name, model, pixels),
+            *([_fill(runtime("main"), fields)] if settings.main else []),
+        ]
+    )
+    return Source(name, writer.arena.placed(text), _header(fields), writer.constants.size, ram, macs)
+
+
+def runtime(part: str) -> str:
+    """The text of a file of the runtime."""
+    return (files(__package__) / "runtime" / f"{part}.c").read_text("utf-8")
+
+
+def _normalisation(model: PackedModel) -> tuple[Array, Array] | None:
+    if model.takes_pixels or model.info.mean is None or model.info.std is None:
+        return None
+    shape = (model.in_channels,)
+    return np.broadcast_to(np.float32(model.info.mean), shape), np.broadcast_to(np.float32(model.info.std), shape)
+
+
+def _comment(model: PackedModel, flash: int, ram: int, macs: int, command: str) -> str:
+    made = f"\n   Made by: {command}" if command else ""
+    text = f"{model.title}: {model.num_classes} classes, images of {'x'.join(map(str, model.input_shape))}.\n"
+    text += f"   Constants {flash:,} bytes, arena {ram:,} bytes, {macs:,} multiply-adds for an image.{made}"
+    return f"/* {text.replace('*/', '* /').replace('/*', '/ *')} */\n"
+
+
+def _names(name: str, model: PackedModel) -> str:
+    labels = [model.info.class_name(i) for i in range(model.num_classes)]
+    listed = ",\n".join(f"    {string(label)}" for label in labels)
+    return f"const char *const {name}_class_names[{len(labels)}] = {{\n{listed}}};\n"
+
+
+def _header(fields: dict[str, str]) -> str:
+    return _fill(runtime("header").replace("/* The header of an exported program. */\n", ""), fields)
+
+
+def _fill(text: str, fields: dict[str, str]) -> str:
+    text = text.replace("UPPER", fields["NAME"].upper())
+    for key, value in fields.items():
+        text = text.replace(f"@{key}@", value)
+    return text

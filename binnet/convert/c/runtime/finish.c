@@ -1,0 +1,121 @@
+/* What follows the sums of a tile: element-wise steps, and where the values go, as floats, as bits or as both. */
+
+typedef enum {
+    BN_SCALE,  /* y * a */
+    BN_SHIFT,  /* y + a */
+    BN_NORM,   /* (y - a) * b + c */
+    BN_RELU,
+    BN_PRELU,  /* a * y where y < 0 */
+    BN_SIGN,   /* -1 where y < 0, else +1 */
+    BN_ADD,    /* y + the map a */
+    BN_BY_PIXEL /* y * a of the pixel, which is K */
+} bn_kind;
+
+/* Vectors have a number for each channel, and some more up to a whole tile. */
+typedef struct {
+    bn_kind kind;
+    const float *a, *b, *c;
+} bn_step;
+
+typedef struct {
+    int columns, channels; /* of the map that is written */
+    int count;
+    const bn_step *steps;
+    float *floats;         /* the map, or NULL */
+    bn_word *bits;         /* the bit map inside its border, or NULL */
+    int bits_row, bits_step; /* words between rows and between pixels */
+    const float *low, *high; /* a bit is 1 where low <= y <= high */
+    const int32_t *most;     /* or where a whole dot product is at most this, */
+    const bn_word *flips;    /* after which these bits are inverted */
+} bn_target;
+
+/* Put the bits of some channels, which begin at a multiple of their number, into the words of a pixel. */
+BN_INLINE void bn_put(bn_word *pixel, int channel, bn_word bits)
+{
+    const int place = channel % BN_WORD_BITS;
+    bn_word *word = pixel + channel / BN_WORD_BITS;
+    *word = place ? (bn_word)(*word | (bn_word)(bits << place)) : bits;
+}
+
+BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, int pixels, int channels, int channel)
+{
+    const float *a = step->a, *b = step->b, *c = step->c;
+    const bn_kind kind = step->kind;
+    if (kind == BN_ADD || kind == BN_BY_PIXEL)
+        a += kind == BN_ADD ? at : at / (size_t)channels;
+    else if (kind != BN_RELU && kind != BN_SIGN)
+        a += channel;
+    if (kind == BN_NORM) {
+        b += channel;
+        c += channel;
+    }
+    for (int p = 0; p < pixels; p++, y += f) {
+        switch (kind) {
+        case BN_SCALE:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] * a[i];
+            break;
+        case BN_SHIFT:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] + a[i];
+            break;
+        case BN_NORM:
+            for (int i = 0; i < f; i++)
+                y[i] = (y[i] - a[i]) * b[i] + c[i];
+            break;
+        case BN_RELU:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] < 0.0f ? 0.0f : y[i];
+            break;
+        case BN_PRELU:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] < 0.0f ? y[i] * a[i] : y[i];
+            break;
+        case BN_SIGN:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] < 0.0f ? -1.0f : 1.0f;
+            break;
+        case BN_ADD:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] + a[(size_t)p * (size_t)channels + (size_t)i];
+            break;
+        default:
+            for (int i = 0; i < f; i++)
+                y[i] = y[i] * a[p];
+        }
+    }
+}
+
+/* Finish the values y [pixel][f] of pixels from (row, column) on, of channels from `channel` on. */
+BN_INLINE void bn_finish_tile(const int f, const bn_target *t, float *y, int row, int column, int pixels, int channel)
+{
+    const size_t first = (size_t)row * (size_t)t->columns + (size_t)column;
+    const size_t at = first * (size_t)t->channels + (size_t)channel;
+    const int left = t->channels - channel, n = left < f ? left : f;
+    for (int s = 0; s < t->count; s++)
+        bn_apply(f, t->steps + s, y, at, pixels, t->channels, channel);
+    if (t->floats != NULL)
+        for (int p = 0; p < pixels; p++) {
+            float *out = t->floats + at + (size_t)p * (size_t)t->channels;
+            if (n == f)
+                for (int i = 0; i < f; i++)
+                    out[i] = y[p * f + i];
+            else
+                for (int i = 0; i < n; i++)
+                    out[i] = y[p * f + i];
+        }
+    if (t->bits != NULL)
+        for (int p = 0; p < pixels; p++) {
+            bn_word bits;
+            bn_pack(&bits, y + p * f, t->low + channel, t->high + channel, n);
+            bn_put(t->bits + row * t->bits_row + (column + p) * t->bits_step, channel, bits);
+        }
+}
+
+/* Taps of a window that lie on the map: first and end. */
+BN_INLINE int bn_first_tap(int place) { return place < 0 ? -place : 0; }
+BN_INLINE int bn_end_tap(int place, int window, int size)
+{
+    const int left = size - place;
+    return left < window ? (left > 0 ? left : 0) : window;
+}

@@ -1,0 +1,53 @@
+
+/* Reads an image (PPM P6, PGM P5, or the bytes of the pixels alone) and prints the best classes. */
+#include <stdio.h>
+
+static int header_number(FILE *file)
+{
+    int c = fgetc(file), value = 0;
+    while (c == '#' || c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+        if (c == '#')
+            while (c != '\n' && c != EOF)
+                c = fgetc(file);
+        c = fgetc(file);
+    }
+    if (c < '0' || c > '9')
+        return -1;
+    for (; c >= '0' && c <= '9' && value < 100000; c = fgetc(file))
+        value = value * 10 + (c - '0');
+    return value;
+}
+
+int main(int count, char **words)
+{
+    static uint8_t pixels[UPPER_ROWS * UPPER_COLUMNS * UPPER_CHANNELS + 1];
+    float scores[UPPER_CLASSES];
+    FILE *file = count == 2 ? fopen(words[1], "rb") : NULL;
+    if (file == NULL) {
+        fprintf(stderr, count == 2 ? "cannot read the image\n" : "expected one image: a PPM, PGM or raw file\n");
+        return 2;
+    }
+    if (fgetc(file) == 'P' && fgetc(file) == (UPPER_CHANNELS == 3 ? '6' : '5')) {
+        const int columns = header_number(file), rows = header_number(file), most = header_number(file);
+        if (columns != UPPER_COLUMNS || rows != UPPER_ROWS || most != 255) {
+            fprintf(stderr, "expected %dx%d pixels from 0 to 255, got %dx%d\n", UPPER_COLUMNS, UPPER_ROWS, columns, rows);
+            return 2;
+        }
+    } else {
+        rewind(file);
+    }
+    if (fread(pixels, 1, sizeof pixels, file) != sizeof pixels - 1) {
+        fprintf(stderr, "expected %d bytes of pixels\n", UPPER_ROWS * UPPER_COLUMNS * UPPER_CHANNELS);
+        return 2;
+    }
+    fclose(file);
+    (void)@NAME@_predict(pixels, scores);
+    for (int rank = 0; rank < 5 && rank < UPPER_CLASSES; rank++) {
+        int best = 0;
+        for (int i = 1; i < UPPER_CLASSES; i++)
+            best = scores[i] > scores[best] ? i : best;
+        printf("%d %s %g\n", best, @NAME@_class_names[best], (double)scores[best]);
+        scores[best] = -3.4e38f;
+    }
+    return 0;
+}

@@ -1,0 +1,160 @@
+"""C text of constants: arrays, numbers, strings and names."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from ...graph.graph import Array
+
+_TYPES = {
+    "float32": "float",
+    "int32": "int32_t",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "uint64": "bn_word",
+    "uint32": "bn_word",
+}
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Constants:
+    """Const arrays by name; equal ones are written once.
+
+    Attributes
+    ----------
+    lines : list of str
+        Their declarations, in the order in which they were asked for.
+    size : int
+        Bytes that they take in the compiled program.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.size = 0
+        self._names: dict[tuple[str, bytes], str] = {}
+
+    def array(self, values: Array) -> str:
+        """The name of an array of these values."""
+        values = np.ascontiguousarray(values).ravel()
+        key = values.dtype.name, values.tobytes()
+        if key not in self._names:
+            kind = _TYPES[values.dtype.name]
+            name = self._names[key] = f"a{len(self._names)}"
+            self.size += values.nbytes
+            body = textwrap.fill(", ".join(map(_number, values)), 118, break_on_hyphens=False)
+            self.lines.append(f"static const {kind} {name}[{values.size}] = {{\n{body}}};")
+        return self._names[key]
+
+    def declare(self, kind: str, prefix: str, body: str, size: int) -> str:
+        """The name of a const object of another type, such as a struct, initialised by ``body``."""
+        key = kind, body.encode()
+        if key not in self._names:
+            name = self._names[key] = f"{prefix}{len(self._names)}"
+            self.size += size
+            array = "[]" if kind.endswith("[]") else ""
+            self.lines.append(f"static const {kind.removesuffix('[]')} {name}{array} = {{{body}}};")
+        return self._names[key]
+
+
+def number(value: float) -> str:
+    """A float32 as the shortest C constant that has the same bits; infinities become the largest number."""
+    value = float(np.clip(np.float32(value), -_LARGEST, _LARGEST))
+    text = np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=1)
+    plain = np.format_float_positional(np.float32(value), unique=True, trim="0")
+    return f"{min(text, plain, key=len)}f"
+
+
+def _number(value: Any) -> str:
+    if value.dtype == np.float32:
+        return number(value)
+    if value.dtype == np.uint64:
+        return f"0x{int(value):x}ULL"
+    return f"0x{int(value):x}U" if value.dtype == np.uint32 else str(int(value))
+
+
+_RESERVED = frozenset(
+    [
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "main",
+        "bool",
+        "true",
+        "false",
+        "class",
+        "new",
+        "delete",
+        "this",
+        "template",
+        "typename",
+        "namespace",
+        "private",
+        "public",
+        "protected",
+        "virtual",
+        "operator",
+        "try",
+        "catch",
+        "throw",
+        "using",
+        "friend",
+        "explicit",
+        "export",
+        "and",
+        "or",
+        "not",
+        "xor",
+        "bitand",
+        "bitor",
+        "compl",
+        "mutable",
+        "asm",
+    ]
+)
+
+
+def identifier(word: str) -> str:
+    """A C identifier made of a word: other characters become underscores."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", word).strip("_") or "model"
+    return f"model_{name}" if name[0].isdigit() or name in _RESERVED or name.startswith("bn_") else name
+
+
+def string(text: str) -> str:
+    """A C string literal; bytes that are no plain letters are octal escapes, which end after three digits."""
+    plain = {*range(32, 127)} - {ord(c) for c in '"\\?'}
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
