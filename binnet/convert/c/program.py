@@ -28,6 +28,7 @@ _RUNTIME: tuple[tuple[str, frozenset[str]], ...] = (
     ("conv_tile", frozenset({"FLOATS"})),
     ("bwn_tile", frozenset({"SIGNS"})),
     ("int8_tile", frozenset({"BYTES"})),
+    ("reach", frozenset({"COMPARE"})),
     ("compare", frozenset({"COMPARE"})),
     ("convolve", frozenset({"BITS", "PLANES", "FLOATS", "SIGNS", "BYTES"})),
     ("pools", frozenset({"POOL", "GLOBAL"})),

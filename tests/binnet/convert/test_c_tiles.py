@@ -47,6 +47,7 @@ def _builds() -> Iterator[Build]:
         for machine in ("native", "skylake-avx512", "haswell", "x86-64-v2", "x86-64"):
             yield Build((name,), (*STRICT, "-O3", f"-march={machine}"))
         yield Build((name,), (*STRICT, "-O2", "-march=native", "-DBN_WORD_BITS=32"))
+        yield Build((name,), (*STRICT, "-O3", "-m32", "-march=haswell"))
         yield Build((name,), (*STRICT, "-Os", "-m32", "-msse2", "-mfpmath=sse", "-DBN_WORD_BITS=32"))
         yield Build((name,), ("-std=gnu99", "-O3", "-march=native", "-Wall", "-Werror"))
         yield Build((name,), ("-x", "c++", "-O3", "-march=native", "-Wall", "-Wextra", "-Werror"))

@@ -31,6 +31,7 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
     case BN_OF_BITS:
     case BN_OF_PLANES: {
         int32_t pop[BN_P * BN_XF];
+        float dots[BN_P * BN_XF];
         const int w_row = tap_row * BN_XF, n = rows * (taps[3] - taps[2]) * v->channels;
         const bn_word *words = (const bn_word *)v->x + from;
         const bn_word *w = (const bn_word *)v->weights + (size_t)filter * (size_t)(v->window[0] * tap_row) +
@@ -44,25 +45,22 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
                 for (int k = 0; k < pixels * BN_XF; k++)
                     sums[k] += (n - 2 * pop[k]) * (1 << (i + j));
             }
-        for (int k = 0; k < pixels * BN_XF; k++)
-            pop[k] = sums[k];
 #else
         bn_xnor_tile(pop, words, x_row, x_step, pixels, w, w_row, rows, values);
-        for (int k = 0; k < pixels * BN_XF; k++)
-            pop[k] = n - 2 * pop[k];
 #endif
 #ifdef BN_USES_COMPARE
-        if (v->target->most != NULL) {
-            bn_compare(v->target, pop, row, column, pixels, filter);
+        if (v->target->most != NULL) { /* never of several planes */
+            bn_compare(v->target, pop, n, row, column, pixels, filter);
             return;
         }
 #endif
-        {
-            float dots[BN_P * BN_XF];
-            for (int k = 0; k < pixels * BN_XF; k++)
-                dots[k] = (float)pop[k];
-            bn_finish_tile(BN_XF, v->target, dots, row, column, pixels, filter);
-        }
+        for (int k = 0; k < pixels * BN_XF; k++)
+#ifdef BN_USES_PLANES
+            dots[k] = (float)sums[k];
+#else
+            dots[k] = (float)(n - 2 * pop[k]);
+#endif
+        bn_finish_tile(BN_XF, v->target, dots, row, column, pixels, filter);
         return;
     }
 #endif

@@ -49,45 +49,30 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
         b += channel;
         c += channel;
     }
-    for (int p = 0; p < pixels; p++, y += f) {
-        switch (kind) {
-        case BN_SCALE:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] * a[i];
-            break;
-        case BN_SHIFT:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] + a[i];
-            break;
-        case BN_NORM:
-            /* One operation a statement: old processors keep more digits within an expression. */
+#define BN_EACH(value)                  \
+    for (int p = 0; p < pixels; p++)    \
+        for (int i = 0; i < f; i++)     \
+            y[p * f + i] = (value);     \
+    break
+    switch (kind) {
+    case BN_SCALE: BN_EACH(y[p * f + i] * a[i]);
+    case BN_SHIFT: BN_EACH(y[p * f + i] + a[i]);
+    case BN_NORM:
+        /* One operation a statement: old processors keep more digits within an expression. */
+        for (int p = 0; p < pixels; p++)
             for (int i = 0; i < f; i++) {
-                const float from_mean = y[i] - a[i];
+                const float from_mean = y[p * f + i] - a[i];
                 const float scaled = from_mean * b[i];
-                y[i] = scaled + c[i];
+                y[p * f + i] = scaled + c[i];
             }
-            break;
-        case BN_RELU:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] < 0.0f ? 0.0f : y[i];
-            break;
-        case BN_PRELU:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] < 0.0f ? y[i] * a[i] : y[i];
-            break;
-        case BN_SIGN:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] < 0.0f ? -1.0f : 1.0f;
-            break;
-        case BN_ADD:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] + a[(size_t)p * (size_t)channels + (size_t)i];
-            break;
-        default:
-            for (int i = 0; i < f; i++)
-                y[i] = y[i] * a[p];
-        }
+        break;
+    case BN_RELU: BN_EACH(y[p * f + i] < 0.0f ? 0.0f : y[p * f + i]);
+    case BN_PRELU: BN_EACH(y[p * f + i] < 0.0f ? y[p * f + i] * a[i] : y[p * f + i]);
+    case BN_SIGN: BN_EACH(y[p * f + i] < 0.0f ? -1.0f : 1.0f);
+    case BN_ADD: BN_EACH(y[p * f + i] + a[(size_t)p * (size_t)channels + (size_t)i]);
+    default: BN_EACH(y[p * f + i] * a[p]);
     }
+#undef BN_EACH
 }
 
 /* Finish the values y [pixel][f] of pixels from (row, column) on, of channels from `channel` on. */
@@ -96,6 +81,7 @@ BN_INLINE void bn_finish_tile(const int f, const bn_target *t, float *y, int row
     const size_t first = (size_t)row * (size_t)t->columns + (size_t)column;
     const size_t at = first * (size_t)t->channels + (size_t)channel;
     const int left = t->channels - channel, n = left < f ? left : f;
+    const bn_word used = (bn_word)(((bn_word)1 << (n - 1) << 1) - 1);
     for (int s = 0; s < t->count; s++)
         bn_apply(f, t->steps + s, y, at, pixels, t->channels, channel);
     if (t->floats != NULL)
@@ -110,9 +96,8 @@ BN_INLINE void bn_finish_tile(const int f, const bn_target *t, float *y, int row
         }
     if (t->bits != NULL)
         for (int p = 0; p < pixels; p++) {
-            bn_word bits;
-            bn_pack(&bits, y + p * f, t->low + channel, t->high + channel, n);
-            bn_put(t->bits + row * t->bits_row + (column + p) * t->bits_step, channel, bits);
+            const bn_word bits = bn_between(f, y + p * f, t->low + channel, t->high + channel);
+            bn_put(t->bits + row * t->bits_row + (column + p) * t->bits_step, channel, bits & used);
         }
 }
 

@@ -47,7 +47,7 @@ BN_INLINE bn_floats bn_signs(unsigned bits)
     return _mm256_or_ps(_mm256_and_ps(_mm256_castsi256_ps(negative), _mm256_set1_ps(-0.0f)), _mm256_set1_ps(1.0f));
 }
 
-#elif BN_WORD_BITS == 64 && defined(__GNUC__)
+#elif defined(BN_SSE2) || defined(BN_NEON) || defined(BN_WASM)
 
 #if defined(BN_NEON)
 typedef float32x4_t bn_floats;

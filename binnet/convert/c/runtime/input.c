@@ -21,7 +21,8 @@ BN_INLINE int bn_quantised(float x, float factor, int zero)
     const float within = y > -256.0f ? (y < 256.0f ? y : 256.0f) : -256.0f;
     const int whole = (int)within;
     const float rest = within - (float)whole;
-    const int up = rest > 0.5f || (rest == 0.5f && whole % 2 != 0), down = rest < -0.5f || (rest == -0.5f && whole % 2 != 0);
+    /* Without branches, so that the loops around it become vectors. */
+    const int odd = whole & 1, up = (rest > 0.5f) | ((rest == 0.5f) & odd), down = (rest < -0.5f) | ((rest == -0.5f) & odd);
     const int q = whole + up - down + zero;
     return q > 0 ? (q < 255 ? q : 255) : 0;
 }
@@ -62,10 +63,13 @@ static void bn_quantise(uint8_t *out, const float *x, const bn_bytes *b)
 {
     const int row_values = b->columns * b->channels;
     for (int y = 0; y < b->rows; y += b->stride[0], out += b->out_row) {
+        const int run = b->stride[1] == 1 ? row_values : b->channels, step = b->stride[1] * run;
+        const float factor = b->factor, *row = x + y * row_values;
+        const int zero = b->zero;
         uint8_t *to = out;
-        for (int i = 0; i < row_values; i += b->stride[1] * b->channels)
-            for (int c = 0; c < b->channels; c++)
-                *to++ = (uint8_t)bn_quantised(x[y * row_values + i + c], b->factor, b->zero);
+        for (int i = 0; i < row_values; i += step, to += run)
+            for (int c = 0; c < run; c++)
+                to[c] = (uint8_t)bn_quantised(row[i + c], factor, zero);
     }
 }
 #endif

@@ -1,13 +1,13 @@
-/* Floats to bits: bit i is 1 where low[i] <= y[i] <= high[i], never for NaN. Unused bits of the last word are 0. */
+/* Floats to bits: bit i is 1 where low[i] <= y[i] <= high[i], never for NaN. */
 
-/* The first bits of up to 64 values; as many as there are in a group follow at once. */
+/* The bits of BN_GROUP values. */
 #if defined(BN_AVX512)
-#define BN_GROUP 16
+#define BN_GROUP 8
 BN_INLINE bn_word bn_reached(const float *y, const float *low, const float *high)
 {
-    const __m512 value = _mm512_loadu_ps(y);
-    const __mmask16 above = _mm512_cmp_ps_mask(value, _mm512_loadu_ps(low), _CMP_GE_OQ);
-    return _mm512_mask_cmp_ps_mask(above, value, _mm512_loadu_ps(high), _CMP_LE_OQ);
+    const __m256 value = _mm256_loadu_ps(y);
+    const __mmask8 above = _mm256_cmp_ps_mask(value, _mm256_loadu_ps(low), _CMP_GE_OQ);
+    return _mm256_mask_cmp_ps_mask(above, value, _mm256_loadu_ps(high), _CMP_LE_OQ);
 }
 #elif defined(BN_AVX2)
 #define BN_GROUP 8
@@ -48,18 +48,11 @@ BN_INLINE bn_word bn_reached(const float *y, const float *low, const float *high
 }
 #endif
 
-static void bn_pack(bn_word *bits, const float *y, const float *low, const float *high, int values)
+/* The bits of f values, a multiple of BN_GROUP; the lowest is that of the first. */
+BN_INLINE bn_word bn_between(const int f, const float *y, const float *low, const float *high)
 {
-    for (int first = 0; first < values; first += BN_WORD_BITS) {
-        const int end = values - first < BN_WORD_BITS ? values : first + BN_WORD_BITS;
-        bn_word word = 0;
-        int i = first;
-        for (; i + BN_GROUP <= end; i += BN_GROUP)
-            word |= bn_reached(y + i, low + i, high + i) << (i - first);
-#if BN_GROUP > 1
-        for (; i < end; i++)
-            word |= (bn_word)(low[i] <= y[i] && y[i] <= high[i]) << (i - first);
-#endif
-        *bits++ = word;
-    }
+    bn_word bits = 0;
+    BN_UNROLL for (int i = 0; i < f; i += BN_GROUP)
+        bits |= (bn_word)(bn_reached(y + i, low + i, high + i) << i);
+    return bits;
 }
