@@ -1,6 +1,6 @@
 """Export of a packed model as one C99 file without dependencies.
 
-``stages`` turns the engine's stages into constants, maps and calls, ``arena`` places the maps, ``program`` joins all of
+``nodes`` turns the engine's stages into constants, maps and calls, ``arena`` places the maps, ``program`` joins all of
 it with the C files of the folder ``runtime``, and ``output`` writes the files.
 """
 

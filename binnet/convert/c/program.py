@@ -12,9 +12,9 @@ from ...engine.rewrites import fuse
 from ...engine.stages import Stages
 from ...graph.graph import Array
 from ..report import ConversionError
+from .nodes import collect
 from .selftest import selftest
-from .stages import Writer
-from .text import identifier, string
+from .text import comment, identifier, string
 from .weights import Sizes
 
 # The files of the runtime in the order in which they are joined, each with the parts that need it.
@@ -113,8 +113,9 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
     name = settings.name or identifier(stem)
     graph = model.graph
     normalisation = _normalisation(model)
-    writer = Writer(fuse(Stages.of(graph)), Sizes(settings.word_bits), normalisation)
-    result = writer.floats(writer._stages.result)
+    stages = fuse(Stages.of(graph))
+    writer = collect(stages, Sizes(settings.word_bits), normalisation)
+    result = writer.floats(stages.result)
     classes = int(np.prod(graph.result))
     pixels = model.takes_pixels or normalisation is not None
     sizes = writer.arena.sizes()
@@ -169,7 +170,7 @@ def _comment(model: PackedModel, flash: int, ram: int, macs: int, command: str) 
     made = f"\n   Made by: {command}" if command else ""
     text = f"{model.title}: {model.num_classes} classes, images of {'x'.join(map(str, model.input_shape))}.\n"
     text += f"   Constants {flash:,} bytes, arena {ram:,} bytes, {macs:,} multiply-adds for an image.{made}"
-    return f"/* {text.replace('*/', '* /').replace('/*', '/ *')} */\n"
+    return f"{comment(text)}\n"
 
 
 def _names(name: str, model: PackedModel) -> str:
