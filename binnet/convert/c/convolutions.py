@@ -41,7 +41,7 @@ def convolve(w: Writer, stage: Stage, kind: str, fields: dict[str, Any]) -> None
         )
     )
     name = w.constants.declare("bn_convolution", "layer", body, 160)
-    w.calls.append(f"bnconvolve(&{name});")
+    w.calls.append(f"bn_convolve(&{name});")
 
 
 def alpha_step(w: Writer, node: Any) -> list[str]:
