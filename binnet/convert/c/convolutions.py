@@ -19,7 +19,7 @@ from .writer import Three, Writer, pair_text, step, three
 def convolve(w: Writer, stage: Stage, kind: str, fields: dict[str, Any]) -> None:
     """Add a convolution; ``fields`` are those of ``bn_convolution`` that are not the same for all kinds."""
     node: Any = stage.node
-    shape = filters(stage, (1, *w.shape(stage.inputs[0])))
+    shape = fields.get("filters") or filters(stage, (1, *w.shape(stage.inputs[0])))
     assert shape is not None
     w.uses.add(kind)
     rows, columns, elements = fields["map"]
@@ -37,6 +37,7 @@ def convolve(w: Writer, stage: Stage, kind: str, fields: dict[str, Any]) -> None
             fields["x"],
             fields["weights"],
             *fields.get("bytes", ("NULL", "NULL", "NULL", "NULL", 1)),
+            *w.tap_sums(fields.get("tap_sums", ("NULL", 0.0, "{0, 0, 0, 0}"))),
             fields["target"],
         )
     )
@@ -73,13 +74,29 @@ def xnor(w: Writer, stage: Stage) -> None:
         address, (rows, columns, c), bordered = _packed_here(w, stage)
     else:
         address, _, _, (rows, columns, c), bordered = w.bits(source)
+    flat = w.sizes.words(rows * columns * c)
+    if stage.flat and flat < rows * columns * w.sizes.words(c):
+        # Channels that fill their words badly: without gaps the weights take fewer words.
+        address = _flattened(w, stage, address, (rows, columns, c))
+        rows, columns, c = 1, 1, rows * columns * c
+        negative = negative.reshape(len(negative), 1, 1, c)
     fields = {
         "map": (rows, columns, w.sizes.words(c)),
         "x": address,
+        "filters": negative.shape,
         "weights": w.constants.array(sign_words(negative, w.sizes)),
         "target": w.target(stage, first),
     }
     convolve(w, stage, "BITS", {**fields, **({"before": (0, 0)} if bordered else {})})
+
+
+def _flattened(w: Writer, stage: Stage, address: str, shape: Three) -> str:
+    """Add a pass that takes the unused bits out of a bit map; the address of its result."""
+    rows, columns, c = shape
+    w.uses.add("FLAT_BITS")
+    flat = w.own(stage, "flat", "words", w.sizes.words(rows * columns * c))
+    w.calls.append(f"bn_flatten_bits({flat}, {address}, {rows * columns}, {c});")
+    return flat
 
 
 def _k(w: Writer, stage: Stage) -> str:

@@ -31,6 +31,7 @@ from ...graph import (
     XnorConv,
 )
 from ...graph.graph import Array
+from ...graph.int8 import Int8
 from ..report import ConversionError
 from . import convolutions, passes, whole_numbers
 from .text import comment, number
@@ -43,6 +44,10 @@ Write = Callable[[Writer, Stage], None]
 def collect(stages: Stages, sizes: Sizes, normalisation: tuple[Array, Array] | None) -> Writer:
     """The C of all stages; ConversionError that names a node which has none."""
     writer = Writer(stages, sizes, normalisation)
+    whole = [stage.node for stage in stages.stages if isinstance(stage.node, Int8)]
+    # Tables of offsets are fast, and larger than a small first layer.
+    if sizes.word_bits == 32 and whole and all(len(node.zero) == 1 for node in whole):
+        writer.uses.add("TAP_SUMS")
     for stage in stages.stages[1:]:
         if stage.is_view or isinstance(stage.node, Constant):
             continue

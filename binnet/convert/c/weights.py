@@ -19,12 +19,12 @@ class Sizes:
     @property
     def one_bit(self) -> int:
         """BN_XF."""
-        return 8 if self.word_bits == 64 else 4
+        return 8 if self.word_bits == 64 else 2
 
     @property
     def real(self) -> int:
         """BN_FF and BN_IF."""
-        return 16 if self.word_bits == 64 else 4
+        return 16 if self.word_bits == 64 else 2
 
     def words(self, channels: int) -> int:
         """Words that hold the bits of a pixel."""

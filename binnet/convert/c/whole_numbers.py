@@ -24,18 +24,13 @@ def int8(w: Writer, stage: Stage) -> None:
     address, shape = _bytes(w, stage, source, sampled)
     stride = (1, 1) if sampled == node.stride else node.stride
     computed = three(stage.computed(*(w.shapes[each] for each in stage.inputs)))
-    offsets, row_class, column_class = _offsets(node, w.shape(source), computed)
-    vectors = ", ".join(w.constants.array(w.padded(vector)) for row in offsets for vector in row)
-    table = w.constants.declare("float *const[]", "offsets", vectors, 8 * len(offsets) * len(offsets[0]))
-    classes = [w.constants.array(np.array(each, np.uint8)) for each in (row_class, column_class)]
-    scale = w.vector(node.factors, node.shape[0])
     fields = {
         "map": shape,
         "x": address,
         "weights": w.constants.array(whole_values(node.whole_weight.reshape(node.filters), w.sizes)),
         "stride": stride,
         "before": (0, 0),
-        "bytes": (scale, table, *classes, len(offsets[0])),
+        **_added(w, node, w.shape(source), computed, sampled),
     }
     if stage.pool is None:
         convolve(w, stage, "BYTES", {**fields, "target": w.target(stage, [])})
@@ -48,6 +43,21 @@ def int8(w: Writer, stage: Stage) -> None:
     described = pool_text(w, computed, w.shape(stage)[:2], (pool.kernel_size, pool.stride, pool.padding))
     w.uses.add("MAX")
     w.calls.append(f"bn_max_pool({sums}, {described}, {w.target(stage, [])});")
+
+
+def _added(w: Writer, node: Int8, shape: Three, out: Three, sampled: Any) -> dict[str, Any]:
+    """The fields of what is added to the sums: tables, or for small processors what they are computed from."""
+    scale = w.vector(node.factors, node.shape[0])
+    if "TAP_SUMS" in w.uses:
+        bias = np.zeros(node.shape[0], np.float32) if node.bias is None else node.bias
+        inside = *(-(-n // s) for n, s in zip(shape, sampled, strict=False)), node.padding[0], node.padding[2]
+        sums = (w.vector(bias, node.shape[0]), repr(float(node.zero[0])), "{" + ", ".join(map(str, inside)) + "}")
+        return {"bytes": (scale, "NULL", "NULL", "NULL", 1), "tap_sums": sums}
+    offsets, row_class, column_class = _offsets(node, shape, out)
+    vectors = ", ".join(w.constants.array(w.padded(vector)) for row in offsets for vector in row)
+    table = w.constants.declare("float *const[]", "offsets", vectors, 8 * len(offsets) * len(offsets[0]))
+    classes = [w.constants.array(np.array(each, np.uint8)) for each in (row_class, column_class)]
+    return {"bytes": (scale, table, *classes, len(offsets[0]))}
 
 
 def _bytes(w: Writer, stage: Stage, source: Stage, sampled: Any) -> tuple[str, Three]:

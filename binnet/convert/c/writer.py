@@ -115,6 +115,10 @@ class Writer:
             loop = f"bn_normalise({out}, pixels, {values}, {c}, {mean}, {std});"
         self.calls.insert(0, loop)
 
+    def tap_sums(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The fields of a convolution that compute its offsets; none where tables hold them."""
+        return values if "TAP_SUMS" in self.uses else ()
+
     # ---- what is done behind a sum
 
     def padded(self, vector: Any) -> Array:

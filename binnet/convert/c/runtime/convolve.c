@@ -15,8 +15,32 @@ typedef struct {
     const float *const *offsets;  /* and this is added, by classes of windows */
     const unsigned char *row_class, *column_class;
     int classes;                  /* of columns */
+#ifdef BN_USES_TAP_SUMS
+    const float *bias;            /* or bias - zero (sum of the weights on the map) scale is added, which takes no tables */
+    double zero;
+    int inside[4];                /* rows and columns of the map inside its border, and of the border above and to the left */
+#endif
     const bn_target *target;
 } bn_convolution;
+
+#ifdef BN_USES_TAP_SUMS
+/* What is added to the sums of a block of filters in the window at (row, column). */
+static void bn_offsets(const bn_convolution *v, const int8_t *w, int w_row, int filter, int row, int column, float *more)
+{
+    const int y = row * v->stride[0] - v->inside[2], x = column * v->stride[1] - v->inside[3];
+    const int right = bn_end_tap(x, v->window[1], v->inside[1]) * v->step;
+    int32_t sums[BN_IF] = {0};
+    for (int i = bn_first_tap(y); i < bn_end_tap(y, v->window[0], v->inside[0]); i++)
+        for (int k = bn_first_tap(x) * v->step; k < right; k++)
+            for (int f = 0; f < BN_IF; f++)
+                sums[f] += w[i * w_row + (k / 4 * BN_IF + f) * 4 + k % 4];
+    for (int f = 0; f < BN_IF; f++) {
+        const double zeros = v->zero * (double)sums[f];
+        const double less = zeros * (double)v->scale[filter + f];
+        more[f] = (float)((double)v->bias[filter + f] - less);
+    }
+}
+#endif
 
 /* One tile: pixels from (row, column) on with the taps [top, bottom) x [left, right), and a block of filters. */
 static void bn_tile(const bn_convolution *v, int row, int column, int pixels, int filter, const int *taps)
@@ -95,7 +119,12 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
         const int8_t *w = (const int8_t *)v->weights + (size_t)(filter / BN_IF) * (size_t)(v->window[0] * w_row);
         bn_int8_tile(whole, (const uint8_t *)v->x + from, x_row, x_step, pixels, w, w_row, rows, values);
         for (int p = 0; p < pixels; p++) {
+#ifdef BN_USES_TAP_SUMS
+            float more[BN_IF];
+            bn_offsets(v, w, w_row, filter, row, column + p, more);
+#else
             const float *more = v->offsets[v->row_class[row] * v->classes + v->column_class[column + p]] + filter;
+#endif
             for (int i = 0; i < BN_IF; i++) {
                 const float scaled = (float)whole[p * BN_IF + i] * v->scale[filter + i];
                 sums[p * BN_IF + i] = scaled + more[i];

@@ -177,3 +177,18 @@ static void bn_softmax(float *out, const float *x, int rows, int classes)
     }
 }
 #endif
+
+#ifdef BN_USES_FLAT_BITS
+/* The bits of all pixels without the unused bits between them. */
+static void bn_flatten_bits(bn_word *out, const bn_word *x, int pixels, int channels)
+{
+    const int words = (channels + BN_WORD_BITS - 1) / BN_WORD_BITS;
+    for (int i = 0; i < (pixels * channels + BN_WORD_BITS - 1) / BN_WORD_BITS; i++)
+        out[i] = 0;
+    for (int i = 0; i < pixels * channels; i++) {
+        const int c = i % channels;
+        const bn_word bit = x[i / channels * words + c / BN_WORD_BITS] >> c % BN_WORD_BITS & 1u;
+        out[i / BN_WORD_BITS] |= (bn_word)(bit << i % BN_WORD_BITS);
+    }
+}
+#endif

@@ -11,9 +11,9 @@ typedef uint64_t bn_word;
 #define BN_IF 16 /* of bn_int8_tile */
 #else
 typedef uint32_t bn_word;
-#define BN_XF 4
-#define BN_FF 4
-#define BN_IF 4
+#define BN_XF 2
+#define BN_FF 2
+#define BN_IF 2
 #endif
 
 /* Small processors, which have words of 32 bits, take the plain loops: they are the smallest code as well. */
