@@ -49,10 +49,16 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
         b += channel;
         c += channel;
     }
-#define BN_EACH(value)                  \
-    for (int p = 0; p < pixels; p++)    \
-        for (int i = 0; i < f; i++)     \
-            y[p * f + i] = (value);     \
+/* A vector is a block of filters. Clang would take several pixels for one, and spend its time on moving lanes. */
+#if defined(__clang__)
+#define BN_PIXEL_BY_PIXEL _Pragma("clang loop vectorize(disable) interleave(disable)")
+#else
+#define BN_PIXEL_BY_PIXEL
+#endif
+#define BN_EACH(value)                                  \
+    BN_PIXEL_BY_PIXEL for (int p = 0; p < pixels; p++)  \
+        for (int i = 0; i < f; i++)                     \
+            y[p * f + i] = (value);                     \
     break
     switch (kind) {
     case BN_SCALE: BN_EACH(y[p * f + i] * a[i]);
@@ -65,6 +71,7 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
     default: BN_EACH(y[p * f + i] * a[p]);
     }
 #undef BN_EACH
+#undef BN_PIXEL_BY_PIXEL
 }
 
 /* Finish the values y [pixel][f] of pixels from (row, column) on, of channels from `channel` on. */
