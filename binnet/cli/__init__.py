@@ -16,38 +16,11 @@ from .. import __version__
 from ..console import printable, sentence_of
 from ..parallel.launcher import leave_the_word_to_the_first, speaks
 from ..signals import TerminatedError, terminable
-from . import (
-    bench,
-    cache,
-    data,
-    evaluate,
-    export,
-    import_,
-    inspect,
-    pack,
-    predict,
-    reproduce,
-    summary,
-    trace,
-    train,
-    verify,
-)
+from . import bench, cache, data, evaluate, inspect, pack, predict, reproduce, summary, trace, train, verify
+from .formats import export, import_
 
 COMMANDS = (
-    train,
-    evaluate,
-    predict,
-    summary,
-    inspect,
-    pack,
-    verify,
-    export,
-    import_,
-    trace,
-    bench,
-    data,
-    cache,
-    reproduce,
+    *(train, evaluate, predict, summary, inspect, pack, verify, export, import_, trace, bench, data, cache, reproduce),
 )
 
 

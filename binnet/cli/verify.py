@@ -14,20 +14,26 @@ from ..graph import Graph
 from ..modelfile import CHECKPOINT, PACKED, StorageError
 from ..quantise.difference import difference_in_eight_bits
 from . import options
+from .formats.verify_c import add_c, run_c
 
 if TYPE_CHECKING:
     from ..engine import PackedModel
     from ..evaluation.agreement import Agreement, Logits
     from ..evaluation.evaluate import Model
 
-HELP = "check that a packed model predicts the same as the checkpoint it was made from"
+HELP = "check that a packed model, or its C program, predicts the same as what it was made from"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.h5 or last.h5 of a run folder, or the folder")
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="best.h5 or last.h5 of a run folder, or the folder; with --c a packed model",
+    )
     text = "the packed model; for a run folder it may be left out: packed.h5 is compared with best.h5"
     parser.add_argument("packed", metavar="PACKED", nargs="?", help=text)
+    add_c(parser.add_argument_group("the exported C program (--c)"))
     options.add_data(parser)
     options.add_threads(parser)
     options.add_own(parser)
@@ -46,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from ..evaluation.evaluate import model_file, open_model
 
+    if arguments.c:
+        return run_c(arguments)
     if arguments.packed is None:
         folder = Path(arguments.checkpoint)
         if not folder.is_dir():

@@ -31,10 +31,12 @@ class Builder:
     def add(self, kind: Any, name: str, *inputs: str, **settings: Any) -> str:
         """Add ``kind(name, inputs, **settings)`` and return its name, which is made valid and unique.
 
-        Without ``inputs`` it reads the node that was added last. ConversionError when it does not fit.
+        Without ``inputs`` it reads the node that was added last, unless its kind reads none. ConversionError when it
+        does not fit.
         """
+        reads = inputs or (() if kind.arity == 0 else (self.last,))
         try:
-            return self._keep(kind(self._unique(name), inputs or (self.last,), **settings))
+            return self._keep(kind(self._unique(name), reads, **settings))
         except (ValueError, TypeError) as error:
             raise ConversionError(str(error)) from error
 

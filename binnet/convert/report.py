@@ -39,7 +39,10 @@ class Options:
     def info(self, source: str, form: str) -> DataInfo:
         """The description of the data for the imported model, with where it came from."""
         provenance = {"imported_from": source, "format": form}
-        return DataInfo("", self.class_names, self.mean, self.std, provenance)
+        try:
+            return DataInfo("", self.class_names, self.mean, self.std, provenance)
+        except ValueError as error:
+            raise ConversionError(str(error)) from error
 
 
 @dataclass(frozen=True)

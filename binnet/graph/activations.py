@@ -18,7 +18,8 @@ class Tanh(Monotone):
 
     def compute(self, *inputs: Any) -> Float:
         # Rounding once also keeps it monotone: errors of float64 are far below the distance of neighbouring float32.
-        return np.tanh(inputs[0], dtype=np.float64).astype(np.float32)
+        y: Float = np.tanh(inputs[0], dtype=np.float64).astype(np.float32)
+        return y
 
 
 @kind

@@ -1,7 +1,7 @@
 """Export of a packed model as one C99 file without dependencies.
 
-``stages`` turns the engine's stages into constants, maps and calls, ``arena`` places the maps, ``program`` joins all of it
-with the C files of the folder ``runtime``, ``output`` writes the files.
+``nodes`` turns the engine's stages into constants, maps and calls, ``arena`` places the maps, ``program`` joins all of
+it with the C files of the folder ``runtime``, and ``output`` writes the files.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from ...engine.rewrites import fuse
 from ...engine.stages import Stages
 from ...graph.graph import Array
 from ..report import ConversionError
+from .nodes import collect
 from .selftest import selftest
-from .stages import Writer
-from .text import identifier, string
+from .text import comment, identifier, string
 from .weights import Sizes
 
 # The files of the runtime in the order in which they are joined, each with the parts that need it.
@@ -34,6 +34,7 @@ _RUNTIME: tuple[tuple[str, frozenset[str]], ...] = (
     ("pools", frozenset({"POOL", "GLOBAL"})),
     ("several", frozenset()),
 )
+_PARTS = (("float", "floats"), ("bn_word", "words"), ("uint8_t", "bytes"))  # of the arena
 _MATH = frozenset({"TANH", "SIGMOID", "SOFTMAX"})
 
 
@@ -112,8 +113,9 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
     name = settings.name or identifier(stem)
     graph = model.graph
     normalisation = _normalisation(model)
-    writer = Writer(fuse(Stages.of(graph)), Sizes(settings.word_bits), normalisation)
-    result = writer.floats(writer._stages.result)
+    stages = fuse(Stages.of(graph))
+    writer = collect(stages, Sizes(settings.word_bits), normalisation)
+    result = writer.floats(stages.result)
     classes = int(np.prod(graph.result))
     pixels = model.takes_pixels or normalisation is not None
     sizes = writer.arena.sizes()
@@ -122,7 +124,7 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
     macs = sum(node.macs(graph.shapes[node.name]) for node in graph)
     fields = {"NAME": name, "STEM": stem, "CLASSES": str(classes), "ROWS": str(model.input_shape[0])}
     fields |= {"COLUMNS": str(model.input_shape[1]), "CHANNELS": str(model.in_channels), "ARENA": str(ram)}
-    fields |= {"IMAGE": "const uint8_t *pixels" if pixels else "const float *image"}
+    fields |= {"TYPE": "uint8_t", "IMAGE": "pixels"} if pixels else {"TYPE": "float", "IMAGE": "image"}
     text = "\n".join(
         [
             _comment(model, writer.constants.size, ram, macs, command),
@@ -133,15 +135,16 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
             "",
             *(runtime(part) for part, needed in _RUNTIME if not needed or needed & writer.uses),
             f"static {name.upper()}_ARENA_ATTRIBUTE struct {{",
-            f"    float floats[{sizes['floats']}];\n    bn_word words[{sizes['words']}];\n    uint8_t bytes[{sizes['bytes']}];",
+            *(f"    {kind} {part}[{sizes[part]}];" for kind, part in _PARTS),
             "} arena;\n",
             *writer.constants.lines,
             "",
             _names(name, model),
-            f"int {name}_predict({fields['IMAGE']}, float *scores)\n{{",
+            f"int {name}_predict(const {fields['TYPE']} *{fields['IMAGE']}, float *scores)\n{{",
             *(f"    {call}" for call in writer.calls),
             f"    for (int i = 0; i < {classes}; i++)\n        scores[i] = ({result})[i];",
-            f"    int best = 0;\n    for (int i = 1; i < {classes}; i++)\n        best = scores[i] > scores[best] ? i : best;",
+            "    int best = 0;",
+            f"    for (int i = 1; i < {classes}; i++)\n        best = scores[i] > scores[best] ? i : best;",
             "    return best;\n}\n",
             selftest(name, model, pixels),
             *([_fill(runtime("main"), fields)] if settings.main else []),
@@ -159,14 +162,15 @@ def _normalisation(model: PackedModel) -> tuple[Array, Array] | None:
     if model.takes_pixels or model.info.mean is None or model.info.std is None:
         return None
     shape = (model.in_channels,)
-    return np.broadcast_to(np.float32(model.info.mean), shape), np.broadcast_to(np.float32(model.info.std), shape)
+    mean, std = (np.broadcast_to(np.array(v, np.float32), shape) for v in (model.info.mean, model.info.std))
+    return mean, std
 
 
 def _comment(model: PackedModel, flash: int, ram: int, macs: int, command: str) -> str:
     made = f"\n   Made by: {command}" if command else ""
     text = f"{model.title}: {model.num_classes} classes, images of {'x'.join(map(str, model.input_shape))}.\n"
     text += f"   Constants {flash:,} bytes, arena {ram:,} bytes, {macs:,} multiply-adds for an image.{made}"
-    return f"/* {text.replace('*/', '* /').replace('/*', '/ *')} */\n"
+    return f"{comment(text)}\n"
 
 
 def _names(name: str, model: PackedModel) -> str:

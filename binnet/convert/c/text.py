@@ -158,3 +158,8 @@ def string(text: str) -> str:
     """A C string literal; bytes that are no plain letters are octal escapes, which end after three digits."""
     plain = {*range(32, 127)} - {ord(c) for c in '"\\?'}
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
+
+
+def comment(text: str) -> str:
+    """A C comment; what would end it, or begin another one, is taken apart."""
+    return f"/* {text.replace('*/', '* /').replace('/*', '/ *').replace('??/', '? ?/')} */"

@@ -171,11 +171,12 @@ def _int8(rng: np.random.Generator, facts: Facts, rows: int, values: int, pixels
 
 
 def _reach(rng: np.random.Generator, facts: Facts, pixels: int) -> Case:
-    """Small numbers, of which many are equal, and the ends of their range."""
-    values = np.array([-(2**31), -1, 0, 1, 2, 2**31 - 1], np.int32)
-    pop, least = rng.choice(values, (pixels, facts.xf)), rng.choice(values, facts.xf)
-    result = np.packbits(pop >= least, axis=1, bitorder="little")
-    return Case((REACH, 0, 0, pixels, 0, 0, 0), pop, least, result)
+    """Counts whose dot products often equal the threshold, and the ends of the range of thresholds."""
+    n = int(rng.integers(1, 9))
+    pop = rng.integers(0, n + 1, (pixels, facts.xf), np.int32)
+    most = rng.choice(np.array([-(2**31), -n, -n + 2, 0, 1, n - 2, n, 2**31 - 1], np.int32), facts.xf)
+    result = np.packbits(n - 2 * pop <= most, axis=1, bitorder="little")
+    return Case((REACH, 0, 0, pixels, 0, 0, n), pop, most, result)
 
 
 def _pack(rng: np.random.Generator, facts: Facts, values: int) -> Case:
@@ -183,13 +184,14 @@ def _pack(rng: np.random.Generator, facts: Facts, values: int) -> Case:
     ends = np.array([-np.inf, -1.5, -0.0, 0.0, 2.0, np.inf], np.float32)
     x = rng.choice(np.append(ends, np.float32("nan")), values)
     low, high = rng.choice(ends, values), rng.choice(ends, values)
-    bits = np.packbits((low <= x) & (x <= high), bitorder="little")
-    result = np.pad(bits, (0, -len(bits) % (facts.bits // 8)))
+    blocks = ((low <= x) & (x <= high)).reshape(-1, facts.filters)
+    bits = np.pad(blocks, ((0, 0), (0, facts.bits - facts.filters)))
+    result = np.packbits(bits, bitorder="little")
     return Case((PACK, 0, 0, 0, 0, 0, values), x, np.concatenate([low, high]), result)
 
 
 def _cases(rng: np.random.Generator, facts: Facts) -> list[Case]:
-    cases = [_pack(rng, facts, int(n)) for n in (*range(1, 34), 63, 64, 65, 100, 128, 200)]
+    cases = [_pack(rng, facts, blocks * facts.filters) for blocks in (1, 2, 7, 40)]
     cases += [_reach(rng, facts, pixels) for pixels in (1, 5, 40)]
     for make in (_xnor, _conv, _bwn, _int8):
         for pixels in range(1, 18):

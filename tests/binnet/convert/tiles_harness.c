@@ -37,10 +37,12 @@ static void run(const int32_t *c, const void *x, const void *w, void *out)
         break;
     case 4: /* a byte for each pixel */
         for (int p = 0; p < c[PIXELS]; p++)
-            ((uint8_t *)out)[p] = (uint8_t)bn_reach((const int32_t *)x + p * BN_XF, (const int32_t *)w);
+            ((uint8_t *)out)[p] = (uint8_t)bn_reach((const int32_t *)x + p * BN_XF, c[VALUES], (const int32_t *)w);
         break;
-    default: /* w holds the lower limits, then the upper ones */
-        bn_pack((bn_word *)out, (const float *)x, (const float *)w, (const float *)w + c[VALUES], c[VALUES]);
+    default: /* a word for each block; w holds the lower limits, then the upper ones */
+        for (int i = 0; i < c[VALUES]; i += BN_FF)
+            ((bn_word *)out)[i / BN_FF] =
+                bn_between(BN_FF, (const float *)x + i, (const float *)w + i, (const float *)w + c[VALUES] + i);
     }
 }
 

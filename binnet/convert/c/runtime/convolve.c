@@ -96,8 +96,10 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
         bn_int8_tile(whole, (const uint8_t *)v->x + from, x_row, x_step, pixels, w, w_row, rows, values);
         for (int p = 0; p < pixels; p++) {
             const float *more = v->offsets[v->row_class[row] * v->classes + v->column_class[column + p]] + filter;
-            for (int i = 0; i < BN_IF; i++)
-                sums[p * BN_IF + i] = (float)whole[p * BN_IF + i] * v->scale[filter + i] + more[i];
+            for (int i = 0; i < BN_IF; i++) {
+                const float scaled = (float)whole[p * BN_IF + i] * v->scale[filter + i];
+                sums[p * BN_IF + i] = scaled + more[i];
+            }
         }
         bn_finish_tile(BN_IF, v->target, sums, row, column, pixels, filter);
         return;

@@ -63,7 +63,15 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
     switch (kind) {
     case BN_SCALE: BN_EACH(y[p * f + i] * a[i]);
     case BN_SHIFT: BN_EACH(y[p * f + i] + a[i]);
-    case BN_NORM: BN_EACH((y[p * f + i] - a[i]) * b[i] + c[i]);
+    case BN_NORM:
+        /* One operation a statement: old processors keep more digits within an expression. */
+        for (int p = 0; p < pixels; p++)
+            for (int i = 0; i < f; i++) {
+                const float from_mean = y[p * f + i] - a[i];
+                const float scaled = from_mean * b[i];
+                y[p * f + i] = scaled + c[i];
+            }
+        break;
     case BN_RELU: BN_EACH(y[p * f + i] < 0.0f ? 0.0f : y[p * f + i]);
     case BN_PRELU: BN_EACH(y[p * f + i] < 0.0f ? y[p * f + i] * a[i] : y[p * f + i]);
     case BN_SIGN: BN_EACH(y[p * f + i] < 0.0f ? -1.0f : 1.0f);

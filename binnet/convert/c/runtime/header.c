@@ -8,6 +8,7 @@
 #define UPPER_COLUMNS @COLUMNS@
 #define UPPER_CHANNELS @CHANNELS@
 #define UPPER_CLASSES @CLASSES@
+#define UPPER_IMAGE @TYPE@ /* of a value of an image */
 #define UPPER_ARENA @ARENA@ /* bytes that are written while it runs */
 
 /* Define it, such as as __attribute__((section(".ccm"))), to place the arena. */
@@ -22,7 +23,7 @@ extern "C" {
 extern const char *const @NAME@_class_names[];
 
 /* The scores of the classes for an image (rows, columns, channels), and as the result the best class. One call at a time. */
-int @NAME@_predict(@IMAGE@, float *scores);
+int @NAME@_predict(const @TYPE@ *@IMAGE@, float *scores);
 
 /* 0 when the scores of an image are as they should be. */
 int @NAME@_selftest(void);

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..console import Console
-from ..convert import ConversionError
-from ..engine import PackedModel, load
-from ..evaluation.evaluate import model_file
+from ...console import Console
+from ...convert import ConversionError
+from ...engine import PackedModel, load
+from ...evaluation.evaluate import model_file
 
 HELP = "write a packed model as C source, as ONNX, or as an HTML page that classifies images"
 
@@ -48,19 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _c(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:
-    from ..convert.c import Settings, write
+    from ...convert.c import Settings, write
 
     written = write(model, out, Settings(arguments.name, arguments.word_bits, arguments.main))
     Console().say(written.summary)
 
 
 def _onnx(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:
-    from ..convert.onnx.writing import write
+    from ...convert.onnx.writing import write
 
     Console().say(write(model, out, qonnx=arguments.qonnx))
 
 
 def _page(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:
-    from ..convert.web import write
+    from ...convert.web import write
 
     Console().say(write(model, out))

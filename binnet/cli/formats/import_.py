@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import Console
-from ..convert import FORMATS, ConversionError, Options, read
-from . import options
+from ...console import Console
+from ...convert import FORMATS, ConversionError, Options, read
+from .. import options
 
 if TYPE_CHECKING:
-    from ..convert import Imported
+    from ...convert import Imported
 
 HELP = "turn a one-bit model of another tool into a packed model"
 
@@ -69,12 +69,18 @@ def _sentence(out: str, found: Imported) -> str:
 
 
 def _shape(text: str) -> tuple[int, int, int]:
-    h, w, c = map(int, text.split(","))
+    words = text.split(",")
+    if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
+        raise argparse.ArgumentTypeError(f"expected rows, columns and channels such as 28,28,1, got {text!r}")
+    h, w, c = map(int, words)
     return h, w, c
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(map(float, text.split(",")))
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}") from error
 
 
 def _names(given: str | None) -> tuple[str, ...]:

@@ -1,0 +1,62 @@
+"""Compiles an exported program to WebAssembly."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from ...engine import PackedModel
+from ..c.compiler import compile_program
+from ..c.program import Settings, generate
+from ..report import ConversionError
+
+# All browsers have vectors of 128 bits since 2023.
+_FLAGS = ("-O3", "-std=c99", "-ffreestanding", "-msimd128", "-nostdlib", "-Wl,--no-entry", "-Wl,--allow-undefined")
+
+
+def compile_wasm(model: PackedModel) -> bytes:
+    """The program of a model as a WebAssembly module.
+
+    It exports ``memory``, ``pixels()`` and ``scores()``, the addresses of an image and of its scores, and ``run()``; it
+    imports ``exp`` and ``tanh`` where the network has them.
+
+    ConversionError when no compiler is installed, or all of them fail.
+    """
+    reason = ConversionError(
+        'there is no compiler for WebAssembly; install clang and lld, or python -m pip install "binnet[compiler]"'
+    )
+    with tempfile.TemporaryDirectory(prefix="binnet-") as temporary:
+        folder = Path(temporary)
+        source = generate(model, Settings(), "model")
+        glue = (files(__package__) / "glue.c").read_text("utf-8")
+        glue = glue.replace("NAME", source.name.upper()).replace("@name@", source.name)
+        for name, text in (
+            ("model.c", source.text),
+            ("model.h", source.header),
+            ("glue.c", glue),
+            ("math.h", "double exp(double x);\ndouble tanh(double x);\n"),
+        ):
+            (folder / name).write_text(text, "utf-8")
+        for command in _compilers():
+            try:
+                out = folder / "model.wasm"
+                compile_program(
+                    command, [folder / "model.c", folder / "glue.c"], out, [*_FLAGS, f"-I{folder}"], libraries=()
+                )
+                return out.read_bytes()
+            except ConversionError as error:
+                reason = error
+    raise reason
+
+
+def _compilers() -> Iterator[list[str]]:
+    """Commands that compile to WebAssembly, those that are installed."""
+    if shutil.which("clang") and shutil.which("wasm-ld"):
+        yield ["clang", "--target=wasm32"]
+    if importlib.util.find_spec("ziglang"):
+        yield [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
