@@ -65,7 +65,7 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
     case BN_SHIFT: BN_EACH(y[p * f + i] + a[i]);
     case BN_NORM:
         /* One operation a statement: old processors keep more digits within an expression. */
-        for (int p = 0; p < pixels; p++)
+        BN_PIXEL_BY_PIXEL for (int p = 0; p < pixels; p++)
             for (int i = 0; i < f; i++) {
                 const float from_mean = y[p * f + i] - a[i];
                 const float scaled = from_mean * b[i];
