@@ -49,17 +49,23 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
         b += channel;
         c += channel;
     }
-#define BN_EACH(value)                  \
-    for (int p = 0; p < pixels; p++)    \
-        for (int i = 0; i < f; i++)     \
-            y[p * f + i] = (value);     \
+/* A vector is a block of filters. Clang would take several pixels for one, and spend its time on moving lanes. */
+#if defined(__clang__)
+#define BN_PIXEL_BY_PIXEL _Pragma("clang loop vectorize(disable) interleave(disable)")
+#else
+#define BN_PIXEL_BY_PIXEL
+#endif
+#define BN_EACH(value)                                  \
+    BN_PIXEL_BY_PIXEL for (int p = 0; p < pixels; p++)  \
+        for (int i = 0; i < f; i++)                     \
+            y[p * f + i] = (value);                     \
     break
     switch (kind) {
     case BN_SCALE: BN_EACH(y[p * f + i] * a[i]);
     case BN_SHIFT: BN_EACH(y[p * f + i] + a[i]);
     case BN_NORM:
         /* One operation a statement: old processors keep more digits within an expression. */
-        for (int p = 0; p < pixels; p++)
+        BN_PIXEL_BY_PIXEL for (int p = 0; p < pixels; p++)
             for (int i = 0; i < f; i++) {
                 const float from_mean = y[p * f + i] - a[i];
                 const float scaled = from_mean * b[i];
@@ -73,6 +79,7 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
     default: BN_EACH(y[p * f + i] * a[p]);
     }
 #undef BN_EACH
+#undef BN_PIXEL_BY_PIXEL
 }
 
 /* Finish the values y [pixel][f] of pixels from (row, column) on, of channels from `channel` on. */
