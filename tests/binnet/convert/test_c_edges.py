@@ -45,6 +45,13 @@ def test_minus_infinity_is_negative(tmp_path):
     assert fails(tmp_path, model(*nodes)) == 0
 
 
+@pytest.mark.parametrize("pad_value", [0, 1, -1])
+def test_layers_with_k(tmp_path, pad_value):
+    signs, alpha = np.array([0b1011001], np.uint64), np.float32([0.5, 2, 1])
+    settings = ((3, 3, 2, 2), (1, 1), (1, 0, 1, 1), signs, alpha, pad_value, True)
+    assert fails(tmp_path, model(Input("x", (), (4, 5, 2)), g.XnorConv("n", ("x",), *settings))) == 0
+
+
 def test_scores_that_are_no_numbers(tmp_path):
     nodes = [X, g.Relu("r", ("x",)), g.Divide("d", ("r", "r"))]
     assert fails(tmp_path, model(*nodes)) == 0
