@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from ...console import Console
@@ -50,8 +51,18 @@ def run(arguments: argparse.Namespace) -> int:
 def _c(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:
     from ...convert.c import Settings, write
 
-    written = write(model, out, Settings(arguments.name, arguments.word_bits, arguments.main))
+    settings = Settings(arguments.name, arguments.word_bits, arguments.main)
+    written = write(model, out, settings, _command(arguments))
     Console().say(written.summary)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command for the comment in the file, with names instead of paths: the same in all folders."""
+    words = ["binnet", "export", Path(arguments.file).name, Path(arguments.out).name]
+    words += [] if arguments.name is None else ["--name", arguments.name]
+    words += [] if arguments.word_bits == 64 else ["--word-bits", str(arguments.word_bits)]
+    words += ["--main"] if arguments.main else []
+    return "".join(c if c.isprintable() else "?" for c in shlex.join(words))
 
 
 def _onnx(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:

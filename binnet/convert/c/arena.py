@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,7 @@ class Arena:
         """C expression for the address of a map, a mark until :meth:`placed` replaces it."""
         found = self._maps.setdefault(key, Map(part, size, first, last))
         found.first, found.last = min(found.first, first), max(found.last, last)
-        return f"@{list(self._maps).index(key)}@"
+        return f"\x1a{list(self._maps).index(key)}\x1a"  # a character that no name in a program has
 
     def sizes(self) -> dict[str, int]:
         """Choose the places; the number of elements of each part."""
@@ -54,9 +55,13 @@ class Arena:
 
     def placed(self, text: str) -> str:
         """The text with marks replaced by addresses; after :meth:`sizes`."""
-        for i, each in enumerate(self._maps.values()):
-            text = text.replace(f"@{i}@", f"arena.{each.part} + {each.place}")
-        return text
+        maps = list(self._maps.values())
+
+        def address(mark: re.Match[str]) -> str:
+            found = maps[int(mark[1])]
+            return f"arena.{found.part} + {found.place}"
+
+        return re.sub("\x1a(\\d+)\x1a", address, text)
 
 
 def _meets(a: Map, b: Map) -> bool:

@@ -27,6 +27,8 @@ def write(model: PackedModel, out: Path, settings: Settings, command: str = "") 
 
     ConversionError when the model cannot be exported or the files cannot be written.
     """
+    if not out.stem.isprintable() or set(out.stem) & set('"\\?'):
+        raise ConversionError(f"the name of a C file cannot have quotes, backslashes or ?, got {out.stem!r}")
     source = generate(model, settings, out.stem, command)
     header = out.with_suffix(".h")
     try:

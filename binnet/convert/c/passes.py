@@ -25,7 +25,7 @@ def pool_text(w: Writer, shape: Three, out: tuple[int, int], window: Any) -> str
 def pass_over(w: Writer, source: Stage, shape: Three, target: str) -> None:
     """Add a pass over a map of this shape that only does what a target says."""
     w.uses.add("MAX")
-    pool = pool_text(w, shape, shape[:2], ((1, 1), (1, 1), (0, 0)))
+    pool = pool_text(w, shape, shape[:2], ((1, 1), (1, 1), (0, 0, 0, 0)))
     w.calls.append(f"bn_max_pool({w.floats(source)}, {pool}, {target});")
 
 

@@ -14,7 +14,7 @@ from ...graph.graph import Array
 from ..report import ConversionError
 from .nodes import collect
 from .selftest import selftest
-from .text import comment, identifier, string
+from .text import check_name, comment, identifier, string
 from .weights import Sizes
 
 # The files of the runtime in the order in which they are joined, each with the parts that need it.
@@ -59,8 +59,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.word_bits not in (32, 64):
             raise ConversionError(f"words have 32 or 64 bits, got {self.word_bits}")
-        if self.name is not None and identifier(self.name) != self.name:
-            raise ConversionError(f"the name must be a C identifier, got {self.name!r}")
+        if self.name is not None:
+            check_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
     result = writer.floats(stages.result)
     classes = int(np.prod(graph.result))
     pixels = model.takes_pixels or normalisation is not None
+    if settings.main and not pixels:
+        raise ConversionError("a main function reads pixels, and how this model normalises them is unknown")
     sizes = writer.arena.sizes()
     sizes = {part: size + (2 * writer.sizes.real if part == "floats" else 16) for part, size in sizes.items()}
     ram = sizes["floats"] * 4 + sizes["words"] * settings.word_bits // 8 + sizes["bytes"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from ...graph.graph import Array
+from ..report import ConversionError
 
 _TYPES = {
     "float32": "float",
@@ -18,7 +20,7 @@ _TYPES = {
     "uint64": "bn_word",
     "uint32": "bn_word",
 }
-_LARGEST = float(np.finfo(np.float32).max)
+_WORDS = {"uint64": "ULL", "uint32": "U"}  # and the ends of their constants
 
 
 class Constants:
@@ -45,7 +47,7 @@ class Constants:
             kind = _TYPES[values.dtype.name]
             name = self._names[key] = f"a{len(self._names)}"
             self.size += values.nbytes
-            body = textwrap.fill(", ".join(map(_number, values)), 118, break_on_hyphens=False)
+            body = textwrap.fill(", ".join(_numbers(values)), 118, break_on_hyphens=False)
             self.lines.append(f"static const {kind} {name}[{values.size}] = {{\n{body}}};")
         return self._names[key]
 
@@ -61,19 +63,23 @@ class Constants:
 
 
 def number(value: float) -> str:
-    """A float32 as the shortest C constant that has the same bits; infinities become the largest number."""
-    value = float(np.clip(np.float32(value), -_LARGEST, _LARGEST))
-    text = np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=1)
-    plain = np.format_float_positional(np.float32(value), unique=True, trim="0")
-    return f"{min(text, plain, key=len)}f"
+    """A number, rounded to float32, as a C constant that has the same bits."""
+    return _float(float(np.float32(value)))
 
 
-def _number(value: Any) -> str:
-    if value.dtype == np.float32:
-        return number(value)
-    if value.dtype == np.uint64:
-        return f"0x{int(value):x}ULL"
-    return f"0x{int(value):x}U" if value.dtype == np.uint32 else str(int(value))
+def _float(value: float) -> str:
+    if not math.isfinite(value):
+        # Limits may be infinite, and decide the bits of maps that overflow.
+        return "BN_NAN" if math.isnan(value) else "BN_INFINITY" if value > 0 else "-BN_INFINITY"
+    text = f"{value:.9g}"  # nine digits tell all float32 apart, and take a tenth of the time of the fewest
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+def _numbers(values: Array) -> Iterable[str]:
+    kind, listed = values.dtype.name, values.tolist()
+    if kind == "float32":
+        return map(_float, listed)
+    return (f"0x{n:x}{_WORDS[kind]}" for n in listed) if kind in _WORDS else map(str, listed)
 
 
 _RESERVED = frozenset(
@@ -146,6 +152,14 @@ _RESERVED = frozenset(
         "asm",
     ]
 )
+
+
+def check_name(name: str) -> None:
+    """ConversionError unless public names can begin with this one."""
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or name in _RESERVED:
+        raise ConversionError(f"the name must be a C identifier, got {name!r}")
+    if name.startswith(("_", "bn_")):
+        raise ConversionError(f"names that begin with _ or bn_ are used by the program itself, got {name!r}")
 
 
 def identifier(word: str) -> str:

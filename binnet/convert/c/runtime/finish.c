@@ -1,5 +1,14 @@
 /* What follows the sums of a tile: element-wise steps, and where the values go, as floats, as bits or as both. */
 
+#if defined(__GNUC__)
+#define BN_INFINITY __builtin_inff()
+#define BN_NAN __builtin_nanf("")
+#else
+#include <math.h>
+#define BN_INFINITY INFINITY
+#define BN_NAN NAN
+#endif
+
 typedef enum {
     BN_SCALE,  /* y * a */
     BN_SHIFT,  /* y + a */
