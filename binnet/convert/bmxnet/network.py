@@ -178,7 +178,9 @@ def _equal_signs(net: _Network, name: str, n: int) -> None:
 
 
 def _binary(operator: Operator) -> None:
-    operator.only(act_bit="1", weight_bit="1", scaling_factor="False", no_bias=operator.attributes.get("no_bias", "True"))
+    operator.only(
+        act_bit="1", weight_bit="1", scaling_factor="False", no_bias=operator.attributes.get("no_bias", "True")
+    )
 
 
 def _binary_convolution(net: _Network, operator: Operator, read: list[str]) -> Became:

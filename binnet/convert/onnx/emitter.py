@@ -89,6 +89,10 @@ class Place:
         """Add one float32 number and return its name."""
         return self.constant("number", np.float32(value))
 
+    def whole(self, field: str, *numbers: int) -> str:
+        """Add a vector of whole numbers, such as a shape, and return its name."""
+        return self.constant(field, np.array(numbers, np.int64))
+
     def by_channel(self, field: str, vector: Array, shape: Shape | None = None) -> str:
         """Add a vector (C,), or (1,), that is combined with the channels of a map or vector of ``shape``."""
         axes = (1, 1) if len(self.shapes[0] if shape is None else shape) == 3 else ()
@@ -107,7 +111,7 @@ class Place:
         if not any(padding):
             return name
         top, bottom, left, right = padding
-        pads = self.constant("pads", np.int64([0, 0, top, left, 0, 0, bottom, right]))
+        pads = self.whole("pads", 0, 0, top, left, 0, 0, bottom, right)
         return self.op("Pad", name, pads, self.number(value), mode="constant")
 
     def signs(self, name: str, threshold: str | None = None) -> str:

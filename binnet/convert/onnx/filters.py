@@ -66,7 +66,9 @@ def offsets(place: Place, node: Int8Conv | Int8BwnConv) -> str:
     sides = []
     for axis, before, after in ((0, top, bottom), (1, left, right)):
         ones = np.ones((1, place.shapes[0][axis], 1, 1), bool)
-        inside = patches(bordered(ones, (before, after, 0, 0), False), (node.filters[1 + axis], 1), (node.stride[axis], 1))
+        inside = patches(
+            bordered(ones, (before, after, 0, 0), False), (node.filters[1 + axis], 1), (node.stride[axis], 1)
+        )
         sides.append(np.unique(inside[0, :, 0, 0, :, 0], axis=0, return_inverse=True))
     (rows, row), (columns, column) = sides
     table = node.offsets(rows[:, None, :, None] & columns[None, :, None, :]).transpose(2, 0, 1)
@@ -83,7 +85,7 @@ def with_scale_map(place: Place, node: XnorConv | KbitConv, y: str) -> str:
     """``y`` multiplied by K, the mean of the input's magnitude over channels and window; the border counts 0."""
     if not node.use_k:
         return y
-    k = place.op("ReduceMean", place.op("Abs", place.inputs[0]), place.constant("axes", np.int64([1])), keepdims=1)
+    k = place.op("ReduceMean", place.op("Abs", place.inputs[0]), place.whole("axes", 1), keepdims=1)
     if not node.is_dense:
         k = place.bordered(k, node.padding)
         k = place.op("AveragePool", k, kernel_shape=node.filters[1:3], strides=node.stride)
@@ -126,11 +128,13 @@ def whole_sums(place: Place, node: Filters, x: str, weight: Array, most: int) ->
     by_channel = np.abs(weight.astype(np.int64)).reshape(node.filters).sum(axis=(1, 2)) * most
     parts = groups(node, by_channel)
     if len(parts) == 1:
-        return convolution(place, node, x, whole(place, node, weight, qonnx), padded)
+        sums = convolution(place, node, x, whole(place, node, weight, qonnx), padded)
+        # Round changes no sum; without it ONNX Runtime multiplies α into the weights, and sums are not exact any more.
+        return place.op("Round", sums)
     ends = np.cumsum(parts).tolist()
     total = ""
     for start, end in zip([0, *ends], ends, strict=False):
-        part = place.op("Slice", x, *(place.constant("bound", np.int64([n])) for n in (start, end, 1)))
+        part = place.op("Slice", x, *(place.whole("bound", n) for n in (start, end, 1)))
         sums = convolution(place, node, part, whole(place, node, weight[..., start:end], qonnx), padded)
         exact = place.op("Cast", sums, to=11)
         total = place.op("Add", total, exact) if total else exact
@@ -138,7 +142,7 @@ def whole_sums(place: Place, node: Filters, x: str, weight: Array, most: int) ->
 
 
 def groups(node: Filters, by_channel: Array) -> list[int]:
-    """Sizes of the groups of channels whose sums are exact, for bounds of sums (O, C); ConversionError if one is not."""
+    """Sizes of the groups of channels whose sums are exact, for bounds of sums (O, C); ConversionError if none is."""
     if by_channel.max() > EXACT:
         raise ConversionError(f"{node.name}: sums over one channel are too large for ONNX's float32")
     sizes, total = [0], np.zeros(len(by_channel), np.int64)

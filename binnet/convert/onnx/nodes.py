@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ...graph import (
     Add,
     AvgPool,
@@ -102,14 +100,14 @@ def flatten(place: Place, node: Flatten) -> str:
 
 def reshape(place: Place, node: Reshape) -> str:
     """The same values in binnet's order; 0 keeps the number of images."""
-    shape = place.constant("shape", np.int64([0, *node.shape]))
+    shape = place.whole("shape", 0, *node.shape)
     shaped = place.op("Reshape", place.channels_last(place.inputs[0], place.shapes[0]), shape)
     return place.channels_first(shaped, node.shape)
 
 
 def global_average(place: Place, node: GlobalAverage) -> str:
     """Mean over rows and columns."""
-    return place.op("ReduceMean", place.inputs[0], place.constant("axes", np.int64([2, 3])), keepdims=0)
+    return place.op("ReduceMean", place.inputs[0], place.whole("axes", 2, 3), keepdims=0)
 
 
 def concatenate(place: Place, node: Concatenate) -> str:
