@@ -8,8 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import Add, BatchNorm, Clip, Divide, Multiply, PRelu, Relu, Scale, Sigmoid, Sign, Softmax, Tanh
+from ...graph import (
+    Add,
+    BatchNorm,
+    Clip,
+    Divide,
+    Multiply,
+    PRelu,
+    QuantiseLinear,
+    Relu,
+    Scale,
+    Sigmoid,
+    Sign,
+    Softmax,
+    Tanh,
+)
 from ..builder import batch_norm
+from .merging import NORMALISE, QUANTISE
 from .part import Part, Test, Value
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -57,6 +72,27 @@ def normalise(part: Part) -> Value:
     gamma, beta, mean, variance = (part.by_channel(part.array(n), value) for n in (1, 2, 3, 4))
     fields = batch_norm(mean, variance, gamma, beta, part.attribute("epsilon", 1e-5))
     return part.follow(value, BatchNorm, **fields)
+
+
+def normalise_in_steps(part: Part) -> Value:
+    """Sub, Mul, Add with a number for each channel, which is a BatchNorm; a map's numbers in three nodes."""
+    value = part.value()
+    mean, factor, shift = (part.constant(part.array(n), value) for n in (1, 2, 3))
+    if all(each.size == each.shape[-1] for each in (mean, factor, shift)):
+        vectors = (np.broadcast_to(each.ravel(), value.shape[-1:]).copy() for each in (mean, factor, shift))
+        return part.follow(value, BatchNorm, **dict(zip(("mean", "factor", "shift"), vectors, strict=True)))
+    centred = part.combine(Add, value, -np.asarray(part.array(1), np.float32))
+    return part.combine(Add, part.combine(Multiply, centred, part.array(2)), part.array(3))
+
+
+def quantise(part: Part) -> Value:
+    """Mul, Round, Add, Clip to whole numbers from 0 to 255."""
+    factor, zero = float(np.ravel(part.array(1))[0]), int(np.ravel(part.array(2))[0])
+    step = float(np.float32(1 / factor))
+    # Some reciprocals have no reciprocal that is the factor again: a step beside is tried, else it differs a little.
+    near = (step, *(float(np.nextafter(np.float32(step), np.float32(end))) for end in (0, np.inf)))
+    step = next((each for each in near if np.float32(1 / each) == np.float32(factor)), step)
+    return replace(part.follow(part.value(), QuantiseLinear, step=step, zero=zero), whole=True)
 
 
 def bipolar(part: Part) -> Value:
@@ -202,5 +238,7 @@ READERS: dict[str, Callable[[Part], Value | Test]] = {
     "Sub": subtract,
     "Tanh": plain(Tanh),
     "Where": where,
+    NORMALISE: normalise_in_steps,
+    QUANTISE: quantise,
     **dict.fromkeys(COMPARISONS, compare),
 }

@@ -22,6 +22,7 @@ from ..report import ConversionError, Imported, Options
 from . import elements, layout, windows
 from .folding import fold
 from .loading import Network, load
+from .merging import merged
 from .part import CHANNELS_FIRST, CHANNELS_LAST, Part, Test, Value
 from .start import Start, start_of
 
@@ -37,7 +38,7 @@ def read(source: Path, options: Options) -> Imported:
         Also for several inputs or results, data in other files, subgraphs, and operations that have no node.
     """
     try:
-        network = load(source)
+        network = merged(load(source))
         start = start_of(network, options)
         builder = Builder(start.shape)
         _Reader(network, builder, start).run()
@@ -77,11 +78,13 @@ class _Reader:
         builder.tell(self._network.source, "input", f"Input {size}", note)
         node = builder.last
         if start.times != 1:
+            # Pixels, which are whole numbers.
             node = builder.add(Scale, "times 255", factor=np.array([start.times], np.float32))
         if start.axes == 1:
             node = builder.add(Flatten, "rows")
             return Value(node, builder.shape(node), (0,))
-        return Value(node, builder.shape(node), CHANNELS_LAST if start.channels_last else CHANNELS_FIRST)
+        axes = CHANNELS_LAST if start.channels_last else CHANNELS_FIRST
+        return Value(node, builder.shape(node), axes, whole=start.times != 1)
 
     def _read(self, operation: Any) -> None:
         inputs = [self._values.get(name) if name else None for name in operation.inputs]

@@ -73,7 +73,8 @@ def _filters(
     one_bit = groups == 1 and rows.shape[1] > 1 and bool((rows == alpha[:, None]).all() and (alpha > 0).all())
     if not one_bit:
         held = None if bias is None else np.float32(bias.ravel())
-        return part.add(Conv, part.made(value).node, **where, weight=weight, bias=held, groups=groups), False
+        whole = value.whole and bias is None and bool((weight == np.rint(weight)).all())
+        return part.add(Conv, part.made(value).node, **where, weight=weight, bias=held, groups=groups), whole
     words = packed_signs(weight < 0)
     border = _border(value, where["padding"])
     if value.scale is None or border is None:
