@@ -73,7 +73,7 @@ def _reshape(attributes: dict[str, Any], arrays: Arrays) -> Array:
 
 
 def _of_dtype(call: Callable[..., Any]) -> Callable[[dict[str, Any], Arrays], Any]:
-    return lambda attributes, arrays: np.asarray(call(*arrays)).astype(_first(arrays).dtype, copy=False)
+    return lambda attributes, arrays: np.asarray(call(*_two(arrays))).astype(_first(arrays).dtype, copy=False)
 
 
 def _first(arrays: Arrays) -> Array:

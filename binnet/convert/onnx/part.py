@@ -214,11 +214,12 @@ class Part:
 
     def two(self, kind: type, one: Value, other: Value) -> Value:
         """Add, Multiply or Divide of two values."""
-        same = one.axes == other.axes and np.array_equal(_order(one), _order(other))
-        if not same:
+        # One number fits any order.
+        orders = [value.order for value in (one, other) if value.shape != (1,)]
+        if one.axes != other.axes or any(not _same(orders[0], each) for each in orders):
             raise self.refuse("combines values of different order")
         node = self.add(kind, one.node, other.node)
-        return Value(node, self.builder.shape(node), one.axes, one.order)
+        return Value(node, self.builder.shape(node), one.axes, orders[0] if orders else None)
 
     def reshaped(self, value: Value, shape: Shape) -> Value:
         """The value as ONNX's (N, ...) of ``shape``, read in ONNX's order."""
@@ -244,5 +245,5 @@ class Part:
         return Value(node, shape, CHANNELS_LAST)
 
 
-def _order(value: Value) -> Any:
-    return np.arange(value.shape[-1]) if value.order is None else value.order
+def _same(one: Array | None, other: Array | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
