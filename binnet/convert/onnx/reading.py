@@ -26,6 +26,7 @@ from .merging import merged
 from .part import CHANNELS_FIRST, CHANNELS_LAST, Part, Test, Value
 from .start import Start, start_of
 
+LARGEST_MAP = 1 << 26
 READERS: dict[str, Any] = {**elements.READERS, **layout.READERS, **windows.READERS}
 
 
@@ -60,7 +61,9 @@ class _Reader:
     def run(self) -> None:
         """Read all operations."""
         network, builder = self._network, self._builder
-        self._values[self._start.name] = self._images()
+        images = self._images()
+        check_size(network.source, images)
+        self._values[self._start.name] = images
         for operation in network.operations:
             if operation.outputs[0] not in self._values and operation not in self._start.operations:
                 self._read(operation)
@@ -107,6 +110,8 @@ class _Reader:
             raise ConversionError(named) from error
         except (IndexError, TypeError, OverflowError) as error:
             raise part.refuse("has attributes or inputs that do not fit it") from error
+        if isinstance(found, Value):
+            check_size(operation.name, found)
         self._values[operation.outputs[0]] = found
         self._tell(part, before, found)
 
@@ -129,6 +134,12 @@ class _Reader:
             raise ConversionError(f"the result {self._network.result} is a flattened map, whose order is another here")
         if made.node != self._builder.last:
             raise ConversionError(f"the result is that of {made.node}, but {self._builder.last} comes after it")
+
+
+def check_size(name: str, value: Value) -> None:
+    """ConversionError for a map so large that constants for it would fill the memory."""
+    if value.size > LARGEST_MAP:
+        raise ConversionError(f"{name} gives {value.size:,} values for an image, more than {LARGEST_MAP:,}")
 
 
 def described(node: Node) -> str:
