@@ -8,6 +8,8 @@ or QONNX's BipolarQuant.
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ from ..report import ConversionError
 from . import filters, nodes
 from .emitter import LARGEST, QONNX, TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Emitter, Place
 from .package import onnx_package
-from .replace import replace_bytes
 
 OPSET, IR = 18, 8
 WRITERS = {**nodes.WRITERS, **filters.WRITERS}
@@ -119,3 +120,12 @@ def _model(helper: Any, graph: Any, model: PackedModel, qonnx: bool) -> Any:
         facts |= {"mean": json.dumps(model.info.mean), "std": json.dumps(model.info.std)}
     helper.set_model_props(made, facts)
     return made
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name and rename it; OSError when that fails, and then nothing is left."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        # A new folder of our own, so that the file gets the permissions that any new file gets.
+        part = Path(folder) / "part"
+        part.write_bytes(data)
+        os.replace(part, path)
