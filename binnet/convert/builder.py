@@ -44,6 +44,11 @@ class Builder:
         """The shape of a node's result for one image, (H, W, C) or (C,); of the last one without a name."""
         return self._shapes[self.last if name is None else name]
 
+    def since(self, name: str) -> list[Node]:
+        """The nodes that were added after the node called ``name``."""
+        names = list(self._nodes)
+        return [self._nodes[each] for each in names[names.index(name) + 1 :]]
+
     def tell(self, name: str, kind: str, became: str, note: str = "") -> None:
         """Add a row to the report."""
         self.report.rows.append(Row(name, kind, became, note))
