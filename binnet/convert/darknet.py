@@ -103,7 +103,7 @@ class _Section:
 
     def number(self, key: str, default: int) -> int:
         given = self.text(key, str(default))
-        if not given.isascii() or not given.lstrip("-").isdigit() or len(given) > 9:
+        if not given.isascii() or not given.removeprefix("-").isdigit() or len(given) > 9:
             raise ConversionError(f"{self.label}: {key} must be a whole number, got {given[:40]!r}")
         return int(given)
 
