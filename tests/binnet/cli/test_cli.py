@@ -309,7 +309,7 @@ def test_version_and_help(say):
     code, out, _ = say("--help")
     assert code == 0
     for module in cli.COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = module.__name__.rpartition(".")[2].rstrip("_")
         assert re.search(rf"^ +{name}\b", out, re.MULTILINE)
         code, text, _ = say(name, "--help")
         assert code == 0
