@@ -8,9 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from .report import ConversionError, Imported, Options
+from .report import ConversionError, Imported, Options, Report, Row
 
-__all__ = ["FORMATS", "ConversionError", "Imported", "Options", "read"]
+__all__ = ["FORMATS", "ConversionError", "Imported", "Options", "Report", "Row", "read"]
 
 # The module of each format; it has ``read(source, options)``, and its docstring describes the format.
 FORMATS = {
