@@ -13,7 +13,7 @@ from ..c.output import replace_text
 from ..report import ConversionError
 from .wasm import compile_wasm
 
-__all__ = ["page", "write"]
+__all__ = ["embedded", "page", "write"]
 
 
 def page(model: PackedModel) -> str:
@@ -41,6 +41,12 @@ def page(model: PackedModel) -> str:
     # "</script>" in the name of a class must not end the script.
     data = json.dumps(described, ensure_ascii=True).replace("<", "\\u003c")
     return text.replace("@TITLE@", html.escape(model.title)).replace("@MODEL@", data)
+
+
+def embedded(model: PackedModel, height: str = "34rem") -> str:
+    """HTML that shows the page inside of another one, such as a notebook: ``IPython.display.HTML(embedded(model))``."""
+    style = f"width: 100%; height: {height}; border: 1px solid #8884; border-radius: 0.5rem"
+    return f'<iframe title="{html.escape(model.title)}" style="{style}" srcdoc="{html.escape(page(model))}"></iframe>'
 
 
 def write(model: PackedModel, out: Path) -> str:

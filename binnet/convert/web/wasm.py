@@ -16,7 +16,10 @@ from ..c.program import Settings, generate
 from ..report import ConversionError
 
 # All browsers have vectors of 128 bits since 2023.
-_FLAGS = ("-O3", "-std=c99", "-ffreestanding", "-msimd128", "-nostdlib", "-Wl,--no-entry", "-Wl,--allow-undefined")
+_FLAGS = ("-O3", "-std=c99", "-ffreestanding", "-msimd128", "-nostdlib", "-Wl,--no-entry")
+
+# Functions of the C library that the page gives.
+_IMPORTED = '__attribute__((import_module("env"), import_name("{0}"))) double {0}(double x);\n'
 
 
 def compile_wasm(model: PackedModel) -> bytes:
@@ -39,7 +42,7 @@ def compile_wasm(model: PackedModel) -> bytes:
             ("model.c", source.text),
             ("model.h", source.header),
             ("glue.c", glue),
-            ("math.h", "double exp(double x);\ndouble tanh(double x);\n"),
+            ("math.h", "".join(map(_IMPORTED.format, ("exp", "tanh")))),
         ):
             (folder / name).write_text(text, "utf-8")
         for command in _compilers():
