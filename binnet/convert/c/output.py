@@ -31,6 +31,9 @@ def write(model: PackedModel, out: Path, settings: Settings, command: str = "") 
         raise ConversionError(f"the name of a C file cannot have quotes, backslashes or ?, got {out.stem!r}")
     source = generate(model, settings, out.stem, command)
     header = out.with_suffix(".h")
+    for path in (out, header):  # before one of the two is written
+        if path.is_dir():
+            raise ConversionError(f"cannot write {path}: it is a folder")
     try:
         for path, text in ((header, source.header), (out, source.text)):
             replace_text(path, text)

@@ -141,7 +141,7 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
             "} arena;\n",
             *writer.constants.lines,
             "",
-            _names(name, model),
+            _names(name, model, classes),
             f"int {name}_predict(const {fields['TYPE']} *{fields['IMAGE']}, float *scores)\n{{",
             *(f"    {call}" for call in writer.calls),
             f"    for (int i = 0; i < {classes}; i++)\n        scores[i] = ({result})[i];",
@@ -175,8 +175,9 @@ def _comment(model: PackedModel, flash: int, ram: int, macs: int, command: str) 
     return f"{comment(text)}\n"
 
 
-def _names(name: str, model: PackedModel) -> str:
-    labels = [model.info.class_name(i) for i in range(model.num_classes)]
+def _names(name: str, model: PackedModel, scores: int) -> str:
+    # A name for each score: results with several axes have the classes on their last one.
+    labels = [model.info.class_name(i % model.num_classes) for i in range(scores)]
     listed = ",\n".join(f"    {string(label)}" for label in labels)
     return f"const char *const {name}_class_names[{len(labels)}] = {{\n{listed}}};\n"
 

@@ -101,3 +101,20 @@ def test_the_comment_has_the_command_without_folders(say, tmp_path):
         texts.append((folder / "q.c").read_text())
     assert texts[0] == texts[1]
     assert "Made by: binnet export m.h5 q.c --word-bits 32 --main" in texts[0]
+
+
+def test_each_score_of_a_map_has_a_name(tmp_path):
+    pool = g.MaxPool("p", ("x",), (2, 2), (2, 2), (0, 0, 0, 0))
+    made = model(Input("x", (), (4, 5, 3)), pool, class_names=["a", "b", "c"], mean=(0.0,) * 3, std=(1.0,) * 3)
+    source = generate(made, Settings())
+    assert "#define MODEL_CLASSES 12" in source.header
+    assert "model_class_names[12] = {" in source.text
+    assert fails(tmp_path, made) == 0
+
+
+@pytest.mark.parametrize("folder", ["m.c", "m.h"])
+def test_a_folder_is_no_output(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    with pytest.raises(ConversionError, match=f"{folder}: it is a folder"):
+        write(model(X, FLAT), tmp_path / "m.c", Settings())
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
