@@ -62,15 +62,25 @@ def python():
         process.communicate()
 
 
-def enter_in_thread(path):
-    entered = threading.Event()
+@pytest.fixture
+def enter_in_thread():
+    """Take a turn in a thread; gives an event that is set inside of it. The threads have ended when the test ends."""
+    threads = []
 
-    def enter():
-        with turn(path):
-            entered.set()
+    def start(path):
+        entered = threading.Event()
 
-    threading.Thread(target=enter, daemon=True).start()
-    return entered
+        def enter():
+            with turn(path):
+                entered.set()
+
+        threads.append(threading.Thread(target=enter, daemon=True))
+        threads[-1].start()
+        return entered
+
+    yield start
+    for thread in threads:
+        thread.join(10)
 
 
 def test_one_of_four_processes_makes_it(python, path):
@@ -79,7 +89,7 @@ def test_one_of_four_processes_makes_it(python, path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_holder_that_is_killed(python, path):
+def test_a_holder_that_is_killed(python, path, enter_in_thread):
     holder = python(HOLDER, path)
     assert holder.stdout.readline() == "held\n"
     entered = enter_in_thread(path)
@@ -88,7 +98,7 @@ def test_a_holder_that_is_killed(python, path):
     assert entered.wait(10)
 
 
-def test_those_who_wait_go_on_when_the_file_is_there(python, path):
+def test_those_who_wait_go_on_when_the_file_is_there(python, path, enter_in_thread):
     holder = python(HOLDER, path)
     assert holder.stdout.readline() == "held\n"
     entered = enter_in_thread(path)
@@ -105,7 +115,7 @@ def test_nobody_waits_for_ever(python, path, monkeypatch):
         assert holder.poll() is None
 
 
-def test_a_child_does_not_keep_the_lock(path):
+def test_a_child_does_not_keep_the_lock(path, enter_in_thread):
     with turn(path):
         child = os.fork()
         if not child:
@@ -120,7 +130,7 @@ def test_a_child_does_not_keep_the_lock(path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_in_the_block_gives_the_turn_away(path, error):
+def test_an_error_in_the_block_gives_the_turn_away(path, error, enter_in_thread):
     with pytest.raises(error), turn(path):
         raise error
     assert list(path.parent.iterdir()) == []
