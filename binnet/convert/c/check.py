@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
+import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,13 @@ import numpy as np
 from ...engine import PackedModel
 from ...graph.graph import Float
 from ..report import ConversionError
-from .compiler import compile_program, find
-from .program import Settings, generate, runtime
+from .compiler import compile_program, find, words_of
+from .filling import filled, prefixes
+from .program import Settings, generate
 
 SECONDS = 600  # that a program may take for a batch of images
 FLAGS = ("-O3", "-std=c99")
-NATIVE = ("-march=native", "-mcpu=native")
+NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,6 @@ class Program:
     machine
         What compiles and runs it. Without a command of its own, the compiler makes code for this very processor.
 
-    Attributes
-    ----------
-    native : bool
-        Whether it was compiled for this very processor, so that its sums of floats are rounded as the engine's.
-
     Raises
     ------
     ConversionError
@@ -64,7 +61,7 @@ class Program:
 
     def __init__(self, model: PackedModel, settings: Settings, machine: Machine) -> None:
         self._model = model
-        self._runner = shlex.split(machine.runner or "")
+        self._runner = words_of(machine.runner or "")
         self._folder = tempfile.TemporaryDirectory(prefix="binnet-")
         try:
             self._compile(settings, machine)
@@ -74,20 +71,16 @@ class Program:
 
     def _compile(self, settings: Settings, machine: Machine) -> None:
         folder, command = Path(self._folder.name), find(machine.compiler)
-        source = generate(self._model, Settings(settings.name, settings.word_bits), "model")
-        harness = runtime("harness").replace("NAME", source.name.upper()).replace("@name@", source.name)
+        source = generate(self._model, settings, "model")
+        harness = filled("templates/harness.c", prefixes(source.name))
         for name, text in (("model.c", source.text), ("model.h", source.header), ("harness.c", harness)):
             (folder / name).write_text(text, "utf-8")
         self._file, files = folder / "program", [folder / "model.c", folder / "harness.c"]
-        own_choice = machine.compiler is not None or bool(self._runner)
-        self.native = False
-        for flag in () if own_choice else NATIVE:
-            try:
-                compile_program(command, files, self._file, [*FLAGS, flag])
-            except ConversionError:
-                continue
-            self.native = True
-            return
+        if machine.compiler is None and not self._runner:
+            # A compiler may not know the flag, and a processor not the code.
+            with suppress(ConversionError):
+                compile_program(command, files, self._file, [*FLAGS, NATIVE])
+                return
         compile_program(command, files, self._file, FLAGS)
 
     def __enter__(self) -> Program:

@@ -33,7 +33,7 @@ def find(given: str | None = None) -> list[str]:
     """
     chosen = given or os.environ.get("CC")
     if chosen:
-        words = _words(chosen)
+        words = words_of(chosen)
         if not words or shutil.which(words[0]) is None:
             raise ConversionError(f"there is no C compiler {chosen!r}")
         return words
@@ -66,7 +66,8 @@ def compile_program(
         raise ConversionError(f"{shlex.join(command)} cannot compile the program: {complaint.strip()}")
 
 
-def _words(command: str) -> list[str]:
+def words_of(command: str) -> list[str]:
+    """The words of a command line; ConversionError when a quote is not closed."""
     try:
         return shlex.split(command)
     except ValueError as error:

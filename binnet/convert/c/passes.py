@@ -7,43 +7,47 @@ from collections.abc import Callable
 from typing import Any
 
 from ...engine.stages import Stage
-from ...graph import Add, AvgPool, Concatenate, Conv, Divide, MaxPool, Multiply, Pad
+from ...graph import AvgPool, Concatenate, Conv, MaxPool, Pad
 from .text import number
-from .writer import Three, Writer, pair_text
+from .writer import Three, Writer, listed
+
+ONE = ((1, 1), (1, 1), (0, 0, 0, 0))  # window, stride and padding of single pixels
 
 
 def pool_text(w: Writer, shape: Three, out: tuple[int, int], window: Any) -> str:
-    """The address of a description of windows on a map."""
+    """The address of a description of windows (size, stride, padding) on a map of this shape."""
     size, stride, padding = window
-    rows, columns, c = shape
-    pairs = ", ".join(map(pair_text, (size, stride, (padding[0], padding[2]))))
-    body = f"{rows}, {columns}, {c}, {out[0]}, {out[1]}, {pairs}"
+    pairs = (listed(*size), listed(*stride), listed(padding[0], padding[2]))
     w.uses.add("POOL")
-    return "&" + w.constants.declare("bn_pool", "pool", body, 44)
+    return "&" + w.constants.declare("bn_pool", ", ".join(map(str, (*shape, *out, *pairs))))
+
+
+def largest(w: Writer, x: str, pool: str, target: str) -> None:
+    """Add a pass that takes the largest value of each window, and does what a target says."""
+    w.uses.add("MAX")
+    w.calls.append(f"bn_max_pool({x}, {pool}, {target});")
 
 
 def pass_over(w: Writer, source: Stage, shape: Three, target: str) -> None:
     """Add a pass over a map of this shape that only does what a target says."""
-    w.uses.add("MAX")
-    pool = pool_text(w, shape, shape[:2], ((1, 1), (1, 1), (0, 0, 0, 0)))
-    w.calls.append(f"bn_max_pool({w.floats(source)}, {pool}, {target});")
+    largest(w, w.floats(source), pool_text(w, shape, shape[:2], ONE), target)
 
 
 def max_pool(w: Writer, stage: Stage) -> None:
+    """MaxPool of floats or of bits, or a pass that only does what the target says."""
     node, source = stage.node, stage.inputs[0]
-    one = ((1, 1), (1, 1), (0, 0, 0, 0))
-    window = (node.kernel_size, node.stride, node.padding) if isinstance(node, MaxPool) else one
+    window = (node.kernel_size, node.stride, node.padding) if isinstance(node, MaxPool) else ONE
     pool = pool_text(w, w.shape(source), w.shape(stage)[:2], window)
-    if stage.flips is not None:
-        w.uses.add("POOLED_BITS")
-        address, row, _, (_, _, c), _ = w.bits(source)
-        w.calls.append(f"bn_pool_bits({address}, {row}, {w.sizes.words(c)}, {pool}, {w.target(stage, [])});")
+    if stage.flips is None:
+        largest(w, w.floats(source), pool, w.target(stage, []))
         return
-    w.uses.add("MAX")
-    w.calls.append(f"bn_max_pool({w.floats(source)}, {pool}, {w.target(stage, [])});")
+    w.uses.add("POOLED_BITS")
+    bits = w.bits(source)
+    w.calls.append(f"bn_pool_bits({bits.address}, {bits.row}, {bits.words}, {pool}, {w.target(stage, [])});")
 
 
 def avg_pool(w: Writer, stage: Stage) -> None:
+    """Means of windows."""
     node, source = stage.node, stage.inputs[0]
     assert isinstance(node, AvgPool)
     w.uses.add("AVERAGE")
@@ -52,12 +56,14 @@ def avg_pool(w: Writer, stage: Stage) -> None:
 
 
 def average(w: Writer, stage: Stage) -> None:
+    """The mean over all pixels."""
     h, wide, c = w.shape(stage.inputs[0])
     w.uses.add("GLOBAL")
     w.calls.append(f"bn_global_average({w.floats(stage)}, {w.floats(stage.inputs[0])}, {h * wide}, {c});")
 
 
 def grouped(w: Writer, stage: Stage) -> None:
+    """A real convolution with groups."""
     node, source = stage.node, stage.inputs[0]
     assert isinstance(node, Conv)
     w.uses.add("GROUPS")
@@ -70,6 +76,7 @@ def grouped(w: Writer, stage: Stage) -> None:
 
 
 def joined(w: Writer, stage: Stage) -> None:
+    """Maps one behind the other along an axis."""
     node, out = stage.node, w.shapes[stage]
     assert isinstance(node, Concatenate)
     w.uses.add("JOIN")
@@ -80,23 +87,28 @@ def joined(w: Writer, stage: Stage) -> None:
         done += size
 
 
-def combined(w: Writer, stage: Stage) -> None:
-    operation = {Add: "+", Multiply: "*", Divide: "/"}[type(stage.node)]  # type: ignore[index]
-    w.uses.add("COMBINE")
-    out = w.shape(stage)
-    steps = [_pitches(w.shape(each), out) for each in stage.inputs]
-    body = ", ".join("{" + ", ".join(map(str, each)) + "}" for each in (out, *steps)) + f", '{operation}'"
-    pair = w.constants.declare("bn_pair", "pair", body, 40)
-    x, y = (w.floats(each) for each in stage.inputs)
-    w.calls.append(f"bn_combine({w.floats(stage)}, {x}, {y}, &{pair});")
+def combined(operation: str) -> Callable[[Writer, Stage], None]:
+    """Two maps by ``+``, ``*`` or ``/``; axes of length 1 are repeated."""
+
+    def write(w: Writer, stage: Stage) -> None:
+        w.uses.add("COMBINE")
+        out = w.shape(stage)
+        sizes = (listed(*each) for each in (out, *(_pitches(w.shape(each), out) for each in stage.inputs)))
+        pair = w.constants.declare("bn_pair", ", ".join((*sizes, f"'{operation}'")))
+        x, y = (w.floats(each) for each in stage.inputs)
+        w.calls.append(f"bn_combine({w.floats(stage)}, {x}, {y}, &{pair});")
+
+    return write
 
 
 def _pitches(shape: Three, out: Three) -> Three:
+    """Elements from row to row, column to column and channel to channel; 0 along an axis that is repeated."""
     h, w, c = (0 if a == 1 and b != 1 else 1 for a, b in zip(shape, out, strict=True))
     return h * shape[1] * shape[2], w * shape[2], c
 
 
 def pad(w: Writer, stage: Stage) -> None:
+    """A border of one value."""
     node, (rows, columns, c) = stage.node, w.shape(stage.inputs[0])
     assert isinstance(node, Pad)
     w.uses |= {"FILL", "JOIN"}
@@ -108,6 +120,7 @@ def pad(w: Writer, stage: Stage) -> None:
 
 
 def softmax(w: Writer, stage: Stage) -> None:
+    """Probabilities over channels."""
     h, wide, c = w.shape(stage)
     w.uses.add("SOFTMAX")
     w.calls.append(f"bn_softmax({w.floats(stage)}, {w.floats(stage.inputs[0])}, {h * wide}, {c});")

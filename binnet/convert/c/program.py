@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -12,10 +13,12 @@ from ...engine.rewrites import fuse
 from ...engine.stages import Stages
 from ...graph.graph import Array
 from ..report import ConversionError
+from .filling import filled, prefixes
 from .nodes import collect
-from .selftest import selftest
+from .selftest import selftest_fields
 from .text import check_name, comment, identifier, string
 from .weights import Sizes
+from .writer import Writer
 
 # The files of the runtime in the order in which they are joined, each with the parts that need it.
 _RUNTIME: tuple[tuple[str, frozenset[str]], ...] = (
@@ -111,22 +114,20 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
         When a node has no C, which is named.
     """
     name = settings.name or identifier(stem)
-    graph = model.graph
-    normalisation = _normalisation(model)
-    stages = fuse(Stages.of(graph))
-    writer = collect(stages, Sizes(settings.word_bits), normalisation)
-    result = writer.floats(stages.result)
-    classes = int(np.prod(graph.result))
+    graph, normalisation = model.graph, _normalisation(model)
     pixels = model.takes_pixels or normalisation is not None
     if settings.main and not pixels:
         raise ConversionError("a main function reads pixels, and how this model normalises them is unknown")
-    sizes = writer.arena.sizes()
-    sizes = {part: size + (2 * writer.sizes.real if part == "floats" else 16) for part, size in sizes.items()}
+    stages = fuse(Stages.of(graph))
+    writer = collect(stages, Sizes(settings.word_bits), normalisation)
+    result, classes = writer.floats(stages.result), math.prod(graph.result)
+    sizes = _parts_of(writer)
     ram = sizes["floats"] * 4 + sizes["words"] * settings.word_bits // 8 + sizes["bytes"]
     macs = sum(node.macs(graph.shapes[node.name]) for node in graph)
-    fields = {"NAME": name, "STEM": stem, "CLASSES": str(classes), "ROWS": str(model.input_shape[0])}
-    fields |= {"COLUMNS": str(model.input_shape[1]), "CHANNELS": str(model.in_channels), "ARENA": str(ram)}
+    rows, columns, channels = map(str, model.input_shape)
+    fields = prefixes(name) | {"ROWS": rows, "COLUMNS": columns, "CHANNELS": channels, "CLASSES": str(classes)}
     fields |= {"TYPE": "uint8_t", "IMAGE": "pixels"} if pixels else {"TYPE": "float", "IMAGE": "image"}
+    fields |= {"ARENA": str(ram), **selftest_fields(model, pixels)}
     text = "\n".join(
         [
             _comment(model, writer.constants.size, ram, macs, command),
@@ -148,11 +149,20 @@ def generate(model: PackedModel, settings: Settings, stem: str = "model", comman
             "    int best = 0;",
             f"    for (int i = 1; i < {classes}; i++)\n        best = scores[i] > scores[best] ? i : best;",
             "    return best;\n}\n",
-            selftest(name, model, pixels),
-            *([_fill(runtime("main"), fields)] if settings.main else []),
+            filled("templates/selftest.c", fields),
+            *([filled("templates/main.c", fields)] if settings.main else []),
         ]
     )
-    return Source(name, writer.arena.placed(text), _header(fields), writer.constants.size, ram, macs)
+    header = filled("templates/header.h", fields)
+    return Source(name, writer.arena.placed(text), header, writer.constants.size, ram, macs)
+
+
+def _parts_of(writer: Writer) -> dict[str, int]:
+    """The number of elements of each part of the arena, none of them empty, and none with a gap behind it."""
+    sizes = writer.arena.sizes()
+    # A residual sum reads a whole block of filters, of which some may lie behind the last map.
+    sizes["floats"] += writer.sizes.real
+    return {part: -(-max(size, 1) // 8) * 8 for part, size in sizes.items()}
 
 
 def runtime(part: str) -> str:
@@ -180,14 +190,3 @@ def _names(name: str, model: PackedModel, scores: int) -> str:
     labels = [model.info.class_name(i % model.num_classes) for i in range(scores)]
     listed = ",\n".join(f"    {string(label)}" for label in labels)
     return f"const char *const {name}_class_names[{len(labels)}] = {{\n{listed}}};\n"
-
-
-def _header(fields: dict[str, str]) -> str:
-    return _fill(runtime("header").replace("/* The header of an exported program. */\n", ""), fields)
-
-
-def _fill(text: str, fields: dict[str, str]) -> str:
-    text = text.replace("UPPER", fields["NAME"].upper())
-    for key, value in fields.items():
-        text = text.replace(f"@{key}@", value)
-    return text

@@ -21,6 +21,16 @@ _TYPES = {
     "uint32": "bn_word",
 }
 _WORDS = {"uint64": "ULL", "uint32": "U"}  # and the ends of their constants
+# Bytes of objects of other types, where an address has eight.
+_BYTES = {
+    "bn_convolution": 160,
+    "bn_target": 80,
+    "bn_pool": 44,
+    "bn_pair": 40,
+    "bn_bytes": 36,
+    "bn_step[]": 32,
+    "float *const[]": 8,
+}
 
 
 class Constants:
@@ -51,12 +61,13 @@ class Constants:
             self.lines.append(f"static const {kind} {name}[{values.size}] = {{\n{body}}};")
         return self._names[key]
 
-    def declare(self, kind: str, prefix: str, body: str, size: int) -> str:
-        """The name of a const object of another type, such as a struct, initialised by ``body``."""
+    def declare(self, kind: str, body: str, count: int = 1) -> str:
+        """The name of a const struct, or of an array of ``count`` elements, initialised by ``body``."""
         key = kind, body.encode()
         if key not in self._names:
-            name = self._names[key] = f"{prefix}{len(self._names)}"
-            self.size += size
+            prefix = kind.removeprefix("bn_").split("[")[0].split(" ")[-1].strip("*")
+            name = self._names[key] = f"{prefix.replace('const', 'table')}{len(self._names)}"
+            self.size += count * _BYTES[kind]
             array = "[]" if kind.endswith("[]") else ""
             self.lines.append(f"static const {kind.removesuffix('[]')} {name}{array} = {{{body}}};")
         return self._names[key]
@@ -82,76 +93,14 @@ def _numbers(values: Array) -> Iterable[str]:
     return (f"0x{n:x}{_WORDS[kind]}" for n in listed) if kind in _WORDS else map(str, listed)
 
 
-_RESERVED = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "main",
-        "bool",
-        "true",
-        "false",
-        "class",
-        "new",
-        "delete",
-        "this",
-        "template",
-        "typename",
-        "namespace",
-        "private",
-        "public",
-        "protected",
-        "virtual",
-        "operator",
-        "try",
-        "catch",
-        "throw",
-        "using",
-        "friend",
-        "explicit",
-        "export",
-        "and",
-        "or",
-        "not",
-        "xor",
-        "bitand",
-        "bitor",
-        "compl",
-        "mutable",
-        "asm",
-    ]
-)
+_KEYWORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long main register
+restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+
+and asm bitand bitor bool catch class compl delete explicit export false friend mutable namespace new not operator or
+private protected public template this throw true try typename using virtual xor
+"""
+_RESERVED = frozenset(_KEYWORDS.split())  # of C, then of C++
 
 
 def check_name(name: str) -> None:

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...engine.stages import Stage, Stages
-from ...graph import Add, BatchNorm, Constant, Input, PRelu, Relu, Scale, Shift, Sign, XnorConv
-from ...graph.graph import Array, Shape
+from ...graph import Add, BatchNorm, Constant, Input, KbitConv, Node, PRelu, Relu, Scale, Shift, Sign, XnorConv
+from ...graph.graph import Array, Four, Shape
 from .arena import Arena
 from .text import Constants
 from .weights import Sizes, to_words
 
 Three = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class BitMap:
+    """A map of bits in the arena, one bit a value, 1 for negative.
+
+    Attributes
+    ----------
+    address : str
+        C expression for its first word.
+    shape : (rows, columns, channels)
+        With its border.
+    border : (top, bottom, left, right)
+        It exists only where its signs count, and is all 0 elsewhere.
+    words : int
+        Words of a pixel.
+    """
+
+    address: str
+    shape: Three
+    border: Four
+    words: int
+
+    @property
+    def row(self) -> int:
+        """Words from row to row."""
+        return self.shape[1] * self.words
+
+    @property
+    def size(self) -> int:
+        """Words of the whole map."""
+        return self.shape[0] * self.row
+
+    @property
+    def inside(self) -> str:
+        """C expression for the first word inside of the border."""
+        return f"{self.address} + {self.border[0] * self.row + self.border[2] * self.words}"
 
 
 class Writer:
@@ -72,29 +110,34 @@ class Writer:
         first = self.number[stage]
         return self.arena.map((stage, what), part, size, first, first)
 
-    def bits(self, stage: Stage) -> tuple[str, int, int, Three, bool]:
-        """The bit map that a stage writes.
+    def bits(self, stage: Stage) -> BitMap:
+        """The bit map that a stage writes, with the border of the layer that reads it."""
+        reader = stage.bits_for
+        last = stage if reader is None else reader
+        span = self.number[stage], self.number[last]
+        return self._bit_map((stage, "bits"), self.shape(stage), last.node, span)
 
-        Returns
-        -------
-        address : str
-        row, inside : int
-            Words from row to row, and in front of the first pixel inside the border.
-        shape : (rows, columns, channels)
-            With the border, which exists only where its signs count.
-        bordered : bool
-        """
-        h, w, c = self.shape(stage)
-        words = self.sizes.words(c)
-        reader = stage.bits_for.node if stage.bits_for else None
-        padding = reader.padding if isinstance(reader, XnorConv) and reader.pad_value else (0, 0, 0, 0)
-        top, bottom, left, right = padding
-        rows, columns = h + top + bottom, w + left + right
-        first = self.number[stage]
-        last = first if stage.bits_for is None else self.number[stage.bits_for]
-        address = self.arena.map((stage, "bits"), "words", rows * columns * words, first, last)
-        row = columns * words
-        return address, row, top * row + left * words, (rows, columns, c), any(padding)
+    def own_bits(self, stage: Stage, planes: int = 1) -> BitMap:
+        """A bit map of what a stage reads, which nothing else uses, or as many one behind the other."""
+        span = self.number[stage], self.number[stage]
+        return self._bit_map((stage, "own bits"), self.shape(stage.inputs[0]), stage.node, span, planes)
+
+    def _bit_map(self, key: Any, shape: Three, reader: Node, span: tuple[int, int], planes: int = 1) -> BitMap:
+        border: Four = (0, 0, 0, 0)
+        if isinstance(reader, XnorConv | KbitConv) and reader.pad_value != 0:
+            border = reader.padding
+        rows, columns, channels = shape[0] + sum(border[:2]), shape[1] + sum(border[2:]), shape[2]
+        words = self.sizes.words(channels)
+        address = self.arena.map(key, "words", planes * rows * columns * words, *span)
+        return BitMap(address, (rows, columns, channels), border, words)
+
+    def fill_border(self, bits: BitMap, reader: Any, planes: int = 1) -> None:
+        """Add a call that fills a bit map with the sign of its border, if it has one."""
+        if any(bits.border):
+            self.uses.add("BORDER")
+            rows, columns, channels = bits.shape
+            negative = int(reader.pad_value < 0)
+            self.calls.append(f"bn_fill_words({bits.address}, {planes * rows * columns}, {channels}, {negative});")
 
     def _take_image(self, root: Stage) -> None:
         """Fill the map of floats of the images, once."""
@@ -115,10 +158,6 @@ class Writer:
             loop = f"bn_normalise({out}, pixels, {values}, {c}, {mean}, {std});"
         self.calls.insert(0, loop)
 
-    def tap_sums(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The fields of a convolution that compute its offsets; none where tables hold them."""
-        return values if "TAP_SUMS" in self.uses else ()
-
     # ---- what is done behind a sum
 
     def padded(self, vector: Any) -> Array:
@@ -136,30 +175,32 @@ class Writer:
         """The address of a target: the steps ``first``, those of the epilogue, and what the stage writes."""
         _, columns, channels = self.shape(stage)
         steps = [*first, *(step for node in stage.epilogue for step in self._steps(stage, node, channels))]
-        listed = self.constants.declare("bn_step[]", "steps", ", ".join(steps), 16 * len(steps)) if steps else "NULL"
-        floats = self.floats(stage) if stage.floats else "NULL"
-        bits, row, words, low, high, most, flips = "NULL", 0, 0, "NULL", "NULL", "NULL", "NULL"
+        written: dict[str, Any] = {"floats": self.floats(stage)} if stage.floats else {}
         if stage.bits_for is not None:
-            bits, row, inside, shape, bordered = self.bits(stage)
-            words = self.sizes.words(channels)
-            if bordered:
-                self.uses.add("BORDER")
-                assert isinstance(stage.bits_for.node, XnorConv)
-                negative = int(stage.bits_for.node.pad_value < 0)
-                self.calls.append(f"bn_fill_words({bits}, {shape[0] * shape[1]}, {channels}, {negative});")
-            bits = f"{bits} + {inside}"
+            bits = written["bits"] = self.bits(stage)
+            self.fill_border(bits, stage.bits_for.node)
             if stage.limits is not None:
-                low, high = (self.vector(limit, channels) for limit in stage.limits)
+                written["low"], written["high"] = (self.vector(limit, channels) for limit in stage.limits)
             if stage.flips is not None:
-                flips = self.constants.array(to_words(np.asarray(stage.flips), self.sizes.word_bits))
+                written["flips"] = self.constants.array(to_words(np.asarray(stage.flips), self.sizes.word_bits))
             if stage.most is not None:
                 self.uses.add("COMPARE")
-                most = self.constants.array(
-                    self.padded(np.clip(stage.most, -(1 << 31), (1 << 31) - 1).astype(np.int32))
-                )
-        where = f"{bits}, {row}, {words}, {low}, {high}, {most}, {flips}"
-        body = f"{columns}, {channels}, {len(steps)}, {listed}, {floats}, {where}"
-        return "&" + self.constants.declare("bn_target", "target", body, 80)
+                most = np.clip(stage.most, -(1 << 31), (1 << 31) - 1).astype(np.int32)
+                written["most"] = self.constants.array(self.padded(most))
+        return self.plain_target((columns, channels), steps, **written)
+
+    def plain_target(self, size: tuple[int, int], steps: list[str], bits: BitMap | None = None, **written: str) -> str:
+        """The address of a target for a map of (columns, channels) that writes floats, bits or both.
+
+        ``written`` are the other fields of ``bn_target`` by name: ``floats``, ``low``, ``high``, ``most``, ``flips``.
+        """
+        listed = "NULL"
+        if steps:
+            listed = self.constants.declare("bn_step[]", ", ".join(steps), len(steps))
+        where = ("NULL", 0, 0) if bits is None else (bits.inside, bits.row, bits.words)
+        rules = (written.get(name, "NULL") for name in ("low", "high", "most", "flips"))
+        body = (*size, len(steps), listed, written.get("floats", "NULL"), *where, *rules)
+        return "&" + self.constants.declare("bn_target", ", ".join(map(str, body)))
 
     def _steps(self, stage: Stage, node: Any, channels: int) -> list[str]:
         def each(values: Any) -> str:
@@ -189,9 +230,11 @@ def step(kind: str, a: str = "NULL", b: str = "NULL", c: str = "NULL") -> str:
 
 
 def three(shape: Shape) -> Three:
+    """A shape as (rows, columns, channels), with 1, 1 for a row of features."""
     h, w, c = shape if len(shape) == 3 else (1, 1, *shape)
     return h, w, c
 
 
-def pair_text(values: Any) -> str:
-    return f"{{{values[0]}, {values[1]}}}"
+def listed(*values: Any) -> str:
+    """The C initialiser of an array of these values."""
+    return "{" + ", ".join(map(str, values)) + "}"

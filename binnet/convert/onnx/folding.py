@@ -67,6 +67,22 @@ def _divide(attributes: dict[str, Any], arrays: Arrays) -> Any:
     return one / other if one.dtype.kind == "f" else np.trunc(one / other).astype(one.dtype)
 
 
+def _all(arrays: Arrays) -> list[Array]:
+    present = [array for array in arrays if array is not None]
+    if len(present) < len(arrays):
+        raise ValueError
+    return present
+
+
+def _concatenate(attributes: dict[str, Any], arrays: Arrays) -> Array:
+    return np.concatenate(_all(arrays), attributes["axis"])
+
+
+def _where(attributes: dict[str, Any], arrays: Arrays) -> Array:
+    condition, one, other = _all(arrays)
+    return np.where(condition, one, other)
+
+
 def _reshape(attributes: dict[str, Any], arrays: Arrays) -> Array:
     array, shape = _two(arrays)
     return array.reshape([array.shape[i] if n == 0 else int(n) for i, n in enumerate(shape.ravel())])
@@ -106,7 +122,7 @@ FOLDS: dict[str, Callable[[dict[str, Any], Arrays], Any]] = {
     "Add": _of_dtype(np.add),
     "BipolarQuant": _bipolar,
     "Cast": lambda a, x: _first(x).astype(TYPES[a["to"]]),
-    "Concat": lambda a, x: np.concatenate(x, a["axis"]),  # type: ignore[arg-type]
+    "Concat": _concatenate,
     "Constant": lambda a, x: a["value"] if "value" in a else _plain(a),
     "Div": _divide,
     "Gather": _gather,
@@ -127,7 +143,7 @@ FOLDS: dict[str, Callable[[dict[str, Any], Arrays], Any]] = {
     "Sub": _of_dtype(np.subtract),
     "Transpose": lambda a, x: np.transpose(_first(x), a.get("perm")),
     "Unsqueeze": lambda a, x: np.expand_dims(_first(x), _axes(a, x)),
-    "Where": lambda a, x: np.where(*x),  # type: ignore[arg-type]
+    "Where": _where,
 }
 ELEMENTWISE = {"Add", "BipolarQuant", "Div", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Mul", "Pow", "Quant"}
 ELEMENTWISE |= {"Sub", "Where"}

@@ -8,12 +8,12 @@ or QONNX's BipolarQuant.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from binnet_datasets.files import replacing, why
 
 from ... import __version__
 from ...engine import PackedModel
@@ -43,9 +43,10 @@ def write(model: PackedModel, out: Path, qonnx: bool = False) -> str:
     proto = to_onnx(model, qonnx)
     data = proto.SerializeToString(deterministic=True)
     try:
-        replace_bytes(out, data)
+        with replacing(out) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        raise ConversionError(f"cannot write {out}: {error.strerror or error}") from error
+        raise ConversionError(f"cannot write {out}: {why(error)}") from error
     source, result = proto.graph.input[0].name, proto.graph.output[0].name
     shapes = f"{source} {text(model.input_shape)} to {result} {text(model.graph.result)}"
     return f"{out}: ONNX opset {OPSET}, {len(proto.graph.node)} operations, {len(data):,} bytes, {shapes}"
@@ -120,12 +121,3 @@ def _model(helper: Any, graph: Any, model: PackedModel, qonnx: bool) -> Any:
         facts |= {"mean": json.dumps(model.info.mean), "std": json.dumps(model.info.std)}
     helper.set_model_props(made, facts)
     return made
-
-
-def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it; OSError when that fails, and then nothing is left."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        # A new folder of our own, so that the file gets the permissions that any new file gets.
-        part = Path(folder) / "part"
-        part.write_bytes(data)
-        os.replace(part, path)

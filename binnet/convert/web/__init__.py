@@ -8,8 +8,9 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+from binnet_datasets.files import replacing, why
+
 from ...engine import PackedModel
-from ..c.output import replace_text
 from ..report import ConversionError
 from .wasm import compile_wasm
 
@@ -53,7 +54,8 @@ def write(model: PackedModel, out: Path) -> str:
     """Write the page and return a sentence about it; ConversionError as :func:`page`, or when it cannot be written."""
     text = page(model)
     try:
-        replace_text(out, text)
+        with replacing(out) as temporary:
+            temporary.write_text(text, "utf-8")
     except OSError as error:
-        raise ConversionError(f"cannot write {out}: {error.strerror or error}") from error
+        raise ConversionError(f"cannot write {out}: {why(error)}") from error
     return f"{out}: {len(text.encode()):,} bytes, a page that classifies images without a network connection"

@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-static uint8_t pixels_of_image[NAME_ROWS * NAME_COLUMNS * NAME_CHANNELS];
-static float scores_of_image[NAME_CLASSES];
+static uint8_t pixels_of_image[@NAME@_ROWS * @NAME@_COLUMNS * @NAME@_CHANNELS];
+static float scores_of_image[@NAME@_CLASSES];
 
 __attribute__((export_name("pixels"))) uint8_t *pixels(void) { return pixels_of_image; }
 __attribute__((export_name("scores"))) float *scores(void) { return scores_of_image; }

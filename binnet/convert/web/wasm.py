@@ -6,17 +6,19 @@ import importlib.util
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from importlib.resources import files
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...engine import PackedModel
 from ..c.compiler import compile_program
+from ..c.filling import filled, prefixes
 from ..c.program import Settings, generate
 from ..report import ConversionError
 
 # All browsers have vectors of 128 bits since 2023.
-_FLAGS = ("-O3", "-std=c99", "-ffreestanding", "-msimd128", "-nostdlib", "-Wl,--no-entry")
+_FLAGS = ("-O3", "-std=c99", "-msimd128")
+_CLANG = ("-ffreestanding", "-nostdlib", "-Wl,--no-entry")
+_EMCC = ("-sSTANDALONE_WASM", "--no-entry")  # it brings the C library, of which this program uses nothing else
 
 # Functions of the C library that the page gives.
 _IMPORTED = '__attribute__((import_module("env"), import_name("{0}"))) double {0}(double x);\n'
@@ -36,30 +38,28 @@ def compile_wasm(model: PackedModel) -> bytes:
     with tempfile.TemporaryDirectory(prefix="binnet-") as temporary:
         folder = Path(temporary)
         source = generate(model, Settings(), "model")
-        glue = (files(__package__) / "glue.c").read_text("utf-8")
-        glue = glue.replace("NAME", source.name.upper()).replace("@name@", source.name)
         for name, text in (
             ("model.c", source.text),
             ("model.h", source.header),
-            ("glue.c", glue),
+            ("glue.c", filled("glue.c", prefixes(source.name), __package__)),
             ("math.h", "".join(map(_IMPORTED.format, ("exp", "tanh")))),
         ):
             (folder / name).write_text(text, "utf-8")
-        for command in _compilers():
+        out, sources = folder / "model.wasm", [folder / "model.c", folder / "glue.c"]
+        for command, flags in compilers():
             try:
-                out = folder / "model.wasm"
-                compile_program(
-                    command, [folder / "model.c", folder / "glue.c"], out, [*_FLAGS, f"-I{folder}"], libraries=()
-                )
+                compile_program(command, sources, out, [*_FLAGS, *flags, f"-I{folder}"], libraries=())
                 return out.read_bytes()
             except ConversionError as error:
                 reason = error
     raise reason
 
 
-def _compilers() -> Iterator[list[str]]:
-    """Commands that compile to WebAssembly, those that are installed."""
+def compilers() -> Iterator[tuple[list[str], Sequence[str]]]:
+    """Commands that compile to WebAssembly, those that are installed, with their options."""
     if shutil.which("clang") and shutil.which("wasm-ld"):
-        yield ["clang", "--target=wasm32"]
+        yield ["clang", "--target=wasm32"], _CLANG
     if importlib.util.find_spec("ziglang"):
-        yield [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
+        yield [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"], _CLANG
+    if shutil.which("emcc"):
+        yield ["emcc"], _EMCC

@@ -12,8 +12,7 @@ from PIL import Image
 
 import binnet
 from binnet.convert import ConversionError
-from binnet.convert.web import page
-from binnet.convert.web.wasm import _compilers
+from binnet.convert.web import page, wasm
 
 RUN = """
 const fs = require("fs");
@@ -34,7 +33,7 @@ WebAssembly.instantiate(fs.readFileSync(process.argv[2]), given).then(({instance
 
 @pytest.fixture(scope="module")
 def shipped():
-    if not list(_compilers()):
+    if not list(wasm.compilers()):
         pytest.skip("no compiler for WebAssembly is installed")
     model = binnet.load("quick-tiny20")
     return model, page(model)
@@ -51,6 +50,12 @@ def test_the_page_is_complete_in_itself(shipped):
     assert (data["rows"], data["columns"], data["channels"]) == model.input_shape
     assert not re.search(r"(src|href)=|https?://", text)
     assert "default-src 'none'" in text
+
+
+def test_every_compiler_makes_a_module(shipped, monkeypatch):
+    for each in list(wasm.compilers()):
+        monkeypatch.setattr(wasm, "compilers", lambda each=each: iter([each]))
+        assert wasm.compile_wasm(shipped[0]).startswith(b"\0asm")
 
 
 def test_the_network_in_node_gives_the_scores_of_the_engine(shipped, tmp_path):

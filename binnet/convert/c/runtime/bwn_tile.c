@@ -37,30 +37,14 @@ BN_INLINE void bn_bwn_part(const int n, float *sums, const float *x, int x_row, 
             bn_store(sums + BN_FF * p + BN_LANES * v, sum[p][v]);
 }
 
+#define BN_BWN_PART(n) bn_bwn_part(n, sums, x, x_row, x_step, signs, w_row, rows, values)
+
 static void bn_bwn_tile(float *sums, const float *x, int x_row, int x_step, int pixels, const uint8_t *signs, int w_row,
                          int rows, int values)
 {
     while (pixels > 0) {
         const int n = BN_PART(pixels, BN_BWN_PIXELS);
-        /* A case for each number, since it must be a constant. */
-        switch (n) {
-#if BN_BWN_PIXELS > 6
-        case 8: bn_bwn_part(8, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-        case 7: bn_bwn_part(7, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-#endif
-#if BN_BWN_PIXELS > 4
-        case 6: bn_bwn_part(6, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-        case 5: bn_bwn_part(5, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-#endif
-#if BN_BWN_PIXELS > 2
-        case 4: bn_bwn_part(4, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-        case 3: bn_bwn_part(3, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-#endif
-#if BN_BWN_PIXELS > 1
-        case 2: bn_bwn_part(2, sums, x, x_row, x_step, signs, w_row, rows, values); break;
-#endif
-        default: bn_bwn_part(1, sums, x, x_row, x_step, signs, w_row, rows, values);
-        }
+        switch (n) { BN_UP_TO(BN_BWN_PIXELS, BN_BWN_PART) }
         pixels -= n;
         sums += BN_FF * n;
         x += n * x_step;

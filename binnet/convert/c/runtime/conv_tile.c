@@ -23,30 +23,14 @@ BN_INLINE void bn_conv_part(const int n, float *sums, const float *x, int x_row,
             bn_store(sums + BN_FF * p + BN_LANES * v, sum[p][v]);
 }
 
+#define BN_CONV_PART(n) bn_conv_part(n, sums, x, x_row, x_step, w, w_row, rows, values)
+
 static void bn_conv_tile(float *sums, const float *x, int x_row, int x_step, int pixels, const float *w, int w_row,
                          int rows, int values)
 {
     while (pixels > 0) {
         const int n = BN_PART(pixels, BN_FLOAT_PIXELS);
-        /* A case for each number, since it must be a constant. */
-        switch (n) {
-#if BN_FLOAT_PIXELS > 6
-        case 8: bn_conv_part(8, sums, x, x_row, x_step, w, w_row, rows, values); break;
-        case 7: bn_conv_part(7, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-#if BN_FLOAT_PIXELS > 4
-        case 6: bn_conv_part(6, sums, x, x_row, x_step, w, w_row, rows, values); break;
-        case 5: bn_conv_part(5, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-#if BN_FLOAT_PIXELS > 2
-        case 4: bn_conv_part(4, sums, x, x_row, x_step, w, w_row, rows, values); break;
-        case 3: bn_conv_part(3, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-#if BN_FLOAT_PIXELS > 1
-        case 2: bn_conv_part(2, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-        default: bn_conv_part(1, sums, x, x_row, x_step, w, w_row, rows, values);
-        }
+        switch (n) { BN_UP_TO(BN_FLOAT_PIXELS, BN_CONV_PART) }
         pixels -= n;
         sums += BN_FF * n;
         x += n * x_step;

@@ -47,6 +47,8 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
 {
     const int y = row * v->stride[0] - v->before[0] + taps[0], x = column * v->stride[1] - v->before[1] + taps[2];
     const int rows = taps[1] > taps[0] && taps[3] > taps[2] ? taps[1] - taps[0] : 0;
+    /* A window beside the map reads nothing, and no address is made from its taps. */
+    const int top = rows ? taps[0] : 0, left = rows ? taps[2] : 0;
     const int values = (taps[3] - taps[2]) * v->step, x_row = v->columns * v->step, x_step = v->stride[1] * v->step;
     const size_t from = rows ? (size_t)y * (size_t)x_row + (size_t)x * (size_t)v->step : 0;
     const int tap_row = v->window[1] * v->step;
@@ -59,7 +61,7 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
         const int w_row = tap_row * BN_XF, n = rows * (taps[3] - taps[2]) * v->channels;
         const bn_word *words = (const bn_word *)v->x + from;
         const bn_word *w = (const bn_word *)v->weights + (size_t)filter * (size_t)(v->window[0] * tap_row) +
-                           taps[0] * w_row + taps[2] * v->step * BN_XF;
+                           top * w_row + left * v->step * BN_XF;
 #ifdef BN_USES_PLANES
         int32_t sums[BN_P * BN_XF] = {0};
         for (int i = 0; i < v->w_planes; i++)
@@ -93,7 +95,7 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
         float sums[BN_P * BN_FF];
         const int w_row = tap_row * BN_FF;
         const float *w = (const float *)v->weights + (size_t)filter * (size_t)(v->window[0] * tap_row) +
-                         taps[0] * w_row + taps[2] * v->step * BN_FF;
+                         top * w_row + left * v->step * BN_FF;
         bn_conv_tile(sums, (const float *)v->x + from, x_row, x_step, pixels, w, w_row, rows, values);
         bn_finish_tile(BN_FF, v->target, sums, row, column, pixels, filter);
         return;
@@ -105,7 +107,7 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
         const int w_row = tap_row * BN_SIGN_BYTES;
         const uint8_t *w = (const uint8_t *)v->weights +
                            (size_t)(filter / BN_FF) * (size_t)(v->window[0] * tap_row * BN_SIGN_BYTES) +
-                           taps[0] * w_row + taps[2] * v->step * BN_SIGN_BYTES;
+                           top * w_row + left * v->step * BN_SIGN_BYTES;
         bn_bwn_tile(sums, (const float *)v->x + from, x_row, x_step, pixels, w, w_row, rows, values);
         bn_finish_tile(BN_FF, v->target, sums, row, column, pixels, filter);
         return;

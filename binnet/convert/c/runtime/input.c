@@ -40,7 +40,7 @@ static void bn_round(float *out, const float *x, int values, float factor, int z
 typedef struct {
     int rows, columns, channels; /* of the map that is read */
     int stride[2];               /* of the rows and columns that are taken */
-    int before, out_row;         /* bytes in front of the first value of a row, and from row to row */
+    int out_row;                 /* bytes from row to row of what is written */
     float factor;                /* 1 / step */
     int zero;
 } bn_bytes;

@@ -204,30 +204,14 @@ BN_INLINE void bn_int8_part(const int n, int32_t *sums, const uint8_t *x, int x_
         }
 }
 
+#define BN_INT8_PART(n) bn_int8_part(n, sums, x, x_row, x_step, w, w_row, rows, values)
+
 static void bn_int8_tile(int32_t *sums, const uint8_t *x, int x_row, int x_step, int pixels, const int8_t *w, int w_row,
                          int rows, int values)
 {
     while (pixels > 0) {
         const int n = BN_PART(pixels, BN_INT8_PIXELS);
-        /* A case for each number, since it must be a constant. */
-        switch (n) {
-#if BN_INT8_PIXELS > 6
-        case 8: bn_int8_part(8, sums, x, x_row, x_step, w, w_row, rows, values); break;
-        case 7: bn_int8_part(7, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-#if BN_INT8_PIXELS > 4
-        case 6: bn_int8_part(6, sums, x, x_row, x_step, w, w_row, rows, values); break;
-        case 5: bn_int8_part(5, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-#if BN_INT8_PIXELS > 2
-        case 4: bn_int8_part(4, sums, x, x_row, x_step, w, w_row, rows, values); break;
-        case 3: bn_int8_part(3, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-#if BN_INT8_PIXELS > 1
-        case 2: bn_int8_part(2, sums, x, x_row, x_step, w, w_row, rows, values); break;
-#endif
-        default: bn_int8_part(1, sums, x, x_row, x_step, w, w_row, rows, values);
-        }
+        switch (n) { BN_UP_TO(BN_INT8_PIXELS, BN_INT8_PART) }
         pixels -= n;
         sums += BN_IF * n;
         x += n * x_step;

@@ -73,3 +73,12 @@ typedef uint32_t bn_word;
 
 /* The pixels of the next part of a tile: as many as the registers hold, or the rest in two parts of about one size. */
 #define BN_PART(rest, most) ((rest) >= 2 * (most) ? (most) : (rest) > (most) ? ((rest) + 1) / 2 : (rest))
+
+/* Cases that call PART(n) for each number of pixels n up to the most, since n must be a constant. */
+#define BN_UP_TO(most, PART) BN_JOINED(BN_UP_TO_, most)(PART)
+#define BN_JOINED(a, b) a##b
+#define BN_UP_TO_1(PART) default: PART(1);
+#define BN_UP_TO_2(PART) case 2: PART(2); break; BN_UP_TO_1(PART)
+#define BN_UP_TO_4(PART) case 4: PART(4); break; case 3: PART(3); break; BN_UP_TO_2(PART)
+#define BN_UP_TO_6(PART) case 6: PART(6); break; case 5: PART(5); break; BN_UP_TO_4(PART)
+#define BN_UP_TO_8(PART) case 8: PART(8); break; case 7: PART(7); break; BN_UP_TO_6(PART)

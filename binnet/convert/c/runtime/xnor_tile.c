@@ -198,30 +198,14 @@ BN_INLINE void bn_xnor_part(const int n, int32_t *pop, const bn_word *x, int x_r
         bn_xnor_store(pop + BN_XF * p, sums[p], more);
 }
 
+#define BN_XNOR_PART(n) bn_xnor_part(n, pop, x, x_row, x_step, w, w_row, rows, words)
+
 static void bn_xnor_tile(int32_t *pop, const bn_word *x, int x_row, int x_step, int pixels, const bn_word *w, int w_row,
                          int rows, int words)
 {
     while (pixels > 0) {
         const int n = BN_PART(pixels, BN_XNOR_PIXELS);
-        /* A case for each number, since it must be a constant. */
-        switch (n) {
-#if BN_XNOR_PIXELS > 6
-        case 8: bn_xnor_part(8, pop, x, x_row, x_step, w, w_row, rows, words); break;
-        case 7: bn_xnor_part(7, pop, x, x_row, x_step, w, w_row, rows, words); break;
-#endif
-#if BN_XNOR_PIXELS > 4
-        case 6: bn_xnor_part(6, pop, x, x_row, x_step, w, w_row, rows, words); break;
-        case 5: bn_xnor_part(5, pop, x, x_row, x_step, w, w_row, rows, words); break;
-#endif
-#if BN_XNOR_PIXELS > 2
-        case 4: bn_xnor_part(4, pop, x, x_row, x_step, w, w_row, rows, words); break;
-        case 3: bn_xnor_part(3, pop, x, x_row, x_step, w, w_row, rows, words); break;
-#endif
-#if BN_XNOR_PIXELS > 1
-        case 2: bn_xnor_part(2, pop, x, x_row, x_step, w, w_row, rows, words); break;
-#endif
-        default: bn_xnor_part(1, pop, x, x_row, x_step, w, w_row, rows, words);
-        }
+        switch (n) { BN_UP_TO(BN_XNOR_PIXELS, BN_XNOR_PART) }
         pixels -= n;
         pop += BN_XF * n;
         x += n * x_step;

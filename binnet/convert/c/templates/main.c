@@ -1,4 +1,3 @@
-
 /* Reads an image (PPM P6, PGM P5, or the bytes of the pixels alone) and prints the best classes. */
 #include <stdio.h>
 
@@ -20,33 +19,36 @@ static int header_number(FILE *file)
 
 int main(int count, char **words)
 {
-    static uint8_t pixels[UPPER_ROWS * UPPER_COLUMNS * UPPER_CHANNELS + 1];
-    float scores[UPPER_CLASSES];
+    static uint8_t pixels[@NAME@_ROWS * @NAME@_COLUMNS * @NAME@_CHANNELS + 1]; /* one more, which shows a longer file */
+    float scores[@NAME@_CLASSES];
     FILE *file = count == 2 ? fopen(words[1], "rb") : NULL;
     if (file == NULL) {
         fprintf(stderr, count == 2 ? "cannot read the image\n" : "expected one image: a PPM, PGM or raw file\n");
         return 2;
     }
-    if (fgetc(file) == 'P' && fgetc(file) == (UPPER_CHANNELS == 3 ? '6' : '5')) {
+    /* A file of as many bytes as there are pixels has no header, whatever it begins with. */
+    if (fseek(file, 0, SEEK_END) == 0 && ftell(file) == (long)(sizeof pixels - 1)) {
+        rewind(file);
+    } else if (fseek(file, 0, SEEK_SET) == 0 && fgetc(file) == 'P' && fgetc(file) == (@NAME@_CHANNELS == 3 ? '6' : '5')) {
         const int columns = header_number(file), rows = header_number(file), most = header_number(file);
-        if (columns != UPPER_COLUMNS || rows != UPPER_ROWS || most != 255) {
-            fprintf(stderr, "expected %dx%d pixels from 0 to 255, got %dx%d\n", UPPER_COLUMNS, UPPER_ROWS, columns, rows);
+        if (columns != @NAME@_COLUMNS || rows != @NAME@_ROWS || most != 255) {
+            fprintf(stderr, "expected %dx%d pixels from 0 to 255, got %dx%d\n", @NAME@_COLUMNS, @NAME@_ROWS, columns, rows);
             return 2;
         }
     } else {
         rewind(file);
     }
     if (fread(pixels, 1, sizeof pixels, file) != sizeof pixels - 1) {
-        fprintf(stderr, "expected %d bytes of pixels\n", UPPER_ROWS * UPPER_COLUMNS * UPPER_CHANNELS);
+        fprintf(stderr, "expected %d bytes of pixels\n", @NAME@_ROWS * @NAME@_COLUMNS * @NAME@_CHANNELS);
         return 2;
     }
     fclose(file);
-    (void)@NAME@_predict(pixels, scores);
-    for (int rank = 0; rank < 5 && rank < UPPER_CLASSES; rank++) {
+    (void)@name@_predict(pixels, scores);
+    for (int rank = 0; rank < 5 && rank < @NAME@_CLASSES; rank++) {
         int best = 0;
-        for (int i = 1; i < UPPER_CLASSES; i++)
+        for (int i = 1; i < @NAME@_CLASSES; i++)
             best = scores[i] > scores[best] ? i : best;
-        printf("%d %s %g\n", best, @NAME@_class_names[best], (double)scores[best]);
+        printf("%d %s %g\n", best, @name@_class_names[best], (double)scores[best]);
         scores[best] = -3.4e38f;
     }
     return 0;

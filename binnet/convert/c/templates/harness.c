@@ -9,8 +9,8 @@
 
 int main(int count, char **words)
 {
-    static NAME_IMAGE image[NAME_ROWS * NAME_COLUMNS * NAME_CHANNELS];
-    static float scores[NAME_CLASSES];
+    static @NAME@_IMAGE image[@NAME@_ROWS * @NAME@_COLUMNS * @NAME@_CHANNELS];
+    static float scores[@NAME@_CLASSES];
     (void)words;
     if (count > 1) {
         printf("%d", @name@_selftest());
