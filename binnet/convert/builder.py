@@ -57,6 +57,17 @@ class Builder:
         """Add a part that was read and not used to the report."""
         self.report.left_out.append((name, reason))
 
+    def drop_unread(self) -> list[str]:
+        """Take out the nodes whose results the last one does not depend on; their names."""
+        read = {self.last}
+        for name in reversed(self._nodes):
+            if name in read:
+                read.update(self._nodes[name].inputs)
+        unread = [name for name, node in self._nodes.items() if name not in read and not isinstance(node, Input)]
+        for name in unread:
+            del self._nodes[name]
+        return unread
+
     def graph(self) -> Graph:
         """The graph; ConversionError when nodes do not fit together or an array is not finite."""
         try:

@@ -79,6 +79,17 @@ def test_a_network_with_branches_and_a_dense_layer(tmp_path):
     assert [name for name, _ in found.report.left_out] == ["dropout5", "cost8"]
 
 
+def test_a_layer_that_nothing_reads_is_left_out(tmp_path):
+    text = NET.format(h=2, w=2, c=1) + "[convolutional]\nfilters=3\nactivation=linear\n"
+    text += "[convolutional]\nfilters=2\nactivation=relu\n[route]\nlayers=0\n[avgpool]\n"
+    weights = [[0, 0, 0], [1, 2, 3], [0, 0], np.ones(6)]
+    found = read(write(tmp_path, text, weights), "darknet")
+    assert found.model(np.full((1, 2, 2, 1), 2, np.float32)).tolist() == [[2, 4, 6]]
+    names = [name for name, reason in found.report.left_out if reason == "nothing reads its result"]
+    assert names
+    assert all(name.startswith("convolutional1") for name in names)
+
+
 SMALL = NET.format(h=2, w=2, c=1) + "[connected]\noutput=2\nactivation=linear\n"
 
 
@@ -89,6 +100,7 @@ SMALL = NET.format(h=2, w=2, c=1) + "[connected]\noutput=2\nactivation=linear\n"
         (SMALL.replace("linear", "stair"), "binnet does not know the activation 'stair'"),
         (SMALL + "gru=1\n", "binnet does not know the setting 'gru'"),
         (SMALL.replace("output=2", "output=two"), "output must be a whole number, got 'two'"),
+        (SMALL.replace("output=2", "output=--2"), "output must be a whole number, got '--2'"),
         (SMALL.replace("output=2", "output=3"), "ends before the 12 numbers"),
         (SMALL.replace("output=2", "output=1"), "has 20 bytes more than the network takes"),
         ("[net]\n[connected]\noutput=2\n", "does not say height, width and channels"),
