@@ -14,7 +14,7 @@ from ..graph import Graph
 from ..modelfile import CHECKPOINT, PACKED, StorageError
 from ..quantise.difference import difference_in_eight_bits
 from . import options
-from .formats.verify_c import add_c, run_c
+from .formats.verify_c import add_c, refuse_without_c, run_c
 
 if TYPE_CHECKING:
     from ..engine import PackedModel
@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.c:
         return run_c(arguments)
+    refuse_without_c(arguments)
     if arguments.packed is None:
         folder = Path(arguments.checkpoint)
         if not folder.is_dir():

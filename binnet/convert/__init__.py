@@ -21,6 +21,9 @@ FORMATS = {
     "pytorch": "pytorch",
 }
 
+# Options that a format would leave unread.
+_ONLY_FOR = {"mapping": ("pytorch",), "structure": ("bmxnet", "darknet", "larq")}
+
 
 def read(source: str | Path, form: str, options: Options | None = None) -> Imported:
     """Read a model file of another tool.
@@ -43,9 +46,13 @@ def read(source: str | Path, form: str, options: Options | None = None) -> Impor
     ------
     ConversionError
         In one sentence, when the file is missing, damaged, something else, or has a layer that binnet does not know,
-        which is named.
+        which is named; or when an option is not for this format.
     """
     if form not in FORMATS:
         raise ConversionError(f"there is no format {form!r} to import; there are: {', '.join(FORMATS)}")
-    imported: Imported = import_module(f".{FORMATS[form]}", __name__).read(Path(source), options or Options())
+    options = options or Options()
+    for name, forms in _ONLY_FOR.items():
+        if getattr(options, name) is not None and form not in forms:
+            raise ConversionError(f"{name} is for {' and '.join(forms)} only, and not for {form}")
+    imported: Imported = import_module(f".{FORMATS[form]}", __name__).read(Path(source), options)
     return imported

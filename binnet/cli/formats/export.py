@@ -13,6 +13,8 @@ from ...evaluation.evaluate import model_file
 
 HELP = "write a packed model as C source, as ONNX, or as an HTML page that classifies images"
 
+_OPTIONS = {".c": ("name", "word_bits", "main"), ".onnx": ("qonnx",)}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help=text)
     text = "file to write; its suffix chooses the form: .c (with a header .h beside it), .onnx or .html"
     parser.add_argument("out", metavar="OUT", help=text)
-    _add_c(parser.add_argument_group("for .c and .html"))
+    _add_c(parser.add_argument_group("for .c"))
     _add_onnx(parser.add_argument_group("for .onnx"))
 
 
@@ -28,7 +30,7 @@ def _add_c(group: argparse._ArgumentGroup) -> None:
     text = "prefix of the functions, a C identifier (default: made from the name of OUT)"
     group.add_argument("--name", metavar="NAME", help=text)
     text = "bits of a word that holds signs; 32 for small processors (default: 64)"
-    group.add_argument("--word-bits", type=int, choices=(32, 64), default=64, help=text)
+    group.add_argument("--word-bits", type=int, choices=(32, 64), help=text)
     text = "add a main function that reads an image (PPM, PGM or raw) and prints the best classes"
     group.add_argument("--main", action="store_true", help=text)
 
@@ -44,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     if out.suffix not in forms:
         raise ConversionError(f"the name of the output must end in {', '.join(forms)}, got {out}")
+    for suffix, names in _OPTIONS.items():
+        for name in names if suffix != out.suffix else ():
+            if getattr(arguments, name):
+                raise ConversionError(f"--{name.replace('_', '-')} is for {suffix} files only, got {out}")
     forms[out.suffix](load(model_file(arguments.file)), out, arguments)
     return 0
 
@@ -51,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _c(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:
     from ...convert.c import Settings, write
 
-    settings = Settings(arguments.name, arguments.word_bits, arguments.main)
+    settings = Settings(arguments.name, arguments.word_bits or 64, arguments.main)
     written = write(model, out, settings, _command(arguments))
     Console().say(written.summary)
 
@@ -60,7 +66,7 @@ def _command(arguments: argparse.Namespace) -> str:
     """The command for the comment in the file, with names instead of paths: the same in all folders."""
     words = ["binnet", "export", Path(arguments.file).name, Path(arguments.out).name]
     words += [] if arguments.name is None else ["--name", arguments.name]
-    words += [] if arguments.word_bits == 64 else ["--word-bits", str(arguments.word_bits)]
+    words += ["--word-bits", "32"] if arguments.word_bits == 32 else []
     words += ["--main"] if arguments.main else []
     return "".join(c if c.isprintable() else "?" for c in shlex.join(words))
 

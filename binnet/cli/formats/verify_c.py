@@ -43,7 +43,14 @@ def add_c(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--cc", metavar="COMMAND", help=text)
     text = "command that runs the program, such as qemu-aarch64-static"
     group.add_argument("--runner", metavar="COMMAND", help=text)
-    group.add_argument("--word-bits", type=int, choices=(32, 64), default=64, help="as for binnet export")
+    group.add_argument("--word-bits", type=int, choices=(32, 64), help="as for binnet export (default: 64)")
+
+
+def refuse_without_c(arguments: argparse.Namespace) -> None:
+    """Raise ValueError when an option of ``--c`` is given without it."""
+    for name in ("random", "cc", "runner", "word_bits"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for --c only")
 
 
 def run_c(arguments: argparse.Namespace) -> int:
@@ -59,13 +66,17 @@ def run_c(arguments: argparse.Namespace) -> int:
     from ...engine import load
     from ...evaluation.evaluate import model_file
 
+    if arguments.packed is not None or arguments.model is not None:
+        raise ValueError("--c takes one packed model, and neither PACKED nor --model")
     if arguments.random is not None and arguments.random < 1:
         raise ValueError(f"--random must be at least 1, got {arguments.random}")
+    if arguments.random is not None and (arguments.dataset or arguments.data):
+        raise ValueError("--random takes the place of --dataset and --data")
     console = Console(to_stderr=arguments.json)
     options.set_threads(arguments)
     file = model_file(arguments.checkpoint)
     model = load(file)
-    settings = Settings(word_bits=arguments.word_bits)
+    settings = Settings(word_bits=arguments.word_bits or 64)
     with Program(model, settings, Machine(arguments.cc, arguments.runner)) as program:
         if program.selftest():
             raise ValueError(f"the self-test of the program of {file} fails")

@@ -54,6 +54,7 @@ def test_json_and_names_from_a_file(say, source, tmp_path):
         (("--mean", "0,0", "--std", "1,1"), "mean and std must be one number or 1"),
         (("--mean", "0"), "mean and std must be one number each for each channel"),
         (("--class-names", "one"), "class_names must be 2 names"),
+        (("--mapping", "xnor-nin"), "mapping is for pytorch only, and not for darknet"),
     ],
 )
 def test_wrong_options_give_one_sentence(say, source, tmp_path, options, message):
@@ -64,6 +65,13 @@ def test_wrong_options_give_one_sentence(say, source, tmp_path, options, message
     assert code in (1, 2)
     assert message in err or not err
     assert not (tmp_path / "out.h5").exists()
+
+
+def test_the_source_is_not_overwritten(say, source):
+    before = source.read_bytes()
+    code, _, err = say("import", source, source.parent / "." / source.name, "--from", "darknet")
+    assert (code, source.read_bytes()) == (1, before)
+    assert "is SOURCE itself" in err
 
 
 def test_an_unknown_format():

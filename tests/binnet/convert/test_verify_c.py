@@ -95,6 +95,9 @@ def test_a_program_with_another_weight_is_found(say, files, monkeypatch, name, m
     ("options", "message"),
     [
         (("--random", "0"), "--random must be at least 1, got 0"),
+        (("--data", "photos"), "--random takes the place of --dataset and --data"),
+        (("--model", "net.py:build"), "--c takes one packed model, and neither PACKED nor --model"),
+        (("--cc", FAST, "--runner", "a 'b"), "cannot read the command"),
         (("--cc", "no-such-cc"), "there is no C compiler 'no-such-cc'"),
         (("--cc", "cc 'a"), "cannot read the command"),
         (("--cc", "false"), "cannot compile the program"),
@@ -107,3 +110,9 @@ def test_what_cannot_work_is_said_in_one_sentence(say, files, options, message):
     assert (code, text) == (1, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_options_of_c_need_c(say, files):
+    code, text, err = say("verify", files / "net.h5", "--random", "3")
+    assert (code, text) == (1, "")
+    assert "--random is for --c only" in err
