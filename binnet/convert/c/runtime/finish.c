@@ -46,7 +46,7 @@ BN_INLINE void bn_put(bn_word *pixel, int channel, bn_word bits)
     *word = place ? (bn_word)(*word | (bn_word)(bits << place)) : bits;
 }
 
-BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, int pixels, int channels, int channel)
+BN_OF_BLOCK void bn_apply(const int f, const bn_step *step, float *y, size_t at, int pixels, int channels, int channel)
 {
     const float *a = step->a, *b = step->b, *c = step->c;
     const bn_kind kind = step->kind;
@@ -92,7 +92,7 @@ BN_INLINE void bn_apply(const int f, const bn_step *step, float *y, size_t at, i
 }
 
 /* Finish the values y [pixel][f] of pixels from (row, column) on, of channels from `channel` on. */
-BN_INLINE void bn_finish_tile(const int f, const bn_target *t, float *y, int row, int column, int pixels, int channel)
+BN_OF_BLOCK void bn_finish_tile(const int f, const bn_target *t, float *y, int row, int column, int pixels, int channel)
 {
     const size_t first = (size_t)row * (size_t)t->columns + (size_t)column;
     const size_t at = first * (size_t)t->channels + (size_t)channel;

@@ -71,6 +71,15 @@ typedef uint32_t bn_word;
 #define BN_KEEP
 #endif
 
+/* Functions with the size of a block as a constant: small processors have one size, and so one copy of the code. */
+#if BN_WORD_BITS == 64
+#define BN_OF_BLOCK BN_INLINE
+#elif defined(__GNUC__)
+#define BN_OF_BLOCK static __attribute__((unused))
+#else
+#define BN_OF_BLOCK static
+#endif
+
 /* The pixels of the next part of a tile: as many as the registers hold, or the rest in two parts of about one size. */
 #define BN_PART(rest, most) ((rest) >= 2 * (most) ? (most) : (rest) > (most) ? ((rest) + 1) / 2 : (rest))
 
