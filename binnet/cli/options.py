@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Any
 
 import binnet_datasets
@@ -51,6 +53,12 @@ def set_threads(arguments: argparse.Namespace) -> None:
     """Apply ``--threads``; ValueError when it is out of range."""
     if arguments.threads is not None:
         bk.set_num_threads(arguments.threads)
+
+
+def refuse_overwriting(source: str | Path, out: str | Path, what: str) -> None:
+    """Raise ValueError when the file to write is the one that was read, also by a link or another spelling."""
+    if os.path.exists(out) and os.path.exists(source) and os.path.samefile(source, out):
+        raise ValueError(f"{out} is the {what} itself; choose another name for the file to write")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

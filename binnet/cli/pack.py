@@ -101,10 +101,9 @@ def _opened(arguments: argparse.Namespace) -> Model:
     if model.kind != CHECKPOINT and (arguments.real != "int8" or model.packed.real == "int8"):
         already = ", in eight bits" if model.packed.real == "int8" else ""
         raise StorageError(f"{arguments.checkpoint} is packed already{already}, expected a checkpoint such as best.h5")
-    # samefile also recognises links and other spellings of the path.
-    if os.path.exists(arguments.out) and os.path.samefile(arguments.checkpoint, arguments.out):
-        what = "checkpoint" if model.kind == CHECKPOINT else "model"
-        raise StorageError(f"{arguments.out} is the {what} itself; choose another name for the packed model")
+    options.refuse_overwriting(
+        arguments.checkpoint, arguments.out, "checkpoint" if model.kind == CHECKPOINT else "model"
+    )
     if os.path.isdir(arguments.out):  # before calibration, which takes its time
         raise StorageError(f"cannot write {arguments.out}: it is not a file, and cannot be replaced by one")
     return model

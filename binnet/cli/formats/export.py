@@ -10,6 +10,7 @@ from ...console import Console
 from ...convert import ConversionError
 from ...engine import PackedModel, load
 from ...evaluation.evaluate import model_file
+from .. import options
 
 HELP = "write a packed model as C source, as ONNX, or as an HTML page that classifies images"
 
@@ -50,7 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
         for name in names if suffix != out.suffix else ():
             if getattr(arguments, name):
                 raise ConversionError(f"--{name.replace('_', '-')} is for {suffix} files only, got {out}")
-    forms[out.suffix](load(model_file(arguments.file)), out, arguments)
+    file = model_file(arguments.file)
+    for written in (out, out.with_suffix(".h")) if out.suffix == ".c" else (out,):
+        options.refuse_overwriting(file, written, "model")
+    forms[out.suffix](load(file), out, arguments)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,10 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.mapping,
         arguments.structure,
     )
-    # samefile also recognises links and other spellings of the path.
-    exist = os.path.exists(arguments.out) and os.path.exists(arguments.source)
-    if exist and os.path.samefile(arguments.source, arguments.out):
-        raise ConversionError(f"{arguments.out} is SOURCE itself; choose another name for the packed model")
+    for name in (arguments.source, arguments.structure or arguments.source):
+        options.refuse_overwriting(name, arguments.out, "file to import")
     found = read(arguments.source, arguments.form, given)
     found.model.save(arguments.out)
     report = found.report

@@ -70,8 +70,9 @@ def run_c(arguments: argparse.Namespace) -> int:
         raise ValueError("--c takes one packed model, and neither PACKED nor --model")
     if arguments.random is not None and arguments.random < 1:
         raise ValueError(f"--random must be at least 1, got {arguments.random}")
-    if arguments.random is not None and (arguments.dataset or arguments.data):
-        raise ValueError("--random takes the place of --dataset and --data")
+    given = arguments.dataset, arguments.data, arguments.layout, arguments.split != "auto"
+    if arguments.random is not None and any(given):
+        raise ValueError("--random takes the place of --dataset, --data, --split and --layout")
     console = Console(to_stderr=arguments.json)
     options.set_threads(arguments)
     file = model_file(arguments.checkpoint)

@@ -17,6 +17,7 @@ _TYPES = {
     "int32": "int32_t",
     "int8": "int8_t",
     "uint8": "uint8_t",
+    "uint16": "uint16_t",
     "uint64": "bn_word",
     "uint32": "bn_word",
 }

@@ -49,7 +49,7 @@ def _added(w: Writer, node: Int8, shape: Three, out: Two, sampled: Any) -> dict[
     offsets, row_class, column_class = _offsets(node, shape, out)
     vectors = ", ".join(w.constants.array(w.padded(vector)) for row in offsets for vector in row)
     table = w.constants.declare("float *const[]", vectors, len(offsets) * len(offsets[0]))
-    classes = [w.constants.array(np.array(each, np.uint8)) for each in (row_class, column_class)]
+    classes = [w.constants.array(np.array(each, np.uint16)) for each in (row_class, column_class)]
     return {"added": (scale, table, *classes, len(offsets[0]))}
 
 

@@ -20,11 +20,14 @@ __all__ = ["embedded", "page", "write"]
 def page(model: PackedModel) -> str:
     """The text of the page; it loads nothing from elsewhere.
 
-    ConversionError when the normalisation of images is unknown, the images have other than 1 or 3 channels, or no
-    compiler for WebAssembly is installed.
+    ConversionError when the model gives no scores of classes, the normalisation of images is unknown, the images have
+    other than 1 or 3 channels, or no compiler for WebAssembly is installed.
     """
     model.info.normalisation()
     rows, columns, channels = model.input_shape
+    if len(model.graph.result) != 1:
+        shape = ", ".join(map(str, model.graph.result))
+        raise ConversionError(f"a page shows one score for each class, the model gives ({shape}) for an image")
     if channels not in (1, 3):
         raise ConversionError(f"a page takes images of 1 or 3 channels, the model has {channels}")
     how = model.info.preprocessing

@@ -310,6 +310,17 @@ def test_what_cannot_be_written_is_said_in_one_sentence(say, tmp_path, out, opti
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("file", "out"), [("m.c", "m.c"), ("m.h", "m.c"), ("m.html", "m.html"), ("m.onnx", "m.onnx")])
+def test_the_model_itself_is_not_overwritten(say, tmp_path, file, out):
+    binnet.load("quick-tiny20").save(tmp_path / file)
+    before = (tmp_path / file).read_bytes()
+    code, text, err = say("export", tmp_path / file, tmp_path / out)
+    assert (code, text) == (1, "")
+    assert f"{file} is the model itself; choose another name" in err
+    assert (tmp_path / file).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
 def test_the_program_of_the_shipped_model_stays_small(say, tmp_path):
     code, text, err = say("export", "quick-tiny20", tmp_path / "q.c", "--main")
     assert (code, err) == (0, "")

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from binnet.convert.c import Settings, generate, write
 from binnet.engine import PackedModel
 from binnet.graph import Graph, Input
 from binnet.modelfile.info import DataInfo
+from eight_bits import conv
 
 X = Input("x", (), (1, 1, 2))
 FLAT = g.Flatten("f", ("x",))
@@ -22,11 +24,11 @@ def model(*nodes, **info):
     return PackedModel(Graph(nodes), DataInfo(**info))
 
 
-def fails(folder, made):
+def fails(folder, made, settings=Settings()):  # noqa: B008  # it is frozen
     """The number of scores that the self-test of a model's program finds wrong."""
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
-    write(made, folder / "m.c", Settings())
+    write(made, folder / "m.c", settings)
     (folder / "main.c").write_text('#include "m.h"\nint main(void) { return m_selftest(); }\n')
     subprocess.run(["cc", *STRICT, "m.c", "main.c", "-o", "m", "-lm"], cwd=folder, check=True)
     return subprocess.run([str(folder / "m")]).returncode
@@ -55,6 +57,36 @@ def test_layers_with_k(tmp_path, pad_value):
 def test_scores_that_are_no_numbers(tmp_path):
     nodes = [X, g.Relu("r", ("x",)), g.Divide("d", ("r", "r"))]
     assert fails(tmp_path, model(*nodes)) == 0
+
+
+SIGNS, NO_BORDER = np.array([0b1011], np.uint64), ((1, 1), (0, 0, 0, 0))
+ALONE = {
+    "bits": g.XnorConv("n", ("x",), (2, 1, 1, 2), *NO_BORDER, SIGNS, None),
+    "planes": g.KbitConv("n", ("x",), (2, 1, 1, 2), *NO_BORDER, np.array([[9], [6]], np.uint64), None),
+    "signs": g.BwnConv("n", ("x",), (2, 1, 1, 2), *NO_BORDER, SIGNS, np.float32([0.5, 2])),
+    "floats": g.Conv("n", ("x",), (2, 1, 1, 2), *NO_BORDER, np.ones((2, 1, 1, 2), np.float32), None),
+    "nothing": g.Flatten("n", ("x",)),
+}
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("kind", ALONE)
+def test_a_layer_without_others_compiles_without_warnings(tmp_path, kind, bits):
+    assert fails(tmp_path, model(X, ALONE[kind]), Settings(word_bits=bits)) == 0
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("rows", [5, 300])
+def test_layers_in_eight_bits_alone(tmp_path, bits, rows):
+    layer = conv(o=3, c=2, padding=(rows - 1, 0, 1, 1), size=1)("n", ("x",))
+    tall = np.ones((3, rows, 1, 2), np.int8)
+    graph = Graph([Input("x", (), (rows + 3, 2, 2), pixels=True), replace(layer, shape=tall.shape, weight=tall)])
+    assert fails(tmp_path, PackedModel(graph, DataInfo()), Settings(word_bits=bits)) == 0
+
+
+def test_names_that_differ_in_case_have_headers_of_their_own(tmp_path):
+    small, large = (generate(model(X, FLAT), Settings(name)).header for name in ("net", "Net"))
+    assert small.splitlines()[0] != large.splitlines()[0]
 
 
 def test_names_look_like_no_address(tmp_path):

@@ -71,7 +71,7 @@ def test_the_source_is_not_overwritten(say, source):
     before = source.read_bytes()
     code, _, err = say("import", source, source.parent / "." / source.name, "--from", "darknet")
     assert (code, source.read_bytes()) == (1, before)
-    assert "is SOURCE itself" in err
+    assert "is the file to import itself; choose another name" in err
 
 
 def test_an_unknown_format():

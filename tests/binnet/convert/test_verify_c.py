@@ -95,7 +95,9 @@ def test_a_program_with_another_weight_is_found(say, files, monkeypatch, name, m
     ("options", "message"),
     [
         (("--random", "0"), "--random must be at least 1, got 0"),
-        (("--data", "photos"), "--random takes the place of --dataset and --data"),
+        (("--data", "photos"), "--random takes the place of --dataset, --data, --split and --layout"),
+        (("--split", "val"), "--random takes the place of --dataset, --data, --split and --layout"),
+        (("--layout", "classes"), "--random takes the place of --dataset, --data, --split and --layout"),
         (("--model", "net.py:build"), "--c takes one packed model, and neither PACKED nor --model"),
         (("--cc", FAST, "--runner", "a 'b"), "cannot read the command"),
         (("--cc", "no-such-cc"), "there is no C compiler 'no-such-cc'"),

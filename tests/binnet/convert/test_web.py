@@ -13,6 +13,9 @@ from PIL import Image
 import binnet
 from binnet.convert import ConversionError
 from binnet.convert.web import page, wasm
+from binnet.engine import PackedModel
+from binnet.graph import Graph, Input, MaxPool
+from binnet.modelfile.info import DataInfo
 
 RUN = """
 const fs = require("fs");
@@ -115,3 +118,6 @@ def test_models_that_a_page_cannot_show_are_refused():
         page(binnet.pack(net))
     with pytest.raises(ConversionError, match="a page takes images of 1 or 3 channels, the model has 2"):
         page(binnet.pack(net, mean=(0, 0), std=(1, 1)))
+    pooled = Graph([Input("x", (), (4, 4, 1)), MaxPool("p", ("x",), (2, 2), (2, 2), (0, 0, 0, 0))])
+    with pytest.raises(ConversionError, match=r"a page shows one score for each class, the model gives \(2, 2, 1\)"):
+        page(PackedModel(pooled, DataInfo(mean=(0.0,), std=(1.0,))))

@@ -13,7 +13,7 @@ typedef struct {
     const void *x, *weights;
     const float *scale;           /* of bytes: the sum is multiplied by it, */
     const float *const *offsets;  /* and this is added, by classes of windows */
-    const unsigned char *row_class, *column_class;
+    const uint16_t *row_class, *column_class;
     int classes;                  /* of columns */
 #ifdef BN_USES_TAP_SUMS
     const float *bias;            /* or bias - zero (sum of the weights on the map) scale is added, which takes no tables */
@@ -52,6 +52,8 @@ static void bn_tile(const bn_convolution *v, int row, int column, int pixels, in
     const int values = (taps[3] - taps[2]) * v->step, x_row = v->columns * v->step, x_step = v->stride[1] * v->step;
     const size_t from = rows ? (size_t)y * (size_t)x_row + (size_t)x * (size_t)v->step : 0;
     const int tap_row = v->window[1] * v->step;
+    (void)top; /* bytes have their border in the map, and always whole windows */
+    (void)left;
     switch (v->weights_are) {
 #if defined(BN_USES_BITS) || defined(BN_USES_PLANES)
     case BN_OF_BITS:

@@ -1,5 +1,5 @@
-#ifndef @NAME@_H
-#define @NAME@_H
+#ifndef BINNET_@name@_H
+#define BINNET_@name@_H
 
 #include <stdint.h>
 
@@ -10,7 +10,7 @@
 #define @NAME@_IMAGE @TYPE@ /* of a value of an image */
 #define @NAME@_ARENA @ARENA@ /* bytes that are written while it runs */
 
-/* Define it, such as as __attribute__((section(".ccm"))), to place the arena. */
+/* Define it, such as __attribute__((section(".ccm"))), to place the arena. */
 #ifndef @NAME@_ARENA_ATTRIBUTE
 #define @NAME@_ARENA_ATTRIBUTE
 #endif

@@ -32,7 +32,8 @@ int main(int count, char **words)
     } else if (fseek(file, 0, SEEK_SET) == 0 && fgetc(file) == 'P' && fgetc(file) == (@NAME@_CHANNELS == 3 ? '6' : '5')) {
         const int columns = header_number(file), rows = header_number(file), most = header_number(file);
         if (columns != @NAME@_COLUMNS || rows != @NAME@_ROWS || most != 255) {
-            fprintf(stderr, "expected %dx%d pixels from 0 to 255, got %dx%d\n", @NAME@_COLUMNS, @NAME@_ROWS, columns, rows);
+            fprintf(stderr, "expected %dx%d pixels from 0 to 255, got %dx%d from 0 to %d\n", @NAME@_COLUMNS, @NAME@_ROWS, columns,
+                    rows, most);
             return 2;
         }
     } else {
