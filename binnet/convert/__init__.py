@@ -8,6 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+
+from .files import refuse_special
 from .report import ConversionError, Imported, Options, Report, Row
 
 __all__ = ["FORMATS", "ConversionError", "Imported", "Options", "Report", "Row", "read"]
@@ -54,5 +57,9 @@ def read(source: str | Path, form: str, options: Options | None = None) -> Impor
     for name, forms in _ONLY_FOR.items():
         if getattr(options, name) is not None and form not in forms:
             raise ConversionError(f"{name} is for {' and '.join(forms)} only, and not for {form}")
-    imported: Imported = import_module(f".{FORMATS[form]}", __name__).read(Path(source), options)
+    for path in (source, options.mapping, options.structure):
+        refuse_special(path)
+    reader = import_module(f".{FORMATS[form]}", __name__)
+    with np.errstate(all="ignore"):  # numbers that are not finite are refused in a sentence
+        imported: Imported = reader.read(Path(source), options)
     return imported

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from ..graph import Graph, Input, Node
 from ..graph.graph import Array, Float, Shape
 from ..graph.windows import Words
 from .report import ConversionError, Report, Row
+
+LARGEST_MAP = 1 << 26  # values for an image; a small file could ask for more than fits into memory
 
 
 class Builder:
@@ -78,7 +81,11 @@ class Builder:
         return graph
 
     def _keep(self, node: Node) -> str:
-        self._shapes[node.name] = node.output(*(self._shapes[name] for name in node.inputs))
+        shape = self._shapes[node.name] = node.output(*(self._shapes[name] for name in node.inputs))
+        if math.prod(shape) > LARGEST_MAP:
+            raise ConversionError(
+                f"{node.name} gives {math.prod(shape):,} values for an image, more than {LARGEST_MAP:,}"
+            )
         self._nodes[node.name] = node
         self.last = node.name
         return node.name
@@ -122,6 +129,14 @@ def packed_signs(negative: Array) -> Words:
     padded = np.zeros(-(-bits.size // 8) * 8, np.uint8)
     padded[: bits.size] = bits
     return padded.view("<u8").astype(np.uint64)
+
+
+def refuse_reordered(shape: Shape | None) -> None:
+    """ConversionError where the result is a flattened map (H, W, C), whose values other tools have in another order."""
+    if shape is not None and shape[0] * shape[1] > 1 and shape[2] > 1:
+        raise ConversionError(
+            f"the result is a flattened map of {'x'.join(map(str, shape))}, whose order is another here"
+        )
 
 
 def channels_last(weight: Array) -> Array:

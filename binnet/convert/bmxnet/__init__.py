@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...engine import PackedModel
 from ..report import ConversionError, Imported, Options
-from .network import build
+from .operators import build
 from .params import read_params
 from .symbol import read_symbol
 

@@ -59,20 +59,31 @@ class Operator:
                 raise ConversionError(f"{self.name} ({self.op}): {key} = {got!r} is not supported, only {value!r}")
 
 
-def read_symbol(path: Path) -> list[Operator]:
-    """The operators in order; ConversionError when the file is damaged or something else."""
+@dataclass(frozen=True)
+class Symbol:
+    """A network: its operators in order, and the number of the one that gives its result."""
+
+    operators: list[Operator]
+    head: int
+
+
+def read_symbol(path: Path) -> Symbol:
+    """The network; ConversionError when the file is damaged or something else, or has several results."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ConversionError(f"{path} is larger than {_MOST_BYTES:,} bytes")
-        found = json.loads(path.read_text("utf-8"))["nodes"]
+        whole = json.loads(path.read_text("utf-8"))
+        found, heads = whole["nodes"], whole.get("heads", [[-1, 0]])
         if not isinstance(found, list) or not 0 < len(found) <= _MOST_OPERATORS:
             raise ValueError("its nodes are no list of operators")
         operators = [_operator(i, each) for i, each in enumerate(found)]
+        if len(heads) != 1 or heads[0][1] or operators[heads[0][0]].op == "null":
+            raise ValueError(f"it has the results {heads}, expected one")
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ConversionError(f"{path} is not a network of MXNet: {str(error)[:100]}") from error
-    return operators
+    return Symbol(operators, heads[0][0] % len(operators))
 
 
 def _operator(number: int, found: Any) -> Operator:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...engine import PackedModel
 from ..builder import Builder
+from ..files import refuse_special
 from ..report import ConversionError, Imported, Options
 from .files import Values, sections_of
 from .network import Network
@@ -21,6 +22,7 @@ from .network import Network
 def read(source: Path, options: Options) -> Imported:
     """Read a network; ConversionError in one sentence when a file is damaged or has an unknown section."""
     path = Path(options.structure) if options.structure else source.with_suffix(".cfg")
+    refuse_special(path)
     try:
         return _read(source, path, options)
     except OSError as error:

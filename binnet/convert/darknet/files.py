@@ -70,6 +70,8 @@ def sections_of(path: Path) -> list[Section]:
             key, equal, value = words.partition("=")
             if not found or not equal:
                 raise ConversionError(f"{path}, line {number}: expected [section] or key=value, got {line[:40]!r}")
+            if key in found[-1].settings:
+                raise ConversionError(f"{path}, line {number}: {key[:40]!r} is there twice in its section")
             found[-1].settings[key] = value
     if not found or found[0].kind not in ("net", "network") or not 2 <= len(found) <= MOST_SECTIONS:
         raise ConversionError(f"{path} is no network of Darknet: it must start with [net] and have 1 to 1,999 layers")

@@ -154,7 +154,11 @@ class Network:
     def _softmax(self, s: Section) -> None:
         if s.number("groups", 1) != 1 or s.text("temperature", "1") not in ("1", "1.0"):
             raise ConversionError("binnet knows softmax of one group and temperature 1 only")
-        if len(self.builder.shape()) == 3:
+        shape = self.builder.shape()
+        if len(shape) == 3:
+            # Its values would have another order here.
+            if shape[:2] != (1, 1):
+                raise ConversionError(f"binnet knows softmax of one pixel only, got {shape[0]}x{shape[1]}")
             self.builder.add(Flatten, f"{self._name(s)}.flatten")
         self.builder.add(Softmax, self._name(s))
         self._tell(s, "Softmax")

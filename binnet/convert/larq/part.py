@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ...graph import Concatenate, Flatten, MaxPool, Reshape, Sign
-from ...graph.graph import LARGEST_MAP, Float, Shape
+from ...graph.graph import Float, Shape
 from ..builder import Builder
 from ..report import ConversionError
 from .hdf5 import LayerWeights
@@ -63,8 +62,6 @@ class Part:
         """Add a node that reads ``inputs``, or else the current result; ``words`` describe it in the report."""
         reads = inputs or (self.result,)
         self.result = self._builder.add(kind, self.name + suffix, *reads, **fields)
-        if math.prod(self.shape) > LARGEST_MAP:
-            raise ConversionError(f"its result of {self.shape} is larger than {LARGEST_MAP} values an image")
         # A convolution of such a map is one of signs, though it does not take them itself.
         if kind is Sign or (kind in _KEEP_SIGNS and all(name in self.signed for name in reads)):
             self.signed.add(self.result)

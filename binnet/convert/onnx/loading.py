@@ -14,6 +14,7 @@ from .package import onnx_package
 
 MOST_OPERATIONS = 10_000
 LARGEST_FILE = 1 << 31  # bytes, the limit of a protocol buffer
+DOMAINS = ("", "ai.onnx", "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")  # of operations
 KINDS = "bifu"  # of numbers in arrays: booleans, integers, real numbers
 
 
@@ -118,6 +119,8 @@ def array_of(tensor: Any, name: str) -> Array:
 def _operation(node: Any, number: int) -> Operation:
     name = node.name or (node.output[0] if node.output else f"operation {number}")
     attributes = {each.name: _attribute(each, name) for each in node.attribute}
+    if node.domain not in DOMAINS:
+        raise ConversionError(f"{name} is a {node.op_type} of the domain {node.domain!r}, which binnet does not know")
     if not node.output or not node.output[0]:
         raise ConversionError(f"{name} is a {node.op_type} without a result")
     return Operation(node.op_type, name, tuple(node.input), tuple(node.output), attributes)

@@ -17,7 +17,7 @@ from ...engine import PackedModel
 from ...graph import Flatten, Node, Scale
 from ...graph.graph import Array
 from ...graph.windows import Filters
-from ..builder import Builder
+from ..builder import LARGEST_MAP, Builder
 from ..report import ConversionError, Imported, Options
 from . import elements, layout, windows
 from .folding import fold
@@ -26,7 +26,6 @@ from .merging import merged
 from .part import CHANNELS_FIRST, CHANNELS_LAST, Part, Test, Value
 from .start import Start, start_of
 
-LARGEST_MAP = 1 << 26
 READERS: dict[str, Any] = {**elements.READERS, **layout.READERS, **windows.READERS}
 
 

@@ -44,7 +44,11 @@ def gemm(part: Part) -> Value:
     part.expect(transA=0)
     weight = part.array(1) * np.float32(part.attribute("alpha", 1.0))
     bias = part.array(2, optional=True)
-    bias = None if bias is None else bias * np.float32(part.attribute("beta", 1.0))
+    if bias is not None:
+        outputs = weight.shape[0 if part.attribute("transB", 0) else -1]
+        if bias.shape not in ((outputs,), (1, outputs)) and bias.size != 1:
+            raise part.refuse(f"has biases {bias.shape}, expected {outputs} numbers or one")
+        bias = np.broadcast_to(bias.ravel(), outputs) * np.float32(part.attribute("beta", 1.0))
     return _dense(part, weight, bias, transposed=bool(part.attribute("transB", 0)))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...engine import PackedModel
-from ..builder import Builder
+from ..builder import Builder, refuse_reordered
 from ..report import ConversionError, Imported, Options
 from .layer import Signal
 from .mapping import Mapping, read_mapping
@@ -46,6 +46,7 @@ def _built(source: Path, state: State, mapping: Mapping, given: Options) -> Impo
     result = Network(builder, state, mapping).build(mapping.layers, "", Signal(builder.last))
     if result.node != builder.last:
         raise ConversionError("its last layer must compute the result")
+    refuse_reordered(result.flattened)
     ignored, unused = state.unused((*_IGNORED, *mapping.ignore))
     if unused:
         # Not left out in silence: a bias that the mapping forgets would change the result.

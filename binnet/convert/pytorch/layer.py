@@ -90,7 +90,11 @@ class Layer:
         """A tensor with one number for each of ``features``, by default of the input's channels, or one for all."""
         count = self.shape[-1] if features is None else features
         array = self.real(tensor)
-        if array.size not in (1, count) or max(array.shape, default=1) != array.size:
+        # Channels are the first axis but for the one of the images; filters may be the first of their weights.
+        axes = {0: 0, 1: 0, 2: 1, 3: 0, 4: 1}
+        long = [axis for axis, size in enumerate(array.shape) if size > 1]
+        fits = long in ([], [axes.get(array.ndim)]) or (features is not None and long == [0])
+        if array.size not in (1, count) or not fits:
             raise ConversionError(
                 f"the tensor {self._full(tensor)!r} has shape {array.shape} instead of one number for each of {count} "
                 "channels"

@@ -156,7 +156,10 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if type(function) is not Global or function.name not in CALLS or type(arguments) is not tuple:
             raise malformed()
-        return CALLS[function.name](*arguments[:8])
+        try:
+            return CALLS[function.name](*arguments[:8])
+        except TypeError as error:  # of too many or too few arguments, or of other types
+            raise malformed() from error
 
     def build(self) -> None:
         """Attributes of an object; the only ones that files of tensors have are those of a dict, its ``_metadata``."""

@@ -176,6 +176,63 @@ def test_damaged_files_give_one_sentence(tmp_path):
             assert "\n" not in str(error)  # noqa: PT017  # either a model or a sentence
 
 
+def flat_sum(softmax_between=False):
+    """A dense layer behind the sum of two flattened maps."""
+    rng, net = np.random.default_rng(0), Net()
+    one = net.add("Flatten", "one", [0])
+    two = net.add("Flatten", "two", [net.add("Activation", "positive", [0], act_type="relu")])
+    last = net.add("elemwise_add", "sum", [one, two])
+    if softmax_between:
+        last = net.add("softmax", "between", [last])
+    weight = rng.standard_normal((2, 12)).astype("f4")
+    net.add("FullyConnected", "dense", [last], [weight], num_hidden=2, no_bias=True)
+    return net, weight
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_features_keep_their_order_through_a_sum(tmp_path, softmax):
+    net, weight = flat_sum(softmax)
+    found = read(net.write(tmp_path), "bmxnet", Options(input_shape=(2, 2, 3)))
+    x = np.random.default_rng(1).standard_normal((4, 3, 2, 2)).astype("f4")
+    y = (x + np.maximum(x, 0)).reshape(4, -1).astype(float)
+    y = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True) if softmax else y
+    np.testing.assert_allclose(found.model(x.transpose(0, 2, 3, 1)), y @ weight.T, rtol=1e-4, atol=1e-5)
+
+
+def test_results_are_those_of_the_heads(tmp_path):
+    net = dense_net()
+    last = len(net.nodes) - 1
+    net.add("Activation", "unread", [last], act_type="tanh")
+    path = net.write(tmp_path)
+    with_heads = {"nodes": net.nodes, "heads": [[last, 0, 0]]}
+    (tmp_path / "net-symbol.json").write_text(json.dumps(with_heads))
+    found = read(path, "bmxnet", Options(input_shape=(2, 2, 3)))
+    assert found.model.graph.nodes[-1].kind == "Conv"
+    assert ("unread", "the result does not need it") in found.report.left_out
+    (tmp_path / "net-symbol.json").write_text(json.dumps(with_heads | {"heads": [[last, 0, 0], [last + 1, 0, 0]]}))
+    with pytest.raises(ConversionError, match="expected one"):
+        read(path, "bmxnet")
+
+
+def test_what_would_be_silently_wrong_is_refused(tmp_path):
+    net = Net()
+    net.add("Flatten", "flat", [0])
+    with pytest.raises(ConversionError, match="the result is a flattened map of 2x2x3, whose order is another here"):
+        read(net.write(tmp_path), "bmxnet", Options(input_shape=(2, 2, 3)))
+    net = Net()
+    net.add("Concat", "joined", [0], [np.ones((1, 3, 2, 2), "f4")], dim=1)
+    with pytest.raises(ConversionError, match=r"joined \(Concat\): it joins an array of the file"):
+        read(net.write(tmp_path), "bmxnet", Options(input_shape=(2, 2, 3)))
+    net = Net()
+    net.add("Activation", "after", [net.add("softmax", "map", [0])], act_type="relu")
+    with pytest.raises(ConversionError, match=r"map \(softmax\): a softmax of a map is not supported"):
+        read(net.write(tmp_path), "bmxnet", Options(input_shape=(2, 2, 3)))
+    net = Net()
+    net.add("Flatten", "flat", [0])
+    with pytest.raises(ConversionError, match="values for an image, more than"):
+        read(net.write(tmp_path), "bmxnet", Options(input_shape=(60000, 60000, 2)))
+
+
 def test_a_missing_network_is_named(tmp_path):
     path = dense_net().write(tmp_path)
     (tmp_path / "net-symbol.json").unlink()

@@ -106,6 +106,11 @@ SMALL = NET.format(h=2, w=2, c=1) + "[connected]\noutput=2\nactivation=linear\n"
         ("[net]\n[connected]\noutput=2\n", "does not say height, width and channels"),
         ("nothing", "expected .section. or key=value"),
         (SMALL + "[shortcut]\nfrom=-9\n", "there is no layer '-9' in front of it"),
+        (SMALL + "output=3\n", "'output' is there twice in its section"),
+        (
+            NET.format(h=2, w=2, c=1) + "[softmax]\n" + SMALL.partition("\n\n")[2],
+            "softmax of one pixel only, got 2x2",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, text, message):

@@ -1,6 +1,7 @@
 """``binnet import``: its options, its table, and the models that it makes; with a Darknet network of one layer."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -72,6 +73,17 @@ def test_the_source_is_not_overwritten(say, source):
     code, _, err = say("import", source, source.parent / "." / source.name, "--from", "darknet")
     assert (code, source.read_bytes()) == (1, before)
     assert "is the file to import itself; choose another name" in err
+
+
+def test_a_pipe_is_refused_and_not_opened(say, source, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for given in ((tmp_path / "pipe",), (source, "--structure", tmp_path / "pipe")):
+        code, _, err = say("import", given[0], tmp_path / "out.h5", "--from", "darknet", *given[1:])
+        assert (code, "pipe is a pipe or a device, expected a file" in err) == (1, True)
+    source.with_suffix(".cfg").unlink()
+    os.mkfifo(source.with_suffix(".cfg"))
+    code, _, err = say("import", source, tmp_path / "out.h5", "--from", "darknet")
+    assert (code, "net.cfg is a pipe or a device, expected a file" in err) == (1, True)
 
 
 def test_an_unknown_format():

@@ -43,6 +43,12 @@ def sentence(tmp_path: Path, proto: Any, **options: Any) -> str:
 
 
 CASES = {
+    "is a Relu of the domain 'my.own', which": model(
+        helper.make_node("Relu", ["x"], ["y"], "op_y", domain="my.own"), shape=("N", 3, 4, 4)
+    ),
+    "has biases (2, 1), expected 2 numbers or one": model(
+        op("Flatten", "x", "f"), op("Gemm", "f a0 a1", transB=1), arrays=[np.ones((2, 48)), np.ones((2, 1))]
+    ),
     "is a LSTM, which binnet does not know": model(op("LSTM", "x")),
     "reads z, which nothing before it gives": model(op("Relu", "z", "z2"), op("Relu", "z2")),
     "reads y, which nothing": model(op("Add", "x y", "z"), op("Relu", "z")),

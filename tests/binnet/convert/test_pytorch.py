@@ -161,6 +161,27 @@ def test_real_layers_pools_and_functions(run, rng):
     close(run(state, mapping, x), np.exp(y) / np.exp(y).sum(axis=1, keepdims=True))
 
 
+def test_a_factor_for_each_column_is_none_for_each_channel(run, rng):
+    """PyTorch would multiply the columns by it, although there are as many channels."""
+    layers = 'layers = [{ kind = "scale", tensor = "factor" }, { kind = "global_avg_pool" }]'
+    x = np.float32(rng.standard_normal((2, 3, 4, 3)))
+    factor = np.float32([1, 2, -3])
+    for shape in ((3,), (1, 3, 1, 1), (3, 1, 1)):
+        expected = (x * factor.reshape(1, 3, 1, 1)).mean(axis=(2, 3))
+        close(run({"factor": factor.reshape(shape)}, layers, x), expected)
+    for shape in ((1, 1, 1, 3), (1, 1, 3), (1, 1, 3, 1)):
+        with pytest.raises(ConversionError, match="instead of one number for each of 3 channels"):
+            run({"factor": factor.reshape(shape)}, layers, x)
+
+
+def test_a_flattened_map_is_no_result(run, rng):
+    x, state = np.float32(rng.standard_normal((2, 3, 4, 5))), {"num_batches_tracked": np.ones(1)}
+    with pytest.raises(ConversionError, match="the result is a flattened map of 4x5x3, whose order is another here"):
+        run(state, 'layers = [{ kind = "flatten" }, { kind = "relu" }]', x)
+    mean = 'layers = [{ kind = "global_avg_pool" }, { kind = "flatten" }, { kind = "relu" }]'
+    close(run(state, mean, x), np.maximum(x.mean(axis=(2, 3)), 0))
+
+
 def test_branches_blocks_and_repetition(run, rng):
     x = rng.normal(size=(2, 3, 6, 6))
     state = {f"{name}.c.weight": np.float32(rng.normal(size=(3, 3, 3, 3))) for name in ("a", "b", "end")}
