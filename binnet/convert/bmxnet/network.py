@@ -26,8 +26,6 @@ class Network:
     Attributes
     ----------
     builder : Builder
-    node : str
-        Name of the node that the current operator reads.
     """
 
     def __init__(self, symbol: Symbol, arrays: Mapping[str, Array], options: Options) -> None:
