@@ -134,9 +134,8 @@ def packed_signs(negative: Array) -> Words:
 def refuse_reordered(shape: Shape | None) -> None:
     """ConversionError where the result is a flattened map (H, W, C), whose values other tools have in another order."""
     if shape is not None and shape[0] * shape[1] > 1 and shape[2] > 1:
-        raise ConversionError(
-            f"the result is a flattened map of {'x'.join(map(str, shape))}, whose order is another here"
-        )
+        size = "x".join(map(str, shape))
+        raise ConversionError(f"the result is a flattened map of {size}, whose order is another here")
 
 
 def channels_last(weight: Array) -> Array:
