@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -17,26 +17,31 @@ from .. import models
 from ..models.own_network import is_own
 from ..nn.options import CHOICES
 from ..schedules import SCHEDULES, check_milestones
-from . import budget, recipes
-from .option_types import Count, Fraction, Natural, NonNegative, Numbers, Share, Switch, Whole, Word
+from . import budget
+from .options import recipes
+from .options.types import (
+    ConfigError,
+    Count,
+    Fraction,
+    Natural,
+    NonNegative,
+    Numbers,
+    Share,
+    Switch,
+    Whole,
+    Word,
+    binary,
+    flag,
+    option,
+)
+
+__all__ = ["ConfigError", "TrainConfig", "numbers", "read_toml", "type_of"]
 
 OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
 CLASS_WEIGHTS = ("none", "balanced")
 _SMALL = 64  # pixels
 _OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of custom images
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be: one sentence that names the option."""
-
-
-def _option(default: Any, text: str, choices: tuple[Any, ...] = (), **more: Any) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, **more})
-
-
-def _binary(name: str, text: str) -> Any:
-    return _option(CHOICES[name][0], text, CHOICES[name])
 
 
 @dataclass(frozen=True)
@@ -52,35 +57,35 @@ class TrainConfig:
         On construction, when a value has the wrong type, is out of range or is not one of the words there are.
     """
 
-    recipe: Word | None = _option(
+    recipe: Word | None = option(
         None,
         "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; imagenet-64; or finetune",
         recipes.names(),
         metavar="NAME",
     )
-    dataset: Word | None = _option(
+    dataset: Word | None = option(
         None, "what to train on; digits unless recipe or data say otherwise", binnet_datasets.names()
     )
-    data: Word | None = _option(
+    data: Word | None = option(
         None,
         "image store, or folder or archive of images; beside a dataset, folder with its files (else downloaded)",
         metavar="PATH",
     )
-    val: Word | None = _option(
+    val: Word | None = option(
         None,
         "validation images: a share of each class to hold out (0.1 unless the data has its own), or a folder of them",
         metavar="SHARE|PATH",
     )
-    classes: Word | None = _option(
+    classes: Word | None = option(
         None, "classes of data: the first N, ids with commas between, or a text file of ids", metavar="N|LIST|FILE"
     )
-    layout: Word | None = _option(
+    layout: Word | None = option(
         None,
         "how the folders of data are read where train or val may be a class: as splits, or as classes",
         LAYOUTS,
     )
-    max_corrupt: NonNegative | None = _option(None, "share of the images in data that may be unreadable")
-    model: Word | None = _option(
+    max_corrupt: NonNegative | None = option(None, "share of the images in data that may be unreadable")
+    model: Word | None = option(
         None,
         f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick for colour images of "
         "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
@@ -88,75 +93,75 @@ class TrainConfig:
         "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
         metavar="NAME|FILE:FUNCTION",
     )
-    init: Word | None = _option(
+    init: Word | None = option(
         None,
         "fine-tune: begin with all arrays that fit by name and shape, from a checkpoint, packed model or run folder, "
         "or a model that comes with binnet by its name; network, mode and image size are its own unless given, and "
         "images are normalised as its own were",
         metavar="FILE",
     )
-    freeze_until: Word | None = _option(
+    freeze_until: Word | None = option(
         None, "with init: layers up to this one, and it, do not learn and stay in evaluation mode", metavar="LAYER"
     )
-    body_lr: NonNegative = _option(1.0, "with init: learning rate of what was taken from it, times that of the rest")
-    binarize: Word = _option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
-    epochs: Count = _option(50, "passes over the training images")
-    time_budget: Word | None = _option(
+    body_lr: NonNegative = option(1.0, "with init: learning rate of what was taken from it, times that of the rest")
+    binarize: Word = option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
+    epochs: Count = option(50, "passes over the training images")
+    time_budget: Word | None = option(
         None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
     )
-    batch_size: Count = _option(32, "images in a step")
-    lr: NonNegative = _option(0.002, "highest learning rate")
-    optimizer: Word = _option("adam", "update rule", OPTIMIZERS)
-    momentum: Fraction = _option(0.9, "of sgd, in [0, 1)")
-    nesterov: Switch = _option(False, "Nesterov's form of the momentum")
-    weight_decay: NonNegative = _option(0.0, "on real weights; binary ones and batch norm are spared")
-    decay_until: Share = _option(1.0, "share of the training after which weight decay is 0")
-    schedule: Word = _option("cosine", "of the learning rate", SCHEDULES)
-    milestones: Numbers = _option((0.5, 0.75), "of schedule step: rising shares of the training")
-    factors: Numbers = _option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
-    warmup_epochs: NonNegative = _option(0.0, "rise of the learning rate from 0")
-    loss: Word = _option("cross_entropy", "what is minimised", LOSSES)
-    label_smoothing: Fraction = _option(0.0, "share of the target spread over all classes, in [0, 1)")
-    mixup: NonNegative = _option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none")
-    class_weights: Word = _option(
+    batch_size: Count = option(32, "images in a step")
+    lr: NonNegative = option(0.002, "highest learning rate")
+    optimizer: Word = option("adam", "update rule", OPTIMIZERS)
+    momentum: Fraction = option(0.9, "of sgd, in [0, 1)")
+    nesterov: Switch = option(False, "Nesterov's form of the momentum")
+    weight_decay: NonNegative = option(0.0, "on real weights; binary ones and batch norm are spared")
+    decay_until: Share = option(1.0, "share of the training after which weight decay is 0")
+    schedule: Word = option("cosine", "of the learning rate", SCHEDULES)
+    milestones: Numbers = option((0.5, 0.75), "of schedule step: rising shares of the training")
+    factors: Numbers = option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
+    warmup_epochs: NonNegative = option(0.0, "rise of the learning rate from 0")
+    loss: Word = option("cross_entropy", "what is minimised", LOSSES)
+    label_smoothing: Fraction = option(0.0, "share of the target spread over all classes, in [0, 1)")
+    mixup: NonNegative = option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none")
+    class_weights: Word = option(
         "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
     )
-    accumulate: Count = _option(1, "batches whose gradients are added up for an update")
-    micro_batches: Count = _option(
+    accumulate: Count = option(1, "batches whose gradients are added up for an update")
+    micro_batches: Count = option(
         1, "parts of a batch that are summed by themselves; the result depends on them, and not on who computes them"
     )
-    local_norm: Switch = _option(
+    local_norm: Switch = option(
         False, "of several workers each normalises by the statistics of its own images, which changes the result"
     )
-    compress: Natural = _option(
+    compress: Natural = option(
         0,
         "bits of the gradients that workers send each other, 2, or 0 for floats; it changes the result, which then "
         "depends on the number of workers, and on resuming, which forgets what rounding left over",
     )
-    patience: Natural = _option(0, "epochs without a better validation that end the training, 0 for no limit")
-    clip_norm: NonNegative = _option(0.0, "largest norm of all gradients together, 0 for no limit")
-    image_size: Count | None = _option(None, "side of the images in pixels; their own unless given")
-    scale_min: Natural = _option(0, "short side of training images before cropping, at least; 0 to leave it")
-    scale_max: Natural = _option(0, "the same, at most")
-    crop_pad: Natural = _option(0, "reflected border from which training images are cropped at random, pixels")
-    flip: Switch = _option(False, "mirror training images at random")
-    weight_gradient: Word = _binary("weight_gradient", "gradient of alpha sign(W)")
-    use_k: Switch = _binary("use_k", "multiply by the map K of Eq. 11")
-    scale: Word = _binary("scale", "alpha: mean of |W| (Eq. 6), or learned")
-    order: Word = _binary("order", "of a block: BNorm-Activ-Conv-Pool, or Conv-BNorm-Activ-Pool")
-    clip: Switch = _binary("clip", "keep real weights within ±1")
-    center: Switch = _binary("center", "subtract the mean over input channels before binarising")
-    ste: Word = _binary("ste", "gradient of the sign of activations")
-    pad_value: Whole = _binary("pad_value", "border of a binary convolution")
-    classifier: Word = _binary("classifier", "weights of the last layer")
-    binary_gradient: Word = _binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
-    grad_bits: Whole = _binary("grad_bits", "bits of a ternary or even binary gradient")
-    weight_bits: Whole = _binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
-    act_bits: Whole = _binary("act_bits", "bits of an input of a binary layer")
-    seed: Natural = _option(0, "random seed for weights, order of images and augmentation")
-    workers: Natural = _option(1, "threads that prepare batches in the background, 0 for none")
-    checkpoint_every: NonNegative = _option(10.0, "minutes between checkpoints within an epoch, 0 for none")
-    tensorboard: Switch = _option(False, "write the figures for TensorBoard as well")
+    patience: Natural = option(0, "epochs without a better validation that end the training, 0 for no limit")
+    clip_norm: NonNegative = option(0.0, "largest norm of all gradients together, 0 for no limit")
+    image_size: Count | None = option(None, "side of the images in pixels; their own unless given")
+    scale_min: Natural = option(0, "short side of training images before cropping, at least; 0 to leave it")
+    scale_max: Natural = option(0, "the same, at most")
+    crop_pad: Natural = option(0, "reflected border from which training images are cropped at random, pixels")
+    flip: Switch = option(False, "mirror training images at random")
+    weight_gradient: Word = binary("weight_gradient", "gradient of alpha sign(W)")
+    use_k: Switch = binary("use_k", "multiply by the map K of Eq. 11")
+    scale: Word = binary("scale", "alpha: mean of |W| (Eq. 6), or learned")
+    order: Word = binary("order", "of a block: BNorm-Activ-Conv-Pool, or Conv-BNorm-Activ-Pool")
+    clip: Switch = binary("clip", "keep real weights within ±1")
+    center: Switch = binary("center", "subtract the mean over input channels before binarising")
+    ste: Word = binary("ste", "gradient of the sign of activations")
+    pad_value: Whole = binary("pad_value", "border of a binary convolution")
+    classifier: Word = binary("classifier", "weights of the last layer")
+    binary_gradient: Word = binary("binary_gradient", "rounding of gradients, so that the backward pass is binary too")
+    grad_bits: Whole = binary("grad_bits", "bits of a ternary or even binary gradient")
+    weight_bits: Whole = binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
+    act_bits: Whole = binary("act_bits", "bits of an input of a binary layer")
+    seed: Natural = option(0, "random seed for weights, order of images and augmentation")
+    workers: Natural = option(1, "threads that prepare batches in the background, 0 for none")
+    checkpoint_every: NonNegative = option(10.0, "minutes between checkpoints within an epoch, 0 for none")
+    tensorboard: Switch = option(False, "write the figures for TensorBoard as well")
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -191,13 +196,13 @@ class TrainConfig:
             raise ConfigError(f"--compress must be 0 or 2, got {self.compress}")
         for name in ("mixup", "class_weights", "label_smoothing"):
             if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
-                raise ConfigError(f"{_flag(name)} needs --loss cross_entropy, got {self.loss}")
+                raise ConfigError(f"{flag(name)} needs --loss cross_entropy, got {self.loss}")
         if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
             name = "body_lr" if self.freeze_until is None else "freeze_until"
-            raise ConfigError(f"{_flag(name)} needs --init: without a model to begin from there is nothing to spare")
+            raise ConfigError(f"{flag(name)} needs --init: without a model to begin from there is nothing to spare")
         for name in _OF_PHOTOS:
             if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
-                raise ConfigError(f"{_flag(name)} is about images of your own: name them with --data, and no --dataset")
+                raise ConfigError(f"{flag(name)} is about images of your own: name them with --data, and no --dataset")
         try:
             check_milestones(self.milestones, self.factors)
             if self.time_budget is not None:
@@ -248,7 +253,7 @@ class TrainConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-        return cls(**{**(under or {}), **_recipe(values), **values})
+        return cls(**{**(under or {}), **recipes.chosen(values), **values})
 
     def to_toml(self) -> str:
         """As a config file."""
@@ -282,32 +287,8 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(",") if part.strip())
 
 
-def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recipe named in ``values`` sets."""
-    name = values.get("recipe")
-    if not isinstance(name, str):
-        return {}
-    try:
-        found = recipes.values(name, values)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if (
-        (name in recipes.OF_PHOTOS or "image_size" in found)
-        and values.get("data") is None
-        and values.get("dataset") is None
-    ):
-        raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
-    if "body_lr" in found and values.get("init") is None:
-        raise ConfigError(f"the recipe {name} needs a model to begin from: name it with --init")
-    return found
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _annotated(option: Field[Any]) -> Any:
-    """The type of an option from :mod:`.option_types`, without the None that it may be instead."""
+    """The type of an option from :mod:`.options.types`, without the None that it may be instead."""
     hint = _HINTS[option.name]
     return get_args(hint)[0] if option.default is None else hint
 
@@ -319,8 +300,8 @@ def _checked(option: Field[Any], value: Any) -> Any:
     except msgspec.ValidationError as error:
         # msgspec names the type alone; the whole number of 400 digits in a file needs no more than its beginning
         wanted = _annotated(option).__metadata__[0].description
-        raise ConfigError(f"{_flag(option.name)} must be {wanted}, got {value!r:.80}") from error
+        raise ConfigError(f"{flag(option.name)} must be {wanted}, got {value!r:.80}") from error
     choices = option.metadata["choices"]
     if choices and value is not None and value not in choices:
-        raise ConfigError(f"unknown {_flag(option.name)} {value!r}; there are: {', '.join(map(str, choices))}")
+        raise ConfigError(f"unknown {flag(option.name)} {value!r}; there are: {', '.join(map(str, choices))}")
     return value

@@ -7,8 +7,8 @@ import pytest
 from binnet import models
 from binnet.cli import main
 from binnet.schedules import learning_rate, weight_decay
-from binnet.train import recipes
 from binnet.train.config import ConfigError, TrainConfig
+from binnet.train.options import recipes
 
 IMAGES = {"data": "some/where"}
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..nn.options import MODES
+from ...nn.options import MODES
+from .types import ConfigError
 
 Values = dict[str, Any]
 
@@ -147,4 +148,27 @@ def values(name: str, given: Mapping[str, Any]) -> Values:
         found |= {side: round(found[side] * size / _SIZE) for side in ("scale_min", "scale_max")}
     if given.get("data") is not None or given.get("dataset") is not None:
         found.pop("dataset", None)
+    return found
+
+
+def chosen(options: Mapping[str, Any]) -> Values:
+    """What the recipe named among ``options`` sets; nothing where none is named.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such recipe, or when it needs images or a model to begin from and the options name none.
+    """
+    name = options.get("recipe")
+    if not isinstance(name, str):
+        return {}
+    try:
+        found = values(name, options)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    needs_images = name in OF_PHOTOS or "image_size" in found
+    if needs_images and options.get("data") is None and options.get("dataset") is None:
+        raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
+    if "body_lr" in found and options.get("init") is None:
+        raise ConfigError(f"the recipe {name} needs a model to begin from: name it with --init")
     return found
