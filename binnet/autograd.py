@@ -305,7 +305,8 @@ def _visit(node: Node, pending: Pending) -> None:
                 _deliver(pending, source, value.now(), owned=True)
         elif source is not None and value is not None:
             alone = sum(bool(np.may_share_memory(value, other)) for other in arrays) == 1
-            _deliver(pending, source, value, alone and value.flags.writeable)
+            # Functions write their results into it, and kernels write only to arrays whose values lie in order.
+            _deliver(pending, source, value, alone and value.flags.writeable and value.flags.c_contiguous)
 
 
 def _newest_first(root: Node) -> list[Node]:
@@ -332,6 +333,6 @@ def _deliver(pending: Pending, source: Tensor | Node, value: Float, owned: bool)
         known, known_owned = pending[source]
         # A gradient is as large as its map: to save memory, add in place if one may be overwritten (ADR 0020).
         out = known if known_owned else value if owned else None
-        pending[source] = np.add(known, value, out=out), True
+        pending[source] = np.add(known, value, out=out, order="C"), True
     else:
         pending[source] = value, owned

@@ -1,7 +1,19 @@
-"""The networks of the paper by name."""
+"""The networks by name."""
 
 from ..nn import MODES
-from .registry import REGISTRY, Entry, build, build_spec, names
+from .registry import REGISTRY, Entry, build, build_spec, names, own_options, written_own_options
 from .spec import ModelSpec, Network, check_images
 
-__all__ = ["MODES", "REGISTRY", "Entry", "ModelSpec", "Network", "build", "build_spec", "check_images", "names"]
+__all__ = [
+    "MODES",
+    "REGISTRY",
+    "Entry",
+    "ModelSpec",
+    "Network",
+    "build",
+    "build_spec",
+    "check_images",
+    "names",
+    "own_options",
+    "written_own_options",
+]

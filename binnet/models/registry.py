@@ -1,9 +1,9 @@
-"""The networks of the paper by name, and how they are built."""
+"""The networks by name, those of the paper first, and how they are built."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,16 @@ from binnet_kernels.checks import Pair, pair
 
 from ..nn import MODES, BinaryOptions, Blocks, Named
 from ..nn.options import check_word
+from . import own_options as own_words
 from .alexnet import alexnet
+from .birealnet18 import birealnet18
 from .cifar_vgg import cifar_vgg
 from .googlenet import googlenet
 from .lenet5 import lenet5
 from .nin import nin
 from .quick import quick
+from .quick2 import quick2
+from .reactnet18 import reactnet18
 from .resnet18 import resnet18
 from .spec import ModelSpec, Network
 
@@ -54,12 +58,35 @@ REGISTRY: dict[str, Entry] = {
     "resnet18": Entry(resnet18, (224, 224), fixed_size=False),
     "googlenet": Entry(googlenet, (224, 224), fixed_size=False),
     "quick": Entry(quick, (64, 64), fixed_size=False),
+    "birealnet18": Entry(birealnet18, (224, 224)),
+    "reactnet18": Entry(reactnet18, (224, 224)),
+    "quick2": Entry(quick2, (64, 64)),
 }
 
 
 def names() -> tuple[str, ...]:
     """The names that :func:`build` knows."""
     return tuple(REGISTRY)
+
+
+def own_options(name: str, text: str) -> dict[str, Any]:
+    """The options that only the network ``name`` has, from ``NAME=VALUE`` with commas between.
+
+    Raises
+    ------
+    ValueError
+        For another form, and for options that the network has not, listing those it has.
+    """
+    check_word("model", name, names())
+    defaults = REGISTRY[name].own_options()
+    if not defaults:
+        raise ValueError(f"{name} has no options of its own, got {text!r}")
+    return own_words.parse(text, defaults)
+
+
+def written_own_options(name: str, options: Mapping[str, Any]) -> str | None:
+    """The inverse of :func:`own_options` for the options that differ from their defaults; None when none does."""
+    return own_words.written(options, REGISTRY[name].own_options())
 
 
 def build(

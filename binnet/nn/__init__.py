@@ -4,7 +4,7 @@ from ..ops import InputBinariser, WeightBinariser
 from . import init
 from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
 from .blocks import Blocks
-from .channels import PReLU, Scale, Shift
+from .channels import PReLU, Scale, Shift, SpatialScale
 from .containers import ModuleList, Named, Residual, Sequential
 from .layers import (
     AvgPool2d,
@@ -22,6 +22,8 @@ from .layers import (
 from .lowbit import GradientRounding, Quantise
 from .module import LayerError, Loaded, Module, Parameter
 from .options import MODES, BinaryOptions
+from .real_weights import SignConv2d, SignLinear
+from .shortcuts import ShortcutBlocks, ShortcutOptions
 
 __all__ = [
     "MODES",
@@ -55,8 +57,13 @@ __all__ = [
     "Scale",
     "Sequential",
     "Shift",
+    "ShortcutBlocks",
+    "ShortcutOptions",
     "Sign",
+    "SignConv2d",
+    "SignLinear",
     "Softmax",
+    "SpatialScale",
     "WeightBinariser",
     "ZeroPad2d",
     "init",

@@ -15,6 +15,7 @@ from .layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, ReLU
 from .lowbit import Quantise
 from .module import Module
 from .options import MODES, BinaryOptions, check_word
+from .real_weights import SignConv2d, SignLinear
 
 SIGN_EPS = 1e-4  # of a batch normalisation before a sign (authors' code); elsewhere the 1e-5 of BatchNorm
 
@@ -30,7 +31,7 @@ class Blocks:
     ============================== ====================================================
 
     ``bnn`` is ``xnor``, and ``binaryconnect`` is ``bwn``, without scales and K. With ``act_bits`` above 1 there is
-    Quantise in place of Sign, under the same name.
+    Quantise in place of Sign, under the same name. With ``weights="real"`` SignConv stands in place of BinConv.
 
     Every method returns layers with names: the convolution or dense layer has the block's ``name``, the others
     ``name_norm``, ``name_flatten``, ``name_relu`` and ``name_sign``; a residual block is one layer. Pooling is for the
@@ -54,6 +55,7 @@ class Blocks:
         self.binary_input = mode in ("xnor", "bnn")
         # Real inputs are normalised behind the layer; a sign wants its input normalised before it (section 3.2).
         self.norm_first = self.binary_input and options.order == "bacp"
+        self.real_weights = self.binary_input and options.weights == "real"
         self.one_bit_classifier = options.classifier == "one-bit" and mode != "float"
         # Counted, so that each dropout and each rounding of gradients has a seed of its own that follows from `seed`.
         self._dropouts = self._layers = 0
@@ -77,11 +79,7 @@ class Blocks:
             Whether a ReLU follows the convolution in the order bacp; the other orders have their activation anyway.
             None: nothing follows the convolution and its normalisation in any order, as before a residual sum.
         """
-        window = (in_channels, out_channels, kernel_size, stride, padding)
-        if self.mode == "float":
-            layer: Module = Conv2d(*window, rng=self.rng)
-        else:
-            layer = (BinConv2d if self.binary_input else BwnConv2d)(*window, **self._binary())
+        layer = self.conv_layer(in_channels, out_channels, kernel_size, stride, padding)
         after = self._after(name, bool(relu), relu is not None)
         return self._arrange(name, layer, in_channels, out_channels, [], after)
 
@@ -98,12 +96,39 @@ class Blocks:
         """
         if self.mode == "float":
             layer: Module = Linear(in_features, out_features, bias=False, rng=self.rng)
+        elif self.real_weights:
+            layer = SignLinear(in_features, out_features, ste=self._options().ste, rng=self.rng)
         else:
             layer = (BinLinear if self.binary_input else BwnLinear)(in_features, out_features, **self._binary())
         # Flattened behind a normalisation that stands first: one mean a channel, not one a pixel.
         flatten: list[Named] = [] if norm_features is None else [(f"{name}_flatten", Flatten())]
         after = self._after(name, relu, True)
         return self._arrange(name, layer, norm_features or in_features, out_features, flatten, after)
+
+    def conv_layer(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        *,
+        act_bits: int | None = None,
+    ) -> Module:
+        """The convolution of the mode, alone.
+
+        Parameters
+        ----------
+        act_bits
+            Bits of its inputs where they are binary; None for those of the options.
+        """
+        window = (in_channels, out_channels, kernel_size, stride, padding)
+        if self.mode == "float":
+            return Conv2d(*window, rng=self.rng)
+        if self.real_weights:
+            options = self._options()
+            return SignConv2d(*window, ste=options.ste, pad_value=options.pad_value, rng=self.rng)
+        return (BinConv2d if self.binary_input else BwnConv2d)(*window, **self._binary(act_bits))
 
     def residual(self, name: str, in_channels: int, out_channels: int, stride: Pair = 1) -> list[Named]:
         """Two 3×3 convolutions around which a shortcut leads (ResNet's basic block).
@@ -161,15 +186,21 @@ class Blocks:
         self._dropouts += 1
         return [(name, Dropout(p, seed=[self.seed, self._dropouts]))] if p else []
 
-    def _binary(self) -> dict[str, Any]:
+    def _binary(self, act_bits: int | None = None) -> dict[str, Any]:
         """What the next binary layer takes by keyword."""
         self._layers += 1
         if not self.binary_input:
             return {**self.options.for_bwn(self.scaled), "rng": self.rng}
+        options = self._options()
+        if act_bits is not None:
+            options = dataclasses.replace(options, act_bits=act_bits)
+        return {**options.for_xnor(self.scaled, [self.seed, self._layers]), "rng": self.rng}
+
+    def _options(self) -> BinaryOptions:
+        """The options of a layer with binary inputs."""
         # In the order cbap the input has gone through Sign already. A second sign changes nothing, but the polynomial
         # would multiply the gradient by its value at ±1, which is 0.
-        options = self.options if self.norm_first else dataclasses.replace(self.options, ste="clip")
-        return {**options.for_xnor(self.scaled, [self.seed, self._layers]), "rng": self.rng}
+        return self.options if self.norm_first else dataclasses.replace(self.options, ste="clip")
 
     def _activation(self, name: str) -> Named:
         if self.binary_input and not self.norm_first:

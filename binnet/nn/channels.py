@@ -1,7 +1,8 @@
-"""Layers with one number a channel, as networks after XNOR-Net put them around signs.
+"""Layers with one number a channel, row or column, as networks after XNOR-Net put them around signs.
 
-ReActNet (arXiv:2003.03488) takes signs against learned thresholds, ``Sequential(Shift(c), Sign())``, and activates by
-``Sequential(Shift(c), PReLU(c), Shift(c))``.
+ReActNet (arXiv:2003.03488) takes signs against learned thresholds, a :class:`Shift` before a binary layer, and
+activates by ``Sequential(Shift(c), PReLU(c), Shift(c))``. XNOR-Net++ (arXiv:1909.13863) multiplies the map of a binary
+convolution by learned factors, :class:`SpatialScale`.
 """
 
 from __future__ import annotations
@@ -59,6 +60,28 @@ class Shift(Module):
     def forward(self, x: Tensor) -> Tensor:
         _expect_channels(self, x, len(self.shift))
         return ops.add(x, self.shift)
+
+
+class SpatialScale(Module):
+    """``α_c β_i γ_j · x`` for maps (N, H, W, C): the scale of XNOR-Net++ (arXiv:1909.13863, case 4).
+
+    One factor for each channel, row and column, learned, 1 at first, without weight decay. So the map has a fixed size.
+
+    Parameters
+    ----------
+    rows, columns, channels
+        Size of the map.
+    """
+
+    def __init__(self, rows: int, columns: int, channels: int) -> None:
+        super().__init__()
+        self.rows = Parameter(_one_each(rows, 1.0).reshape(rows, 1, 1), decay=False)
+        self.columns = Parameter(_one_each(columns, 1.0).reshape(columns, 1), decay=False)
+        self.channels = Parameter(_one_each(channels, 1.0), decay=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.expect(x.shape, "N", self.rows.shape[0], self.columns.shape[0], len(self.channels))
+        return ops.mul(x, ops.mul(ops.mul(self.rows, self.columns), self.channels))
 
 
 def _one_each(channels: int, value: float) -> Float:

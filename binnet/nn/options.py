@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "grad_bits": (1, 2, 3, 4, 5, 6, 7, 8),
     "weight_bits": (1, 2, 3, 4, 5, 6, 7, 8),
     "act_bits": (1, 2, 3, 4, 5, 6, 7, 8),
+    "weights": ("binary", "real"),
 }
 
 
@@ -72,12 +73,15 @@ class BinaryOptions:
         Bits of the weights and of the inputs of layers with binary inputs, 1 to 8: levels between −1 and +1 in place
         of signs, the q_k of section 3.2 (ADR 0019). The cost is that of weight_bits · act_bits layers of signs. When
         either is above 1 the straight-through gradient of inputs is clipped, whatever ``ste`` says.
+    weights
+        Of layers with binary inputs: ``"binary"``, or ``"real"``, with which a training in stages begins (ADR 0036).
+        Real weights have no scale, and the options of binary weights mean nothing for them.
 
     Raises
     ------
     ValueError
-        On construction, for a value that is not among those listed in ``CHOICES``, and for a ``binary_gradient`` where
-        weights or inputs have more than one bit.
+        On construction, for a value that is not among those listed in ``CHOICES``, for a ``binary_gradient`` where
+        weights or inputs have more than one bit, and for real weights with K, several bits or a ``binary_gradient``.
     """
 
     weight_gradient: str = "exact"
@@ -93,6 +97,7 @@ class BinaryOptions:
     grad_bits: int = 1
     weight_bits: int = 1
     act_bits: int = 1
+    weights: str = "binary"
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():
@@ -102,6 +107,9 @@ class BinaryOptions:
                 f"binary_gradient {self.binary_gradient} needs weight_bits and act_bits 1, "
                 f"got {self.weight_bits} and {self.act_bits}"
             )
+
+        if self.weights == "real" and (self.levels or self.use_k or self.binary_gradient != "off"):
+            raise ValueError("weights real needs weight_bits and act_bits 1, use_k off and binary_gradient off")
 
     @property
     def levels(self) -> bool:

@@ -44,7 +44,8 @@ def build_network(config: TrainConfig, dataset: Dataset, own: OwnNetwork | None 
     size = d.image_size if c.image_size is None else (c.image_size, c.image_size)
     if own is None:
         sizes = (d.num_classes, d.channels, size)
-        network = models.build(str(c.model), c.binarize, *sizes, seed=c.seed, **c.binary_options())
+        options = c.binary_options() | c.own_options()
+        network = models.build(str(c.model), c.binarize, *sizes, seed=c.seed, **options)
         return network.spec, network
     asked = {"num_classes": d.num_classes, "in_channels": d.channels, "image_size": size, "binarize": c.binarize}
     spec = own.spec(asked | c.binary_options(), c.changed())

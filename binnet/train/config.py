@@ -158,6 +158,10 @@ class TrainConfig:
     grad_bits: Whole = binary("grad_bits", "bits of a ternary or even binary gradient")
     weight_bits: Whole = binary("weight_bits", "bits of a weight where inputs are binary: q_k of section 3.2")
     act_bits: Whole = binary("act_bits", "bits of an input of a binary layer")
+    weights: Word = binary("weights", "of layers with binary inputs; a training in stages begins with real ones")
+    model_options: Word | None = option(
+        None, "options that only this network has, such as activation=rprelu,width=32", metavar="NAME=VALUE,..."
+    )
     seed: Natural = option(0, "random seed for weights, order of images and augmentation")
     workers: Natural = option(1, "threads that prepare batches in the background, 0 for none")
     checkpoint_every: NonNegative = option(10.0, "minutes between checkpoints within an epoch, 0 for none")
@@ -188,6 +192,14 @@ class TrainConfig:
             )
         if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
             raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
+        if self.weights == "real":
+            for name in ("use_k", "binary_gradient", "weight_bits", "act_bits"):
+                if getattr(self, name) != CHOICES[name][0]:
+                    raise ConfigError(f"{flag(name)} means nothing with --weights real: leave it out")
+        try:
+            self.own_options()
+        except ValueError as error:
+            raise ConfigError(f"--model-options: {error}") from error
         if self.micro_batches > self.batch_size:
             raise ConfigError(
                 f"--micro-batches must be at most --batch-size ({self.batch_size}), got {self.micro_batches}"
@@ -223,6 +235,14 @@ class TrainConfig:
             return None
         val = () if self.val is None else (self.val,)
         return binnet_datasets.BuildOptions(None, channels, self.classes, val=val, layout=self.layout)
+
+    def own_options(self) -> dict[str, Any]:
+        """The options that only this network has, as :func:`binnet.models.build` takes them."""
+        if self.model_options is None or self.model is None:
+            return {}
+        if is_own(self.model):
+            raise ValueError("a network of your own has its options in its own file")
+        return models.own_options(self.model, self.model_options)
 
     def binary_options(self) -> dict[str, Any]:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""

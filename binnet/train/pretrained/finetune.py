@@ -12,7 +12,7 @@ import numpy.typing as npt
 from binnet_datasets import Dataset
 from binnet_datasets.sources.splits import same_name
 
-from ... import engine
+from ... import engine, models
 from ...evaluation.evaluate import model_file
 from ...modelfile import CHECKPOINT, PACKED, StorageError, container
 from ...modelfile.info import DataInfo
@@ -84,7 +84,9 @@ class Pretrained:
         if model in (None, spec.name) or (is_own(model) and spec.source is not None):
             found |= {"model": spec.name, "binarize": spec.binarize}
             found |= {name: value for name, value in spec.options.items() if name in CHOICES}
-        return {name: value for name, value in found.items() if name not in given and value != ""}
+            if spec.name in models.names():
+                found["model_options"] = models.written_own_options(spec.name, spec.options)
+        return {name: value for name, value in found.items() if name not in given and value not in ("", None)}
 
 
 @dataclass(frozen=True)
