@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from binnet_kernels.checks import Pair, pair
 
-from ..nn import MODES, BinaryOptions, Blocks, Named
+from ..nn import MODES, BinaryOptions, Blocks, Named, ShortcutOptions
 from ..nn.options import check_word
 from . import own_options as own_words
 from .alexnet import alexnet
-from .birealnet18 import birealnet18
+from .beyond.birealnet18 import BI_REAL, REACT, birealnet18
+from .beyond.quick import quick
+from .beyond.quick2 import quick2
 from .cifar_vgg import cifar_vgg
 from .googlenet import googlenet
 from .lenet5 import lenet5
 from .nin import nin
-from .quick import quick
-from .quick2 import quick2
-from .reactnet18 import reactnet18
 from .resnet18 import resnet18
 from .spec import ModelSpec, Network
 
@@ -33,21 +32,33 @@ class Entry:
     ----------
     layers
         ``layers(blocks, num_classes, in_channels, image_size, **own_options)``; its keyword-only arguments, which must
-        have defaults, are the model's own options.
+        have defaults, are the model's own options. With ``shortcuts`` these come before the own options.
     image_size
         Rows and columns unless ``build`` is told others.
     fixed_size
         See :class:`Network`.
+    shortcuts
+        Of the blocks of networks with a shortcut around each convolution: its fields are options of the model as well.
     """
 
     layers: Callable[..., list[Named]]
     image_size: tuple[int, int]
     fixed_size: bool = True
+    shortcuts: ShortcutOptions | None = None
 
     def own_options(self) -> dict[str, Any]:
         """Names and defaults of the options that only this model has."""
         parameters = inspect.signature(self.layers).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        found = {} if self.shortcuts is None else asdict(self.shortcuts)
+        return found | {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def build(self, blocks: Blocks, sizes: tuple[int, int, tuple[int, int]], own: Mapping[str, Any]) -> list[Named]:
+        """The layers; ``sizes``: classes, channels and image size; ``own``: all options that only this model has."""
+        if self.shortcuts is None:
+            return self.layers(blocks, *sizes, **own)
+        names = [field.name for field in fields(self.shortcuts)]
+        shortcuts = ShortcutOptions(**{name: own[name] for name in names})
+        return self.layers(blocks, *sizes, shortcuts, **{name: own[name] for name in own if name not in names})
 
 
 REGISTRY: dict[str, Entry] = {
@@ -58,9 +69,9 @@ REGISTRY: dict[str, Entry] = {
     "resnet18": Entry(resnet18, (224, 224), fixed_size=False),
     "googlenet": Entry(googlenet, (224, 224), fixed_size=False),
     "quick": Entry(quick, (64, 64), fixed_size=False),
-    "birealnet18": Entry(birealnet18, (224, 224)),
-    "reactnet18": Entry(reactnet18, (224, 224)),
-    "quick2": Entry(quick2, (64, 64)),
+    "birealnet18": Entry(birealnet18, (224, 224), shortcuts=BI_REAL),
+    "reactnet18": Entry(birealnet18, (224, 224), shortcuts=REACT),
+    "quick2": Entry(quick2, (64, 64), shortcuts=REACT),
 }
 
 
@@ -129,7 +140,7 @@ def build(
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{word} must be a whole number, at least 1, got {value!r}")
     spec = ModelSpec(name, binarize, num_classes, in_channels, size, {**binary.to_dict(), **own})
-    layers = entry.layers(Blocks(binarize, binary, seed), num_classes, in_channels, size, **own)
+    layers = entry.build(Blocks(binarize, binary, seed), (num_classes, in_channels, size), own)
     return Network(spec, layers, entry.fixed_size)
 
 

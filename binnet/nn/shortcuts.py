@@ -77,14 +77,14 @@ class ShortcutBlocks:
     Raises
     ------
     ValueError
-        For the order cbap of binary layers, since these blocks have an order of their own.
+        For the order cbap of binary layers, since these blocks have their own, and for several bits with real weights.
     """
 
     def __init__(self, blocks: Blocks, options: ShortcutOptions, channels: int, size: tuple[int, int]) -> None:
         if blocks.options.order != "bacp":
-            raise ValueError(
-                "blocks with a shortcut around each convolution have an order of their own: leave order out"
-            )
+            raise ValueError("blocks with a shortcut around each convolution have their own order: leave order out")
+        if blocks.real_weights and options.first_bits > 1:
+            raise ValueError("first_bits above 1 needs binary weights: real weights take signs only")
         self.blocks, self.options, self.channels, self.size = blocks, options, channels, size
         self._halved = False
 

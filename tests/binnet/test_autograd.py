@@ -187,6 +187,24 @@ def test_a_gradient_that_others_read_is_not_written_to(leaf):
     assert not np.may_share_memory(y.grad, grad)
 
 
+def test_a_gradient_that_does_not_lie_in_order_is_not_written_to(leaf):
+    """Kernels write only to arrays whose values lie in order; the gradient of a border is a part of a larger array."""
+    x = leaf(1, 2, 2, 1)
+    Scaled.owned.clear()
+    ops.pad(Scaled.apply(x), 1).backward(np.arange(16).reshape(1, 4, 4, 1))
+    assert Scaled.owned == [False]
+    np.testing.assert_array_equal(x.grad[0, :, :, 0], [[15, 18], [27, 30]])
+
+
+def test_sums_of_gradients_lie_in_order(leaf):
+    x = leaf(1, 2, 2, 1)
+    y = Scaled.apply(x)
+    Scaled.owned.clear()
+    ops.add(ops.pad(y, 1), ops.pad(y, 1)).backward(np.arange(16).reshape(1, 4, 4, 1))
+    assert Scaled.owned == [True]
+    np.testing.assert_array_equal(x.grad[0, :, :, 0], [[30, 36], [54, 60]])
+
+
 def test_sums_of_gradients_leave_foreign_arrays_alone(leaf):
     x, grad = leaf(3), np.ones(3, np.float32)
     y = Scaled.apply(x)

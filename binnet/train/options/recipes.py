@@ -80,6 +80,20 @@ _LENET5: Values = {
     "milestones": [0.25, 0.5, 0.75],
     "factors": [0.1, 0.01, 0.001],
 }
+# ReActNet's second step (arXiv:2003.03488, section 5.1), for networks with a shortcut around each convolution. The
+# gradient of the sign is that of Bi-Real Net. Weight decay is of its first step: --stages 2 leaves it out at the end.
+_REACTNET18: Values = {
+    "epochs": 256,
+    "batch_size": 256,
+    "lr": 5e-4,
+    "schedule": "linear",
+    "weight_decay": 1e-5,
+    "ste": "polynomial",
+    "image_size": _SIZE,
+    "scale_min": 256,
+    "scale_max": 256,
+    "flip": True,
+}
 # Not from the paper: trains on folders of 64-pixel images, such as Tiny-ImageNet, in minutes on two cores.
 _IMAGENET_64: Values = {"epochs": 15, "batch_size": 64, "lr": 0.001, "crop_pad": 8, "flip": True}
 
@@ -104,6 +118,9 @@ _NETWORKS: dict[str, Values] = {
     "nin": _NIN,
     "lenet5": _LENET5,
     "quick": _IMAGENET_64,
+    "birealnet18": _REACTNET18,
+    "reactnet18": _REACTNET18,
+    "quick2": _IMAGENET_64,
 }
 _LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, except with binary inputs
 

@@ -18,6 +18,7 @@ SMALL = {
 }
 LEAST = {"lenet5": 4, "nin": 3, "cifar_vgg": 8, "alexnet": 21, "resnet18": 17, "googlenet": 31, "quick": 8}
 DEFAULT = {"lenet5": 28, "nin": 32, "cifar_vgg": 32, "alexnet": 224, "resnet18": 224, "googlenet": 224, "quick": 64}
+LATER = {"birealnet18": 224, "reactnet18": 224, "quick2": 64}  # test_shortcut_networks.py
 ANY_SIZE = ("nin", "resnet18", "googlenet", "quick")
 FORMS = [(mode, "bacp") for mode in models.MODES] + [("xnor", "cbap"), ("bnn", "cbap")]
 
@@ -78,8 +79,8 @@ def step(net, x):
 
 
 def test_every_network_is_there():
-    assert models.names() == tuple(DEFAULT)
-    assert all(models.REGISTRY[name].image_size == (side, side) for name, side in DEFAULT.items())
+    assert models.names() == (*DEFAULT, *LATER)
+    assert all(models.REGISTRY[name].image_size == (side, side) for name, side in (DEFAULT | LATER).items())
     assert set(SMALL) == set(DEFAULT) - {"lenet5"}
 
 

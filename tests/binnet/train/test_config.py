@@ -18,7 +18,7 @@ OTHERS = {
     "classes": "5",
     "layout": "splits",
     "max_corrupt": 0.5,
-    "model": "nin",
+    "model": "alexnet",
     "init": "some.h5",
     "freeze_until": "conv1",
     "body_lr": 0.25,
@@ -63,6 +63,8 @@ OTHERS = {
     "grad_bits": 4,
     "weight_bits": 2,
     "act_bits": 3,
+    "weights": "binary",
+    "model_options": "wide=64",
     "compress": 2,
     "seed": 123456789012345678901234567890,
     "workers": 3,
@@ -93,8 +95,8 @@ def test_all_options_are_covered_here():
     assert set(OTHERS) == set(NAMES)
     default = TrainConfig().to_dict()
     same = [name for name in NAMES if OTHERS[name] == default[name]]
-    # smoothing and a mixture do not go with a hinge, a binary gradient not with weights and inputs of several bits
-    assert same == ["label_smoothing", "mixup", "class_weights", "binary_gradient"]
+    # smoothing and a mixture do not go with a hinge, a binary gradient and real weights not with several bits
+    assert same == ["label_smoothing", "mixup", "class_weights", "binary_gradient", "weights"]
 
 
 def test_every_flag_is_in_the_help_with_its_default(capsys):
@@ -201,6 +203,13 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
         ({"loss": "hinge"}, "unknown --loss 'hinge'; there are: cross_entropy, squared_hinge"),
         ({"order": "abcp"}, "unknown --order 'abcp'; there are: bacp, cbap"),
         ({"ste": ["clip"]}, "--ste must be a word, got"),
+        ({"weights": "float"}, "unknown --weights 'float'; there are: binary, real"),
+        ({"weights": "real", "use_k": True}, "--use-k means nothing with --weights real: leave it out"),
+        ({"weights": "real", "act_bits": 2}, "--act-bits means nothing with --weights real: leave it out"),
+        ({"model_options": "dropout"}, "--model-options: expected NAME=VALUE with commas between, got 'dropout'"),
+        ({"model_options": "wide=3"}, "--model-options: unknown option 'wide'; there are: dropout"),
+        ({"model": "nin", "model_options": "a=3"}, "--model-options: nin has no options of its own, got 'a=3'"),
+        ({"model": "a.py:f", "model_options": "a=3"}, "--model-options: a network of your own has its options in its"),
         ({"data": 3}, "--data must be a word, got 3"),
     ],
 )
@@ -226,7 +235,7 @@ def test_binary_options_are_those_that_models_take():
     net = models.build("lenet5", "xnor", **config.binary_options())
     for name, value in config.binary_options().items():
         assert net.spec.options[name] == value == OTHERS[name]
-    assert len(config.binary_options()) == 13
+    assert len(config.binary_options()) == 14
 
 
 def test_every_word_that_can_be_chosen_is_taken():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..nn import Blocks, GlobalAvgPool, Named
-from .sizes import Size, require_least
+from ...nn import Blocks, GlobalAvgPool, Named
+from ..sizes import Size, require_least
 
 CHANNELS = (32, 64, 128, 192)  # after the first convolution and after each residual block
 
