@@ -20,9 +20,9 @@ from .store.plan import BuildOptions, make_plan
 from .store.reading import may_be_store, open_store
 
 EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits}
-FROM_FILES: dict[str, Callable[[Path], Dataset]] = {
-    "mnist": load_mnist,
-    "fashion-mnist": load_fashion_mnist,
+FROM_FILES: dict[str, Callable[[Path, Path | None], Dataset]] = {  # of the path and the cache
+    "mnist": lambda path, cache: load_mnist(path),
+    "fashion-mnist": lambda path, cache: load_fashion_mnist(path),
     "cifar10": load_cifar10,
 }
 
@@ -48,10 +48,11 @@ def load(
     Parameters
     ----------
     name : one of `names`; None for the user's own images
-    data : with a name, the folder of its files; None downloads them once into the cache. For "digits", which comes with
-        the package, it must be None. Without a name, an image store, or a folder or archive of images; for a folder or
-        archive a store is built in the cache, and reused while the files stay the same
-    cache : folder for downloads and stores, None for ``$BINNET_DATA`` or the user's cache folder
+    data : with a name, the folder of its files, or for "cifar10" also its archive; None downloads them once into the
+        cache. For "digits", which comes with the package, it must be None. Without a name, an image store, or a folder
+        or archive of images; for a folder or archive a store is built in the cache, and reused while the files stay the
+        same
+    cache : folder for downloads, unpacked archives and stores, None for ``$BINNET_DATA`` or the user's cache folder
     progress : called with (bytes so far, bytes in all or None) while a file is downloaded
     building : called with (images so far, images in all) while a store is built
     notes : called with sentences for the user
@@ -85,4 +86,4 @@ def load(
         return EMBEDDED[name]()
     if name not in FROM_FILES:
         raise DataError(f"expected a data set named one of {', '.join(names())}, but got {name!r}")
-    return FROM_FILES[name](fetch_dataset(name, cache, progress, notes) if path is None else path)
+    return FROM_FILES[name](fetch_dataset(name, cache, progress, notes) if path is None else path, cache)

@@ -70,11 +70,11 @@ def cifar_binary(tmp_path: Path, cifar_batches: dict[str, Any]) -> Path:
 
 
 @pytest.fixture
-def pack_tar() -> Callable[[Path, Path], Path]:
-    """Pack a folder, under its own name, into a tar.gz."""
+def pack_tar() -> Callable[..., Path]:
+    """Pack a folder, under its own name, into a tar that is compressed as ``kind`` says: gz, bz2, xz or nothing."""
 
-    def pack(folder: Path, target: Path) -> Path:
-        with tarfile.open(target, "w:gz") as archive:
+    def pack(folder: Path, target: Path, kind: str = "gz") -> Path:
+        with tarfile.open(target, f"w:{kind}") as archive:
             archive.add(folder, folder.name)
         return target
 

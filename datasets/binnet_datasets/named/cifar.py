@@ -1,4 +1,4 @@
-"""CIFAR-10 in its two official layouts, from a folder or straight from the archive it is published in.
+"""CIFAR-10 in its two official layouts, from a folder or from a tar, compressed or not.
 
 Binary layout: records of 3,073 bytes, one label and then 32 x 32 pixels of each of red, green, blue. Python layout:
 the same numbers in pickles (`cifar_pickle`).
@@ -6,6 +6,7 @@ the same numbers in pickles (`cifar_pickle`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,24 +15,27 @@ from numpy.typing import NDArray
 
 from ..dataset import Dataset, Split
 from ..errors import DataError
+from ..sources.archives import is_archive
 from .cifar_pickle import batch_from_pickle, names_from_pickle
 from .cifar_source import Source, archive_source, folder_source
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 SUBFOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 
+_ARCHIVE = re.compile(r"cifar-10(?!\d)")  # the start of an archive's name, which is not that of CIFAR-100
 _STEMS = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 _RECORD = 1 + 3 * 32 * 32
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-def load_cifar10(path: Path) -> Dataset:
+def load_cifar10(path: Path, cache: Path | None = None) -> Dataset:
     """Load CIFAR-10.
 
     Parameters
     ----------
-    path : the folder with the six batch files, the folder that holds its usual subfolder or archive, or the archive
+    path : the folder with the six batch files; the folder that holds its usual subfolder, or one archive whose name
+        begins with "cifar-10"; or an archive of any name: a tar, plain or compressed by gzip, bzip2 or xz
+    cache : folder with all cached data, where a compressed archive is unpacked once; None for `cache_folder`
 
     Returns
     -------
@@ -40,9 +44,10 @@ def load_cifar10(path: Path) -> Dataset:
     Raises
     ------
     DataError
-        When there are no such files, a batch is missing or damaged, or a pickle holds anything but plain data.
+        When there are no such files, several archives, a file is missing or damaged, or a pickle holds anything but
+        plain data.
     """
-    source = _find_source(path)
+    source = _find_source(path, cache)
     binary = f"{_STEMS[0]}.bin" in source.names  # it takes precedence where a folder holds both
     ending, meta = (".bin", "batches.meta.txt") if binary else ("", "batches.meta")
     files = [stem + ending for stem in _STEMS]
@@ -84,17 +89,19 @@ def _names_from_text(content: bytes, where: str) -> tuple[str, ...]:
         raise DataError(f"expected one class name a line in {where}, but it is no text: {error}") from error
 
 
-def _find_source(path: Path) -> Source:
-    """Return the source of the batch files: ``path`` itself, a usual subfolder or a usual archive."""
+def _find_source(path: Path, cache: Path | None) -> Source:
+    """Return the source of the batch files: ``path`` itself, a usual subfolder or the one archive in it."""
     if path.is_file():
-        return archive_source(path)
+        return archive_source(path, cache)
     for folder in (path, *(path / name for name in SUBFOLDERS)):
         source = folder_source(folder)
         if any(stem in source.names or f"{stem}.bin" in source.names for stem in _STEMS):
             return source
-    for name in ARCHIVES:
-        if (path / name).is_file():
-            return archive_source(path / name)
-    looked = ", ".join(("data_batch_1.bin", "data_batch_1", *(f"{name}/" for name in SUBFOLDERS), *ARCHIVES))
+    archives = sorted(name for name in folder_source(path).names if _ARCHIVE.match(name) and is_archive(name))
+    if len(archives) == 1:
+        return archive_source(path / archives[0], cache)
+    if archives:  # they may hold different images
+        raise DataError(f"expected one archive of CIFAR-10 in {path}, but there are {', '.join(archives)}: name one")
+    looked = ", ".join(("data_batch_1.bin", "data_batch_1", *(f"{name}/" for name in SUBFOLDERS)))
     came = "none of them is there" if path.is_dir() else "there is no such folder"
-    raise DataError(f"expected CIFAR-10 in {path} as one of {looked}, but {came}")
+    raise DataError(f"expected CIFAR-10 in {path} as one of {looked} or an archive cifar-10*.tar*, but {came}")

@@ -32,18 +32,20 @@ def without_ending(name: str) -> str:
     return name[: -len(max(found, key=len))] if found else name
 
 
-def plain_tar(path: Path, cache: Path | None = None) -> Path:
+def plain_tar(path: Path, cache: Path | None = None, most: int | None = None) -> Path:
     """Return a plain tar of an archive's files: the file itself, or one in the cache, created when it is missing.
 
     Parameters
     ----------
     path : tar, zip, or tar compressed by gzip, bzip2 or xz
     cache : folder with all cached data; None for `cache_folder`
+    most : the largest unpacked size in bytes; None for the free space of the disk
 
     Raises
     ------
     DataError
-        When the archive is damaged, encrypted, of an unsupported kind, or larger than the free space of the disk.
+        When the archive is damaged, encrypted, of an unsupported kind, larger than ``most``, or larger than the free
+        space of the disk.
     OSError
         When the archive cannot be read.
     """
@@ -51,14 +53,14 @@ def plain_tar(path: Path, cache: Path | None = None) -> Path:
         start = file.read(8)
     for magic, what in _OTHERS.items():
         if start.startswith(magic):
-            raise DataError(f"expected a folder of images, a tar or a zip, but {path} is {what} it first")
+            raise DataError(f"expected a folder, a tar or a zip, but {path} is {what} it first")
     if not start.startswith(_COMPRESSED):
         return path
     target, older = _place(path, cache)
     if not target.exists():
         from .unpack import unpack
 
-        unpack(path, target)
+        unpack(path, target, most)
         for old in older:
             with suppress(OSError):
                 old.unlink()

@@ -161,9 +161,7 @@ class _Tar:
         except DataError:
             raise
         except (tarfile.TarError, ValueError, OverflowError) as error:
-            raise DataError(
-                f"expected a folder of images or a whole tar at {self._shown}, but it is neither: {error}"
-            ) from error
+            raise DataError(f"expected a folder or a whole tar at {self._shown}, but it is neither: {error}") from error
         self._check_end(start + end, start + size)
 
     def _check_end(self, at: int, end: int) -> None:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..errors import DataError
 from ..files import replacing, why
@@ -27,8 +27,24 @@ _PIECE = 1 << 20
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, ValueError)
 
 
-def unpack(path: Path, target: Path) -> None:
+class _Limit(NamedTuple):
+    """The most bytes that may be written, and the error when there are more."""
+
+    size: int
+    error: DataError
+
+    def check(self, size: int) -> None:
+        if size > self.size:
+            raise self.error
+
+
+def unpack(path: Path, target: Path, most: int | None = None) -> None:
     """Write the files of a zip or compressed tar as a plain tar; nothing is left of it when that fails.
+
+    Parameters
+    ----------
+    path, most : as in `plain_tar`
+    target : the plain tar
 
     Raises
     ------
@@ -42,12 +58,16 @@ def unpack(path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A small archive can hold a thousand times its size in zeros; it must not fill the disk.
         room = int(0.95 * shutil.disk_usage(target.parent).free)
+        too_large = f"room for all of {path} unpacked, but the disk of the cache has too little left"
+        if most is not None and most < room:
+            room, too_large = most, f"at most {most:,} bytes in {path} when it is unpacked, but there are more"
+        limit = _Limit(room, DataError(f"expected {too_large}"))
         with replacing(target) as part, part.open("wb") as out:
             if opener is None:
-                _from_zip(path, out, room)
+                _from_zip(path, out, limit)
             else:
                 with opener(path) as stream:
-                    _copy(path, stream, out, room)
+                    _copy(stream, out, limit)
     except DataError:
         raise
     except NotImplementedError as error:  # zipfile, of other kinds of compression
@@ -64,25 +84,20 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"expected a whole archive at {path}, but it is damaged: {error}")
 
 
-def _copy(path: Path, stream: IO[bytes], out: IO[bytes], room: int) -> None:
-    """Decompress a stream, at most as much as there is room for."""
+def _copy(stream: IO[bytes], out: IO[bytes], limit: _Limit) -> None:
+    """Decompress a stream to its end, where its checksum is compared."""
+    written = 0
     while piece := stream.read(_PIECE):
-        room -= len(piece)
-        if room < 0:
-            raise _too_large(path)
+        written += len(piece)
+        limit.check(written)
         out.write(piece)
 
 
-def _too_large(path: Path) -> DataError:
-    return DataError(f"expected room for all of {path} unpacked, but the disk of the cache has too little left")
-
-
-def _from_zip(path: Path, out: IO[bytes], room: int) -> None:
+def _from_zip(path: Path, out: IO[bytes], limit: _Limit) -> None:
     """Write the files of a zip, whose checksums are compared, as a tar."""
     with zipfile.ZipFile(path) as archive, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         infos = archive.infolist()
-        if sum(info.file_size + 3 * 512 for info in infos) > room:  # a header and padding for each file
-            raise _too_large(path)
+        limit.check(sum(info.file_size + 3 * 512 for info in infos))  # a header and padding for each file
         for info in infos:
             if info.flag_bits & 1:
                 raise DataError(f"expected a zip without a password at {path}, but {info.filename} is encrypted")

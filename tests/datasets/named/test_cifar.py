@@ -9,6 +9,14 @@ import pytest
 from binnet_datasets import DataError, Dataset, load
 from binnet_datasets.named import cifar_source as source_module
 
+KINDS = ("", "gz", "bz2", "xz")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BINNET_DATA", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
 
 def check(data: Dataset, batches) -> None:
     stems = sorted(batches)[:5]
@@ -46,12 +54,16 @@ class TestBothLayouts:
     def test_from_the_folder_above(self, folder: Path, cifar_batches) -> None:
         check(load("cifar10", folder.parent), cifar_batches)
 
-    def test_from_the_archive(self, folder: Path, cifar_batches, pack_tar, tmp_path: Path, layout: str) -> None:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_from_the_archive(
+        self, folder: Path, cifar_batches, pack_tar, tmp_path: Path, layout: str, kind: str
+    ) -> None:
         home = tmp_path / "home"
         home.mkdir()
-        archive = pack_tar(folder, home / f"{layout.replace('cifar_', 'cifar-10-')}.tar.gz")
+        archive = pack_tar(folder, home / f"{layout.replace('cifar_', 'cifar-10-')}.tar.{kind}".rstrip("."), kind)
         check(load("cifar10", archive), cifar_batches)
         check(load("cifar10", home), cifar_batches)
+        check(load("cifar10", archive.rename(tmp_path / "of no telling name")), cifar_batches)
 
     def test_without_names(self, folder: Path, cifar_batches) -> None:
         next(folder.glob("batches.meta*")).unlink()
@@ -93,19 +105,10 @@ def test_wrong_names(cifar_binary: Path, content: bytes) -> None:
 
 
 def test_nothing_there_names_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data_batch_1\.bin.*cifar-10-batches-py/.*cifar-10-python\.tar\.gz"):
+    with pytest.raises(DataError, match=r"data_batch_1\.bin.*cifar-10-batches-py/.*an archive cifar-10\*\.tar\*"):
         load("cifar10", tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         load("cifar10", tmp_path / "nowhere")
-
-
-def test_damaged_archive(cifar_binary: Path, pack_tar, tmp_path: Path) -> None:
-    archive = pack_tar(cifar_binary, tmp_path / "cifar-10-binary.tar.gz")
-    content = archive.read_bytes()
-    for damaged in (b"", b"no archive", content[: len(content) // 2], content[:5000] + bytes(50) + content[5050:]):
-        archive.write_bytes(damaged)
-        with pytest.raises(DataError, match="whole CIFAR-10 tar"):
-            load("cifar10", archive)
 
 
 @pytest.mark.parametrize("method", ["iterdir", "read_bytes"])
@@ -116,11 +119,3 @@ def test_unreadable_folder(cifar_binary: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(Path, method, deny)
     with pytest.raises(DataError, match="Permission denied"):
         load("cifar10", cifar_binary)
-
-
-def test_archive_damaged_behind_its_last_file(cifar_binary: Path, pack_tar, tmp_path: Path) -> None:
-    archive = pack_tar(cifar_binary, tmp_path / "cifar-10-binary.tar.gz")
-    content = archive.read_bytes()
-    archive.write_bytes(content[:-8] + bytes(4) + content[-4:])  # gzip's checksum
-    with pytest.raises(DataError, match="CRC"):
-        load("cifar10", archive)
