@@ -39,6 +39,21 @@ def _choose_hypothesis_profile() -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def _share_the_cores() -> None:
+    """In a worker of pytest-xdist, let waiting threads of GNU OpenMP sleep soon, instead of spinning on busy cores."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes run the tests: one for each core, at most four; 0, which is this one, for named tests."""
+    chosen = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    if chosen or config.option.benchmark_enable:
+        return 0
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+_share_the_cores()
 _use_fresh_kernel_cache()
 _choose_hypothesis_profile()
 

@@ -68,7 +68,8 @@ class TrainConfig:
     )
     data: Word | None = option(
         None,
-        "image store, or folder or archive of images; beside a dataset, folder with its files (else downloaded)",
+        "image store, or folder or archive of images; beside a dataset, folder with its files, of cifar10 also their "
+        "archive (else downloaded)",
         metavar="PATH",
     )
     val: Word | None = option(
