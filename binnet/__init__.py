@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from . import graph, models, nn, ops, optim, quantise, schedules
     from .autograd import Function, Tensor
     from .context import is_grad_enabled, no_grad
-    from .ops import cross_entropy, squared_hinge
+    from .ops import cross_entropy, distillation, squared_hinge
     from .packing import pack
     from .testing import gradcheck
 
@@ -27,6 +27,7 @@ __all__ = [
     "PackedModel",
     "Tensor",
     "cross_entropy",
+    "distillation",
     "gradcheck",
     "graph",
     "is_grad_enabled",
@@ -50,6 +51,7 @@ _MODULE_OF = {
     "is_grad_enabled": "binnet.context",
     "no_grad": "binnet.context",
     "cross_entropy": "binnet.ops",
+    "distillation": "binnet.ops",
     "squared_hinge": "binnet.ops",
     "pack": "binnet.packing",
     "Tensor": "binnet.ops",  # which gives it its operators

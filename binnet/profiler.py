@@ -22,7 +22,7 @@ import numpy as np
 import binnet_kernels as bk
 from binnet_kernels.backend import COMMUNICATION, KINDS, REST, WORK, Work
 
-PHASES = ("forward", "backward", "update")
+PHASES = ("teacher", "forward", "backward", "update")
 MULTIPLYING = KINDS[:3]
 
 _one_at_a_time = threading.Lock()  # the kernels of the package have one clock, whichever thread calls them
@@ -57,7 +57,7 @@ class Profile:
     spent
         By phase and kind, kernels only.
     phases
-        Seconds of each phase.
+        Seconds of each phase, 0 for one that there was not.
     total
         Seconds of all measured steps, including the waiting for data between them.
     """
@@ -66,7 +66,7 @@ class Profile:
         self.steps, self.skip, self.done = steps, skip, done
         self.spent: dict[tuple[str, str], Spent] = {}
         self.phases = dict.fromkeys(PHASES, 0.0)
-        self.total, self._seen, self._start, self._phase = 0.0, 0, 0.0, PHASES[0]
+        self.total, self._seen, self._start, self._phase = 0.0, 0, 0.0, "forward"
         self._calling = False
 
     @contextmanager
@@ -93,6 +93,8 @@ class Profile:
     def rows(self) -> Iterator[tuple[str, str, Spent]]:
         """Phase, kind and totals of everything that took time, in order, and the rest of each phase."""
         for phase in PHASES:
+            if not self.phases[phase] and all(where != phase for where, _ in self.spent):
+                continue  # no teacher
             kinds = [(kind, self.spent[phase, kind]) for kind in KINDS if (phase, kind) in self.spent]
             known = sum(spent.seconds for kind, spent in kinds if kind != REST)
             yield from ((phase, kind, spent) for kind, spent in kinds if kind != REST)

@@ -33,7 +33,7 @@ from binnet.parallel.start import connected
 from binnet.parallel.workers import Workers
 from binnet.train.builders import build_optimizer
 from binnet.train.config import TrainConfig
-from binnet.train.step import training_step
+from binnet.train.step import Targets, training_step
 
 PAGE = Path(__file__).resolve().parent / "cluster.md"
 LATENCY = 50e-6  # seconds; MPI over TCP on Ethernet
@@ -142,11 +142,11 @@ def prepared(job: Job, communicator: Communicator, **options: Any) -> Callable[[
     network = build_spec(ModelSpec(job.model, "xnor", job.classes, 3, (job.pixels, job.pixels)), 0).train()
     optimizer = build_optimizer(config, network, None, workers)
     images = rng.standard_normal((job.images, job.pixels, job.pixels, 3), dtype=np.float32)
-    labels = rng.integers(0, job.classes, n)
+    targets = Targets(rng.integers(0, job.classes, n))
 
     def step() -> None:
         # With a learning rate of 0 all steps are equal.
-        training_step(network, optimizer, images, labels, config, lr=0.0)
+        training_step(network, optimizer, images, targets, config, lr=0.0)
         communicator.agreed(0)  # on a stop, as the training loop does
 
     return step

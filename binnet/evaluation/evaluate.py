@@ -110,12 +110,12 @@ def open_model(path: str | Path, own: OwnNetwork | str | None = None) -> Model:
     if kind == CHECKPOINT:
         spec, network, info = restore(path, arrays, description, own)
         packed = pack_network(network, spec, info)
-        return Model(kind, info, _logits(run(network), packed), packed, network)
+        return Model(kind, info, logits_of(run(network), packed), packed, network)
     model = engine.from_parts(path, arrays, description)
-    return Model(kind, model.info, _logits(model, model), model)
+    return Model(kind, model.info, logits_of(model, model), model)
 
 
-def _logits(result: Callable[[Float], Float], packed: PackedModel) -> Callable[[Float], Float]:
+def logits_of(result: Callable[[Float], Float], packed: PackedModel) -> Callable[[Float], Float]:
     """The function that computes logits: for a network that ends in a softmax, the logarithms of its probabilities."""
     if not packed.gives_probabilities:
         return result

@@ -91,7 +91,7 @@ def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: b
     DataError
         When no class matches, a model without names has another number of classes, or no image is left.
     """
-    target, by = _targets(info, num_classes, dataset)
+    target, by = labels_by_class(info, num_classes, dataset)
     test = dataset.test
     known = target[test.labels] >= 0
     counts = np.bincount(test.labels[~known], minlength=dataset.num_classes)
@@ -106,8 +106,12 @@ def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: b
     return Matched(split, by, unknown, int((known & trained).sum()), names)
 
 
-def _targets(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, str]:
-    """The model's label for each class of the data set, int64, -1 for an unknown class, and the criterion."""
+def labels_by_class(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, str]:
+    """The model's label for each class of the data set, int64, -1 for an unknown class, and the criterion.
+
+    Arguments are those of :func:`match`. DataError when no class matches, or a model without class names has another
+    number of classes.
+    """
     if not info.class_names:
         if dataset.num_classes != num_classes:
             raise DataError(

@@ -19,7 +19,7 @@ from .binarize import (
 )
 from .bwn_conv import bwn_conv2d, bwn_linear
 from .conv import as_pixels, as_rows, conv2d, conv2d_norm_relu, linear
-from .loss import cross_entropy, squared_hinge
+from .loss import cross_entropy, distillation, squared_hinge
 from .norm import Normalisation, Statistics, batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduce import global_average, mean, sum
@@ -50,6 +50,7 @@ __all__ = [
     "conv2d",
     "conv2d_norm_relu",
     "cross_entropy",
+    "distillation",
     "divide",
     "dropout",
     "flatten",

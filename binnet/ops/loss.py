@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import binnet_kernels as bk
 from binnet_kernels import checks
@@ -13,6 +14,9 @@ from binnet_kernels.loss import class_numbers
 
 from ..autograd import Function, Grads, Tensor
 from ..context import Context
+
+Double = npt.NDArray[np.float64]
+HOTTEST = 1000  # largest temperature of a distillation; with a much larger one, T² times a rounding error is the loss
 
 
 def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:
@@ -51,6 +55,39 @@ def squared_hinge(logits: Tensor, labels: Any) -> Tensor:
     """
     _check_batch(logits)
     return _SquaredHinge.apply(logits, labels)
+
+
+def distillation(logits: Tensor, scores: Any, temperature: float = 1.0) -> Tensor:
+    """Mean over the batch of ``T² KL(softmax(scores / T) ‖ softmax(logits / T))`` (arXiv:1503.02531, section 2).
+
+    With the factor T² the gradient ``T (softmax(logits / T) − softmax(scores / T)) / N`` keeps its size when T changes.
+
+    Parameters
+    ----------
+    logits : (N, C)
+        What learns. −inf is a class of probability 0: the loss is finite unless the teacher gives that class a
+        probability above 0, and infinite then. A row of −inf alone, and one with +inf or NaN, gives NaN.
+    scores : (N, C) array of real numbers
+        The teacher's logits, which get no gradient. −inf is a class of probability 0, which adds nothing to the loss.
+        A row of −inf alone, and one with +inf or NaN, gives NaN.
+    temperature
+        T, above 0 and at most 1000.
+
+    Returns
+    -------
+    Tensor
+        One number, shape ().
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the shapes or the temperature do not fit, or the batch is empty.
+    """
+    _check_batch(logits)
+    scores = checks.floats(scores, "scores", shape=logits.shape)
+    if not 0 < temperature <= HOTTEST:
+        raise ValueError(f"temperature must be above 0 and at most {HOTTEST}, got {temperature!r}")
+    return _Distillation.apply(logits, scores, temperature=float(temperature))
 
 
 def _class_weights(values: Any, classes: int) -> Float:
@@ -112,3 +149,28 @@ class _SquaredHinge(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         missing, target = ctx.saved
         return missing * target * (np.float32(-2 / ctx.images(target)) * grad), None
+
+
+class _Distillation(Function):
+    @staticmethod
+    def forward(ctx: Context, logits: Float, scores: Float, *, temperature: float) -> Float:
+        with np.errstate(invalid="ignore", divide="ignore"):  # −inf and NaN are allowed, see the docstring
+            (p, log_p), (q, log_q) = _softmax(scores, temperature), _softmax(logits, temperature)
+            # 0 log 0 = 0: a class that the teacher excludes adds nothing, whatever the student says.
+            rows = np.where(p == 0, 0, p * (log_p - log_q)).sum(axis=1)
+        ctx.save(p, q, temperature)
+        losses = (temperature**2 * rows).astype(np.float32)
+        return np.asarray(_of_batch(ctx, losses).mean(dtype=np.float64), np.float32)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        p, q, temperature = ctx.saved
+        return ((q - p) * (temperature / ctx.images(q)) * np.float64(grad)).astype(np.float32), None
+
+
+def _softmax(values: Float, temperature: float) -> tuple[Double, Double]:
+    """softmax(values / T) of each row and its logarithm, in float64."""
+    # The largest is subtracted first, so that no exponential overflows.
+    shifted = (values.astype(np.float64) - values.max(axis=1, keepdims=True)) / temperature
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.exp(logs), logs

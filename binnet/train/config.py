@@ -28,6 +28,7 @@ from .options.types import (
     Numbers,
     Share,
     Switch,
+    Temperature,
     Whole,
     Word,
     binary,
@@ -127,6 +128,13 @@ class TrainConfig:
     class_weights: Word = option(
         "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
     )
+    teacher: Word | None = option(
+        None,
+        "model whose scores are learned too (arXiv:1503.02531), of the same classes and image size: what init takes",
+        metavar="FILE",
+    )
+    teacher_share: Share = option(0.9, "with teacher: its share of the loss; the labels have the rest")
+    temperature: Temperature = option(2.0, "with teacher: scores are divided by it before the softmax")
     accumulate: Count = option(1, "batches whose gradients are added up for an update")
     micro_batches: Count = option(
         1, "parts of a batch that are summed by themselves; the result depends on them, and not on who computes them"
@@ -213,6 +221,9 @@ class TrainConfig:
         if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
             name = "body_lr" if self.freeze_until is None else "freeze_until"
             raise ConfigError(f"{flag(name)} needs --init: without a model to begin from there is nothing to spare")
+        if self.teacher is None and (self.teacher_share, self.temperature) != (0.9, 2.0):
+            name = "teacher_share" if self.temperature == 2 else "temperature"
+            raise ConfigError(f"{flag(name)} needs --teacher: without one there are labels only")
         for name in _OF_PHOTOS:
             if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
                 raise ConfigError(f"{flag(name)} is about images of your own: name them with --data, and no --dataset")

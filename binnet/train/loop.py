@@ -37,7 +37,7 @@ from .output.run_folder import EpochFigures, RunFolder
 from .portion import Ints, Mix
 from .pretrained import finetune
 from .pretrained.unpacking import calibrate
-from .step import training_step
+from .step import Targets, training_step
 
 _WAIT_SHOWN = 0.03  # from this share of the time on, waiting for data is reported
 
@@ -80,7 +80,7 @@ class Training:
     console
         Receives progress and messages.
     origin
-        Custom network, pretrained model and checkpoint, as far as there are any.
+        Custom network, pretrained model, teacher and checkpoint, as far as there are any.
     workers
         How the workers divide the batches; by default this process is the only one and divides none.
 
@@ -121,10 +121,18 @@ class Training:
         optimizer = build_optimizer(config, network, start, self.workers)
         self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
+        # A share of 0 trains on the labels alone, and need not ask.
+        teacher = origin.teacher if config.teacher_share else None
+        self.teacher = None if teacher is None else teacher.fitted(dataset, self.info, spec.image_size)
         self.reports: list[Report] = []
         self.profile: Profile | None = None
         self._saved = self._since = time.perf_counter()
         self._step_seconds = self._save_seconds = 0.0  # measured; seconds per step are smoothed over epochs
+
+    def targets(self, labels: Ints, epoch: int, batch: int) -> Targets:
+        """What the network should answer for the images of a batch with these labels, int64 (n,)."""
+        mix = Mix.draw(self.config.mixup, len(labels), self.config.seed, epoch, batch)
+        return Targets(labels, mix, self.class_weights, self.teacher)
 
     def to_training(self) -> None:
         """Switch the network to training mode, except for frozen layers."""
@@ -198,9 +206,9 @@ class Training:
         course = (step, n, c.lr, c.schedule)
         lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
-        mix = Mix.draw(c.mixup, len(labels), c.seed, p.epoch, p.batch)
+        targets = self.targets(labels, p.epoch, p.batch)
         with finite(lr, p, self.folder), nullcontext() if self.profile is None else self.profile.step():
-            loss, correct = training_step(s.network, s.optimizer, images, labels, c, lr, mix, self.class_weights)
+            loss, correct = training_step(s.network, s.optimizer, images, targets, c, lr)
         check_loss(loss, lr, p, self.dataset.num_classes, self.folder)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)

@@ -1,4 +1,4 @@
-"""Inputs of a training beside its configuration and data: a custom network, a pretrained model, a checkpoint."""
+"""Inputs of a training beside its configuration and data: custom network, pretrained model, teacher, checkpoint."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .output import checkpoint
 from .output.checkpoint import Begun
 from .pretrained import finetune
 from .pretrained.finetune import Pretrained
+from .pretrained.teacher import TEACHER, Teacher
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Origin:
         The Python file that builds a custom network.
     pretrained : Pretrained or None
         The model that is fine-tuned; None on resume, because the checkpoint records what was taken from it.
+    teacher : Teacher or None
+        The model whose scores are learned; on resume, that in the run folder.
     begun : Begun or None
         Configuration and model of a resumed training, from its checkpoint.
     """
 
     own: OwnNetwork | None = None
     pretrained: Pretrained | None = None
+    teacher: Teacher | None = None
     begun: Begun | None = None
 
     @classmethod
@@ -47,14 +51,14 @@ class Origin:
         resume
             Whether to continue from that checkpoint.
         communicator
-            The workers; the first one reads the checkpoint.
+            The workers; the first one reads the checkpoint and the teacher.
 
         Raises
         ------
         OwnNetworkError
             When the Python file cannot be run, or has changed since a resumed training began.
         StorageError
-            When the model or checkpoint cannot be read.
+            When the model, teacher or checkpoint cannot be read.
         """
         begun = communicator.first(lambda: checkpoint.read(last) if resume and last.is_file() else None)
         own = None
@@ -64,7 +68,13 @@ class Origin:
             how = f"undo the change (the original is kept in {last.parent / file.name}), or start a new training"
             own = own_network.load(str(config.model), None if begun is None else begun.spec, how)
         fresh = config.init is not None and begun is None
-        return cls(own, finetune.read(str(config.init)) if fresh else None, begun)
+        pretrained = finetune.read(str(config.init)) if fresh else None
+        if config.teacher is None:
+            return cls(own, pretrained, None, begun)
+        # What the training began with, whatever has become of the teacher's own file since.
+        kept = last.parent / TEACHER
+        teacher = str(kept) if resume and (begun is not None or kept.is_file()) else config.teacher
+        return cls(own, pretrained, communicator.first(lambda: Teacher.read(teacher)), begun)
 
     @property
     def channels(self) -> int | None:

@@ -16,7 +16,7 @@ from binnet_kernels.checks import Float
 from ..evaluation.evaluate import run
 from . import budget
 from .loop import Training
-from .portion import Ints, Mix
+from .portion import Ints
 from .step import training_step
 
 _MEASURED = 0.02  # share of the budget that the measurement may take, after compilation
@@ -66,13 +66,12 @@ def fit_budget(training: Training, spent: float) -> None:
 
 
 def _step_seconds(training: Training, limit: float) -> float:
-    """Mean seconds of a step, loading included; the first two steps compile the kernels and are not counted."""
+    """Mean seconds of a step, with loading and teacher; the first two steps compile the kernels and are not counted."""
     s = training.state
     training.to_training()
     with closing(_endless(training.loader)) as batches:
         for number, (where, images, labels) in enumerate(batches, start=-1):
-            mix = Mix.draw(training.config.mixup, len(labels), training.config.seed, *where)
-            training_step(s.network, s.optimizer, images, labels, training.config, 0.0, mix)
+            training_step(s.network, s.optimizer, images, training.targets(labels, *where), training.config, 0.0)
             now = time.perf_counter()
             if number <= 0:  # steps -1 and 0 compile; the clock starts after them
                 first = now

@@ -80,7 +80,8 @@ def fit(
         Configuration. With ``resume`` it must be the configuration of the run in ``out``.
     out
         The run folder. It receives ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``,
-        ``curves.png`` where matplotlib is installed, and a copy of the Python file of a custom network.
+        ``curves.png`` where matplotlib is installed, ``teacher.h5`` with a teacher, and a copy of the Python file of a
+        custom network.
     resume
         Continue from ``last.h5``; the final weights are bit for bit those of an uninterrupted training. With another
         number of epochs, the schedule continues as that of a training of the new length.
@@ -114,7 +115,7 @@ def fit(
     """
     if config.tensorboard:
         tensorboard.check()
-    # Checkpoint, pretrained model and custom network are read first: their errors show before any download.
+    # Checkpoint, pretrained model, teacher and custom network are read first: their errors show before any download.
     # The code of a custom network may read real weights wherever it likes, so that it cannot have stand-ins.
     options = config.micro_batches, config.local_norm, not is_own(config.model), config.compress
     workers = Workers(communicator, *options)
@@ -137,7 +138,7 @@ def fit(
         if begun is not None:
             _resume(training, begun)
         else:
-            folder.start(config, again=resume, own=origin.own)
+            folder.start(config, again=resume, own=origin.own, teacher=origin.teacher)
         _report_setup(training, begun is not None)
         progress = training.state.progress
         if begun is None:

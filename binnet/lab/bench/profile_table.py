@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binnet_kernels.backend import COMMUNICATION
 
-from ...profiler import MULTIPLYING, PHASES, Profile, Spent
+from ...profiler import MULTIPLYING, Profile, Spent
 from .machine import Peak
 
 HEADS = ("phase, work", "ms a step", "share", "speed", "limit", "reached")
@@ -33,7 +33,7 @@ def table(profile: Profile, peak: Peak, bandwidth: float) -> tuple[list[Row], Ro
         limit = (peak.popcount if kind == MULTIPLYING[0] else peak.fma) if kind in MULTIPLYING else bandwidth
         unit = "GMAC/s" if kind in MULTIPLYING else "GB/s"
         rows.append((f"{phase}, {kind}", *_time(profile, spent), *_speed(spent, limit, unit)))
-    waiting = profile.total - sum(profile.phases[phase] for phase in PHASES)
+    waiting = profile.total - sum(profile.phases.values())
     rows.append(("waiting for data, and between steps", *_time(profile, Spent(waiting)), "", "", ""))
     return rows, ("a step", *_time(profile, Spent(profile.total)), "", "", "")
 

@@ -18,7 +18,7 @@ from ...models import ModelSpec, Network, build_spec
 from ...optim import Optimizer
 from ...train.builders import build_optimizer
 from ...train.config import TrainConfig
-from ...train.step import training_step
+from ...train.step import Targets, training_step
 from .layers import Row, Tick
 from .timing import check, runs
 
@@ -70,8 +70,8 @@ class Step:
         (network, optimizer), spec, n = self.build(), self.spec, self.config.batch_size
         rng = np.random.default_rng(0)
         images = rng.standard_normal((n, *spec.image_size, spec.in_channels), dtype=np.float32)
-        labels = rng.integers(0, spec.num_classes, n)
-        return lambda: training_step(network, optimizer, images, labels, self.config, lr=0.0)
+        targets = Targets(rng.integers(0, spec.num_classes, n))
+        return lambda: training_step(network, optimizer, images, targets, self.config, lr=0.0)
 
     def state_bytes(self) -> int:
         """Bytes of the weights and of the optimiser's moments."""

@@ -19,6 +19,7 @@ from ...models.own_network import OwnNetwork
 from ...parallel.communicator import Communicator
 from ..config import TrainConfig
 from ..diagnostics import Health
+from ..pretrained.teacher import TEACHER, Teacher
 from .locking import lock
 
 Row = dict[str, str]
@@ -85,6 +86,7 @@ class RunFolder:
     def __init__(self, path: Path, communicator: Communicator | None = None) -> None:
         self.path, self.communicator = path, communicator or Communicator()
         self.last, self.best, self.packed = path / LAST, path / "best.h5", path / "packed.h5"
+        self.teacher = path / TEACHER
         self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
         self._config, self._log = path / "config.toml", path / "log.txt"
         self._metrics = _Table(path / "metrics.csv", METRICS)
@@ -116,8 +118,14 @@ class RunFolder:
             ) from None
 
     @_by_the_first
-    def start(self, config: TrainConfig, again: bool = False, own: OwnNetwork | None = None) -> None:
-        """Write the configuration, empty tables and a copy of the Python file of a custom network.
+    def start(
+        self,
+        config: TrainConfig,
+        again: bool = False,
+        own: OwnNetwork | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """Write the configuration, empty tables, the teacher and a copy of the Python file of a custom network.
 
         Parameters
         ----------
@@ -127,6 +135,8 @@ class RunFolder:
             Whether a training may have begun here already, as long as it wrote no checkpoint.
         own
             The custom network, if there is one.
+        teacher
+            The teacher, if there is one, which a resumed training reads from here.
 
         Raises
         ------
@@ -142,6 +152,8 @@ class RunFolder:
             table.keep([])
         if own is not None:
             _write(self.path / own.path.name, own.text)
+        if teacher is not None:
+            teacher.model.save(self.teacher)
 
     @_by_the_first
     def log(self, text: str) -> None:

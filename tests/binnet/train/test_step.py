@@ -7,7 +7,7 @@ import binnet
 from binnet import Tensor, models, optim
 from binnet.train.config import TrainConfig
 from binnet.train.portion import Mix
-from binnet.train.step import training_step
+from binnet.train.step import Targets, training_step
 
 LABELS = np.arange(6)
 
@@ -32,7 +32,7 @@ def test_one_step(loss, net, x):
     op = {"cross_entropy": binnet.cross_entropy, "squared_hinge": binnet.squared_hinge}[loss]
     expected, right = float(op(logits, LABELS).item()), int((logits.numpy().argmax(1) == LABELS).sum())
     before, optimizer = net.dense4.bias.data.copy(), sgd(net)
-    assert training_step(net, optimizer, x, LABELS, TrainConfig(loss=loss), 0.5) == (expected, right)
+    assert training_step(net, optimizer, x, Targets(LABELS), TrainConfig(loss=loss), 0.5) == (expected, right)
     assert optimizer.lr == 0.5
     np.testing.assert_allclose(net.dense4.bias.data, before - np.float32(0.5) * net.dense4.bias.grad, rtol=1e-6)
     assert np.abs(net.dense4.bias.grad).max() > 0
@@ -45,7 +45,7 @@ def test_mixed_images(net, x):
     logits = net(Tensor(mix.images(x, x[mix.partner])))
     parts = [float(binnet.cross_entropy(logits, labels, 0.1).item()) for labels in (LABELS, (LABELS + 1) % 6)]
     config = TrainConfig(mixup=1.0, label_smoothing=0.1)
-    loss, right = training_step(net, sgd(net), x, LABELS, config, 0.0, mix)
+    loss, right = training_step(net, sgd(net), x, Targets(LABELS, mix), config, 0.0)
     assert loss == pytest.approx(0.75 * parts[0] + 0.25 * parts[1], rel=1e-6)
     assert right == (logits.numpy().argmax(1) == LABELS).sum()
     # The gradient is that of the target with two labels: softmax − target, averaged, at the bias of the classifier.
@@ -60,7 +60,7 @@ def test_the_larger_part_decides_what_is_right(net, x):
     logits = net(Tensor(Mix(np.roll(LABELS, 1), 0.25).images(x, np.roll(x, 1, axis=0)))).numpy()
     labels = np.roll(logits.argmax(axis=1), -1)  # label i + 1 of the partner is the prediction of image i + 1
     mix = Mix(np.roll(LABELS, 1), 0.25)
-    assert training_step(net, sgd(net), x, labels, TrainConfig(mixup=1.0), 0.0, mix)[1] == 6
+    assert training_step(net, sgd(net), x, Targets(labels, mix), TrainConfig(mixup=1.0), 0.0)[1] == 6
 
 
 def test_mixing_follows_from_seed_epoch_and_batch():
@@ -81,12 +81,12 @@ def test_mixing_draws_apart_from_the_order_of_the_images():
 
 def test_gradients_are_clipped_together(net, x):
     optimizer, free = sgd(net), TrainConfig()
-    training_step(net, optimizer, x, LABELS, free, 0.0)
+    training_step(net, optimizer, x, Targets(LABELS), free, 0.0)
     whole = {name: p.grad.copy() for name, p in net.named_parameters()}
     norm = np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in whole.values()))
-    training_step(net, optimizer, x, LABELS, TrainConfig(clip_norm=float(norm) / 4), 0.0)
+    training_step(net, optimizer, x, Targets(LABELS), TrainConfig(clip_norm=float(norm) / 4), 0.0)
     for name, p in net.named_parameters():
         np.testing.assert_allclose(p.grad, whole[name] / 4, rtol=1e-4, atol=1e-7, err_msg=name)
-    training_step(net, optimizer, x, LABELS, TrainConfig(clip_norm=float(norm) * 1.01), 0.0)
+    training_step(net, optimizer, x, Targets(LABELS), TrainConfig(clip_norm=float(norm) * 1.01), 0.0)
     for name, p in net.named_parameters():
         np.testing.assert_array_equal(p.grad, whole[name], err_msg=name)

@@ -26,7 +26,7 @@ from binnet.train.builders import balanced, few_images
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.output import checkpoint
 from binnet.train.output.run_folder import RunFolder, new_folder
-from binnet.train.step import training_step
+from binnet.train.step import Targets, training_step
 from binnet_datasets.files import replacing
 
 CONFIG = TrainConfig(epochs=1, batch_size=300, lr=0.01)
@@ -278,7 +278,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(mix, class_weights):
     for accumulate in (1, 4):
         net = Sequential(Flatten(), Linear(16, 3, rng=1))
         config = TrainConfig(accumulate=accumulate)
-        step = training_step(net, SGD(net.parameters(), 0.1), x, labels, config, 0.1, mixed, class_weights)
+        step = training_step(net, SGD(net.parameters(), 0.1), x, Targets(labels, mixed, class_weights), config, 0.1)
         results.append((step, net.state_dict()))
     (one, weights), (other, accumulated) = results
     assert one[0] == pytest.approx(other[0], rel=1e-6)
