@@ -55,3 +55,13 @@ def naive_matmul(x, y):
     for i, j in np.ndindex(product.shape):
         product[i, j] = math.fsum(float(x[i][k]) * float(y[k][j]) for k in range(len(y)))
     return product
+
+
+def naive_distillation(logits, scores, temperature):
+    """T² KL(softmax(scores / T) ‖ softmax(logits / T)) of each row; a class without probability in the first adds 0."""
+    rows = []
+    for z, s in zip(np.asarray(logits, np.float64), np.asarray(scores, np.float64), strict=True):
+        e, f = ([math.exp((v - max(row)) / temperature) for v in row] for row in (z, s))
+        q, p = [v / math.fsum(e) for v in e], [v / math.fsum(f) for v in f]
+        rows.append(temperature**2 * math.fsum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0))
+    return rows

@@ -121,7 +121,7 @@ class Training:
         optimizer = build_optimizer(config, network, start, self.workers)
         self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
-        # A share of 0 trains on the labels alone, and need not ask.
+        # A share of 0 trains on the labels alone, so that scores would be computed for nothing.
         teacher = origin.teacher if config.teacher_share else None
         self.teacher = None if teacher is None else teacher.fitted(dataset, self.info, spec.image_size)
         self.reports: list[Report] = []

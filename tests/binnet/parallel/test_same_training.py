@@ -35,6 +35,14 @@ def test_a_packed_model_begins_alike_for_all(train, alone, tmp_path):
     assert written(tmp_path / "run") == alone(*options)
 
 
+def test_a_teacher_gives_all_workers_the_same_scores(train, alone, tmp_path):
+    """Each worker computes those of its own images, which mixup blends with images of others."""
+    train.good(1, "--epochs", 1, *OPTIONS, "--binarize", "float", "--out", tmp_path / "teacher", "--quiet")
+    options = [*OPTIONS, "--teacher", str(tmp_path / "teacher"), "--mixup", "0.3", "--accumulate", "2"]
+    train.good(2, "--epochs", 2, *options, "--out", tmp_path / "run", "--quiet")
+    assert written(tmp_path / "run") == alone(*options)
+
+
 def test_one_micro_batch_is_a_whole_batch(train, alone, tmp_path):
     train.good(1, "--epochs", 2, "--batch-size", 200, "--micro-batches", 1, "--out", tmp_path / "run", "--quiet")
     assert written(tmp_path / "run") == alone("--batch-size", "200")
