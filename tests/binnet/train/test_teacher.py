@@ -10,6 +10,7 @@ import binnet
 import binnet_datasets
 from binnet import models
 from binnet.cli import main
+from binnet.evaluation.evaluate import open_model
 from binnet.modelfile import CHECKPOINT, container
 from binnet.modelfile.container import StorageError
 from binnet.modelfile.info import DataInfo
@@ -214,6 +215,19 @@ def test_probabilities_become_scores(tmp_path, rng):
     scores, logits = Teacher.read(file).fitted(DIGITS, info_of(), (8, 8))(images), net(binnet.Tensor(images)).numpy()
     difference = scores - logits
     np.testing.assert_allclose(difference - difference[:, :1], 0, atol=1e-4)
+
+
+def test_a_teacher_that_reads_pixels_gets_them_back(taught, tmp_path):
+    model, pixels = open_model(taught / "best.h5"), DIGITS.test.images[:20]
+    mean, std = model.info.normalisation()
+    images = binnet_datasets.normalise(DIGITS.train.images[:50], mean, std)
+    how = {"input_shape": (8, 8, 1), "real": "int8", "calibration": images}
+    binnet.pack(model.network, model.info, **how).save(tmp_path / "int8.h5")
+    teacher = Teacher.read(tmp_path / "int8.h5")
+    assert teacher.model.takes_pixels
+    for info in (model.info, info_of()):
+        found = teacher.fitted(DIGITS, info, (8, 8))(binnet_datasets.normalise(pixels, *info.normalisation()))
+        np.testing.assert_array_equal(found, teacher.model(pixels))
 
 
 @pytest.mark.parametrize(
