@@ -147,6 +147,9 @@ class TrainConfig:
         "bits of the gradients that workers send each other, 2, or 0 for floats; it changes the result, which then "
         "depends on the number of workers, and on resuming, which forgets what rounding left over",
     )
+    ema: Fraction = option(
+        0.0, "decay of moving averages of the weights, which are validated and kept in best.h5; 0 for none"
+    )
     patience: Natural = option(0, "epochs without a better validation that end the training, 0 for no limit")
     clip_norm: NonNegative = option(0.0, "largest norm of all gradients together, 0 for no limit")
     image_size: Count | None = option(None, "side of the images in pixels; their own unless given")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ..profiler import Profile
 from ..schedules import learning_rate, weight_decay
 from ..signals import Stop, stop_signal
 from . import budget, diagnostics
+from .averaging import Averages
 from .builders import balanced, build_info, build_loader, build_network, build_optimizer
 from .config import TrainConfig
 from .diagnostics import Health
@@ -33,6 +34,7 @@ from .origin import Origin
 from .output import checkpoint
 from .output.checkpoint import Progress, State
 from .output.image_record import ImageRecord
+from .output.report import Report
 from .output.run_folder import EpochFigures, RunFolder
 from .portion import Ints, Mix
 from .pretrained import finetune
@@ -54,16 +56,6 @@ class TrainingInterruptedError(Exception):
     def __init__(self, folder: Path, number: int) -> None:
         super().__init__(str(folder))
         self.signal = number
-
-
-class Report(Protocol):
-    """Callback that receives the metrics of each epoch."""
-
-    def epoch(self, figures: EpochFigures, layers: Mapping[str, Health]) -> None:
-        """Receive the metrics of an epoch and the diagnostics of its binary layers by path."""
-
-    def close(self) -> None:
-        """Finish; called once, also when the training ends with an exception."""
 
 
 class Training:
@@ -119,7 +111,8 @@ class Training:
         self.steps_per_epoch = len(self.loader)
         progress = Progress(config.epochs * self.steps_per_epoch)
         optimizer = build_optimizer(config, network, start, self.workers)
-        self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start)
+        averages = Averages(network, config.ema, self.workers) if config.ema else None
+        self.state = State(network, optimizer, progress, diagnostics.signs(network), spec, start, averages)
         self.class_weights = balanced(dataset) if config.class_weights == "balanced" else None
         # A share of 0 trains on the labels alone, so that scores would be computed for nothing.
         teacher = origin.teacher if config.teacher_share else None
@@ -209,6 +202,8 @@ class Training:
         targets = self.targets(labels, p.epoch, p.batch)
         with finite(lr, p, self.folder), nullcontext() if self.profile is None else self.profile.step():
             loss, correct = training_step(s.network, s.optimizer, images, targets, c, lr)
+            if s.averages is not None:
+                s.averages.update()
         check_loss(loss, lr, p, self.dataset.num_classes, self.folder)
         p.loss_sum, p.correct = p.loss_sum + loss * len(labels), p.correct + correct
         p.batch, p.seen = p.batch + 1, p.seen + len(labels)
@@ -237,7 +232,8 @@ class Training:
             raise diverged(self.folder, what)
         start = time.perf_counter()
         self.workers.complete(self.state.network.buffers())
-        with finite(lr, p, self.folder), diagnostics.watch(network.eval(), len(self.dataset.test)) as seen:
+        watch = diagnostics.watch(network.eval(), len(self.dataset.test))
+        with finite(lr, p, self.folder), self.state.averaged(), watch as seen:
             how: dict[str, Any] = {"image_size": self.state.spec.image_size, "communicator": self.communicator}
             scores = evaluate(run(network), self.dataset.test, self.info, **how)
         self._require_same_weights()
@@ -257,8 +253,10 @@ class Training:
             p.epoch + 1, lr, *train, scores.loss, scores.top1, scores.top5, rate, seconds, wait, **vars(together)
         )
         self.folder.add_figures(figures, layers)
-        for path in (self.folder.best, self.folder.last) if better else (self.folder.last,):
-            self.save(path, scores)
+        if better:
+            with self.state.averaged():
+                self.save(self.folder.best, scores)
+        self.save(self.folder.last, scores)
         self._report_epoch(figures, layers, better)
 
     def _require_same_weights(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ...models import ModelSpec
 from ...nn import Module
 from ...ops import NotFiniteError
 from ...optim import Optimizer
+from ..averaging import Averages
 from ..config import TrainConfig
 from ..diagnostics import Signs
 from ..pretrained.finetune import Start
@@ -81,6 +83,8 @@ class State:
         Specification from which the network can be rebuilt.
     start : Start or None
         Initialisation of a fine-tuned network.
+    averages : Averages or None
+        Moving averages of the weights, where the training has some.
     """
 
     network: Module
@@ -89,6 +93,11 @@ class State:
     signs: Signs
     spec: ModelSpec
     start: Start | None = None
+    averages: Averages | None = None
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """A block in which the network has the averages for weights, where there are some."""
+        return nullcontext() if self.averages is None else self.averages.used()
 
 
 def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: ImageRecord | None = None) -> None:
@@ -113,6 +122,8 @@ def save(path: Path, state: State, config: TrainConfig, info: DataInfo, images: 
         When the file cannot be written.
     """
     parts = {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(), "signs": state.signs}
+    if state.averages is not None:
+        parts["averages"] = state.averages.state_dict()
     arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
     state.optimizer.workers.communicator.first(lambda: _write(path, arrays, state, config, info, images))
 
@@ -199,6 +210,8 @@ def restore(path: Path, state: State, images: ImageRecord | None = None) -> None
             raise ValueError("its binary layers are different")
         state.network.load_state_dict(_under("network.", stored))
         state.optimizer.load_state_dict(_under("optimizer.", stored))
+        if state.averages is not None:
+            state.averages.load_state_dict(_under("averages.", stored))
     except StorageError:  # a ValueError too, but its message is complete
         raise
     except (KeyError, TypeError, ValueError) as error:

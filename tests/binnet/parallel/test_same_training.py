@@ -16,7 +16,7 @@ VARIANTS = [
     ["--mixup", "0.3", "--accumulate", "2", "--clip-norm", "1", "--class-weights", "balanced", "--scale", "learned"],
     ["--binary-gradient", "ternary", "--grad-bits", "2", "--optimizer", "sgd", "--center"],
     ["--weight-bits", "2", "--act-bits", "2", "--label-smoothing", "0.1"],
-    ["--batch-size", "239"],  # the last batch has three images for four workers
+    ["--batch-size", "239", "--ema", "0.9"],  # the last batch has three images for four workers
 ]
 
 

@@ -46,6 +46,7 @@ OTHERS = {
     "accumulate": 3,
     "micro_batches": 4,
     "local_norm": True,
+    "ema": 0.5,
     "patience": 4,
     "clip_norm": 2.5,
     "image_size": 40,
