@@ -19,7 +19,7 @@ from ..parallel.start import connected
 from ..profiler import Profile
 from ..signals import TerminatedError
 from ..train.config import ConfigError, TrainConfig, read_toml
-from ..train.output import checkpoint
+from ..train.output import whole
 from ..train.output.run_folder import new_folder
 from . import options
 
@@ -106,7 +106,7 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
         communicator.first(lambda: _report_stop(communicator, folder, ", everything is saved"))
         return 128 + interrupted.signal
     except (KeyboardInterrupt, TerminatedError) as stop:  # before or after the training loop, or a second signal
-        if not (folder / "config.toml").exists():
+        if not whole.is_begun(folder):
             raise
         if communicator.speaks:
             _report_stop(communicator, folder, "")
@@ -146,7 +146,7 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder, but {folder} is a file")
-    if any((folder / name).exists() for name in ("last.h5", "config.toml")):
+    if whole.is_begun(folder):
         raise ConfigError(
             f"{folder} already holds a training; continue with --resume {folder}, or choose another --out"
         )
@@ -171,11 +171,9 @@ def _resumed_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     if fixed:
         flag = "--" + fixed[0].replace("_", "-")
         raise ConfigError(f"{flag} cannot be given with --resume: a resumed training keeps its configuration")
-    last, written = folder / "last.h5", folder / "config.toml"
-    if not last.is_file() and not written.is_file():
+    if not whole.is_begun(folder):
         raise ConfigError(f"there is nothing to resume in {folder}: it holds no last.h5")
-    # Stopped before the first checkpoint, a run has only its config.toml and starts from the beginning.
-    values = checkpoint.read_config(last).to_dict() if last.is_file() else read_toml(written)
+    values = whole.read(folder)
     if model is not None:
         if not is_own(model) or not is_own(values.get("model")):
             raise ConfigError(

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .config import TrainConfig
     from .divergence import TrainingError
     from .loop import TrainingInterruptedError
-    from .trainer import Result, fit
+    from .stages import fit
+    from .trainer import Result
 
 __all__ = ["Result", "TrainConfig", "TrainingError", "TrainingInterruptedError", "fit"]
 
@@ -21,7 +22,7 @@ _MODULE_OF = {
     "TrainConfig": "config",
     "TrainingError": "divergence",
     "TrainingInterruptedError": "loop",
-    "fit": "trainer",
+    "fit": "stages",
 }
 
 

@@ -111,6 +111,12 @@ class TrainConfig:
     time_budget: Word | None = option(
         None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
     )
+    stages: Count = option(
+        1,
+        "trainings one after the other, each begun with the weights of the one before and a share of the epochs; 2: "
+        "with real weights (bwn, binaryconnect: all real), as asked; 3: all real, with real weights, as asked",
+        (1, 2, 3),
+    )
     batch_size: Count = option(32, "images in a step")
     lr: NonNegative = option(0.002, "highest learning rate")
     optimizer: Word = option("adam", "update rule", OPTIMIZERS)

@@ -119,6 +119,7 @@ class Training:
         self.teacher = None if teacher is None else teacher.fitted(dataset, self.info, spec.image_size)
         self.reports: list[Report] = []
         self.profile: Profile | None = None
+        self.followed = False  # whether another stage of the run follows
         self._saved = self._since = time.perf_counter()
         self._step_seconds = self._save_seconds = 0.0  # measured; seconds per step are smoothed over epochs
 
@@ -188,7 +189,7 @@ class Training:
         self._finish_epoch(lr, (p.seen - before) / spent, self.loader.waited / spent)
         self._agree(stop)
         # A signal during the very last validation changes nothing: the training is complete.
-        if stop.signal and self.state.progress.epoch < self.epochs:
+        if stop.signal and (self.state.progress.epoch < self.epochs or self.followed):
             raise TrainingInterruptedError(self.folder.path, stop.signal)
 
     def _step(self, images: Float, labels: Ints) -> float:

@@ -51,7 +51,7 @@ class Origin:
         resume
             Whether to continue from that checkpoint.
         communicator
-            The workers; the first one reads the checkpoint and the teacher.
+            The workers; the first one reads checkpoint, model and teacher.
 
         Raises
         ------
@@ -68,7 +68,8 @@ class Origin:
             how = f"undo the change (the original is kept in {last.parent / file.name}), or start a new training"
             own = own_network.load(str(config.model), None if begun is None else begun.spec, how)
         fresh = config.init is not None and begun is None
-        pretrained = finetune.read(str(config.init)) if fresh else None
+        # Read by the first worker, like the checkpoint: the others may be on machines that do not have the file.
+        pretrained = communicator.first(lambda: finetune.read(str(config.init))) if fresh else None
         if config.teacher is None:
             return cls(own, pretrained, None, begun)
         # What the training began with, whatever has become of the teacher's own file since.

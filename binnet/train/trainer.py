@@ -13,6 +13,7 @@ from ..console import Console
 from ..engine.summary import summarise
 from ..evaluation import loading
 from ..evaluation.evaluate import evaluate, open_model
+from ..modelfile import CHECKPOINT, container
 from ..models.own_network import is_own
 from ..parallel.agreement import machine_facts, require_same
 from ..parallel.communicator import Communicator
@@ -26,6 +27,7 @@ from .origin import Origin
 from .output import checkpoint, tensorboard
 from .output.checkpoint import Begun
 from .output.curves import Curves
+from .output.image_record import ImageRecord
 from .output.run_folder import LAST, RunFolder
 from .output.tensorboard import Board
 from .throughput import fit_budget
@@ -46,7 +48,7 @@ class Result:
     float32_bytes, packed_bytes : int
         Size of the parameters at four bytes each, and of the packed file.
     seconds : float
-        Time of training and validation, compilation included.
+        Time of training, validation and packing, compilation included.
     """
 
     out: str
@@ -63,6 +65,25 @@ class Result:
         return self.float32_bytes / self.packed_bytes
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a training stands in a run of several stages.
+
+    Attributes
+    ----------
+    run : Path
+        Folder of the whole run, which ``--resume`` takes.
+    before : Path or None
+        Checkpoint of the stage before, which must have been trained on the same images.
+    followed : bool
+        Whether another stage follows. Then a signal during the last validation stops the run, too.
+    """
+
+    run: Path
+    before: Path | None = None
+    followed: bool = False
+
+
 def fit(
     config: TrainConfig,
     out: str | Path,
@@ -71,8 +92,9 @@ def fit(
     console: Console | None = None,
     profile: Profile | None = None,
     communicator: Communicator | None = None,
+    place: Place | None = None,
 ) -> Result:
-    """Train a network, keep the best epoch and pack it.
+    """Train a network in one stage, keep the best epoch and pack it.
 
     Parameters
     ----------
@@ -91,6 +113,9 @@ def fit(
         Profiler that measures some of the first steps.
     communicator
         Workers that share the training, from :func:`binnet.parallel.start.connected`; all of them call this function.
+
+    place
+        Where the training stands in a run of several stages; None for a run of its own.
 
     Returns
     -------
@@ -131,13 +156,15 @@ def fit(
     if communicator.first(compiled_code_is_missing):
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out), communicator).held() as folder:
-        communicator.name_run(folder.path)
+        place = place or Place(folder.path)
+        communicator.name_run(place.run)
         training = Training(config, dataset, folder, console, origin, workers)
         _require_same(training)
-        training.profile = profile
+        training.profile, training.followed = profile, place.followed
         if begun is not None:
             _resume(training, begun)
         else:
+            communicator.first(lambda: _require_images_of(place.before, training))
             folder.start(config, again=resume, own=origin.own, teacher=origin.teacher)
         _report_setup(training, begun is not None)
         progress = training.state.progress
@@ -158,6 +185,14 @@ def _require_same(training: Training) -> None:
     if training.communicator.size > 1:
         facts = machine_facts() | {"options": training.config.to_dict(), "images": training.images.digest}
         require_same(training.communicator, facts)
+
+
+def _require_images_of(before: Path | None, training: Training) -> None:
+    """StorageError when the stage before was trained on other images."""
+    if before is not None:
+        _, arrays, description = container.load(before, CHECKPOINT)
+        names = description["data"]["class_names"]
+        ImageRecord.read(names, arrays, description).require_same(training.images, before)
 
 
 def _resume(training: Training, begun: Begun) -> None:
@@ -221,7 +256,7 @@ def _add_reports(training: Training) -> None:
 
 def _pack_best(training: Training) -> Result:
     """Pack the best epoch; TrainingError when the packed model changes a prediction on the validation images."""
-    folder, test = training.folder, training.dataset.test
+    folder, test, start = training.folder, training.dataset.test, time.perf_counter()
     best = open_model(folder.best, training.origin.own)
     # A packed model may round differently, because it folds normalisations, but it must not change a class.
     expected = evaluate(best.logits, test, best.info, image_size=best.image_size)
@@ -234,7 +269,8 @@ def _pack_best(training: Training) -> Result:
     best.packed.save(folder.packed)
     summary = summarise(best.packed)
     sizes = (summary.float32_bytes, summary.file_bytes)
-    result = Result(str(folder.path), scores.top1, scores.top5, scores.n, *sizes, training.state.progress.seconds)
+    seconds = training.state.progress.seconds + time.perf_counter() - start
+    result = Result(str(folder.path), scores.top1, scores.top5, scores.n, *sizes, seconds)
     folder.log(f"packed: top1 {result.top1:.4f}, {result.packed_bytes} bytes, {result.factor:.1f} times smaller")
     return result
 

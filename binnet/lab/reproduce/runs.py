@@ -15,8 +15,8 @@ from ...evaluation.evaluate import open_model
 from ...modelfile import StorageError
 from ...models import ModelSpec
 from ...train import Result, fit
-from ...train.config import ConfigError, TrainConfig, read_toml
-from ...train.output import checkpoint
+from ...train.config import ConfigError, TrainConfig
+from ...train.output import whole
 from ...train.output.run_folder import Row as Figures
 from ...train.output.run_folder import read_figures
 from ..bench.training import Step
@@ -109,7 +109,7 @@ def recorded(table: Table, out: Path) -> list[Outcome]:
     for row in table.rows:
         folder = out / row.name
         if (folder / "result.json").is_file():
-            config = TrainConfig.from_dict(read_toml(folder / "config.toml"))
+            config = TrainConfig.from_dict(whole.read(folder))
             outcomes.append(Outcome(row, config, _read(folder / "result.json"), read_figures(folder)))
     return _with_costs(table, outcomes, out)
 
@@ -130,13 +130,14 @@ def _with_costs(table: Table, outcomes: list[Outcome], out: Path, console: Conso
 def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outcome:
     # result.json is written last, so that it marks a finished run.
     result = folder / "result.json"
-    if result.is_file() or (folder / "last.h5").is_file():
+    begun = whole.is_begun(folder)
+    if result.is_file() or begun:
         _check_same(config, folder)
     if result.is_file():
         console.say(f"done before: {folder}")
         return Outcome(row, config, _read(result), read_figures(folder))
-    # last.h5 without result.json: the run was interrupted, so it is resumed.
-    reached = fit(config, folder, resume=(folder / "last.h5").is_file(), console=console)
+    # Begun, and without result.json: the run was interrupted, so it is resumed.
+    reached = fit(config, folder, resume=begun, console=console)
     try:
         with replacing(result) as temporary:
             temporary.write_text(json.dumps(asdict(reached), indent=1), encoding="utf-8")
@@ -147,7 +148,7 @@ def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outco
 
 def _check_same(config: TrainConfig, folder: Path) -> None:
     """Raise ConfigError that names an option when the run in a folder has another configuration."""
-    wanted, found = config.to_dict(), checkpoint.read_config(folder / "last.h5").to_dict()
+    wanted, found = config.to_dict(), TrainConfig.from_dict(whole.read(folder)).to_dict()
     for name, value in wanted.items():
         # None is filled in from the data, so a run may have any value there.
         if value is not None and found.get(name) != value:

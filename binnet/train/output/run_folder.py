@@ -23,7 +23,8 @@ from ..pretrained.teacher import TEACHER, Teacher
 from .locking import lock
 
 Row = dict[str, str]
-LAST = "last.h5"
+LAST, PACKED, CONFIG = "last.h5", "packed.h5", "config.toml"
+STAGES = "stages.toml"  # configuration of a training in several stages
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ class RunFolder:
 
     def __init__(self, path: Path, communicator: Communicator | None = None) -> None:
         self.path, self.communicator = path, communicator or Communicator()
-        self.last, self.best, self.packed = path / LAST, path / "best.h5", path / "packed.h5"
+        self.last, self.best, self.packed = path / LAST, path / "best.h5", path / PACKED
         self.teacher = path / TEACHER
         self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
-        self._config, self._log = path / "config.toml", path / "log.txt"
+        self._config, self._log = path / CONFIG, path / "log.txt"
         self._metrics = _Table(path / "metrics.csv", METRICS)
         self._health = _Table(path / "health.csv", HEALTH)
         self._create()
@@ -154,6 +155,16 @@ class RunFolder:
             _write(self.path / own.path.name, own.text)
         if teacher is not None:
             teacher.model.save(self.teacher)
+
+    @_by_the_first
+    def note_stages(self, config: TrainConfig) -> None:
+        """Write the configuration of a training in stages as a whole, of which this folder has the last stage."""
+        _write(self.path / STAGES, config.to_toml())
+
+    def forget(self) -> None:
+        """Remove that configuration and the log."""
+        for file in (self.path / STAGES, self._log):
+            file.unlink(missing_ok=True)
 
     @_by_the_first
     def log(self, text: str) -> None:

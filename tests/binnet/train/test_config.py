@@ -25,6 +25,7 @@ OTHERS = {
     "binarize": "bnn",
     "epochs": 7,
     "time_budget": "1h30m",
+    "stages": 3,
     "batch_size": 5,
     "lr": 0.125,
     "optimizer": "sgd",
