@@ -6,6 +6,7 @@ real weights, and from it the binary network; Real-to-Binary begins with a real 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -152,7 +153,8 @@ def fit(
     """
     out, group, console = Path(out), communicator or Communicator(), console or Console(quiet=True)
     stages, places = configurations(config, out), folders(out, config.stages)
-    if not resume:
+    # With one stage the run folder itself says more precisely what is wrong.
+    if not resume and (len(stages) > 1 or whole.has_stages(out)):
         group.first(lambda: whole.require_unused(places))
     how: dict[str, Any] = {"resume": resume, "console": console, "communicator": communicator}
     if len(stages) == 1:
@@ -192,12 +194,18 @@ def _train_before(
             stage = _timed(config, stages[number], number, used)
             if begun:
                 stage = group.first(partial(_with_own_budget, stage, place))
+            start = time.time()
             result = trainer.fit(stage, place, place=Place(run.path, before, followed=True), **how)
             # The times that workers measured differ, and all must go on with the same number.
-            used += group.first(partial(getattr, result, "seconds"))
+            used += group.first(partial(_with_packing, result, place, start))
             run.log(group.first(partial(_outcome, number, stages, places)))
         before = place / whole.LAST
     return used
+
+
+def _with_packing(result: Result, place: Path, start: float) -> float:
+    """Seconds of a training that began at ``start``, and of the packing that followed its last checkpoint."""
+    return result.seconds + max(time.time() - max(whole.saved_at(place), start), 0.0)
 
 
 def _state(place: Path) -> tuple[bool, bool]:

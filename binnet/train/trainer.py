@@ -48,7 +48,7 @@ class Result:
     float32_bytes, packed_bytes : int
         Size of the parameters at four bytes each, and of the packed file.
     seconds : float
-        Time of training, validation and packing, compilation included.
+        Time of training and validation, compilation included.
     """
 
     out: str
@@ -256,7 +256,7 @@ def _add_reports(training: Training) -> None:
 
 def _pack_best(training: Training) -> Result:
     """Pack the best epoch; TrainingError when the packed model changes a prediction on the validation images."""
-    folder, test, start = training.folder, training.dataset.test, time.perf_counter()
+    folder, test = training.folder, training.dataset.test
     best = open_model(folder.best, training.origin.own)
     # A packed model may round differently, because it folds normalisations, but it must not change a class.
     expected = evaluate(best.logits, test, best.info, image_size=best.image_size)
@@ -269,8 +269,7 @@ def _pack_best(training: Training) -> Result:
     best.packed.save(folder.packed)
     summary = summarise(best.packed)
     sizes = (summary.float32_bytes, summary.file_bytes)
-    seconds = training.state.progress.seconds + time.perf_counter() - start
-    result = Result(str(folder.path), scores.top1, scores.top5, scores.n, *sizes, seconds)
+    result = Result(str(folder.path), scores.top1, scores.top5, scores.n, *sizes, training.state.progress.seconds)
     folder.log(f"packed: top1 {result.top1:.4f}, {result.packed_bytes} bytes, {result.factor:.1f} times smaller")
     return result
 

@@ -11,12 +11,17 @@ from ..config import read_toml
 from . import checkpoint
 from .run_folder import CONFIG, LAST, PACKED, STAGES
 
-__all__ = ["LAST", "has_last", "is_begun", "is_done", "read", "require_unused", "seconds"]
+__all__ = ["LAST", "has_last", "has_stages", "is_begun", "is_done", "read", "require_unused", "saved_at", "seconds"]
 
 
 def is_begun(folder: Path) -> bool:
     """Whether a training was started in a run folder."""
     return any((folder / name).exists() for name in (LAST, CONFIG, STAGES))
+
+
+def has_stages(folder: Path) -> bool:
+    """Whether a training in several stages was started in a run folder."""
+    return (folder / STAGES).is_file()
 
 
 def has_last(folder: Path) -> bool:
@@ -27,6 +32,11 @@ def has_last(folder: Path) -> bool:
 def is_done(folder: Path) -> bool:
     """Whether the training in a run folder is complete: its packed model is written last."""
     return (folder / PACKED).is_file()
+
+
+def saved_at(folder: Path) -> float:
+    """When the checkpoint was written, in seconds since the epoch of :func:`time.time`."""
+    return (folder / LAST).stat().st_mtime
 
 
 def seconds(folder: Path) -> float:
@@ -54,6 +64,6 @@ def read(folder: Path) -> dict[str, Any]:
     """
     # A training in stages has its whole configuration in a file of its own; the others name the last stage alone.
     # Stopped before the first checkpoint, a run has only its config.toml.
-    if (folder / STAGES).is_file() or not has_last(folder):
-        return read_toml(folder / (STAGES if (folder / STAGES).is_file() else CONFIG))
+    if has_stages(folder) or not has_last(folder):
+        return read_toml(folder / (STAGES if has_stages(folder) else CONFIG))
     return checkpoint.read_config(folder / LAST).to_dict()

@@ -43,6 +43,12 @@ def test_a_teacher_gives_all_workers_the_same_scores(train, alone, tmp_path):
     assert written(tmp_path / "run") == alone(*options)
 
 
+def test_stages_begin_alike_for_all(train, alone, tmp_path):
+    train.good(3, "--epochs", 2, *OPTIONS, "--stages", 2, "--out", tmp_path / "run", "--quiet")
+    # The packed model names the checkpoint that the last stage began with, which is in another folder.
+    assert written(tmp_path / "run")[:3] == alone(*OPTIONS, "--stages", "2")[:3]
+
+
 def test_one_micro_batch_is_a_whole_batch(train, alone, tmp_path):
     train.good(1, "--epochs", 2, "--batch-size", 200, "--micro-batches", 1, "--out", tmp_path / "run", "--quiet")
     assert written(tmp_path / "run") == alone("--batch-size", "200")
