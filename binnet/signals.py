@@ -10,27 +10,41 @@ from typing import Any
 
 
 class TerminatedError(BaseException):
-    """SIGTERM was received; like KeyboardInterrupt it passes ``except Exception``, but runs cleanup code."""
+    """SIGTERM or SIGUSR1 was received; like KeyboardInterrupt it passes ``except Exception``, but runs cleanup code.
+
+    Attributes
+    ----------
+    signal : int
+        Number of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(number)
+        self.signal = number
+
+
+_TERMINATE = [signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Context manager in which SIGTERM raises TerminatedError, so that files are deleted and locks released."""
+    """Context manager in which SIGTERM and SIGUSR1 raise TerminatedError, so that cleanup code runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def terminate(number: int, frame: Any) -> None:
-        raise TerminatedError
+        raise TerminatedError(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.signal(number, terminate) for number in _TERMINATE}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-_ASK_TO_STOP = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+_ASK_TO_STOP = [signal.SIGINT, *_TERMINATE]
 
 
 class Stop:

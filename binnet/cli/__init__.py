@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0 for success, 1 for an error, which is reported in one sentence, 130 after Ctrl-C, 143 after
-        SIGTERM. Errors are raised with their traceback when the environment variable ``BINNET_DEBUG`` is set.
+        SIGTERM, 138 after SIGUSR1. Errors are raised with their traceback when the environment variable
+        ``BINNET_DEBUG`` is set.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, TerminatedError) as stop:
         if speaks():
             print("binnet: stopped", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+        return 130 if isinstance(stop, KeyboardInterrupt) else 128 + stop.signal
 
 
 def _prepare_streams() -> None:

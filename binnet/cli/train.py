@@ -110,7 +110,7 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
             raise
         if communicator.speaks:
             _report_stop(communicator, folder, "")
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+        return 130 if isinstance(stop, KeyboardInterrupt) else 128 + stop.signal
     finally:
         if arguments.out is None:
             # The folder was created above. rmdir removes it only while it is empty, when the data could not be read.

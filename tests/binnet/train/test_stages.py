@@ -308,6 +308,23 @@ def test_stopped_in_each_stage_and_resumed_gives_the_same_bits(run, tmp_path):
             assert_equal(arrays(place / name), arrays(other / name))
 
 
+def test_any_signal_between_stages(tmp_path, capsys, monkeypatch):
+    """SIGUSR1, too, which schedulers send some time before the end: all that is done is kept."""
+    out, say = tmp_path / "run", Console.say
+
+    def stop(console, text):
+        say(console, text)
+        if text.startswith("stage 2 of 2:"):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(Console, "say", stop)
+    flags = ["--stages", "2", "--epochs", "2", "--batch-size", "300"]
+    assert main(["train", *flags, "--out", str(out)]) == 128 + signal.SIGUSR1
+    assert capsys.readouterr().err == f"binnet: stopped; continue with: binnet train --resume {out}\n"
+    assert whole.is_done(out / "stage1")
+    assert not whole.has_last(out)
+
+
 def test_the_command_resumes_stages_with_more_epochs(tmp_path, capsys):
     out = tmp_path / "run"
     with pytest.raises(TrainingInterruptedError):
