@@ -212,8 +212,8 @@ class TrainConfig:
             raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
         if self.weights == "real":
             for name in ("use_k", "binary_gradient", "weight_bits", "act_bits"):
-                if getattr(self, name) != CHOICES[name][0]:
-                    raise ConfigError(f"{flag(name)} means nothing with --weights real: leave it out")
+                if getattr(self, name) != (only := CHOICES[name][0]):
+                    raise ConfigError(f"{flag(name)} must be {only} with --weights real, got {getattr(self, name)}")
         try:
             self.own_options()
         except ValueError as error:
@@ -230,7 +230,7 @@ class TrainConfig:
         if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
             name = "body_lr" if self.freeze_until is None else "freeze_until"
             raise ConfigError(f"{flag(name)} needs --init: without a model to begin from there is nothing to spare")
-        if self.teacher is None and (self.teacher_share, self.temperature) != (0.9, 2.0):
+        if self.teacher is None and self.stages == 1 and (self.teacher_share, self.temperature) != (0.9, 2.0):
             name = "teacher_share" if self.temperature == 2 else "temperature"
             raise ConfigError(f"{flag(name)} needs --teacher: without one there are labels only")
         for name in _OF_PHOTOS:

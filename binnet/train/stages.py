@@ -24,12 +24,15 @@ from . import budget, trainer
 from .config import ConfigError, TrainConfig
 from .output import checkpoint, whole
 from .output.run_folder import RunFolder, read_figures
+from .pretrained.teacher import TEACHER
 from .trainer import Place, Result
 
 # Which part of the length each stage gets, by the number of stages.
 SHARES = {2: (0.4, 0.6), 3: (0.2, 0.3, 0.5)}
 _FLOAT = {"binarize": "float"}
-_REAL_WEIGHTS = {"weights": "real", "weight_bits": 1}  # binary activations; the number of bits is of binary weights
+# Binary activations; the other options are about binary weights and the scales of their products.
+_REAL_WEIGHTS = {"weights": "real", "weight_bits": 1, "use_k": False, "binary_gradient": "off"}
+_DEFAULTS = TrainConfig()
 # What is changed in the stages before the last one, by mode and number of stages.
 _BEFORE: dict[str, dict[int, tuple[dict[str, Any], ...]]] = {
     "xnor": {2: (_REAL_WEIGHTS,), 3: (_FLOAT, _REAL_WEIGHTS)},
@@ -44,6 +47,7 @@ def configurations(config: TrainConfig, out: Path) -> tuple[TrainConfig, ...]:
     """The configurations of the stages of a training, each of which is one of a training in a single stage.
 
     Each stage but the first has the best epoch of the one before as its ``init``. Weight decay is 0 in the last stage.
+    A real network in the first stage is the teacher of the later ones, unless the configuration names another.
     Epochs or time budget are divided by :data:`SHARES`.
 
     Parameters
@@ -70,17 +74,25 @@ def configurations(config: TrainConfig, out: Path) -> tuple[TrainConfig, ...]:
     changes = (*_BEFORE[config.binarize][count], {"weight_decay": 0.0})
     places, found = folders(out, count), []
     for number, own in enumerate(changes):
-        how: dict[str, Any] = {"stages": 1, **own, **_length(config, number)}
+        how: dict[str, Any] = {"stages": 1, **own, **_length(config, number), **_teacher(config, number, places[0])}
         if number:
             how["init"] = str(places[number - 1] / "best.h5")
-            # PLACE FOR THE TEACHER: here a training in 3 stages without one of its own sets
-            # how["teacher"] = str(places[0] / "best.h5").
         try:
             found.append(replace(config, **how))
             BinaryOptions.of(found[-1].binary_options())
         except ValueError as error:
             raise ConfigError(f"--stages {count}: stage {number + 1} is not possible: {error}") from error
     return tuple(found)
+
+
+def _teacher(config: TrainConfig, number: int, first: Path) -> dict[str, Any]:
+    """The options of the teacher in a stage: the one that was asked for, else the first stage where it is real."""
+    if config.teacher is not None:
+        # The first stage has kept a copy, whatever becomes of the file.
+        return {"teacher": str(first / TEACHER)} if number else {}
+    if number and _BEFORE[config.binarize][config.stages][0] == _FLOAT:
+        return {"teacher": str(first / "best.h5")}
+    return {"teacher_share": _DEFAULTS.teacher_share, "temperature": _DEFAULTS.temperature}
 
 
 def folders(out: Path, count: int) -> tuple[Path, ...]:

@@ -59,16 +59,40 @@ def test_what_the_stages_are(mode, count):
     assert [stage.weight_decay for stage in found] == [*[0.25] * (count - 1), 0.0]
     assert [stage.epochs for stage in found] == ([4, 6] if count == 2 else [2, 3, 5])
     # Nothing else differs from what was asked for.
-    free = {name: getattr(config, name) for name in ("binarize", "weights", "init", "weight_decay", "epochs", "stages")}
+    changed = ("binarize", "weights", "init", "weight_decay", "epochs", "stages", "teacher")
+    free = {name: getattr(config, name) for name in changed}
     assert [replace(stage, **free) for stage in found] == [config] * count
     assert [stage.stages for stage in found] == [1] * count
     assert stages.folders(OUT, count) == (*[OUT / "stage1", OUT / "stage2"][: count - 1], OUT)
 
 
-def test_real_weights_have_no_number_of_bits():
-    found = stages.configurations(TrainConfig(stages=2, weight_bits=2, act_bits=3), OUT)
-    assert [(stage.weight_bits, stage.act_bits) for stage in found] == [(1, 3), (2, 3)]
-    assert found[0].init is None
+def test_a_real_first_stage_is_the_teacher_of_the_later_ones():
+    def teachers(**options):
+        return [stage.teacher for stage in stages.configurations(TrainConfig(**options), OUT)]
+
+    first = str(OUT / "stage1" / "best.h5")
+    assert teachers(stages=3) == [None, first, first]
+    assert teachers(stages=2, binarize="bwn") == [None, first]
+    assert teachers(stages=2) == [None, None]
+    kept = str(OUT / "stage1" / "teacher.h5")
+    assert teachers(stages=3, teacher="t.h5") == ["t.h5", kept, kept]
+    assert teachers(stages=2, teacher="t.h5") == ["t.h5", kept]
+    config = TrainConfig(stages=3, teacher_share=0.5, temperature=4.0)
+    found = stages.configurations(config, OUT)
+    assert [(stage.teacher_share, stage.temperature) for stage in found] == [(0.9, 2.0), (0.5, 4.0), (0.5, 4.0)]
+
+
+def test_real_weights_have_no_options_of_binary_ones():
+    config = TrainConfig(stages=2, weight_bits=2, use_k=True)
+    first, second = stages.configurations(config, OUT)
+    assert (first.weight_bits, first.use_k, first.binary_gradient) == (1, False, "off")
+    assert replace(second, init=None, epochs=50, stages=2) == config
+    first, second = stages.configurations(TrainConfig(stages=2, binary_gradient="ternary"), OUT)
+    assert (first.binary_gradient, second.binary_gradient) == ("off", "ternary")
+    with pytest.raises(
+        ConfigError, match="--stages 2: stage 1 is not possible: --act-bits must be 1 with --weights real"
+    ):
+        stages.configurations(TrainConfig(stages=2, act_bits=3), OUT)
 
 
 @pytest.mark.parametrize("count", [2, 3])
