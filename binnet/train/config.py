@@ -60,7 +60,8 @@ class TrainConfig:
 
     recipe: Word | None = option(
         None,
-        "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; imagenet-64; or finetune",
+        "preset under the other options: a network, a hyphen and a mode, as alexnet-xnor; for photographs imagenet-64, "
+        "finetune, or best, which takes several times as long",
         recipes.names(),
         metavar="NAME",
     )

@@ -110,6 +110,20 @@ _FINETUNE: Values = {
     "flip": True,
 }
 
+# Not from the paper: for photographs, from random weights, with time. A real network is trained first, and teaches one
+# with binary activations and then the binary one (arXiv:2003.11535, arXiv:2003.03488).
+_BEST: Values = {
+    "model": "quick2",
+    "stages": 3,
+    "epochs": 60,
+    "batch_size": 64,
+    "lr": 0.002,
+    "weight_decay": 1e-5,
+    "ste": "polynomial",
+    "crop_pad": 8,
+    "flip": True,
+}
+
 _NETWORKS: dict[str, Values] = {
     "alexnet": _ALEXNET,
     "resnet18": _RESNET18,
@@ -125,13 +139,13 @@ _NETWORKS: dict[str, Values] = {
 _LARGE = ("alexnet", "resnet18", "googlenet")  # trained by SGD, except with binary inputs
 
 
-_ANY_NETWORK = {"imagenet-64": _IMAGENET_64, "finetune": _FINETUNE}  # recipes that set neither network nor mode
-OF_PHOTOS = tuple(_ANY_NETWORK)  # for photographs: they name no data set and suit none of the built-in ones
+_OF_PHOTOS = {"imagenet-64": _IMAGENET_64, "finetune": _FINETUNE, "best": _BEST}  # these set no mode
+OF_PHOTOS = tuple(_OF_PHOTOS)  # for photographs: they name no data set and suit none of the built-in ones
 
 
 def names() -> tuple[str, ...]:
-    """The names of all recipes: ``<network>-<mode>``, and those that set neither network nor mode."""
-    return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), *_ANY_NETWORK)
+    """The names of all recipes: ``<network>-<mode>``, and those for photographs, which set no mode."""
+    return (*(f"{network}-{mode}" for network in _NETWORKS for mode in MODES), *_OF_PHOTOS)
 
 
 def values(name: str, given: Mapping[str, Any]) -> Values:
@@ -142,8 +156,8 @@ def values(name: str, given: Mapping[str, Any]) -> Values:
     name
         One of :func:`names`.
     given
-        Options that override the recipe. An ``image_size`` among them scales the range of the short side in proportion;
-        ``data`` or ``dataset`` removes the recipe's own data set.
+        Options that override the recipe. A mode among them sets the number of stages of ``best``, and an ``image_size``
+        scales the range of the short side in proportion; ``data`` or ``dataset`` removes the recipe's own data set.
 
     Raises
     ------
@@ -152,8 +166,11 @@ def values(name: str, given: Mapping[str, Any]) -> Values:
     """
     if name not in names():
         raise ValueError(f"unknown --recipe {name!r}; there are: {', '.join(names())}")
-    if name in _ANY_NETWORK:
-        return dict(_ANY_NETWORK[name])
+    if name in _OF_PHOTOS:
+        found = dict(_OF_PHOTOS[name])
+        # Between a real network and one with binary weights alone there is no stage, and a real one has none at all.
+        fewer = {**dict.fromkeys(("bwn", "binaryconnect"), 2), "float": 1}.get(str(given.get("binarize")))
+        return found | {"stages": fewer} if fewer is not None and "stages" in found else found
     network, mode = name.rsplit("-", 1)
     found = {"model": network, "binarize": mode, **_NETWORKS[network]}
     if network in _LARGE and mode in _SGD_MODES:

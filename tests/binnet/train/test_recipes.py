@@ -1,12 +1,14 @@
 """Recipes: the paper's values, and the precedence of options."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from binnet import models
 from binnet.cli import main
 from binnet.schedules import learning_rate, weight_decay
+from binnet.train import stages
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.options import recipes
 
@@ -15,8 +17,8 @@ IMAGES = {"data": "some/where"}
 
 def test_every_network_in_every_mode():
     expected = {f"{network}-{mode}" for network in models.names() for mode in models.MODES}
-    assert set(recipes.names()) == expected | {"imagenet-64", "finetune"}
-    assert len(recipes.names()) == len(expected) + 2
+    assert set(recipes.names()) == expected | {"imagenet-64", "finetune", "best"}
+    assert len(recipes.names()) == len(expected) + 3
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -27,10 +29,19 @@ def test_every_recipe_is_a_configuration(name):
     assert set(found) <= {f.name for f in fields(TrainConfig)}
     own = config.to_dict()
     assert {option: own[option] for option in found} == found
-    if name not in ("imagenet-64", "finetune"):
+    if name not in recipes.OF_PHOTOS:
         assert f"{config.model}-{config.binarize}" == name
     again = TrainConfig.from_dict(config.to_dict())  # as from a checkpoint: nothing is applied twice
     assert again == config
+
+
+@pytest.mark.parametrize(("mode", "count"), [(None, 3), ("bnn", 3), ("bwn", 2), ("binaryconnect", 2), ("float", 1)])
+def test_the_best_recipe_has_the_stages_that_the_mode_has(mode, count):
+    given = {"recipe": "best", **IMAGES} | ({} if mode is None else {"binarize": mode})
+    config = TrainConfig.from_dict(given)
+    assert (config.model, config.stages, config.binarize) == ("quick2", count, mode or "xnor")
+    assert len(stages.configurations(config, Path("run"))) == count
+    assert TrainConfig.from_dict({**given, "stages": 1, "model": "nin"}).stages == 1
 
 
 def test_the_recipe_for_fine_tuning_needs_a_model():
