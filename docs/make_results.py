@@ -4,7 +4,8 @@
     python docs/make_results.py --take RUNS SERIES      first copy what ``binnet reproduce --out RUNS`` has finished
 
 A record consists of three small files of a run: ``config.toml``, ``metrics.csv`` and ``result.json``, in
-``docs/results/SERIES/<name of the row>/``; the costs of a step of each row are in ``<table>-steps.json``. In the
+``docs/results/SERIES/<name of the row>/``, or for several seeds in ``<name of the row>-seed1/`` and so on, which take
+precedence. The costs of a step of each row are in ``<table>-steps.json``. In the
 page, the text between ``<!-- table1 digits -->`` and ``<!-- end -->`` is replaced by the table of that series; the
 text around the tables is written by hand. The name of a network after the series selects its rows:
 ``<!-- table1 digits lenet5 -->``.

@@ -15,7 +15,7 @@ HELP = "run the comparisons of the paper's tables on your images, and report the
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
-    parser.add_argument("table", metavar="TABLE", help="table1, table2, table3, gradients or bits")
+    parser.add_argument("table", metavar="TABLE", help="table1, table2, table3, gradients, bits or blocks")
     parser.add_argument(
         "--rows", metavar="NAME,NAME", help="run only these rows, named like their run folders, such as alexnet-xnor"
     )
@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="DIR",
         help="folder of runs and report (default: runs/reproduce-<data>); its finished runs are reused, others resumed",
+    )
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="train each row with the seeds 1 to N, and report means (default: 1 run)"
     )
     options.add_config(parser)
     options.add_threads(parser)
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or f"runs/reproduce-{data}")
     command = _command_line(arguments)
     try:
-        outcomes = reproduce.run(table, given, out, console)
+        outcomes = reproduce.run(table, given, out, console, arguments.seeds)
     except TrainingInterruptedError:
         print("binnet: stopped, everything is saved; the same command continues", file=sys.stderr)
         return 130
@@ -56,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _command_line(arguments: argparse.Namespace) -> str:
     """The command line that produces the report, for the report itself."""
     words = ["binnet", "reproduce", arguments.table]
-    for name in ("rows", "out", "threads"):
+    for name in ("rows", "out", "seeds", "threads"):
         if getattr(arguments, name) is not None:
             words += [f"--{name}", str(getattr(arguments, name))]
     return shlex.join(words + options.flags(options.given_config(arguments)))

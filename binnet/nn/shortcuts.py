@@ -37,7 +37,8 @@ class ShortcutOptions:
         ``"spatial"`` multiplies the map of each binary convolution by learned factors of its channels, rows and columns
         (XNOR-Net++, arXiv:1909.13863), ``"none"`` does not.
     first_bits
-        Bits of the inputs of binary convolutions before the first halving of the map, 1 to 8.
+        Bits of the inputs of binary convolutions in the first stage, 1 to 8. A stage ends before the
+        next block that halves the map.
 
     Raises
     ------
@@ -86,15 +87,16 @@ class ShortcutBlocks:
         if blocks.real_weights and options.first_bits > 1:
             raise ValueError("first_bits above 1 needs binary weights: real weights take signs only")
         self.blocks, self.options, self.channels, self.size = blocks, options, channels, size
-        self._halved = False
+        self._stage = 0
 
     def add(self, name: str, channels: int, *, halve: bool = False) -> list[Named]:
         """The next block: a 3×3 convolution to ``channels``; ``halve``: rows and columns become half, rounded up."""
         before, size = self.channels, self.size
-        self.channels, self._halved = channels, self._halved or halve
+        self.channels = channels
+        self._stage += halve or not self._stage  # the first block begins a stage even where it does not halve
         if halve:
             self.size = -(-size[0] // 2), -(-size[1] // 2)
-        bits = None if self._halved or self.options.first_bits == 1 else self.options.first_bits
+        bits = self.options.first_bits if self._stage == 1 and self.options.first_bits > 1 else None
         body: list[Named] = []
         if self.blocks.binary_input and self.options.threshold == "learned":
             body.append(("threshold", Shift(before)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from binnet_datasets.files import replacing
 
 from ... import __version__
 from ...modelfile import StorageError
+from .chance import Accuracy
+from .comparison import Table
 from .runs import Outcome
-from .tables import Table
 
 # Options that the rows show, or that do not change a result.
-_LEFT_OUT = {"model", "binarize", "data", "dataset", "workers", "checkpoint_every", "tensorboard"}
+_LEFT_OUT = {"model", "binarize", "data", "dataset", "workers", "checkpoint_every", "tensorboard", "seed"}
 
 
 def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) -> Path:
@@ -52,50 +54,71 @@ def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) ->
 def markdown(table: Table, outcomes: Sequence[Outcome], picture: str | None = None) -> str:
     """The table as Markdown, with accuracies in per cent of the best and of the last epoch.
 
-    A conclusion is within the noise when the measured difference is less than two standard deviations away from the
-    value at which the conclusion changes. The deviation is that of two accuracies on independent images.
+    Where rows have several runs, which differ in their seeds, all figures are means over them, and ``±`` is the sample
+    standard deviation. What the words about a conclusion mean is in :class:`Verdict`, and what chance can cause in
+    :func:`limit`.
     """
-    top1, first = {o.row.label: 100 * o.result.top1 for o in outcomes}, outcomes[0]
-    # Either costs or the paper's accuracies: both would make the table too wide, and no table has both.
-    beside = "ms a step | of the first" if first.costs else "paper, top-1 | top-5"
+    first = outcomes[0]
+    beside = _headings(outcomes)
     lines = [_settings(outcomes), ""]
-    lines += [f"| | run | top-1 | top-5 | last epoch | training loss | {beside} | time |"]
-    lines += ["|---|---|---:|---:|---:|---:|---:|---:|---:|", *(_line(o, first) for o in outcomes), ""]
+    lines += [f"| | run | top-1 | top-5 | last epoch | training loss | {''.join(f'{b} | ' for b in beside)}time |"]
+    lines += ["|---|---|---:|---:|---:|---:|" + "---:|" * len(beside) + "---:|"]
+    lines += [*(_line(o, first, bool(beside)) for o in outcomes), ""]
+    if any(len(o.runs) > 1 for o in outcomes):
+        lines += ["Figures are means over the seeds; ± is the sample standard deviation.", ""]
     if first.costs:
         batch, machine = first.config.batch_size, first.costs.machine
         lines += [f"A step: forward, backward and update of {batch} images, all rows in turn; {machine}.", ""]
-    verdicts = [(claim.text, claim.verdict(top1, first.result.n)) for claim in table.claims]
-    # With --rows, none of the conclusions may have both of its rows.
-    if any(verdict for _, verdict in verdicts):
-        lines += ["| the paper | here | |", "|---|---:|---|"]
-        lines += [f"| {text} | {found.ahead:+.1f} | {found.words} |" for text, found in verdicts if found]
-        lines += [""]
+    lines += _conclusions(table, outcomes)
     return "\n".join(lines + ([f"![curves]({picture})", ""] if picture else []))
+
+
+def _headings(outcomes: Sequence[Outcome]) -> list[str]:
+    """Headings of two columns: the costs or the paper's accuracies, of which no table has both; none without either."""
+    if outcomes[0].costs:
+        return ["ms a step", "of the first"]
+    return ["paper, top-1", "top-5"] if any(o.row.paper for o in outcomes) else []
+
+
+def _conclusions(table: Table, outcomes: Sequence[Outcome]) -> list[str]:
+    """Lines of the table of conclusions; with --rows, none of them may have both of its rows."""
+    top1 = {o.row.label: o.top1 for o in outcomes}
+    verdicts = [(claim.text, claim.verdict(top1)) for claim in table.claims]
+    lines = [f"| {text} | {found.ahead:+.1f} | {found.words} |" for text, found in verdicts if found]
+    return [f"| {table.source} | here | |", "|---|---:|---|", *lines, ""] if lines else []
 
 
 def _settings(outcomes: Sequence[Outcome]) -> str:
     """A sentence with the data, the options that all rows share, and the version of binnet."""
-    config, result = outcomes[0].config, outcomes[0].result
+    config, n = outcomes[0].config, outcomes[0].n
     # Only options that differ from their defaults: the rest of a configuration says nothing about a comparison.
     changed = [o.config.changed() for o in outcomes]
     shared = {
         name: v for name, v in changed[0].items() if all(c.get(name) == v for c in changed) and name not in _LEFT_OUT
     }
     data = config.dataset or Path(str(config.data)).name  # reports do not show folders of this machine
-    options = ", ".join(f"{name} {v}" for name, v in {"seed": config.seed, "epochs": config.epochs, **shared}.items())
-    return f"{data}, {result.n:,} validation images; {options}; binnet {__version__}. Accuracies in per cent."
+    options = ", ".join(f"{name} {v}" for name, v in {"epochs": config.epochs, **shared}.items())
+    seeds = _seeds(outcomes)
+    return f"{data}, {n:,} validation images; {seeds}{options}; binnet {__version__}. Accuracies in per cent."
 
 
-def _line(outcome: Outcome, first: Outcome) -> str:
-    result, last = outcome.result, outcome.epochs[-1]
-    measured = [f"{100 * result.top1:.1f}", f"{100 * result.top5:.1f}", f"{100 * float(last['val_top1']):.1f}"]
+def _seeds(outcomes: Sequence[Outcome]) -> str:
+    """The seeds of all rows, and a sign between them and the other options."""
+    seeds = sorted({run.config.seed for outcome in outcomes for run in outcome.runs})
+    return f"seed {seeds[0]}, " if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}; "
+
+
+def _line(outcome: Outcome, first: Outcome, beside: bool) -> str:
+    runs, last = outcome.runs, [run.epochs[-1] for run in outcome.runs]
     cells = [
         outcome.row.label.replace("|", "\\|"),  # "max|g|" would end the cell
-        outcome.row.name,
-        *measured,
-        f"{float(last['train_loss']):.2f}",
-        *_beside(outcome, first),
-        _duration(result.seconds),
+        outcome.row.name + (f", {len(runs)} seeds" if len(runs) > 1 else ""),
+        str(outcome.top1),
+        str(outcome.top5),
+        str(Accuracy(tuple(100 * float(epoch["val_top1"]) for epoch in last), outcome.n)),
+        f"{statistics.fmean(float(epoch['train_loss']) for epoch in last):.2f}",
+        *(_beside(outcome, first) if beside else []),
+        _duration(statistics.fmean(run.result.seconds for run in runs)),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -129,9 +152,13 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def _curves(axes: Any, outcomes: Sequence[Outcome], column: str, title: str) -> None:
-    for outcome in outcomes:
-        points = [(int(row["epoch"]), float(row[column])) for row in outcome.epochs]
-        axes.plot(*zip(*points, strict=True), ".-", label=outcome.row.label, markersize=4, linewidth=1)
+    """Plot a curve for each run; those of a row have its colour, and from the eleventh row on, dashes as well."""
+    for i, outcome in enumerate(outcomes):
+        style = {"color": f"C{i}", "linestyle": "-" if i < 10 else "--", "markersize": 4, "linewidth": 1}
+        for number, run in enumerate(outcome.runs):
+            points = [(int(row["epoch"]), float(row[column])) for row in run.epochs]
+            label = "_" if number else outcome.row.label  # the legend has each row once
+            axes.plot(*zip(*points, strict=True), marker=".", label=label, **style)
     axes.set(title=title, xlabel="epoch")
     axes.grid(True, alpha=0.2)
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -139,7 +166,7 @@ def _curves(axes: Any, outcomes: Sequence[Outcome], column: str, title: str) -> 
 
 def _against_cost(axes: Any, outcomes: Sequence[Outcome]) -> None:
     """Plot a point for each row in the colour of its curves, with a label that does not overlap another."""
-    x, y = [o.step / outcomes[0].step for o in outcomes], [o.result.top1 for o in outcomes]
+    x, y = [o.step / outcomes[0].step for o in outcomes], [o.top1.mean / 100 for o in outcomes]
     width, height, lines = max(x) - min(x), max(y) - min(y), {True: 0.0, False: 0.0}
     # From bottom to top: a label that would overlap the one below it on the same side moves up by a line.
     for i in sorted(range(len(outcomes)), key=y.__getitem__):

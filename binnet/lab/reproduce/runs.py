@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,33 +22,67 @@ from ...train.output.run_folder import Row as Figures
 from ...train.output.run_folder import read_figures
 from ..bench.training import Step
 from . import costs
+from .chance import Accuracy
+from .comparison import Row, Table
 from .costs import Costs
-from .tables import Row, Table
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        Its configuration.
+    result : Result
+        Result of the best epoch.
+    epochs : list of dict
+        The rows of ``metrics.csv``, cells as text.
+    """
+
+    config: TrainConfig
+    result: Result
+    epochs: list[Figures]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a row: its training and what that reached.
+    """Outcome of a row: its trainings and what they reached.
 
     Attributes
     ----------
     row : Row
         The row of the table.
-    config : TrainConfig
-        Configuration of the training.
-    result : Result
-        Result of the best epoch.
-    epochs : list of dict
-        The rows of ``metrics.csv``, cells as text.
+    runs : tuple of Run
+        One for each seed, at least one; their configurations differ in the seed only.
     costs : Costs or None
         Costs of all rows of the table, where the table compares them and they are known.
     """
 
     row: Row
-    config: TrainConfig
-    result: Result
-    epochs: list[Figures]
+    runs: tuple[Run, ...]
     costs: Costs | None = None
+
+    @property
+    def config(self) -> TrainConfig:
+        """Configuration of the first run."""
+        return self.runs[0].config
+
+    @property
+    def n(self) -> int:
+        """Number of validation images."""
+        return self.runs[0].result.n
+
+    @property
+    def top1(self) -> Accuracy:
+        """Top-1 of the best epoch of each run, per cent."""
+        return Accuracy(tuple(100 * run.result.top1 for run in self.runs), self.n)
+
+    @property
+    def top5(self) -> Accuracy:
+        """Top-5 of the same epochs, per cent."""
+        return Accuracy(tuple(100 * run.result.top5 for run in self.runs), self.n)
 
     @property
     def step(self) -> float:
@@ -56,7 +91,9 @@ class Outcome:
         return self.costs.seconds[self.row.name]
 
 
-def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -> list[Outcome]:
+def run(
+    table: Table, options: Mapping[str, Any], out: Path, console: Console, seeds: int | None = None
+) -> list[Outcome]:
     """Train the networks of a table that are missing, and measure their steps where the table compares costs.
 
     Parameters
@@ -66,11 +103,15 @@ def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -
     options
         Options of :class:`TrainConfig` for all rows.
     out
-        Folder of the runs; each row has the folder ``out/<name of the row>``. A finished run is reused and an
-        interrupted one resumed; both must have the same configuration. Costs are measured for all rows together, when
-        one of them has none in ``out/<table>-steps.json``.
+        Folder of the runs; each row has the folder ``out/<name of the row>``, and with several seeds
+        ``out/<name of the row>-seed1`` and so on. A finished run is reused and an interrupted one resumed; both must
+        have the same configuration. Costs are measured for all rows together, when one of them has none in
+        ``out/<table>-steps.json``.
     console
         Receives progress and messages.
+    seeds
+        With more than 1 each row is trained with the seeds 1 to ``seeds``; otherwise once, with the seed of the
+        options.
 
     Returns
     -------
@@ -80,25 +121,31 @@ def run(table: Table, options: Mapping[str, Any], out: Path, console: Console) -
     Raises
     ------
     ConfigError
-        When an option is one in which the rows differ, or a folder holds a run with another configuration.
+        When an option is one in which the rows differ, ``seeds`` is below 1 or stands beside the option ``seed``, or a
+        folder holds a run with another configuration.
     TrainingError, TrainingInterruptedError, DataError, StorageError
         See :func:`binnet.train.fit`.
     """
-    for name in sorted(table.fixed & set(options)):
-        raise ConfigError(f"--{name.replace('_', '-')} cannot be given here: the rows of {table.name} set it")
-    outcomes = []
+    _check_options(table, options, seeds)
+    own = [None] if seeds in (None, 1) else range(1, seeds + 1)
+    # Seed by seed: when the series is interrupted, all rows have the same number of runs but for one.
+    plan = [(row, seed) for seed in own for row in table.rows]
+    found: dict[str, list[Run]] = {row.name: [] for row in table.rows}
     # One after the other: each training already uses all cores.
-    for number, row in enumerate(table.rows, 1):
-        console.say(f"\n[{number}/{len(table.rows)}] {row.label}")
-        config = TrainConfig.from_dict({**options, **row.options})
-        outcomes.append(_run(row, config, out / row.name, console))
-    return _with_costs(table, outcomes, out, console)
+    for number, (row, seed) in enumerate(plan, 1):
+        console.say(f"\n[{number}/{len(plan)}] {row.label}" + ("" if seed is None else f", seed {seed}"))
+        config = TrainConfig.from_dict({**options, **row.options, **({} if seed is None else {"seed": seed})})
+        found[row.name].append(_run(config, _folder(row, out, seed), console))
+    outcomes = [Outcome(row, tuple(found[row.name])) for row in table.rows]
+    return _with_costs(table, outcomes, out) or _measured(table, outcomes, out, own[0], console)
 
 
 def recorded(table: Table, out: Path) -> list[Outcome]:
     """Read the outcomes of the finished rows in ``out`` from ``config.toml``, ``metrics.csv`` and ``result.json``.
 
-    Costs are read from ``<table>-steps.json``; they are None when it is missing or lacks a row.
+    A row has all its runs with a seed in their names, ``<name of the row>-seed1`` and so on, and only where there is
+    none the run ``<name of the row>``. Costs are read from ``<table>-steps.json``; they are None when it is missing or
+    lacks a row.
 
     Raises
     ------
@@ -107,27 +154,58 @@ def recorded(table: Table, out: Path) -> list[Outcome]:
     """
     outcomes = []
     for row in table.rows:
-        folder = out / row.name
-        if (folder / "result.json").is_file():
-            config = TrainConfig.from_dict(whole.read(folder))
-            outcomes.append(Outcome(row, config, _read(folder / "result.json"), read_figures(folder)))
-    return _with_costs(table, outcomes, out)
+        folders = _of_seeds(row, out) or [_folder(row, out, None)]
+        runs = tuple(_recorded(folder) for folder in folders if (folder / "result.json").is_file())
+        if runs:
+            outcomes.append(Outcome(row, runs))
+    return _with_costs(table, outcomes, out) or outcomes
 
 
-def _with_costs(table: Table, outcomes: list[Outcome], out: Path, console: Console | None = None) -> list[Outcome]:
-    """The outcomes with costs, if the table compares them; unknown ones are measured when there is a console."""
+def _check_options(table: Table, options: Mapping[str, Any], seeds: int | None) -> None:
+    for name in sorted(table.fixed & set(options)):
+        raise ConfigError(f"--{name.replace('_', '-')} cannot be given here: the rows of {table.name} set it")
+    if seeds is not None and seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    if seeds is not None and "seed" in options:
+        raise ConfigError("--seed and --seeds cannot be given together: --seeds N trains with the seeds 1 to N")
+
+
+def _folder(row: Row, out: Path, seed: int | None) -> Path:
+    """The folder of a run; ``seed`` None where the row has a single one."""
+    return out / (row.name if seed is None else f"{row.name}-seed{seed}")
+
+
+def _of_seeds(row: Row, out: Path) -> list[Path]:
+    """The folders of the finished runs of a row with a seed in their names, by seed."""
+    found = {}
+    for path in out.glob("*/result.json"):
+        if match := re.fullmatch(re.escape(row.name) + r"-seed(\d+)", path.parent.name):
+            found[int(match[1])] = path.parent
+    return [found[seed] for seed in sorted(found)]
+
+
+def _with_costs(table: Table, outcomes: list[Outcome], out: Path) -> list[Outcome] | None:
+    """The outcomes with costs if the table compares them; None where they are not known yet."""
     if not table.costs:
         return outcomes
-    path = costs.file_of(table.name, out)
-    found = costs.recorded(path, [o.row.name for o in outcomes])
-    if found is None and console is not None:
-        # Classes and image size come from the packed model: the run's data need not be there any more.
-        steps = {o.row.name: Step(o.config, _spec(out / o.row.name / "packed.h5")) for o in outcomes}
-        found = costs.measured(steps, path, console)
+    found = costs.recorded(costs.file_of(table.name, out), [o.row.name for o in outcomes])
+    return None if found is None else [replace(outcome, costs=found) for outcome in outcomes]
+
+
+def _measured(table: Table, outcomes: list[Outcome], out: Path, seed: int | None, console: Console) -> list[Outcome]:
+    """The outcomes with costs, which are measured for the networks in the folders of a seed."""
+    # Classes and image size come from the packed model: the run's data need not be there any more.
+    steps = {o.row.name: Step(o.config, _spec(_folder(o.row, out, seed) / "packed.h5")) for o in outcomes}
+    found = costs.measured(steps, costs.file_of(table.name, out), console)
     return [replace(outcome, costs=found) for outcome in outcomes]
 
 
-def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outcome:
+def _recorded(folder: Path) -> Run:
+    config = TrainConfig.from_dict(whole.read(folder))
+    return Run(config, _read(folder / "result.json"), read_figures(folder))
+
+
+def _run(config: TrainConfig, folder: Path, console: Console) -> Run:
     # result.json is written last, so that it marks a finished run.
     result = folder / "result.json"
     begun = whole.is_begun(folder)
@@ -135,7 +213,7 @@ def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outco
         _check_same(config, folder)
     if result.is_file():
         console.say(f"done before: {folder}")
-        return Outcome(row, config, _read(result), read_figures(folder))
+        return Run(config, _read(result), read_figures(folder))
     # Begun, and without result.json: the run was interrupted, so it is resumed.
     reached = fit(config, folder, resume=begun, console=console)
     try:
@@ -143,7 +221,7 @@ def _run(row: Row, config: TrainConfig, folder: Path, console: Console) -> Outco
             temporary.write_text(json.dumps(asdict(reached), indent=1), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {result}: {error.strerror}") from error
-    return Outcome(row, config, reached, read_figures(folder))
+    return Run(config, reached, read_figures(folder))
 
 
 def _check_same(config: TrainConfig, folder: Path) -> None:

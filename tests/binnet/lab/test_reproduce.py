@@ -2,18 +2,20 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from binnet import cli
+from binnet import Tensor, cli, models, ops
 from binnet.console import Console
 from binnet.lab import reproduce
-from binnet.lab.reproduce import Claim, Outcome, costs, report
+from binnet.lab.reproduce import Accuracy, Claim, Outcome, Run, costs, report
 from binnet.modelfile.container import StorageError
 from binnet.train import Result
 from binnet.train.config import ConfigError, TrainConfig
@@ -21,13 +23,15 @@ from binnet.train.config import ConfigError, TrainConfig
 ROOT = Path(__file__).parents[3]
 OPTIONS = {"dataset": "digits", "epochs": 1, "batch_size": 256}
 SMALL = reproduce.table("table1").with_model("lenet5").only(["lenet5-bwn", "lenet5-xnor"])
+ONE = reproduce.table("table1").with_model("lenet5").only(["lenet5-float"])
+QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A folder with two finished rows."""
     out = tmp_path_factory.mktemp("reproduce")
-    reproduce.run(SMALL, OPTIONS, out, Console(quiet=True))
+    reproduce.run(SMALL, OPTIONS, out, QUIET)
     return out
 
 
@@ -47,16 +51,19 @@ def test_rows_can_be_trained_and_told_apart(name):
 def test_claims_are_about_rows_and_true_in_the_paper(name):
     """The paper's conclusions hold for the paper's own accuracies."""
     table = reproduce.table(name)
-    labels, paper = {row.label for row in table.rows}, {r.label: r.paper[0] for r in table.rows if r.paper}
+    labels = {row.label for row in table.rows}
+    paper = {r.label: Accuracy((r.paper[0],), 10**12) for r in table.rows if r.paper}
     for claim in table.claims:
         assert {claim.better, claim.worse} <= labels
-        assert claim.holds(paper) is not False
+        verdict = claim.verdict(paper)
+        assert verdict is None or verdict.words != "disagrees"
 
 
 def test_what_is_not_the_same_has_another_folder():
     found = {}
-    tables = [reproduce.table(name).with_model("quick") for name in reproduce.NAMES if name != "table2"]
-    for row in (row for table in tables for row in table.rows):
+    several = {"table2", "blocks"}
+    tables = [reproduce.table(name).with_model("quick") for name in set(reproduce.NAMES) - several]
+    for row in (row for table in [*tables, reproduce.table("blocks")] for row in table.rows):
         assert found.setdefault(row.name, row.options) == row.options
 
 
@@ -66,23 +73,53 @@ def test_networks_of_two_tables_share_a_folder():
 
 
 @pytest.mark.parametrize(
-    ("claim", "top1", "holds"),
+    ("margin", "a", "words"),
     [
-        (Claim("", "a", "b"), {"a": 50.0, "b": 50.0}, True),
-        (Claim("", "a", "b"), {"a": 49.9, "b": 50.0}, False),
-        (Claim("", "a", "b", margin=2.0), {"a": 48.0, "b": 50.0}, True),
-        (Claim("", "a", "b", margin=2.0), {"a": 47.9, "b": 50.0}, False),
-        (Claim("", "a", "b", margin=2.0), {"a": 60.0, "b": 50.0}, True),
-        (Claim("", "a", "b", margin=2.0, both=True), {"a": 60.0, "b": 50.0}, False),
-        (Claim("", "a", "b"), {"a": 60.0}, None),
+        (0.0, 50.1, "agrees"),
+        (0.0, 50.0, "cannot tell"),
+        (0.0, 49.9, "disagrees"),
+        (2.0, 48.1, "agrees"),
+        (2.0, 48.0, "cannot tell"),
+        (2.0, 47.9, "disagrees"),
+        (2.0, 60.0, "agrees"),
     ],
 )
-def test_claims(claim, top1, holds):
-    assert claim.holds(top1) is holds
+def test_claims(margin, a, words):
+    """On so many images that chance is only 0.02 points."""
+    verdict = Claim("", "a", "b", margin).verdict({"a": Accuracy((a,), 50_000_000), "b": Accuracy((50.0,), 50_000_000)})
+    assert verdict.words == words
+    assert verdict.ahead == pytest.approx(a - 50)
+
+
+def test_a_claim_about_a_row_that_was_not_run():
+    assert Claim("", "a", "b").verdict({"a": Accuracy((60.0,), 100)}) is None
+
+
+def test_the_rows_of_blocks_turn_one_switch_after_another():
+    names = [row.name for row in reproduce.table("blocks").rows]
+    assert names[0] == "quick2-float"
+    assert names[2] == "quick2-xnor-activation-none-threshold-zero-downsample-stride"
+    assert names[-1] == "quick2-xnor-polynomial-learned-scale_map-spatial-first_bits-2"
+    assert all(re.fullmatch(r"[\w-]+", name, re.ASCII) for name in names)
+
+
+def test_every_switch_of_blocks_changes_a_training():
+    """Parameters, scores or gradients of the first step differ from those of every other row."""
+    x = Tensor(np.random.default_rng(0).standard_normal((4, 16, 16, 3), dtype=np.float32))
+    found = []
+    for row in reproduce.table("blocks").rows:
+        config = TrainConfig.from_dict(dict(row.options))
+        own = {**config.binary_options(), **config.own_options()}
+        network = models.build(config.model, config.binarize, 10, 3, 16, **own).train()
+        loss = ops.cross_entropy(network(x), np.arange(4))
+        loss.backward()
+        names = tuple(name for name, _ in network.named_parameters())
+        found.append((names, loss.item(), network.conv1.weight.grad.tobytes()))
+    assert len(set(found)) == len(found)
 
 
 def test_unknown_names_list_those_there_are():
-    with pytest.raises(ValueError, match=r"unknown table 'table4'; there are: table1, table2, table3, gradients, bits"):
+    with pytest.raises(ValueError, match=r"unknown table 'table4'; there are: table1, .*, bits, blocks"):
         reproduce.table("table4")
     with pytest.raises(ValueError, match=r"unknown row 'bwn' of table1; there are: alexnet-float, alexnet-bwn"):
         reproduce.table("table1").only(["bwn"])
@@ -103,10 +140,10 @@ def test_each_row_has_a_run_folder_with_its_result(done):
 
 def test_finished_rows_are_not_run_again(done):
     before = {p: p.stat().st_mtime_ns for p in done.rglob("*.h5")}
-    outcomes = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    outcomes = reproduce.run(SMALL, OPTIONS, done, QUIET)
     assert {p: p.stat().st_mtime_ns for p in done.rglob("*.h5")} == before
-    assert [len(outcome.epochs) for outcome in outcomes] == [1, 1]
-    assert float(outcomes[0].epochs[0]["val_top1"]) == pytest.approx(outcomes[0].result.top1, abs=1e-6)
+    assert [len(run.epochs) for outcome in outcomes for run in outcome.runs] == [1, 1]
+    assert float(outcomes[0].runs[0].epochs[0]["val_top1"]) == pytest.approx(outcomes[0].top1.mean / 100, abs=1e-6)
 
 
 def test_an_interrupted_row_goes_on(done, tmp_path):
@@ -114,42 +151,105 @@ def test_an_interrupted_row_goes_on(done, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(done, out)
     (out / "lenet5-xnor" / "result.json").unlink()
-    outcomes = reproduce.run(SMALL, OPTIONS, out, Console(quiet=True))
+    outcomes = reproduce.run(SMALL, OPTIONS, out, QUIET)
     before = json.loads((done / "lenet5-xnor" / "result.json").read_text())
-    assert outcomes[1].result.top1 == before["top1"]
+    assert outcomes[1].runs[0].result.top1 == before["top1"]
 
 
 def test_a_folder_with_another_run_is_refused(done):
     with pytest.raises(ConfigError, match=r"lenet5-bwn holds a run with epochs 1, and 2 is asked for"):
-        reproduce.run(SMALL, {**OPTIONS, "epochs": 2}, done, Console(quiet=True))
+        reproduce.run(SMALL, {**OPTIONS, "epochs": 2}, done, QUIET)
 
 
 @pytest.mark.parametrize("option", [{"binarize": "xnor"}, {"model": "quick"}])
 def test_what_the_rows_differ_in_cannot_be_given(tmp_path, option):
     with pytest.raises(ConfigError, match=rf"^--{next(iter(option))} cannot be given here"):
-        reproduce.run(SMALL, {**OPTIONS, **option}, tmp_path, Console(quiet=True))
+        reproduce.run(SMALL, {**OPTIONS, **option}, tmp_path, QUIET)
 
 
 def test_a_damaged_result_is_named(done, tmp_path):
     shutil.copytree(done, tmp_path / "out")
     (tmp_path / "out" / "lenet5-bwn" / "result.json").write_text("{")
     with pytest.raises(StorageError, match=r"result\.json is damaged"):
-        reproduce.run(SMALL, OPTIONS, tmp_path / "out", Console(quiet=True))
+        reproduce.run(SMALL, OPTIONS, tmp_path / "out", QUIET)
+
+
+# ---------------------------------------------------------------------------------------------- seeds
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory):
+    """A folder with one row of two seeds, and beside it the same row of seed 0."""
+    out = tmp_path_factory.mktemp("seeds") / "out"
+    reproduce.run(ONE, OPTIONS, out, QUIET)
+    reproduce.run(ONE, OPTIONS, out, QUIET, seeds=2)
+    return out
+
+
+def test_each_seed_has_its_own_folder(seeded):
+    assert {path.name for path in seeded.iterdir()} == {"lenet5-float", "lenet5-float-seed1", "lenet5-float-seed2"}
+    for seed in (1, 2):
+        assert f"seed = {seed}\n" in (seeded / f"lenet5-float-seed{seed}" / "config.toml").read_text()
+
+
+def test_runs_of_seeds_are_reused_and_read_in_order(seeded):
+    before = {p: p.stat().st_mtime_ns for p in seeded.rglob("*.h5")}
+    [outcome] = reproduce.run(ONE, OPTIONS, seeded, QUIET, seeds=2)
+    assert {p: p.stat().st_mtime_ns for p in seeded.rglob("*.h5")} == before
+    assert [run.config.seed for run in outcome.runs] == [1, 2]
+    results = [json.loads((seeded / f"lenet5-float-seed{seed}" / "result.json").read_text()) for seed in (1, 2)]
+    assert outcome.top1.values == tuple(100 * result["top1"] for result in results)
+    assert outcome.top1.n == 360
+
+
+def test_one_seed_is_what_it_was_without(seeded):
+    [outcome], [same] = (reproduce.run(ONE, OPTIONS, seeded, QUIET, seeds=seeds) for seeds in (1, None))
+    assert outcome == same
+    assert [run.config.seed for run in outcome.runs] == [0]
+
+
+def test_records_of_several_seeds_come_before_a_single_one(seeded, tmp_path):
+    assert [[run.config.seed for run in o.runs] for o in reproduce.recorded(ONE, seeded)] == [[1, 2]]
+    shutil.copytree(seeded, tmp_path / "out")
+    shutil.copytree(seeded / "lenet5-float-seed2", tmp_path / "out" / "lenet5-float-x-seed3")  # of another row
+    (tmp_path / "out" / "lenet5-float-seed1" / "result.json").unlink()  # interrupted
+    assert [[run.config.seed for run in o.runs] for o in reproduce.recorded(ONE, tmp_path / "out")] == [[2]]
+
+
+def test_a_run_of_another_seed_in_the_folder_is_refused(seeded, tmp_path):
+    shutil.copytree(seeded / "lenet5-float", tmp_path / "lenet5-float-seed1")
+    with pytest.raises(ConfigError, match=r"holds a run with seed 0, and 1 is asked for"):
+        reproduce.run(ONE, OPTIONS, tmp_path, QUIET, seeds=2)
+
+
+def test_steps_are_measured_for_the_networks_of_the_first_seed(seeded, tmp_path, measures):
+    shutil.copytree(seeded, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "lenet5-float")
+    table = reproduce.table("bits").with_model("lenet5").only(["lenet5-float"])
+    [outcome] = reproduce.run(table, OPTIONS, tmp_path / "out", QUIET, seeds=2)
+    assert measures == ["lenet5-float"]
+    assert outcome.step == 1
 
 
 # ---------------------------------------------------------------------------------------------- report
 
 
-def outcome(row, top1, loss=1.0):
-    epochs = [{"epoch": str(i), "val_top1": str(top1 - 0.01), "train_loss": str(loss)} for i in (1, 2)]
-    return Outcome(row, TrainConfig(epochs=2), Result("out", top1, 0.9, 1000, 100, 10, 61.0), epochs)
+def outcome(row, *top1):
+    """An outcome with a run for each accuracy: of seed 0, or of the seeds 1 and on when there are several."""
+
+    def run(seed, share):
+        epochs = [{"epoch": str(i), "val_top1": str(share - 0.01), "train_loss": "1.0"} for i in (1, 2)]
+        return Run(TrainConfig(epochs=2, seed=seed), Result("out", share, 0.9, 1000, 100, 10, 60.0 + seed), epochs)
+
+    runs = [run(0, *top1)] if len(top1) == 1 else [run(seed, share) for seed, share in enumerate(top1, 1)]
+    return Outcome(row, tuple(runs))
 
 
 def test_the_report_has_measured_and_published_figures_side_by_side():
     rows = reproduce.table("table1").rows
     text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.6), outcome(rows[1], 0.58)])
-    assert "| full precision | alexnet-float | 60.0 | 90.0 | 59.0 | 1.00 | 56.6 | 80.2 | 61 s |" in text
-    assert "| BWN is within 2.9 points of full precision | -2.0 | holds, within the noise |" in text
+    assert "| full precision | alexnet-float | 60.0 | 90.0 | 59.0 | 1.00 | 56.6 | 80.2 | 60 s |" in text
+    assert "| BWN is within 2.9 points of full precision | -2.0 | cannot tell |" in text
     assert "XNOR-Net is within" not in text, "that row was not run"
     assert "seed 0, epochs 2" in text
 
@@ -158,10 +258,10 @@ def test_the_report_has_measured_and_published_figures_side_by_side():
 @pytest.mark.parametrize(
     ("bwn", "verdict"),
     [
-        (0.616, "+1.6 | holds |"),
-        (0.614, "+1.4 | holds, within the noise |"),
-        (0.528, "-7.2 | does not hold, within the noise |"),
-        (0.526, "-7.4 | does not hold |"),
+        (0.616, "+1.6 | agrees |"),
+        (0.614, "+1.4 | cannot tell |"),
+        (0.528, "-7.2 | cannot tell |"),
+        (0.526, "-7.4 | disagrees |"),
     ],
 )
 def test_what_is_said_of_a_conclusion(bwn, verdict):
@@ -173,11 +273,32 @@ def test_what_is_said_of_a_conclusion(bwn, verdict):
 def test_a_row_without_a_published_figure():
     table = reproduce.table("table3")
     row = next(row for row in table.rows if row.options.get("use_k"))
-    assert "| 1.00 |  |  | 61 s |" in report.markdown(table, [outcome(row, 0.6)])
+    text = report.markdown(table, [outcome(table.rows[0], 0.6), outcome(row, 0.6)])
+    assert "| 1.00 |  |  | 60 s |" in text
+
+
+def test_a_table_without_published_figures_and_costs_has_no_columns_for_them():
+    table = reproduce.table("blocks")
+    text = report.markdown(table, [outcome(table.rows[1], 0.6), outcome(table.rows[2], 0.7)])
+    assert "| training loss | time |" in text
+    assert "| 70.0 | 90.0 | 69.0 | 1.00 | 60 s |" in text
+    assert "| expected | here | |" in text
+    assert "| a shortcut around each convolution is better than one around two (Bi-Real Net) | +10.0 | agrees |" in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 2, "two tables"
+
+
+def test_the_report_of_several_seeds_has_means_and_deviations():
+    rows = reproduce.table("table1").rows
+    text = report.markdown(reproduce.table("table1"), [outcome(rows[0], 0.60, 0.63, 0.66), outcome(rows[1], 0.5, 0.51)])
+    assert "| full precision | alexnet-float, 3 seeds | 63.0 ± 3.0 | 90.0 ± 0.0 | 62.0 ± 3.0 | 1.00 |" in text
+    assert "| alexnet-bwn, 2 seeds | 50.5 ± 0.7 |" in text
+    assert "80.2 | 62 s |" in text
+    assert "images; seeds 1, 2, 3; epochs 2; binnet" in text
+    assert "± is the sample standard deviation" in text
 
 
 def test_the_files(done, tmp_path):
-    outcomes = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    outcomes = reproduce.run(SMALL, OPTIONS, done, QUIET)
     path = reproduce.write(SMALL, outcomes, tmp_path, "binnet x")
     assert path == tmp_path / "table1.md"
     pytest.importorskip("matplotlib")
@@ -187,7 +308,7 @@ def test_the_files(done, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(done, tmp_path):
-    outcomes = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
+    outcomes = reproduce.run(SMALL, OPTIONS, done, QUIET)
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot write"):
         reproduce.write(SMALL, outcomes, tmp_path / "file", "binnet x")
@@ -196,7 +317,6 @@ def test_a_folder_that_cannot_be_written(done, tmp_path):
 # ---------------------------------------------------------------------------------------------- costs
 
 COSTLY = reproduce.table("bits").with_model("lenet5").only(["lenet5-xnor", "lenet5-float"])
-QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -256,10 +376,9 @@ def test_the_report_has_what_a_step_costs_in_the_place_of_the_papers_figures():
     outcomes = [replace(outcome(row, 0.6), costs=known) for row in table.rows]
     text = report.markdown(table, outcomes)
     assert "| ms a step | of the first |" in text
-    assert "| ternary | quick-xnor-grad-ternary | 60.0 | 90.0 | 59.0 | 1.00 | 120.0 | 1.20 | 61 s |" in text
+    assert "| ternary | quick-xnor-grad-ternary | 60.0 | 90.0 | 59.0 | 1.00 | 120.0 | 1.20 | 60 s |" in text
     assert r"| sign · max\|g\|, as printed |" in text
     assert "of 32 images, all rows in turn; this machine, 1 thread." in text
-    assert "paper, top-1" in report.markdown(table, [outcome(row, 0.6) for row in table.rows])
 
 
 def test_accuracy_against_cost_has_a_labelled_point_for_each_row():
@@ -291,6 +410,9 @@ def test_the_command(done, capsys):
         (["table1", "--rows", "x"], "unknown row 'x' of table1"),
         (["table2", "--model", "quick"], "--model cannot be given for table2"),
         (["table1", "--binarize", "bwn"], "--binarize cannot be given here"),
+        (["blocks", "--model-options", "width=3"], "--model-options cannot be given here"),
+        (["table1", "--seeds", "2", "--seed", "7"], "--seed and --seeds cannot be given together"),
+        (["table1", "--seeds", "0"], "--seeds must be at least 1, got 0"),
     ],
 )
 def test_wrong_words(tmp_path, capsys, words, message):
@@ -309,13 +431,8 @@ def test_a_record_is_three_small_files_of_each_finished_run(done, tmp_path):
     for file in ("config.toml", "metrics.csv", "result.json"):
         shutil.copy(done / name / file, tmp_path / name)
     [outcome] = reproduce.recorded(SMALL, tmp_path)
-    [_, same] = reproduce.run(SMALL, OPTIONS, done, Console(quiet=True))
-    assert (outcome.row, outcome.config, outcome.result, outcome.epochs) == (
-        same.row,
-        same.config,
-        same.result,
-        same.epochs,
-    )
+    [_, same] = reproduce.run(SMALL, OPTIONS, done, QUIET)
+    assert outcome == same
 
 
 def test_a_record_without_its_configuration_is_an_error(done, tmp_path):

@@ -162,14 +162,16 @@ def test_the_stem_follows_the_size_of_the_images():
     assert models.build("quick2", image_size=48).conv1.stride == (2, 2)
 
 
-def test_only_the_first_stage_has_several_bits():
-    net = models.build("reactnet18", first_bits=3, **SMALL["reactnet18"])
+@pytest.mark.parametrize(("name", "first", "rest"), [("reactnet18", 4, 12), ("quick2", 1, 3)])
+def test_only_the_first_stage_has_several_bits(name, first, rest):
+    """Also where the first block of the first stage halves the map, as in quick2."""
+    net = models.build(name, first_bits=3, **SMALL[name])
     bits = [
         getattr(child.body.conv.input_binariser, "bits", 1)
         for _, child in net.children()
         if isinstance(child, nn.Residual)
     ]
-    assert bits == [3] * 4 + [1] * 12
+    assert bits == [3] * first + [1] * rest
 
 
 @pytest.mark.parametrize(
