@@ -469,6 +469,13 @@ def test_records_and_costs_fill_the_page(costly, make_results, tmp_path):
     ]
 
 
+def test_records_of_several_seeds_fill_the_page(seeded, make_results, tmp_path):
+    make_results.take(seeded, "seeds")
+    filled = make_results.filled("<!-- table1 seeds lenet5 -->\n<!-- end -->\n", pictures=False)
+    assert "| full precision | lenet5-float, 2 seeds |" in filled
+    assert "seeds 1, 2; epochs 1" in filled
+
+
 def test_the_results_page_says_what_its_records_say():
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / "make_results.py", "--check"], capture_output=True, text=True
