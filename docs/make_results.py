@@ -23,7 +23,7 @@ from binnet.lab import reproduce
 
 DOCS = Path(__file__).resolve().parent
 RECORDS = DOCS / "results"
-FILES = ("config.toml", "metrics.csv", "result.json")
+FILES = ("config.toml", "metrics.csv", "result.json", "stages.toml")  # the last one of trainings in stages only
 MARK = re.compile(rf"(<!-- ({'|'.join(reproduce.NAMES)}) ([\w-]+)(?: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,7 +33,8 @@ def take(runs: Path, series: str) -> None:
         target = RECORDS / series / result.parent.name
         target.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            shutil.copyfile(result.parent / name, target / name)
+            if (result.parent / name).is_file():
+                shutil.copyfile(result.parent / name, target / name)
     for steps in sorted(runs.glob("*-steps.json")):
         shutil.copyfile(steps, RECORDS / series / steps.name)
 

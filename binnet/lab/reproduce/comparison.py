@@ -13,7 +13,15 @@ Scores = tuple[float, float]  # top-1 and top-5, per cent
 
 _NETWORK = ("model", "binarize")
 # How options appear in the name of a run folder; others appear with their value alone.
-_IN_NAMES = {"use_k": "k", "binary_gradient": "grad-{}", "weight_bits": "w{}", "act_bits": "a{}"}
+_IN_NAMES = {
+    "use_k": "k",
+    "binary_gradient": "grad-{}",
+    "weight_bits": "w{}",
+    "act_bits": "a{}",
+    "stages": "{}-stages",
+    "teacher_share": "teacher-{:g}",
+    "ema": "ema",
+}
 _HYPHENS = str.maketrans("=,", "--")
 
 

@@ -99,12 +99,13 @@ def test_the_rows_of_blocks_turn_one_switch_after_another():
     names = [row.name for row in reproduce.table("blocks").rows]
     assert names[0] == "quick2-float"
     assert names[2] == "quick2-xnor-activation-none-threshold-zero-downsample-stride"
-    assert names[-1] == "quick2-xnor-polynomial-learned-scale_map-spatial-first_bits-2"
+    assert names[8:10] == ["quick2-xnor-polynomial-3-stages-teacher-0", "quick2-xnor-polynomial-3-stages"]
+    assert names[-2:] == ["quick2-xnor-polynomial-first_bits-2", "quick2-xnor-polynomial-ema"]
     assert all(re.fullmatch(r"[\w-]+", name, re.ASCII) for name in names)
 
 
 def test_every_switch_of_blocks_changes_a_training():
-    """Parameters, scores or gradients of the first step differ from those of every other row."""
+    """Parameters, scores or gradients of the first step, or what goes on around it, differ from those of other rows."""
     x = Tensor(np.random.default_rng(0).standard_normal((4, 16, 16, 3), dtype=np.float32))
     found = []
     for row in reproduce.table("blocks").rows:
@@ -114,7 +115,8 @@ def test_every_switch_of_blocks_changes_a_training():
         loss = ops.cross_entropy(network(x), np.arange(4))
         loss.backward()
         names = tuple(name for name, _ in network.named_parameters())
-        found.append((names, loss.item(), network.conv1.weight.grad.tobytes()))
+        around = config.stages, config.teacher_share, config.ema
+        found.append((names, loss.item(), network.conv1.weight.grad.tobytes(), around))
     assert len(set(found)) == len(found)
 
 
