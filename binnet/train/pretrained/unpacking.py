@@ -23,7 +23,8 @@ from binnet_kernels.checks import Float
 
 from ...autograd import Tensor
 from ...context import no_grad
-from ...nn import BatchNorm, Module
+from ...nn import BatchNorm, Module, SignConv2d, SpatialScale
+from ...nn.real_weights import SignLinear
 
 Array = npt.NDArray[Any]
 _PACKED = {"gamma": "factor", "beta": "shift", "running_mean": "mean"}  # names of a packed normalisation's arrays
@@ -56,9 +57,32 @@ def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module
     if name == "running_var" and isinstance(module, BatchNorm):
         mean = arrays.get(f"{prefix}mean")
         return None if mean is None else np.full_like(mean, 1 - module.eps, np.float32)
+    if isinstance(module, SpatialScale):
+        return _factors(arrays.get(f"{prefix}array"), name)
+    if name == "weight" and isinstance(module, SignConv2d | SignLinear):
+        # Its nodes are a sign, a border where that is not 0, and the product, which alone has weights.
+        bordered = isinstance(module, SignConv2d) and module.pad_value and module.padding != (0, 0)
+        return stored(arrays, f"{prefix[:-1]}_{3 if bordered else 2}.", name, module)
     if name == "weight" and f"{prefix}weight" not in arrays:
         return _latent(arrays, prefix, module)
     return stored(arrays, prefix, _PACKED.get(name, name), module)
+
+
+def _factors(product: Array | None, name: str) -> Array | None:
+    """The ``rows``, ``columns`` or ``channels`` of a spatial scale, from their product (rows, columns, channels).
+
+    Up to rounding they have this product; rows and columns are 1 where it is largest.
+    """
+    if product is None or product.ndim != 3 or not product.any():
+        return None
+    i, j, c = np.unravel_index(np.abs(product).argmax(), product.shape)
+    largest = product[i, j, c]
+    factors: dict[str, Array] = {
+        "rows": product[:, j, c].reshape(-1, 1, 1) / largest,
+        "columns": product[i, :, c].reshape(-1, 1) / largest,
+        "channels": product[i, j],
+    }
+    return factors[name]
 
 
 def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | None:
