@@ -342,6 +342,35 @@ def naive_relu_grad(grad, y):
     return grad_x
 
 
+def naive_rprelu(x, before, slope, after):
+    """A shift, another slope below 0, a shift; rounded to float32 after each."""
+    y = np.zeros(np.shape(x), np.float32)
+    for i in np.ndindex(y.shape):
+        c = i[-1]
+        value = x[i] + before[c]
+        y[i] = (slope[c] * value if value < 0 else value) + after[c]
+    return y
+
+
+def naive_rprelu_grad(grad, x, before, slope):
+    """Gradients of x and, summed over all elements of a channel, of the first shift, the slope and the other shift."""
+    grad_x, sums = np.zeros(np.shape(x), np.float32), np.zeros((3, np.shape(x)[-1]))
+    for i in np.ndindex(grad_x.shape):
+        c = i[-1]
+        value = x[i] + before[c]
+        grad_x[i] = slope[c] * grad[i] if value < 0 else grad[i]
+        sums[:, c] += grad_x[i], grad[i] * value if value < 0 else 0, grad[i]
+    return grad_x, *sums
+
+
+def naive_channel_sums(x):
+    """The sum of all elements of a channel."""
+    sums = np.zeros(np.shape(x)[-1])
+    for i in np.ndindex(np.shape(x)):
+        sums[i[-1]] += x[i]
+    return sums
+
+
 def naive_add(x, y):
     return np.asarray(x, np.float64) + np.asarray(y, np.float64)
 

@@ -4,7 +4,7 @@ from ..ops import InputBinariser, WeightBinariser
 from . import init
 from .binary import BinaryLayer, BinConv2d, BinLinear, BwnConv2d, BwnLinear, Sign
 from .blocks import Blocks
-from .channels import PReLU, Scale, Shift, SpatialScale
+from .channels import PReLU, RPReLU, Scale, Shift, SpatialScale
 from .containers import ModuleList, Named, Residual, Sequential
 from .layers import (
     AvgPool2d,
@@ -52,6 +52,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "Quantise",
+    "RPReLU",
     "ReLU",
     "Residual",
     "Scale",

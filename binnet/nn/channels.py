@@ -1,7 +1,7 @@
 """Layers with one number a channel, row or column, as networks after XNOR-Net put them around signs.
 
 ReActNet (arXiv:2003.03488) takes signs against learned thresholds, a :class:`Shift` before a binary layer, and
-activates by ``Sequential(Shift(c), PReLU(c), Shift(c))``. XNOR-Net++ (arXiv:1909.13863) multiplies the map of a binary
+activates by :class:`RPReLU`. XNOR-Net++ (arXiv:1909.13863) multiplies the map of a binary
 convolution by learned factors, :class:`SpatialScale`.
 """
 
@@ -13,6 +13,8 @@ from binnet_kernels.checks import Float
 
 from .. import ops
 from ..autograd import Tensor
+from ..context import state
+from .containers import Sequential
 from .module import Module, Parameter
 
 
@@ -36,6 +38,31 @@ class PReLU(Module):
         if len(self.slope) > 1:
             _expect_channels(self, x, len(self.slope))
         return ops.prelu(x, self.slope)
+
+
+class RPReLU(Sequential):
+    """ReActNet's activation (arXiv:2003.03488, Eq. 4): a :class:`Shift`, a :class:`PReLU`, a :class:`Shift`.
+
+    They run as one function, with the bits of the three.
+
+    Parameters
+    ----------
+    channels
+        Of the map; each has its own shifts and slope.
+    """
+
+    before: Shift
+    slope: PReLU
+    after: Shift
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(("before", Shift(channels)), ("slope", PReLU(channels)), ("after", Shift(channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if state.recorder is not None:  # a graph has one node for each
+            return super().forward(x)
+        _expect_channels(self, x, len(self.slope.slope))
+        return ops.rprelu(x, self.before.shift, self.slope.slope, self.after.shift)
 
 
 class Scale(Module):

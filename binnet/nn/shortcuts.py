@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .blocks import Blocks
-from .channels import PReLU, Shift, SpatialScale
+from .channels import PReLU, RPReLU, Shift, SpatialScale
 from .containers import Named, Residual, Sequential
 from .layers import AvgPool2d, BatchNorm, Conv2d, ReLU
 from .module import Module
@@ -127,5 +127,4 @@ class ShortcutBlocks:
             return [(f"{name}_relu", ReLU())]
         if kind == "prelu":
             return [(f"{name}_prelu", PReLU(self.channels))]
-        shifts = ("before", Shift(self.channels)), ("after", Shift(self.channels))
-        return [(f"{name}_rprelu", Sequential(shifts[0], ("slope", PReLU(self.channels)), shifts[1]))]
+        return [(f"{name}_rprelu", RPReLU(self.channels))]

@@ -5,7 +5,7 @@ What goes beyond the paper's layers of one bit is in :mod:`binnet.ops.lowbit`.
 
 from ..autograd import Tensor as Tensor
 from ..autograd import operations
-from .activations import prelu, relu, softmax
+from .activations import prelu, relu, rprelu, softmax
 from .arithmetic import add, divide, dropout, matmul, mul, neg, subtract
 from .binarize import (
     NotFiniteError,
@@ -68,6 +68,7 @@ __all__ = [
     "prelu",
     "relu",
     "reshape",
+    "rprelu",
     "sign",
     "softmax",
     "squared_hinge",

@@ -1,4 +1,4 @@
-"""Activations: the ReLU, the ReLU with a learned slope, and softmax."""
+"""Activations: the ReLU, those with learned slopes, and softmax."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import binnet_kernels as bk
 from binnet_kernels.checks import Float
 
 from ..autograd import Function, Grads, Tensor
-from ..context import Context
+from ..context import Context, Double
 from .arithmetic import unbroadcast
 
 
@@ -37,6 +37,24 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
     if not channels or slope.shape not in (channels, (1,)):
         raise ValueError(f"prelu needs a slope of shape (C,) or (1,) for x (..., C), got {slope.shape} for {x.shape}")
     return _PRelu.apply(x, slope)
+
+
+def rprelu(x: Tensor, before: Tensor, slope: Tensor, after: Tensor) -> Tensor:
+    """ReActNet's activation (arXiv:2003.03488, Eq. 4), ``prelu(x + before) + after``, as one function.
+
+    The bits are those of :func:`add`, :func:`prelu` and :func:`add`, with two maps less.
+
+    Parameters
+    ----------
+    x : (..., C)
+    before, slope, after : (C,)
+
+    Raises
+    ------
+    ValueError
+        When shapes do not fit together.
+    """
+    return _RPRelu.apply(x, before, slope, after)
 
 
 def softmax(x: Tensor) -> Tensor:
@@ -76,9 +94,30 @@ class _PRelu(Function):
     @staticmethod
     def backward(ctx: Context, grad: Float) -> Grads:
         x, slope = ctx.saved
-        grad_x = np.where(x >= 0, grad, slope * grad) if ctx.needs_grad[0] else None
+        grad_x = np.where(x < 0, slope * grad, grad) if ctx.needs_grad[0] else None
         grad_slope = unbroadcast(ctx, 1, grad * np.minimum(x, 0), slope.shape) if ctx.needs_grad[1] else None
         return grad_x, grad_slope
+
+
+class _RPRelu(Function):
+    sums_over_images = True
+
+    @staticmethod
+    def forward(ctx: Context, x: Float, before: Float, slope: Float, after: Float) -> Float:
+        ctx.save(x, before, slope)
+        return bk.rprelu(x, before, slope, after)
+
+    @staticmethod
+    def backward(ctx: Context, grad: Float) -> Grads:
+        x, before, slope = ctx.saved
+        grad_x = ctx.reusable(grad)
+        if grad_x is None:
+            grad_x = np.empty(x.shape, np.float32)
+
+        def part_sums(part: slice) -> Double:
+            return np.stack(bk.rprelu_grad(grad[part], x[part], before, slope, grad_x[part])[1:])
+
+        return grad_x, *ctx.sum_images(x, part_sums).astype(np.float32)
 
 
 class _Softmax(Function):

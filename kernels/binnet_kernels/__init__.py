@@ -15,6 +15,7 @@ from __future__ import annotations
 from . import reference
 from .binarize import binary_weights, pack_signs, scale_map, sign, signs, stand_in, unpack_signs, weight_alpha
 from .bwn import BwnConv2d, BwnLinear
+from .channels import channel_sums, rprelu, rprelu_grad
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
 from .elementwise import add, relu, relu_grad
 from .fused.bit_map import BitMap
@@ -87,6 +88,7 @@ __all__ = [
     "bind_pack_with_k",
     "bind_pool_bits",
     "bind_quantise",
+    "channel_sums",
     "compress_gradient",
     "conv2d",
     "conv2d_grad_input",
@@ -118,6 +120,8 @@ __all__ = [
     "reference",
     "relu",
     "relu_grad",
+    "rprelu",
+    "rprelu_grad",
     "scale_map",
     "set_num_threads",
     "sgd_update",

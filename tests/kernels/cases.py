@@ -51,6 +51,16 @@ class Case:
         return result if isinstance(result, tuple) else (result,)
 
 
+def rounded(name):
+    """A call whose float64 results are rounded, as all other results are."""
+
+    def call(backend, *arrays):
+        result = getattr(backend, name)(*arrays)
+        return tuple(np.float32(array) for array in result) if isinstance(result, tuple) else np.float32(result)
+
+    return call
+
+
 # ---------------------------------------------------------------------------------------------- what must come out
 
 
@@ -98,6 +108,13 @@ def expect_batch_norm(x, gamma, beta, eps):
     y_bound = np.abs(gamma * inverse) * (mean_bound + rounding(4) * (np.abs(x) + np.abs(mean)))
     y_bound += np.abs(y - beta) * var_bound * inverse**2 + rounding(1) * (np.abs(beta) + np.abs(y))
     return [(y, y_bound), (mean, mean_bound), (var, var_bound)]
+
+
+def expect_rprelu_grad(grad, x, before, slope):
+    exact = naive.naive_rprelu_grad(grad, x, before, slope)
+    # Products are rounded once; their sums are in float64.
+    sizes = naive.naive_rprelu_grad(np.abs(grad), -np.abs(x), -np.abs(before), np.maximum(np.abs(slope), 1))
+    return [(exact[0], 0), *((e, rounding(4) * np.abs(size)) for e, size in zip(exact[1:], sizes[1:], strict=True))]
 
 
 def expect_batch_norm_inference(x, gamma, beta, mean, var, eps):
@@ -294,6 +311,15 @@ def norm_arrays(rng, g, least_rows=0):
     gamma, beta = values(rng, g.c, ZEROS), values(rng, g.c, ZEROS)
     mean, var = values(rng, g.c), np.square(values(rng, g.c, ZEROS, 0.1))
     return x.astype(np.float32), gamma, beta, mean, var
+
+
+def channel_arguments(maps, vectors):
+    """Maps of one shape and numbers a channel."""
+
+    def arguments(rng, g):
+        return (*(values(rng, g.x_shape) for _ in range(maps)), *(values(rng, g.c) for _ in range(vectors))), {}
+
+    return arguments
 
 
 def max_pool_arguments(rng, g):
@@ -927,6 +953,12 @@ CASES = [
         lambda rng, g: ((values(rng, g.x_shape, ZEROS), values(rng, g.x_shape, ZEROS)), {}),
         relative(naive.naive_add, one_rounding),
         same_bits=True,
+    ),
+    # ---- with numbers a channel
+    Case("rprelu", channel_arguments(1, 3), exactly(naive.naive_rprelu), same_bits=True),
+    Case("rprelu_grad", channel_arguments(2, 2), expect_rprelu_grad, rounded("rprelu_grad")),
+    Case(
+        "channel_sums", channel_arguments(1, 0), linear(naive.naive_channel_sums, lambda x: 1), rounded("channel_sums")
     ),
     # ---- normalisation
     Case("batch_norm", batch_norm_arguments, expect_batch_norm),

@@ -52,6 +52,9 @@ PASSES = {
     "relu": lambda x, grad, one: lambda: bk.relu(x, out=grad),
     "relu_grad": lambda x, grad, one: lambda: bk.relu_grad(grad, x, out=grad),
     "add": lambda x, grad, one: lambda: bk.add(grad, x, out=grad),
+    "rprelu": lambda x, grad, one: lambda: bk.rprelu(x, one, one, one, out=grad),
+    "rprelu_grad": lambda x, grad, one: lambda: bk.rprelu_grad(grad, x, one, one, out=grad),
+    "channel_sums": lambda x, grad, one: lambda: bk.channel_sums(x),
     "grouped_conv2d": lambda x, grad, one: partial(
         bk.conv2d, x, np.ones((len(one), 3, 3, 1), np.float32), 1, 1, len(one), out=grad
     ),

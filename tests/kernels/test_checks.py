@@ -45,6 +45,9 @@ NAMES = [
     "relu",
     "relu_grad",
     "add",
+    "rprelu",
+    "rprelu_grad",
+    "channel_sums",
     "batch_norm",
     "batch_norm_inference",
     "batch_norm_grad",
@@ -141,6 +144,9 @@ GOOD = {
     "relu": IMAGE,
     "relu_grad": {"grad": ones(2, 5, 5, 3), "y": ones(2, 5, 5, 3)},
     "add": {**IMAGE, "y": ones(2, 5, 5, 3)},
+    "rprelu": {**IMAGE, **{name: ones(3) for name in ("before", "slope", "after")}},
+    "rprelu_grad": {"grad": ones(2, 5, 5, 3), **IMAGE, "before": ones(3), "slope": ones(3)},
+    "channel_sums": IMAGE,
     "avg_pool2d": {**IMAGE, **POOL},
     "avg_pool2d_grad": {"grad": ones(2, 3, 3, 3), "x_shape": (2, 5, 5, 3), **POOL},
     "batch_norm": {**IMAGE, "gamma": ones(3), "beta": ones(3)},
@@ -175,7 +181,11 @@ BATCH_NORMS = [
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "batch_statistics"),
     *("norm_relu", "norm_signs_grad", "batch_moments", "batch_norm_grad_sums", "batch_norm_grad_apply"),
 ]
-ELEMENTWISE = {*BATCH_NORMS, "signs", "norm_signs", "level_planes", "norm_level_planes", "relu", "relu_grad", "add"}
+CHANNELS = ["rprelu", "rprelu_grad", "channel_sums"]
+ELEMENTWISE = {
+    *(*BATCH_NORMS, *CHANNELS),
+    *("signs", "norm_signs", "level_planes", "norm_level_planes", "relu", "relu_grad", "add"),
+}
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
 POOLS = [name for name in NAMES if "pool2d" in name]
 ANY_AXES = {
@@ -184,7 +194,7 @@ ANY_AXES = {
     *((name, "weight") for name in ("weight_alpha", "binary_weights", "weight_hat", "grad_alpha", "weight_gradient")),
     *((name, "weight") for name in ("level_weight_hat", "level_grad_alpha", "level_weight_gradient")),
     *((name, "weight") for name in ("quantise_weight", "weight_planes", "weight_range")),
-    *((name, "x") for name in (*BATCH_NORMS, "relu", "add")),
+    *((name, "x") for name in (*BATCH_NORMS, *CHANNELS, "relu", "add")),
     ("relu_grad", "y"),
 }
 
@@ -484,7 +494,7 @@ def test_label_smoothing(backend, name, value):
 WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs_grad", "batch_norm_grad_apply"),
-    *("relu", "relu_grad", "add"),
+    *("relu", "relu_grad", "add", "rprelu", "rprelu_grad"),
     *("weight_gradient", "level_weight_gradient"),
 ]
 

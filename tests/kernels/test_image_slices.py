@@ -131,6 +131,16 @@ def maps(rng, g):
         one = *bk.signs(x, g.padding), np.moveaxis(planes, 1, 0), within, bk.sign(x), bk.relu(x), bk.pack_signs(x)
         return *one, bk.quantise_input(x, 2), np.moveaxis(bk.pack_planes(x, 2), 1, 0), bk.relu_grad(x, y), bk.add(x, y)
 
+
+def channel_maps(rng, g):
+    """What takes a map, or two of one shape, and numbers a channel."""
+    before, slope, after = rng.normal(size=(3, g.c)).astype(np.float32)
+
+    def run(first, x, y):
+        return bk.rprelu(x, before, slope, after), bk.rprelu_grad(y, x, before, slope)[0]
+
+    return (of_input(rng, g), of_input(rng, g)), run
+
     return (of_input(rng, g), of_input(rng, g)), run
 
 
@@ -179,6 +189,7 @@ CONVOLUTIONS = {
     "normalisation": norms,
     "gradients of normalisation": norm_grads,
     "maps": maps,
+    "channel_maps": channel_maps,
     "scale_map": scale_map,
     "loss": loss,
     "xnor_gemm": gemm,

@@ -30,6 +30,29 @@ def add(x: Float, y: Float, total: Float) -> None:
     np.add(x, y, out=total)
 
 
+# ---------------------------------------------------------------------------------------------- with numbers a channel
+
+
+def rprelu(x: Float, before: Float, slope: Float, after: Float, y: Float) -> None:
+    """``y = prelu(x + before) + after``, with a rounding each, as in the compiled form."""
+    value = x + before
+    y[...] = np.where(value < 0, slope * value, value) + after
+
+
+def rprelu_grad(grad: Float, x: Float, before: Float, slope: Float, grad_x: Float) -> tuple[Doubles, Doubles, Doubles]:
+    """The gradient of x; and sums over rows of it, of ``grad`` times the negative part, and of ``grad``."""
+    value, total = x + before, channel_sums(grad)
+    sloped = channel_sums(grad * np.where(value < 0, value, np.float32(0)))
+    grad_x[...] = np.where(value < 0, slope * grad, grad)
+    return channel_sums(grad_x), sloped, total
+
+
+def channel_sums(x: Float) -> Doubles:
+    """Sums over all axes but the last, in float64."""
+    total: Doubles = x.sum(axis=tuple(range(x.ndim - 1)), dtype=np.float64)
+    return total
+
+
 # ---------------------------------------------------------------------------------------------- normalisation
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from binnet import Tensor, cross_entropy, nn, ops, optim
+from binnet.graph import trace
 from naive import naive_grouped_conv2d
 from naive_ops import naive_pad, naive_prelu, naive_softmax
 
@@ -26,6 +27,18 @@ def test_layers_that_are_operations(rng):
         (nn.Softmax(), naive_softmax(x.data)),
     ]:
         np.testing.assert_allclose(layer(x).data, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_rprelu_runs_as_one_function_with_the_bits_of_its_layers(rng):
+    layer, x = nn.RPReLU(3), Tensor(rng.standard_normal((2, 4, 6, 3)), requires_grad=True)
+    for module, numbers in zip(layer, ([0.5, -1, 0], [-1, 0.5, 2], [1, 2, 3]), strict=True):
+        module.parameters()[0].data[:] = numbers
+    y = layer(x)
+    assert y.node.function.__name__ == "_RPRelu"
+    np.testing.assert_array_equal(y.data, layer.after(layer.slope(layer.before(x))).data)
+    assert [type(node).__name__ for node in trace(layer, (4, 6, 3)).nodes[1:]] == ["Shift", "PRelu", "Shift"]
+    with pytest.raises(nn.LayerError, match=r"expected input \(N, 3\), got \(2, 4\)"):
+        layer(Tensor(np.ones((2, 4))))
 
 
 def test_grouped_conv2d(rng):

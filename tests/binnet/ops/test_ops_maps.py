@@ -122,13 +122,52 @@ def test_prelu_at_special_values():
     y = ops.prelu(x, Tensor([0.5]))
     np.testing.assert_array_equal(y.data, [[0, 0, np.inf, -np.inf, np.nan]])
     y.backward(np.ones(y.shape))
-    np.testing.assert_array_equal(x.grad, [[1, 1, 1, 0.5, 0.5]])
+    np.testing.assert_array_equal(x.grad, [[1, 1, 1, 0.5, 1]])
 
 
 @pytest.mark.parametrize(("x", "slope"), [((2, 3), (2,)), ((2, 3), (3, 1)), ((2, 3), ()), ((), (1,)), ((2, 3), (0,))])
 def test_slopes_must_fit(leaf, x, slope):
     with pytest.raises(ValueError, match=r"^prelu needs a slope of shape \(C,\) or \(1,\) for x \(\.\.\., C\), got \("):
         ops.prelu(leaf(*x), leaf(*slope))
+
+
+# ---------------------------------------------------------------------------------------------- rprelu
+
+
+def in_three(x, before, slope, after):
+    return ops.add(ops.prelu(ops.add(x, before), slope), after)
+
+
+@given(rows=st.lists(lengths, max_size=3), channels=st.integers(1, 40), seed=seeds)
+def test_rprelu_has_the_bits_of_three_functions(rows, channels, seed):
+    arrays = draw(seed, *rows, channels), *(draw(seed + i, channels) for i in (1, 2, 3))
+    one, three = ([Tensor(a, requires_grad=True) for a in arrays] for _ in range(2))
+    y, expected = ops.rprelu(*one), in_three(*three)
+    np.testing.assert_array_equal(y.data, expected.data)
+    grad = draw(seed + 4, *y.shape)
+    y.backward(grad)
+    expected.backward(grad)
+    np.testing.assert_array_equal(one[0].grad, three[0].grad)
+    for tensor, other in zip(one[1:], three[1:], strict=True):
+        np.testing.assert_allclose(tensor.grad, other.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_rprelu_gradient(rng, leaf):
+    values = (rng.permutation(24) - 11.5).reshape(2, 2, 2, 3) / 5
+    before = Tensor(np.float32([0.04, -0.06, 0.02]), requires_grad=True)  # none within a step of the kink
+    assert gradcheck(ops.rprelu, Tensor(values, requires_grad=True), before, leaf(3), leaf(3))
+
+
+def test_the_gradient_behind_rprelu_may_be_a_view(rng):
+    x, *vectors = (Tensor(draw(i, *shape), requires_grad=True) for i, shape in enumerate([(2, 3, 4, 5), *[(5,)] * 3]))
+    ops.global_average(ops.rprelu(x, *vectors)).backward(np.ones((2, 5)))
+    np.testing.assert_allclose(vectors[2].grad, np.full(5, 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shapes", [[(2, 3), (2,), (3,), (3,)], [(2, 3), (3,), (1,), (3,)], [(), (), (), ()]])
+def test_vectors_of_rprelu_must_fit(leaf, shapes):
+    with pytest.raises(ValueError, match=r"must have (shape \(3,\)|at least one channel), got|at least one channel"):
+        ops.rprelu(*(leaf(*shape) for shape in shapes))
 
 
 # ---------------------------------------------------------------------------------------------- softmax
