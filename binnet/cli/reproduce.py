@@ -38,11 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     options.set_threads(arguments)
     given, console = options.given_config(arguments), Console()
-    # The options of the paper's recipes are for ImageNet at full size; other images get the small recipe.
-    if given.get("data") and not given.get("dataset"):
-        given.setdefault("recipe", "imagenet-64")
     rows = None if arguments.rows is None else arguments.rows.split(",")
     table = reproduce.table(arguments.table).with_model(given.pop("model", None)).only(rows)
+    # The options of the paper's recipes are for ImageNet at full size; other images get the small recipe.
+    own_images = given.get("data") and not given.get("dataset")
+    if recipe := table.recipe or ("imagenet-64" if own_images else None):
+        given.setdefault("recipe", recipe)
     data = given.get("dataset") or (Path(given["data"]).resolve().stem if given.get("data") else "digits")
     out = Path(arguments.out or f"runs/reproduce-{data}")
     command = _command_line(arguments)

@@ -110,6 +110,8 @@ class Table:
         Whether the time of a training step is part of the comparison.
     source : str
         Heading of the conclusions.
+    recipe : str or None
+        Recipe of all rows unless another one is given; None for the one that suits the images.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Table:
     claims: tuple[Claim, ...]
     costs: bool = False
     source: str = "the paper"
+    recipe: str | None = None
 
     def with_model(self, model: str | None) -> Table:
         """The same comparisons with another network; ValueError when the rows are different networks."""

@@ -1,9 +1,10 @@
-"""The tables by name: 1 to 3 of arXiv:1603.05279, two on its section 3.2, and one on the blocks of later papers."""
+"""The tables by name: 1 to 3 of arXiv:1603.05279, two on its section 3.2, and two on what later papers add."""
 
 from __future__ import annotations
 
 from .blocks import BLOCKS
 from .comparison import Claim, Table, row
+from .gap import GAP
 
 _BWN_LOSS = "BWN is within 2.9 points of full precision"
 _XNOR_LOSS = "XNOR-Net is within 12.4 points of full precision"
@@ -115,6 +116,7 @@ _TABLES = (
         costs=True,
     ),
     BLOCKS,
+    GAP,
 )
 _BY_NAME = {table.name: table for table in _TABLES}
 NAMES = tuple(_BY_NAME)

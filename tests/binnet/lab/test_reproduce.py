@@ -15,7 +15,7 @@ import pytest
 from binnet import Tensor, cli, models, ops
 from binnet.console import Console
 from binnet.lab import reproduce
-from binnet.lab.reproduce import Accuracy, Claim, Outcome, Run, costs, report
+from binnet.lab.reproduce import Accuracy, Claim, Outcome, Run, costs, report, runs
 from binnet.modelfile.container import StorageError
 from binnet.train import Result
 from binnet.train.config import ConfigError, TrainConfig
@@ -61,8 +61,9 @@ def test_claims_are_about_rows_and_true_in_the_paper(name):
 
 def test_what_is_not_the_same_has_another_folder():
     found = {}
-    several = {"table2", "blocks"}
+    several = {"table2", "blocks", "gap"}
     tables = [reproduce.table(name).with_model("quick") for name in set(reproduce.NAMES) - several]
+    # The rows of gap have the options of another recipe around them.
     for row in (row for table in [*tables, reproduce.table("blocks")] for row in table.rows):
         assert found.setdefault(row.name, row.options) == row.options
 
@@ -102,6 +103,23 @@ def test_the_rows_of_blocks_turn_one_switch_after_another():
     assert names[8:10] == ["quick2-xnor-polynomial-3-stages-teacher-0", "quick2-xnor-polynomial-3-stages"]
     assert names[-2:] == ["quick2-xnor-polynomial-first_bits-2", "quick2-xnor-polynomial-ema"]
     assert all(re.fullmatch(r"[\w-]+", name, re.ASCII) for name in names)
+
+
+def test_the_gap_is_measured_with_its_own_recipe(tmp_path, monkeypatch):
+    """The rows of real networks have one stage, the others those of the table; all have the epochs of the recipe."""
+    configs = []
+    monkeypatch.setattr(runs, "_run", lambda config, folder, console: configs.append(config))
+    monkeypatch.setattr(reproduce, "write", lambda *args: tmp_path / "report.md")
+    (tmp_path / "report.md").write_text("")
+    monkeypatch.setattr(runs, "Outcome", lambda *args: None)
+    assert cli.main(["reproduce", "gap", "--dataset", "fashion-mnist", "--data", "images", "--out", str(tmp_path)]) == 0
+    assert [(c.model, c.binarize, c.stages, c.binary_gradient) for c in configs] == [
+        ("quick2", "float", 1, "off"),
+        ("quick", "xnor", 1, "off"),
+        ("quick2", "xnor", 3, "off"),
+        ("quick2", "xnor", 3, "ternary"),
+    ]
+    assert {(c.recipe, c.epochs, c.ste) for c in configs} == {("best", 60, "polynomial")}
 
 
 def test_every_switch_of_blocks_changes_a_training():
