@@ -303,11 +303,14 @@ class Tracer:
         return self._unique(self._base(suffix))
 
     def _base(self, suffix: str) -> str:
-        """The base of a node's name: the path of a module; for an op in a custom forward, also the op."""
+        """The base of a node's name: the path of a layer; of its further ops, and in a custom forward, also the op."""
         module = self._module
         path = module.path if module is not None else ""
         is_layer = module is not None and path and not any(True for _ in module.children())
-        return path if is_layer else f"{path}.{suffix}" if path else suffix
+        # Only the first node of a layer has its very name; the names of the others have a dot, as no layer can have.
+        if is_layer and path not in self._shapes:
+            return path
+        return f"{path}.{suffix}" if path else suffix
 
     def _unique(self, base: str) -> str:
         name, number = base, 1

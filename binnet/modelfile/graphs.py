@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
@@ -47,8 +46,8 @@ def to_parts(graph: Graph) -> tuple[list[dict[str, Any]], Arrays]:
 
 
 def _layer(name: str) -> str:
-    """The name of the node at a layer's first use, such as ``conv`` for the later use ``conv_2``."""
-    return re.sub(r"_\d+$", "", name)
+    """The name of the node at a layer's first use, such as ``conv`` for the later use ``conv.xnor_conv2d``."""
+    return name.rpartition(".")[0]
 
 
 def _shared(node: Filters, own: str, arrays: Arrays, shared: dict[Any, list[str]]) -> str:

@@ -61,8 +61,7 @@ def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module
         return _factors(arrays.get(f"{prefix}array"), name)
     if name == "weight" and isinstance(module, SignConv2d | SignLinear):
         # Its nodes are a sign, a border where that is not 0, and the product, which alone has weights.
-        bordered = isinstance(module, SignConv2d) and module.pad_value and module.padding != (0, 0)
-        return stored(arrays, f"{prefix[:-1]}_{3 if bordered else 2}.", name, module)
+        return stored(arrays, f"{prefix}conv2d.", name, module)
     if name == "weight" and f"{prefix}weight" not in arrays:
         return _latent(arrays, prefix, module)
     return stored(arrays, prefix, _PACKED.get(name, name), module)

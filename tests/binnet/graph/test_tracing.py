@@ -91,7 +91,17 @@ def test_all_arrays_of_a_layer_that_is_used_twice_are_stored_once(rng):
     net.norm.running_mean[...] = [1, 2, 3]
     model = same(net, (5, 5, 3))
     assert sorted(model.arrays()) == ["conv.alpha", "conv.signs", "norm.factor", "norm.mean", "norm.shift"]
-    assert [node.name for node in model.graph.nodes[1:]] == ["norm", "conv", "norm_2", "conv_2"]
+    assert [node.name for node in model.graph.nodes[1:]] == ["norm", "conv", "norm.batch_norm", "conv.xnor_conv2d"]
+
+
+def test_a_layer_cannot_have_the_name_of_another_ones_second_node(rng):
+    """A layer that is named conv_2 keeps its name beside a layer conv that is used twice, and its own arrays."""
+    layers = {name: nn.BinConv2d(3, 3, 3, 1, 1, rng=rng) for name in ("conv", "conv_2")}
+    net = own(lambda self, x: self.conv_2(self.conv(self.conv(x))), **layers)
+    model = same(net, (5, 5, 3))
+    assert [node.name for node in model.graph.nodes[1:]] == ["conv", "conv.xnor_conv2d", "conv_2"]
+    alpha = np.abs(net.conv_2.weight.data).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(model.arrays()["conv_2.alpha"], alpha, rtol=1e-6)
 
 
 def test_loops_constants_and_views(rng):
