@@ -1,0 +1,106 @@
+"""How much a model to begin with is worth for few photographs: the table of docs/models.md.
+
+    python docs/make_finetuning.py FOLDER MODEL [--classes 5,20] [--images 20,50,100] [--draws 3] [--time-budget 60s]
+
+FOLDER has a folder of images for each class. A draw takes the first classes and, at random, so many images of each to
+train on, 20 to choose the epoch, and all others to test. From each draw two networks are trained for the same time:
+MODEL with ``--recipe finetune``, and its network from random weights with ``--recipe imagenet-64``. A finished training
+is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+import binnet
+
+CHOSEN = 20  # images of each class that choose the epoch
+TYPES = {".jpg", ".jpeg", ".png", ".bmp"}
+
+
+def draw(folder: Path, out: Path, classes: int, images: int, seed: int) -> None:
+    """Link the images of a draw into ``out/train``, ``out/val`` and ``out/test``, with a folder for each class.
+
+    ValueError when there are fewer classes, or when no image of a class is left to test.
+    """
+    rng = np.random.default_rng(seed)
+    found = sorted(path for path in folder.iterdir() if path.is_dir())
+    if len(found) < classes:
+        raise ValueError(f"{folder} must have at least {classes} folders of images, got {len(found)}")
+    for path in found[:classes]:
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TYPES)
+        if len(files) <= images + CHOSEN:
+            raise ValueError(f"{path} must have more than {images} + {CHOSEN} images, got {len(files)}")
+        mixed = [files[i] for i in rng.permutation(len(files))]
+        parts = {"train": mixed[:images], "val": mixed[images : images + CHOSEN], "test": mixed[images + CHOSEN :]}
+        for part, chosen in parts.items():
+            target = out / part / path.name
+            target.mkdir(parents=True)
+            for file in chosen:
+                (target / file.name).symlink_to(file.resolve())
+
+
+def accuracy(place: Path, images: Path, seed: int, words: list[str]) -> float:
+    """Train in ``place``, unless that was done before; top-1 of its packed model on the test images, per cent."""
+    result = place / "test.json"
+    if not result.is_file():
+        _binnet("train", images, "--layout", "splits", "--seed", seed, "--out", place, "--quiet", *words)
+        text = _binnet("evaluate", place, "--data", images / "test", "--layout", "classes", "--json")
+        result.write_text(text, encoding="utf-8")
+    return 100 * float(json.loads(result.read_text(encoding="utf-8"))["top1"])
+
+
+def _binnet(*words: Any) -> str:
+    command = [sys.executable, "-m", "binnet", *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _cell(values: list[float]) -> str:
+    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def main() -> None:
+    """Train what is missing and print the table."""
+    parser = argparse.ArgumentParser(description="Compare fine-tuning with training from random weights.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("--classes", default="5,20")
+    parser.add_argument("--images", default="20,50,100")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--time-budget", default="60s")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("runs/finetuning"))
+    arguments = parser.parse_args()
+    built = binnet.load(arguments.model).built
+    if built is None:
+        raise SystemExit(f"{arguments.model} must be a built-in network, which can be trained from random weights")
+    size, network = str(built["image_size"][0]), str(built["name"])
+    both = ["--time-budget", arguments.time_budget, "--threads", str(arguments.threads)]
+    starts = {
+        "random weights": [*both, "--recipe", "imagenet-64", "--model", network, "--image-size", size],
+        arguments.model: [*both, "--recipe", "finetune", "--init", arguments.model],
+    }
+    print("| classes | images of each | " + " | ".join(starts) + " |\n|---:|---:|" + "---:|" * len(starts))
+    for classes in map(int, arguments.classes.split(",")):
+        for images in map(int, arguments.images.split(",")):
+            found: dict[str, list[float]] = {name: [] for name in starts}
+            for seed in range(1, arguments.draws + 1):
+                place = arguments.out / f"{classes}-classes-{images}-images-{seed}"
+                if not place.is_dir():
+                    draw(arguments.folder, place, classes, images, seed)
+                for name, words in starts.items():
+                    found[name].append(accuracy(place / f"run-{name.replace(' ', '-')}", place, seed, words))
+            cells = " | ".join(_cell(values) for values in found.values())
+            print(f"| {classes} | {images} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

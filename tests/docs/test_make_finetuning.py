@@ -1,0 +1,49 @@
+"""The draws of the fine-tuning table: every image in one part, and the same draw again for the same seed."""
+
+import importlib.util
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def script(root):
+    spec = importlib.util.spec_from_file_location("make_finetuning", root / "docs" / "make_finetuning.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b", "a", "c"):
+        inner = tmp_path / "images" / name / "more"
+        inner.mkdir(parents=True)
+        for number in range(30):
+            (inner / f"{name}{number}.JPEG").write_bytes(b"")
+        (inner / "notes.txt").write_bytes(b"")
+    return tmp_path / "images"
+
+
+def parts(place):
+    return {part: {c.name: sorted(f.name for f in c.iterdir()) for c in (place / part).iterdir()} for part in FOLDERS}
+
+
+FOLDERS = ("train", "val", "test")
+
+
+def test_a_draw(script, folder, tmp_path):
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        script.draw(folder, tmp_path / name, 2, 4, seed)
+    one = parts(tmp_path / "one")
+    assert one == parts(tmp_path / "again") != parts(tmp_path / "other")
+    assert {part: sorted(found) for part, found in one.items()} == {part: ["a", "b"] for part in FOLDERS}
+    for name in ("a", "b"):
+        assert [len(one[part][name]) for part in FOLDERS] == [4, 20, 6]
+        files = [file for part in FOLDERS for file in one[part][name]]
+        assert sorted(files) == sorted(f"{name}{i}.JPEG" for i in range(30))
+
+
+@pytest.mark.parametrize(("classes", "images", "message"), [(4, 4, "at least 4 folders"), (2, 10, "more than 10")])
+def test_too_few_images_are_refused(script, folder, tmp_path, classes, images, message):
+    with pytest.raises(ValueError, match=message):
+        script.draw(folder, tmp_path / "out", classes, images, 1)
