@@ -3,8 +3,8 @@
     python docs/make_benchmarks.py layers.json figure4.json network.json training.json cold.json
 
 The script needs an installed binnet. The order of the sections does not depend on the order of the files;
-``docs/figure4.png`` is shown if it exists. The text between ``<!-- by hand -->`` and ``<!-- end -->`` is kept: it is
-the comparison with other libraries, which binnet cannot measure.
+``docs/figure4.png`` is shown if it exists. The text between ``<!-- by hand -->`` and ``<!-- end -->`` is kept: that is
+what binnet cannot measure, the comparison with other libraries and the code for other processors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TITLES = {
 BY_HAND = re.compile(r"<!-- by hand -->\n.*?<!-- end -->\n", re.DOTALL)
 HEAD = """# Benchmarks
 
-`docs/make_benchmarks.py` writes this page from reports of `binnet bench`; only the last section but one is by hand.
+`docs/make_benchmarks.py` writes this page from reports of `binnet bench`; two sections before the last are by hand.
 [ADR 0012](adr/0012-measuring.md) defines the measurements and the parts of a layer.
 
 Times are medians on one machine and comparable only within one section: other CPUs, and other programs on the same

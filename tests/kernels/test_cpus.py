@@ -244,10 +244,13 @@ def assembly(code, triple, cpu):
 @pytest.mark.parametrize(
     ("triple", "cpu", "instruction"),
     [
-        ("aarch64-unknown-linux-gnu", "generic", r"\bcnt\s+v\d+\.16b"),  # NEON, as on every 64-bit ARM
+        # NEON, as on every 64-bit ARM: the counts of bytes are added in pairs, twice, and the second time to the sum.
+        ("aarch64-unknown-linux-gnu", "generic", r"\bcnt\s+v\d+\.16b"),
+        ("aarch64-unknown-linux-gnu", "generic", r"\buadalp\s+v\d+\.4s"),
+        ("aarch64-unknown-linux-gnu", "neoverse-n1", r"\budot\s+v\d+\.4s"),  # with products of bytes in one step
         ("powerpc64le-unknown-linux-gnu", "pwr9", r"\bvpopcntw\b"),
     ],
-    ids=["aarch64", "ppc64le"],
+    ids=["aarch64", "aarch64 adds in pairs", "aarch64 dot product", "ppc64le"],
 )
 def test_other_instruction_sets_count_vectors(compiled, triple, cpu, instruction):
     """What is compiled for vectors of 128 bits, as binnet takes there."""
