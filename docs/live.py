@@ -20,13 +20,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from IPython.display import display
-from material import digits, input_of, network, photograph
+from material import binary_layers, digits, input_of, network, photograph, sections
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 __all__ = [
     "axes",
+    "binary_layers",
     "bits",
     "check",
     "claim",
@@ -36,6 +37,7 @@ __all__ = [
     "network",
     "photograph",
     "put",
+    "sections",
     "show",
     "source",
     "table",

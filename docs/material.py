@@ -30,6 +30,29 @@ def photograph(height: int = 224) -> Float:
     return np.asarray(image, np.float32) / 255
 
 
+def sections(photographs: int, size: int = 64) -> npt.NDArray[np.uint8]:
+    """Square sections of the photograph, 64 to 256 of its pixels wide, each reduced to ``size``: uint8 (N, S, S, 3)."""
+    photo = Image.fromarray((255 * photograph(448)).astype(np.uint8))
+    rng, found = np.random.default_rng(4), []
+    for number in range(photographs):
+        side = (64, 96, 128, 192, 256)[5 * number // photographs]
+        left, top = (int(rng.integers(whole - side + 1)) for whole in photo.size)
+        box = (left, top, left + side, top + side)
+        found.append(np.asarray(photo.resize((size, size), Image.Resampling.BOX, box)))
+    return np.stack(found)
+
+
+def binary_layers(model: str, pixels: npt.NDArray[np.uint8]) -> list[tuple[Any, Float]]:
+    """Each XNOR convolution of a packed model, a node of its graph, with the real input that ``pixels`` give it."""
+    packed: Any = binnet.load(model)
+    mean, std = (np.array(values, np.float32) for values in (packed.info.mean, packed.info.std))
+    values = {packed.graph.input.name: (pixels.astype(np.float32) / 255 - mean) / std}
+    for node in packed.graph:
+        if node.inputs:
+            values[node.name] = node.compute(*(values[name] for name in node.inputs))
+    return [(node, values[node.inputs[0]]) for node in packed.graph if node.kind == "XnorConv"]
+
+
 def digits() -> tuple[Float, npt.NDArray[np.int64], Float, npt.NDArray[np.int64]]:
     """The built-in digits, normalised: training images (N, 8, 8, 1) and labels (N,), then those of the test."""
     data = binnet_datasets.load("digits")

@@ -77,7 +77,7 @@ def _headings(outcomes: Sequence[Outcome]) -> list[str]:
     """Headings of two columns: the costs or the paper's accuracies, of which no table has both; none without either."""
     if outcomes[0].costs:
         return ["ms a step", "of the first"]
-    return ["paper, top-1", "top-5"] if any(o.row.paper for o in outcomes) else []
+    return ["paper on ImageNet, top-1", "top-5"] if any(o.row.paper for o in outcomes) else []
 
 
 def _conclusions(table: Table, outcomes: Sequence[Outcome]) -> list[str]:
