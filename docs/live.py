@@ -19,6 +19,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+import widgets
 from IPython.display import display
 from material import digits, input_of, network, photograph
 from pygments import highlight
@@ -39,6 +40,7 @@ __all__ = [
     "show",
     "source",
     "table",
+    "widget",
 ]
 
 # Readable on white and on black.
@@ -69,6 +71,11 @@ plt.rcParams.update(
 def put(markup: str) -> None:
     """Put HTML on the page, below the cell."""
     display({"text/html": markup}, raw=True)
+
+
+def widget(name: str) -> None:
+    """Put a figure on the page that readers operate: one of those in `docs/widgets`."""
+    put(widgets.markup(name))
 
 
 # ---------------------------------------------------------------------------------------------- checks

@@ -1,0 +1,166 @@
+"""Each widget in a browser, without the built site: what it shows equals what Python computes."""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import binnet_kernels as bk
+
+DOCS = Path(__file__).parents[2] / "docs"
+WIDGETS = sorted(path.stem for path in (DOCS / "widgets").glob("[a-z]*.py"))
+LIMIT = 10_240  # bytes of a widget's own script
+# Elements that a screen reader would meet without a name.
+NAMELESS = """
+[...document.querySelectorAll("button, input, [tabindex], [role=slider], svg[role=img]")].filter((node) =>
+  !(node.ariaLabel || node.textContent.trim() || node.labels?.length)).map((node) => node.outerHTML)
+"""
+PAGE = '<!doctype html><meta charset="utf-8"><title>w</title><body data-theme="auto" style="margin: 0">{}</body>'
+
+
+@pytest.fixture(scope="module")
+def markup() -> Callable[[str], str]:
+    sys.path.insert(0, str(DOCS))
+    try:
+        import widgets
+    finally:
+        sys.path.remove(str(DOCS))
+    return widgets.markup
+
+
+@pytest.fixture
+def page_of(markup: Callable[[str], str], browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open a widget alone in a page; at the end, fail on errors and on requests."""
+    contexts, wrong = [], []
+
+    def opened(name: str, width: int = 1200, scheme: str = "light", shell: str = PAGE) -> Any:
+        file = tmp_path / f"{name}.html"
+        file.write_text(shell.format(markup(name)), "utf-8")
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        context.set_default_timeout(60_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def values_of(name: str) -> dict[str, Any]:
+    """What Python gives to a widget."""
+    return importlib.import_module(f"widgets.{name}").values()
+
+
+def text(page: Any, name: str) -> str:
+    return page.locator(f'[data-value="{name}"]').first.inner_text()
+
+
+def value(page: Any, name: str) -> float:
+    return float(text(page, name).replace("−", "-").replace("×", ""))
+
+
+def cells(page: Any, row: str) -> list[str]:
+    return page.locator(f'.row:has(.name:text-is("{row}")) .cell').all_inner_texts()
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_scripts_stay_small(name: str) -> None:
+    assert (DOCS / "widgets" / f"{name}.js").stat().st_size < LIMIT
+
+
+def test_each_widget_is_on_one_page() -> None:
+    pages = [*DOCS.glob("*.md"), *DOCS.glob("paper/*.md")]
+    used = [name for page in pages for name in re.findall(r'^live\.widget\("(\w+)"\)$', page.read_text("utf-8"), re.M)]
+    assert sorted(used) == WIDGETS
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", WIDGETS)
+def test_widgets_fit_a_phone_and_have_names(name: str, scheme: str, page_of: Callable[..., Any]) -> None:
+    page = page_of(name, width=400, scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.evaluate(NAMELESS) == []
+    assert len(page.locator("figure.widget").get_attribute("aria-label")) > 20
+    assert page.locator("[aria-live=polite]").count() >= 1
+    assert "undefined" not in page.locator("figure").inner_text()
+    assert "NaN" not in page.locator("figure").inner_text()
+    sides = page.evaluate(
+        "[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect()).map(b => [b.left, b.right])"
+    )
+    assert all(left >= 0 and right <= 400 for left, right in sides)
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_widgets_work_where_a_notebook_puts_them(
+    name: str, markup: Callable[[str], str], page_of: Callable[..., Any]
+) -> None:
+    """Notebooks set the HTML of an output, and then replace its scripts by new ones, which run."""
+    alone = page_of(name).locator(".stage").inner_text()
+    page = page_of(name, shell="<!doctype html><meta charset='utf-8'><div id='out'></div><template>{}</template>")
+    page.evaluate("""
+        document.getElementById("out").innerHTML = document.querySelector("template").innerHTML;
+        document.querySelector("template").remove();
+        for (const old of document.querySelectorAll("#out script")) {
+          const fresh = document.createElement("script");
+          fresh.textContent = old.textContent;
+          old.replaceWith(fresh);
+        }
+    """)
+    assert page.locator(".stage").inner_text() == alone
+
+
+def dot(x: np.ndarray, w: np.ndarray) -> int:
+    """The dot product of signs, by the kernel."""
+    return int(bk.xnor_gemm(bk.pack_signs(np.float32(x))[None], bk.pack_signs(np.float32(w))[None], len(x))[0, 0])
+
+
+def signs_of(page: Any, row: str) -> np.ndarray:
+    return np.array([{"+": 1, "−": -1}[text] for text in cells(page, row)])
+
+
+def test_dot_counts_as_python_does(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("dot"), values_of("dot")
+    np.testing.assert_array_equal(signs_of(page, "inputs x"), first["x"])
+    np.testing.assert_array_equal(signs_of(page, "weights w"), first["w"])
+    assert value(page, "bits") == value(page, "sum") == first["dot"]
+    buttons = page.locator("button.cell")
+    for i in (0, 3, 15, 16, 20, 31, 3):
+        before = signs_of(page, "inputs x" if i < 16 else "weights w")[i % 16]
+        buttons.nth(i).click()
+        x, w = signs_of(page, "inputs x"), signs_of(page, "weights w")
+        assert (x if i < 16 else w)[i % 16] == -before
+        assert value(page, "bits") == value(page, "sum") == dot(x, w)
+        assert value(page, "d") == (x != w).sum()
+        np.testing.assert_array_equal(signs_of(page, "products"), x * w)
+        assert cells(page, "bits of x") == [str(int(v < 0)) for v in x]
+        assert cells(page, "XOR") == [str(int(v)) for v in x != w]
+        assert [int(v.replace("−", "-")) for v in cells(page, "running sum")] == np.cumsum(x * w).tolist()
+    for name, expected in (("Make w equal to x", 16), ("Make w opposite", -16)):
+        page.click(f"text={name}")
+        assert value(page, "bits") == expected
+    page.click("text=Random")
+    assert value(page, "bits") == dot(signs_of(page, "inputs x"), signs_of(page, "weights w"))
+
+
+def test_dot_by_keyboard(page_of: Callable[..., Any]) -> None:
+    page = page_of("dot")
+    before = signs_of(page, "weights w")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.ariaLabel").startswith("input 0: ")
+    page.keyboard.press("Tab")
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "Space", "End", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    changed = np.flatnonzero(signs_of(page, "weights w") != before)
+    assert changed.tolist() == [1, 15]
+    assert page.evaluate("document.activeElement.ariaLabel").startswith("weight 15: ")
