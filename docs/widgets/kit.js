@@ -82,3 +82,49 @@ const paint = (cell, value, text = value < 0 ? "−" : "+") => {
   cell.classList.toggle("neg", value < 0);
   cell.classList.toggle("pos", value > 0);
 };
+
+// A drawing with its own units, and what turns values into them: x and y map [low, high] to the inside of the frame.
+function plot(width, height, [left, right], [bottom, top], label, { margin = [14, 12, 26, 34] } = {}) {
+  const [above, after, below, before] = margin;
+  const x = (value) => before + ((value - left) / (right - left)) * (width - before - after);
+  const y = (value) => height - below - ((value - bottom) / (top - bottom)) * (height - above - below);
+  const back = (px, py) => [left + ((px - before) / (width - before - after)) * (right - left),
+    bottom + ((height - below - py) / (height - above - below)) * (top - bottom)];
+  const svg = h("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label });
+  return { svg, x, y, back };
+}
+
+// Marks with numbers under a plot (axis "x") or beside it ("y"), and the axis itself with its name.
+function axis({ svg, x, y }, kind, ticks, at, name, write = String) {
+  const parts = ticks.map((tick) => kind === "x"
+    ? h("text", { x: x(tick), y: y(at) + 16, "text-anchor": "middle", class: "quiet" }, write(tick))
+    : h("text", { x: x(at) - 6, y: y(tick) + 4, "text-anchor": "end", class: "quiet" }, write(tick)));
+  const [first, last] = [ticks[0], ticks.at(-1)];
+  const line = kind === "x" ? { x1: x(first), x2: x(last), y1: y(at), y2: y(at) } : { x1: x(at), x2: x(at), y1: y(first), y2: y(last) };
+  const title = kind === "x" ? { x: x(last), y: y(at) - 6, "text-anchor": "end" } : { x: x(at) + 6, y: y(last) + 4 };
+  svg.append(h("line", { ...line, class: "axis" }), ...parts, h("text", title, name));
+}
+
+const trail = ({ x, y }, points) => points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+
+// A handle of a drawing: dragged, or moved by the arrow keys; to screen readers a slider. read() turns a place into a value.
+function handle(node, { label, min, max, step, digits = 2, plot: { svg, back }, read }, change) {
+  let now = min;
+  set(node, { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max });
+  node.classList.add("grab");
+  const apply = (value) => change(Number(Math.min(max, Math.max(min, Math.round(value / step) * step)).toFixed(6)));
+  node.addEventListener("pointerdown", (event) => { event.preventDefault(); node.setPointerCapture(event.pointerId); node.focus(); });
+  node.addEventListener("pointermove", (event) => {
+    if (!node.hasPointerCapture(event.pointerId)) return;
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    apply(read(...back(x, y)));
+  });
+  node.addEventListener("keydown", (event) => {
+    const by = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    apply(now + by * step);
+  });
+  return (value) => { now = value; set(node, { "aria-valuenow": value.toFixed(digits), "aria-valuetext": number(value, digits) }); };
+}

@@ -164,3 +164,68 @@ def test_dot_by_keyboard(page_of: Callable[..., Any]) -> None:
     changed = np.flatnonzero(signs_of(page, "weights w") != before)
     assert changed.tolist() == [1, 15]
     assert page.evaluate("document.activeElement.ariaLabel").startswith("weight 15: ")
+
+
+def test_tail_counts_as_python_does(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("tail"), values_of("tail")
+    slide = page.locator("[data-slider=n]")
+    for n in (16, 1, 5, 12):
+        slide.fill(str(n))
+        a, b = (np.array([int(bit) for bit in cells(page, row)]) for row in "ab")
+        assert not a[n:].any()
+        assert not b[n:].any()
+        expected = first["dots"][n - 1]
+        assert value(page, "right") == value(page, "masked") == expected == dot(1 - 2 * a[:n], 1 - 2 * b[:n])
+        assert value(page, "xnor") == expected + 2 * (16 - n)
+        assert value(page, "full") == expected + 16 - n
+        assert cells(page, "a XOR b") == [str(bit) for bit in a ^ b]
+        assert cells(page, "a XNOR b") == [str(bit) for bit in 1 - (a ^ b)]
+        assert page.locator("li.bad").count() == (2 if n < 16 else 0)
+    page.locator('.row:has(.name:text-is("a")) .cell').nth(11).click()
+    a[11] ^= 1
+    assert value(page, "right") == dot(1 - 2 * a[:12], 1 - 2 * b[:12])
+    assert page.locator("button.cell:disabled").count() == 8
+    slide.focus()
+    page.keyboard.press("ArrowLeft")
+    assert value(page, "right") == dot(1 - 2 * a[:11], 1 - 2 * b[:11])
+
+
+def drag(page: Any, name: str, right: float, down: float) -> None:
+    """Drag the handle of this name by so many pixels."""
+    box = page.locator(f'[role=slider][aria-label="{name}"]').bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=3)
+    page.mouse.up()
+
+
+def handle_at(page: Any, name: str) -> float:
+    return float(page.locator(f'[role=slider][aria-label="{name}"]').get_attribute("aria-valuenow"))
+
+
+def test_scale_has_its_least_distance_where_python_says(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("scale"), values_of("scale")
+    assert value(page, "mean") == pytest.approx(first["alpha"], abs=6e-4)
+    assert value(page, "least") == pytest.approx(first["distance"], abs=6e-4)
+    drag(page, "weight 1", 0, 60)
+    drag(page, "weight 2", 0, 150)  # through zero
+    drag(page, "scale alpha, on the curve", -60, 0)
+    page.locator('[aria-label="weight 4"]').focus()
+    for key in ("ArrowUp", "ArrowUp", "PageDown", "ArrowRight"):
+        page.keyboard.press(key)
+    w = np.float32([handle_at(page, f"weight {i}") for i in range(8)])
+    assert w[1] < first["w"][1] - 0.2
+    assert w[2] < 0 < first["w"][2]
+    assert w[4] == pytest.approx(first["w"][4] - 0.1)
+    alpha = handle_at(page, "scale alpha, on the curve")
+    assert alpha < first["start"]
+    assert alpha == handle_at(page, "scale alpha, among the weights") == value(page, "alpha")
+    signs, best = bk.sign(w), bk.weight_alpha(w[None])
+    assert value(page, "j") == pytest.approx(((w - alpha * signs) ** 2).sum(), abs=6e-4)
+    assert value(page, "mean") == pytest.approx(best[0], abs=6e-4)
+    assert value(page, "least") == pytest.approx(((w - bk.weight_hat(w[None], best)[0]) ** 2).sum(), abs=6e-4)
+    page.click("text=Set α to the mean")
+    assert value(page, "j") == value(page, "least")
+    drag(page, "scale alpha, among the weights", 0, 20)
+    assert value(page, "j") > value(page, "least")
