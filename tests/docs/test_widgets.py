@@ -24,13 +24,11 @@ PAGE = '<!doctype html><meta charset="utf-8"><title>w</title><body data-theme="a
 
 
 @pytest.fixture(scope="module")
-def markup() -> Callable[[str], str]:
+def markup() -> Iterator[Callable[[str], str]]:
+    """`widgets.markup`, with the folder of the pages among those of modules, as in a build."""
     sys.path.insert(0, str(DOCS))
-    try:
-        import widgets
-    finally:
-        sys.path.remove(str(DOCS))
-    return widgets.markup
+    yield importlib.import_module("widgets").markup
+    sys.path.remove(str(DOCS))
 
 
 @pytest.fixture
@@ -39,6 +37,8 @@ def page_of(markup: Callable[[str], str], browser: Any, tmp_path: Path) -> Itera
     contexts, wrong = [], []
 
     def opened(name: str, width: int = 1200, scheme: str = "light", shell: str = PAGE) -> Any:
+        if name == "kmap":
+            pytest.importorskip("matplotlib", reason="the photograph comes with matplotlib: pip install '.[docs]'")
         file = tmp_path / f"{name}.html"
         file.write_text(shell.format(markup(name)), "utf-8")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
@@ -229,3 +229,87 @@ def test_scale_has_its_least_distance_where_python_says(page_of: Callable[..., A
     assert value(page, "j") == value(page, "least")
     drag(page, "scale alpha, among the weights", 0, 20)
     assert value(page, "j") > value(page, "least")
+
+
+def test_ste_moves_the_weight_as_binnet_does(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("ste"), values_of("ste")
+    path = importlib.import_module("widgets.ste").path
+    start, rate = first["start"], first["rate"]
+    for rule in ("clip", "polynomial"):
+        page.click(f"[data-rule={rule}]")
+        expected = path(start, rate, rule)
+        assert value(page, "end") == pytest.approx(expected[-1], abs=2e-3)
+        flip = next(t for t, weight in enumerate(expected) if weight < 0)
+        assert text(page, "flips") == f"The sign flips at step {flip}."
+    page.click("[data-rule=printed]")
+    assert text(page, "flips") == "The sign never flips."
+    assert "misprint" in text(page, "why")
+    page.click("[data-rule=clip]")
+    drag(page, "weight before the first step", 0, -200)
+    start = handle_at(page, "weight before the first step")
+    assert start == 1.5 == value(page, "end")
+    assert "Outside the window" in text(page, "why")
+    page.locator('[aria-label="weight before the first step"]').focus()
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    page.locator("[data-slider=rate]").fill("0.1")
+    assert value(page, "end") == pytest.approx(path(0.75, 0.1, "clip")[-1], abs=2e-3)
+
+
+def test_gradients_are_those_of_the_three_rules(page_of: Callable[..., Any]) -> None:
+    page = page_of("gradients")
+    gradient = importlib.import_module("widgets.gradients").gradient
+
+    def compare() -> dict[int, dict[str, float]]:
+        w, g = ([handle_at(page, f"{name} {i}") for i in range(6)] for name in ("weight", "gradient g"))
+        found = {}
+        for i in range(6):
+            page.locator(f'[aria-label="weight {i}"]').focus()
+            found[i] = {rule: value(page, rule) for rule in ("exact", "paper", "plain")}
+            for rule, shown in found[i].items():
+                assert shown == pytest.approx(gradient(w, g, rule)[i], abs=6e-3), (rule, i)
+        return found
+
+    compare()
+    drag(page, "weight 0", 0, -80)  # out of the window
+    drag(page, "gradient g 2", 0, 30)
+    drag(page, "weight 5", 0, -90)  # through zero
+    assert handle_at(page, "weight 0") > 1
+    assert handle_at(page, "weight 5") > 0
+    compare()
+    assert "inside the window" in text(page, "why")
+    page.click("text=Make Σ g s zero")
+    compare()
+    page.locator('[aria-label="weight 0"]').focus()
+    assert value(page, "share") == value(page, "exact") == 0
+    assert "through α alone" in text(page, "why")
+
+
+def test_kmap_shows_the_maps_of_the_kernels(page_of: Callable[..., Any]) -> None:
+    page = page_of("kmap")
+    maps = importlib.import_module("widgets.kmap").maps()
+    for row, col in ((0, 0), (16, 13), (5, 9)):
+        page.locator("[data-slider=row]").fill(str(row))
+        page.locator("[data-slider=col]").fill(str(col))
+        assert value(page, "k") == pytest.approx(maps["a"][row : row + 4, col : col + 4].mean(), abs=1.5e-3)
+        assert value(page, "k") == pytest.approx(maps["k"][row, col], abs=1.5e-3)
+        for name in ("with", "without", "exact"):
+            assert value(page, name) == pytest.approx(maps[name][row, col], rel=2e-3, abs=2e-3)
+    for name in ("with", "without"):
+        expected = np.corrcoef(maps[name].ravel(), maps["exact"].ravel())[0, 1]
+        assert value(page, f"near-{name}") == pytest.approx(expected, abs=6e-4)
+    for name in ("without", "exact", "with"):
+        page.click(f"[data-output={name}]")
+        drawn = page.evaluate(
+            "[...document.querySelectorAll('svg')].at(-1).innerHTML.match(/class=.(neg|pos)/g).length"
+        )
+        assert drawn == maps["k"].size
+        negative = page.locator("svg").last.locator(".neg").count()
+        assert negative == (maps[name] < 0).sum()
+    box = page.locator("svg").nth(2).bounding_box()  # K
+    page.mouse.move(box["x"] + 3.5 * box["width"] / 14, box["y"] + 8.5 * box["height"] / 17)
+    assert [page.locator(f"[data-slider={name}]").input_value() for name in ("row", "col")] == ["8", "3"]
+    page.keyboard.press("Tab")
+    page.locator("[data-slider=row]").focus()
+    page.keyboard.press("ArrowRight")
+    assert value(page, "k") == pytest.approx(maps["k"][9, 3], abs=1.5e-3)
