@@ -313,3 +313,37 @@ def test_kmap_shows_the_maps_of_the_kernels(page_of: Callable[..., Any]) -> None
     page.locator("[data-slider=row]").focus()
     page.keyboard.press("ArrowRight")
     assert value(page, "k") == pytest.approx(maps["k"][9, 3], abs=1.5e-3)
+
+
+def test_speed_is_that_of_the_formula(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("speed"), values_of("speed")
+    assert value(page, "paper") == 62.27  # as the paper says for 256 channels
+    for size, expected in first["theory"].items():
+        page.click(f'[data-size="{size}"]')
+        for channels, theory in zip(first["channels"], expected, strict=True):
+            page.locator("[data-slider=channels]").fill(str(channels))
+            taps = channels * int(size) ** 2
+            assert value(page, "taps") == taps
+            assert value(page, "paper") == pytest.approx(theory, abs=6e-3)
+            # float32: 32 a cycle; signs: 512 in 1.5 cycles, and one real operation for each result
+            assert value(page, "vector") == pytest.approx((taps / 32) / (taps * 1.5 / 512 + 1 / 32), abs=6e-3)
+    drag(page, "channels, on the curve", -150, 0)
+    assert 1 < int(page.locator("[data-slider=channels]").input_value()) < 1024
+    page.locator('[aria-label="channels, on the curve"]').focus()
+    before = value(page, "taps")
+    page.keyboard.press("ArrowRight")
+    assert value(page, "taps") > before
+
+
+def test_fold_compares_the_count_as_binnet_does(page_of: Callable[..., Any]) -> None:
+    page = page_of("fold")
+    negative = importlib.import_module("widgets.fold").negative
+    names = ("gamma", "beta", "mu", "sigma")
+    for numbers in ((1, 0.5, 1, 2), (-1.3, 0.3, -2.2, 0.7), (0.1, 2, 1.1, 4), (0.1, -2, 1.1, 4), (0, -0.1, 1, 1)):
+        for name, number in zip(names, numbers, strict=True):
+            page.locator(f"[data-slider={name}]").fill(str(number))
+        expected = negative(*numbers)
+        drawn = page.locator("svg circle").evaluate_all("all => all.map(c => c.classList.contains('neg'))")
+        assert drawn == expected
+        rule = text(page, "rule").split(",")[0].replace("≥", ">=")
+        assert [eval(rule, {"d": d}) for d in range(33)] == expected
