@@ -31,6 +31,7 @@ extensions = [
     "sphinx_copybutton",
     "mathml",
     "equations",
+    "chapters",
     "docstrings",
 ]
 exclude_patterns = ["_build"]

@@ -19,6 +19,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+import widgets
 from IPython.display import display
 from material import binary_layers, digits, input_of, network, photograph, sections
 from pygments import highlight
@@ -41,6 +42,7 @@ __all__ = [
     "show",
     "source",
     "table",
+    "widget",
 ]
 
 # Readable on white and on black.
@@ -71,6 +73,11 @@ plt.rcParams.update(
 def put(markup: str) -> None:
     """Put HTML on the page, below the cell."""
     display({"text/html": markup}, raw=True)
+
+
+def widget(name: str) -> None:
+    """Put a figure on the page that readers operate: one of those in `docs/widgets`."""
+    put(widgets.markup(name))
 
 
 # ---------------------------------------------------------------------------------------------- checks

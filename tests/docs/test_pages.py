@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -35,9 +36,24 @@ def test_lines_of_cells_fit_on_the_page(root: Path) -> None:
 def test_fractions_need_braces(root: Path, latex: str, found: str) -> None:
     pytest.importorskip("fontTools", reason="what builds the pages is not installed: pip install '.[docs]'")
     pytest.importorskip("sphinx", reason="what builds the pages is not installed: pip install '.[docs]'")
-    spec = importlib.util.spec_from_file_location("mathml", root / "docs" / "_ext" / "mathml.py")
+    mathml = _extension(root, "mathml")
+    assert mathml.bare_fraction(latex) == found
+
+
+def test_reading_takes_time_for_prose_and_code_that_is_shown(root: Path) -> None:
+    pytest.importorskip("sphinx", reason="what builds the pages is not installed: pip install '.[docs]'")
+    minutes = _extension(root, "chapters").reading_minutes
+    prose, code = "# 1 Title\n\n" + "word " * 1000, "```{code-cell}\n%s" + "x = 1\n" * 90 + "```\n"
+    assert minutes("# Title") == 1
+    assert minutes(prose) == 5
+    assert minutes(prose + "\n" + code % "") == 8
+    assert minutes(prose + "\n" + code % ":tags: [hide-cell]\n") == 5
+
+
+def _extension(root: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, root / "docs" / "_ext" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    mathml = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mathml)
-    assert mathml.bare_fraction(latex) == found
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
