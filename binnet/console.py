@@ -46,7 +46,7 @@ class Console:
     def say(self, text: str) -> None:
         """Print one or several lines."""
         # Without markup: "[red]" may be part of a name.
-        self._rich.print("\n".join(map(printable, text.split("\n"))), markup=False, soft_wrap=True)
+        self._rich.print("\n".join(map(self._shown, text.split("\n"))), markup=False, soft_wrap=True)
 
     def paint(self, text: Text) -> None:
         """Print text with colours; lines are neither wrapped nor truncated."""
@@ -63,7 +63,7 @@ class Console:
         for i, head in enumerate(heads):
             table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*(Text(self._shown(cell)) for cell in row))
         if total:
             table.add_section()
             table.add_row(*(Text(cell, style="bold") for cell in total))
@@ -72,6 +72,11 @@ class Console:
         self._rich.width = max(before, needed)  # a narrow terminal then wraps lines, and no number is cut off
         self._rich.print(table)
         self._rich.width = before
+
+    def _shown(self, text: str) -> str:
+        """The text with all escaped that is unprintable, or missing in the code page of the output."""
+        encoding = self._rich.encoding
+        return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
     @contextmanager
     def progress(self, total: int, unit: str = "images") -> Iterator[Advance]:
@@ -88,7 +93,7 @@ class Console:
         )
         with Progress(*columns, console=self._rich, transient=True) as bar:
             task = bar.add_task("", total=total)
-            yield lambda count, label: bar.update(task, advance=count, description=label)
+            yield lambda count, label: bar.update(task, advance=count, description=self._shown(label))
 
 
 class _Rate(ProgressColumn):

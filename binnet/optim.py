@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 import binnet_kernels as bk
 from binnet_kernels.checks import Float
+from binnet_system.memory import keep_freed_memory
 
 from .autograd import Tensor
-from .memory import keep_freed_memory
 from .parallel.workers import ALONE, Workers
 
 Array = npt.NDArray[Any]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from binnet_system.processes import signals
+
 
 class TerminatedError(BaseException):
     """SIGTERM or SIGUSR1 was received; like KeyboardInterrupt it passes ``except Exception``, but runs cleanup code.
@@ -23,7 +25,7 @@ class TerminatedError(BaseException):
         self.signal = number
 
 
-_TERMINATE = [signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+_TERMINATE = signals("SIGTERM", "SIGUSR1", "SIGBREAK")  # SIGBREAK: Windows, also when the console is closed
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("binnet", "binnet_kernels", "binnet_datasets")
+PACKAGES = ("binnet", "binnet_kernels", "binnet_datasets", "binnet_system")
 BORROWED = (
     *("numpy", "numba", "llvmlite", "scipy", "h5py"),
     *("msgspec", "PIL", "rich", "platformdirs", "pooch", "requests"),
@@ -67,7 +67,7 @@ def _script(environment: Path, name: str) -> Path:
     return environment / "Scripts" / f"{name}.exe" if os.name == "nt" else environment / "bin" / name
 
 
-def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
@@ -76,7 +76,8 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
 
 def test_wheel_holds_every_source_file(wheel: Path, root: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for source_root, package in ((root, "binnet"), (root / "kernels", PACKAGES[1]), (root / "datasets", PACKAGES[2])):
+    folders = (root, root / "kernels", root / "datasets", root)
+    for source_root, package in zip(folders, PACKAGES, strict=True):
         sources = {path.relative_to(source_root).as_posix() for path in (source_root / package).rglob("*.py")}
         assert sources
         assert sources <= names

@@ -6,13 +6,15 @@ Their meaning is defined in ``docs/embedding.md``.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from binnet_system.files import replace
+from binnet_system.names import portable
 
 from ..graph.graph import Shape
 from ..modelfile import StorageError, graphs
@@ -51,7 +53,9 @@ def export(model: PackedModel, folder: str | Path) -> list[Path]:
         try:
             _write(model, temporary)
             temporary.chmod(folder.parent.stat().st_mode & 0o777)
-            os.replace(temporary, folder)
+            if folder.exists():  # an empty one, which Windows does not replace
+                folder.rmdir()
+            replace(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
@@ -60,8 +64,10 @@ def export(model: PackedModel, folder: str | Path) -> list[Path]:
 
 
 def _write(model: PackedModel, folder: Path) -> None:
-    for name, array in model.arrays().items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    arrays = model.arrays()
+    names = portable(arrays)
+    for name, array in arrays.items():
+        np.save(folder / f"{names[name]}.npy", array, allow_pickle=False)
     text = json.dumps(describe(model), indent=1, ensure_ascii=False)
     (folder / "graph.json").write_text(text + "\n", encoding="utf-8")
 
@@ -69,18 +75,19 @@ def _write(model: PackedModel, folder: Path) -> None:
 def describe(model: PackedModel) -> dict[str, Any]:
     """The contents of ``graph.json``."""
     graph, data = model.graph, model.info.to_dict()
-    nodes, _ = graphs.to_parts(graph)
+    nodes, arrays = graphs.to_parts(graph)
+    names = portable(arrays)
     return {
         "format": "binnet numpy export",
         "version": VERSION,
         "built": model.built,
         "data": {name: data[name] for name in ("dataset", "class_names", "mean", "std")},
-        "nodes": [_describe(node, graph.shapes[node["name"]]) for node in nodes],
+        "nodes": [_describe(node, graph.shapes[node["name"]], names) for node in nodes],
         "result": graph.nodes[-1].name,
     }
 
 
-def _describe(node: dict[str, Any], shape: Shape) -> dict[str, Any]:
+def _describe(node: dict[str, Any], shape: Shape, names: dict[str, str]) -> dict[str, Any]:
     """A node as a model file describes it, with the shape of its result and the files of its arrays."""
-    files = {field: f"{name}.npy" for field, name in node["arrays"].items()}
+    files = {field: f"{names[name]}.npy" for field, name in node["arrays"].items()}
     return {**node, "output": list(shape), "arrays": files}

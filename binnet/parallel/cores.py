@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence, Set
 from fractions import Fraction
-
-
-def affinity() -> set[int]:
-    """Numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return set(os.sched_getaffinity(0))
-    return set(range(os.cpu_count() or 1))  # macOS and Windows bind no process
 
 
 def threads_for(affinities: Sequence[Set[int]], own: int) -> int:
@@ -24,7 +16,8 @@ def threads_for(affinities: Sequence[Set[int]], own: int) -> int:
     Parameters
     ----------
     affinities
-        For each worker on this host the numbers of the cores that it may use, as :func:`affinity` gives them.
+        For each worker on this host the numbers of the cores that it may use, as :func:`binnet_system.machine.cores`
+        gives them.
     own
         Index of this worker in ``affinities``.
 

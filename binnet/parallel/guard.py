@@ -9,13 +9,14 @@ import secrets
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from binnet_system import processes
 
 from ..console import printable
 from . import guard_process
@@ -41,14 +42,13 @@ def start(size: int, timeout: float = 60.0) -> str:
         training then runs without.
     """
     token = secrets.token_hex(16)
-    command = [sys.executable, "-I", "-S", guard_process.__file__, str(size), str(timeout)]
+    command = [*processes.python(guard_process.__file__, "-I", "-S"), str(size), str(timeout)]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        # By standard input, because everyone on the host can read the command line.
-        port = process.communicate(f"{token}\n".encode())[0]
+        # The token by standard input, because everyone on the host can read the command line.
+        port = processes.first_line(command, f"{token}\n".encode())
     except OSError:
         return ""
-    if process.returncode:
+    if not port:
         return ""
     return json.dumps({"token": token, "port": int(port), "host": socket.gethostname(), "addresses": _addresses()})
 

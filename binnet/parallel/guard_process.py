@@ -1,9 +1,9 @@
 """The process that watches the workers of a training, and says in one sentence why it ended.
 
 It is a process of its own because a launcher kills all workers within milliseconds once one is lost, so that none of
-them can say which one it was. ``guard.py`` starts this file as a script with the standard library alone: it must start
-fast and use little memory. It leaves the process group of the workers, ignores the signals that stop them, and ends
-when the last of them has.
+them can say which one it was. ``guard.py`` starts this file as a script with ``binnet_system`` and the standard library
+alone: it must start fast and use little memory. It leaves the process group of the workers, ignores the signals that
+stop them, and ends when the last of them has.
 
 Workers connect by TCP and send lines of JSON: ``hello``, then ``beat`` each second, ``run``, ``failing`` and ``done``.
 A signal that a worker receives arrives as the single byte of its number (``signal.set_wakeup_fd``), which also works
@@ -16,7 +16,6 @@ import datetime
 import hmac
 import json
 import os
-import select
 import selectors
 import signal
 import socket
@@ -24,6 +23,8 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from binnet_system import machine, processes
 
 _TICK = 0.2  # seconds between two looks at the clock
 _JOIN = 4.0  # seconds without any worker, after which no more are expected
@@ -68,7 +69,7 @@ class Worker:
         """Kill the process if it is on this host. It exists: its connection is open."""
         if self.place == place():
             try:
-                os.kill(self.pid, signal.SIGKILL)
+                processes.kill(self.pid)
             except OSError:
                 return
 
@@ -85,10 +86,7 @@ def _messages(lines: list[bytes]) -> Iterator[dict[str, Any]]:
 
 def place() -> str:
     """The host and, as containers may share its name, the name space in which process numbers are valid."""
-    try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
+    return f"{socket.gethostname()} {machine.name_space()}".rstrip()
 
 
 class Watch:
@@ -249,7 +247,7 @@ class Watch:
             except OSError:  # the disk is full, for example
                 pass
         try:
-            if select.select([], [2], [], 1.0)[1]:  # a launcher that reads no more must not hold this process
+            if processes.takes_output(2, 1.0):  # a launcher that reads no more must not hold this process
                 os.write(2, line.encode(errors="backslashreplace"))
         except OSError:
             return
@@ -257,13 +255,12 @@ class Watch:
 
 def main() -> None:
     """Announce the port on standard output, then watch in a process that nothing waits for."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in processes.signals("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         signal.signal(number, signal.SIG_IGN)
     token, size, timeout = sys.stdin.readline().strip(), int(sys.argv[1]), float(sys.argv[2])
     listener = socket.create_server(("", 0), backlog=size)
     print(listener.getsockname()[1], flush=True)
-    if os.fork():
-        os._exit(0)
+    processes.leave_parent()
     null = os.open(os.devnull, os.O_RDWR)
     # Standard error stays open: it takes the sentence. The launcher waits until it is closed, which is when this ends.
     os.dup2(null, 0)

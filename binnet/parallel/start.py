@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import binnet_kernels as bk
+from binnet_system import machine
 
 from ..console import sentence_of
 from ..signals import TerminatedError
 from .communicator import Communicator
-from .cores import affinity, threads_for
+from .cores import threads_for
 from .launcher import Launch, launched, require_mpi4py
 
 
@@ -65,7 +66,7 @@ def _connected(launch: Launch, timeout: float) -> Iterator[Communicator]:
 
 def _divide_cores(communicator: Communicator) -> None:
     """Give this worker its part of the cores of its host."""
-    here = communicator.gather((socket.gethostname(), affinity()))
+    here = communicator.gather((socket.gethostname(), machine.cores()))
     host, _ = here[communicator.rank]
     neighbours = [rank for rank, (name, _) in enumerate(here) if name == host]
     threads = threads_for([here[rank][1] for rank in neighbours], neighbours.index(communicator.rank))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from binnet_system import machine
+
 from .errors import DataError
 from .files import why
 
@@ -104,14 +106,12 @@ def _temporary_folder() -> Path:
     OSError
         When it cannot be created or written to.
     """
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"binnet-{user}"
+    folder = Path(tempfile.gettempdir()) / f"binnet-{machine.user()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     # Another user may have created a folder or link of this name in order to plant files in it, so lstat and the owner
     # are checked, and that nobody else may write.
-    ours = stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
-    if not ours or (hasattr(os, "getuid") and status.st_mode & 0o022):
+    if not (stat.S_ISDIR(status.st_mode) and machine.only_ours(status)):
         return Path(tempfile.mkdtemp(prefix="binnet-"))
     _check_writable(folder)
     return folder

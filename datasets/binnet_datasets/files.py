@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from binnet_system.files import replace
+from binnet_system.names import refuse_device
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -20,6 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     OSError
         When the file cannot be written, or ``path`` exists and is not a file.
     """
+    refuse_device(path.name)
     # As root, a rename would replace even /dev/null.
     if path.exists() and not path.is_file():
         raise OSError("it is not a file, and cannot be replaced by one")
@@ -30,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         # Without this, a power cut after the rename could leave an empty file under the final name.
         synchronise(temporary)
-        temporary.replace(path)
+        replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

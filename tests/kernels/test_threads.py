@@ -307,6 +307,34 @@ def test_four_python_threads_start_the_pool(layer):
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_python_threads_run_different_kernels_with_different_numbers_of_threads(layer):
+    """Under workqueue the kernels take turns: without them, the process aborts with a message of Numba's."""
+    script = """
+        weight = np.random.default_rng(2).standard_normal((33, 3, 3, 70)).astype(np.float32)
+        works = [layer, lambda: bk.pack_signs(x).tobytes(), lambda: bk.conv2d(x, weight).tobytes(), layer]
+        right, together, results = [work() for work in works], threading.Barrier(4), []
+
+        def work(i):
+            together.wait(30)
+            for turn in range(60):
+                if i == 3:
+                    bk.set_num_threads(1 + turn % 2)
+                results.append(works[i]() == right[i])
+
+        threads = [threading.Thread(target=work, args=[i]) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(len(results), all(results), numba.threading_layer())
+    """
+    result = with_a_layer(script, NUMBA_THREADING_LAYER=layer)
+    assert result.stdout.split()[:2] == ["240", "True"]
+    assert result.stdout.split()[2] == "workqueue" or layer == "default"
+
+
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("load", "chosen", "turns"),
     [

@@ -12,8 +12,9 @@ import pytest
 
 from binnet_kernels.simd import turns
 from binnet_kernels.simd.turns import turn
+from binnet_system import locks
 
-pytestmark = pytest.mark.skipif(turns.fcntl is None, reason="there are no file locks")
+pytestmark = pytest.mark.skipif(not locks.available(), reason="there are no file locks")
 
 HOLDER = """
 import sys, time
@@ -151,7 +152,8 @@ def test_a_file_that_exists_takes_no_lock(path):
 
 
 def test_without_locks(path, monkeypatch):
-    monkeypatch.setattr(turns, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
+    monkeypatch.setattr(locks, "msvcrt", None)
     with turn(path):
         assert not path.parent.exists()
 
@@ -161,7 +163,7 @@ def test_a_file_system_that_refuses_locks(path, monkeypatch, number):
     def refuse(*_):
         raise OSError(number, "no locks")
 
-    monkeypatch.setattr(turns.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
     with turn(path):
         pass
 

@@ -6,12 +6,13 @@ own with limits, and reads only names and positions; ``hdf5.py`` starts it and r
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from typing import Any
 
 import h5py
+
+from binnet_system.processes import limit
 
 MOST_NAMES = 100_000  # layers, and arrays of all layers
 LONGEST_NAMES = 1 << 22  # bytes of a list of names
@@ -24,7 +25,7 @@ class RefusedError(ValueError):
 
 def main(path: str) -> None:
     """Print the index of the file as JSON, or an object with the sentence ``refused``."""
-    limit()
+    limit(memory=4 << 30, seconds=60)
     try:
         with h5py.File(path, "r") as file:
             index = contents(file)
@@ -33,15 +34,6 @@ def main(path: str) -> None:
     except Exception:  # h5py raises nearly all there are for a damaged file
         index = {"refused": "the file is damaged: the HDF5 library cannot read it"}
     print(json.dumps(index))
-
-
-def limit() -> None:
-    """Limit the memory and time of this process, where the system can."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 
 
 def contents(file: Any) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import json
 import math
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from binnet_system.processes import python
 
 from ...graph.graph import Float
 from ..report import ConversionError
@@ -118,7 +119,7 @@ def weights_of(source: Path) -> Weights:
 def _listing(source: Path) -> str:
     """What ``child.py`` prints about a file."""
     # -P: the folder of the script must not hide modules of the same names.
-    command = [sys.executable, "-P", str(Path(__file__).with_name("child.py")), str(source.absolute())]
+    command = [*python(str(Path(__file__).with_name("child.py")), "-P"), str(source.absolute())]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each thread would reserve memory, which is limited
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, env=environment)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import subprocess
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import llvmlite
@@ -19,6 +17,7 @@ from numba import config
 import binnet_kernels as bk
 from binnet_kernels.compiled import baseline
 from binnet_kernels.simd.vector import VECTOR_BITS
+from binnet_system import machine
 
 from ... import __version__
 from .timing import medians
@@ -86,10 +85,12 @@ def this_machine() -> Machine:
         "llvmlite": llvmlite.__version__,
     }
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    load = machine.load()
+    rounded = None if load is None else round(load, 2)
     system = f"{platform.system()} {platform.release()}"
     layer = _threading_layer(threads)
-    return Machine(_cpu(), os.cpu_count() or 1, instructions(), threads, layer, versions, system, date, load)
+    name, cores = machine.processor(), os.cpu_count() or 1
+    return Machine(name, cores, instructions(), threads, layer, versions, system, date, rounded)
 
 
 def instructions() -> str:
@@ -129,16 +130,3 @@ def _threading_layer(threads: int) -> str:
         return "none, one thread uses the serial kernels"
     bk.sign(np.zeros(1, np.float32))  # Numba names its layer only after a parallel kernel has started the pool
     return str(numba.threading_layer())
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:  # not Linux
-        pass
-    if platform.system() == "Darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or platform.machine()
-    return platform.processor() or platform.machine()

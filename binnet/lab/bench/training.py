@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import binnet_kernels as bk
+from binnet_system import memory
 
-from ... import memory
 from ...models import ModelSpec, Network, build_spec
 from ...optim import Optimizer
 from ...train.builders import build_optimizer

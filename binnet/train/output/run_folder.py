@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from binnet_datasets.files import replacing
+from binnet_system.locks import lock
+from binnet_system.names import refuse_device
 
 from ...modelfile import StorageError
 from ...models.own_network import OwnNetwork
@@ -20,7 +22,6 @@ from ...parallel.communicator import Communicator
 from ..config import TrainConfig
 from ..diagnostics import Health
 from ..pretrained.teacher import TEACHER, Teacher
-from .locking import lock
 
 Row = dict[str, str]
 LAST, PACKED, CONFIG = "last.h5", "packed.h5", "config.toml"
@@ -97,6 +98,7 @@ class RunFolder:
     @_by_the_first
     def _create(self) -> None:
         with _writing(self.path, "to the folder "):
+            refuse_device(self.path.name)
             self.path.mkdir(parents=True, exist_ok=True)
             self._log.touch()  # shows now, and not after an epoch, that the folder is writable
 

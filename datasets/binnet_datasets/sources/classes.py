@@ -122,6 +122,18 @@ def about_classes(names: Sequence[str], images: Sequence[int], val: Sequence[int
     return tuple(notes)
 
 
+def about_alike(ids: Iterable[str]) -> tuple[str, ...]:
+    """A sentence for the user about classes whose folders are one folder where case does not count."""
+    alike: dict[str, list[str]] = {}
+    for class_id in ids:
+        alike.setdefault(same_name(class_id), []).append(class_id)
+    several = [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]
+    if not several:
+        return ()
+    shown = ", ".join(several[:FEW]) + (", ..." if len(several) > FEW else "")
+    return (f"these are different classes here, but one folder on Windows and macOS: {shown}; rename one of them",)
+
+
 def about_unused(unused: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Sentences for the user: for each reason, the number of unused files and the first three of them."""
     by_reason: dict[str, list[str]] = {}

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binnet_system.files import replace
+from binnet_system.machine import cores
+
 from ..batching.prefetch import prefetch
 from ..errors import DataError
 from ..files import why
@@ -83,7 +86,7 @@ def build_planned(
     rebuild: bool = False,
 ) -> Report:
     """Build the store of a plan, see `build_store`; with ``rebuild``, a damaged store at ``out`` is replaced."""
-    jobs = _cores() if jobs is None else jobs
+    jobs = len(cores()) if jobs is None else jobs
     if jobs < 1 or (max_corrupt is not None and not 0 <= max_corrupt <= 1):
         raise DataError(f"expected jobs of at least 1 and max-corrupt from 0 to 1, but got {jobs} and {max_corrupt}")
     for note in plan.notes:
@@ -143,11 +146,6 @@ def _check_room(plan: Plan, out: Path) -> None:
         raise DataError(
             f"expected room for about {needed / 1e6:,.0f} MB at {out}, but the disk has {room / 1e6:,.0f} MB left"
         )
-
-
-def _cores() -> int:
-    """The number of cores that this process may use; its CPU affinity can allow fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _tell(notes: Notes | None, sentence: str) -> None:
@@ -226,7 +224,7 @@ class _Build:
 
     def _finish(self) -> None:
         """Write the HDF5 structure around the pixels, check the file and rename it."""
-        self.journal.flush()
+        self.journal.close_pixels()
         middle = len(self.plan.train)
         train, val = self._arrays(0, middle), self._arrays(middle, len(self.entries))
         arrays = {f"{part}/{name}": own[name] for part, own in (("train", train), ("val", val)) for name in own}
@@ -236,7 +234,7 @@ class _Build:
         write_around(self.journal.pixels, start, self.journal.size, about, arrays)
         read_store(self.journal.pixels)  # raises when the file cannot be read back, before it gets its name
         # In this order, a kill between the two leaves a whole store and a hidden journal that nothing reads.
-        self.journal.pixels.replace(self.out)
+        replace(self.journal.pixels, self.out)
         self.journal.remove()
 
     def _twins(self, start: int, *parts: dict[str, NDArray[Any]]) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import weakref
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from binnet_system.files import SharedReader
 
 from ..errors import DataError
 from ..files import why
@@ -29,14 +29,12 @@ class Pixels:
 
     def __init__(self, path: Path, cached: bool = False) -> None:
         self.path, self.cached = path, cached
-        # pread instead of a memory map: mapped pages would count as memory of this process for a whole epoch.
-        self._handle = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._handle)
+        self._file = SharedReader(path)
 
     def read(self, place: int, size: int) -> bytes:
         """``size`` bytes from offset ``place``; DataError when they cannot be read."""
         try:
-            content = os.pread(self._handle, size, place)
+            content = self._file.read(place, size)
         except OSError as error:
             raise DataError(f"expected pixels in {self.path}, but reading failed: {why(error)}") from error
         if len(content) != size:
@@ -47,10 +45,14 @@ class Pixels:
         """Delete a damaged file of the cache; returns the end of an error message that says what to do."""
         if not self.cached:
             return "build it again, or fetch another copy"
-        with suppress(OSError):
+        try:
             # Another process may have replaced the file since it was opened; the new one is not deleted.
-            if os.path.samestat(os.fstat(self._handle), self.path.stat()):
+            if os.path.samestat(self._file.status(), self.path.stat()):
                 self.path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:  # Windows deletes no file that is open
+            return "delete it, and the same command builds it again"
         return "it has been deleted from the cache, and the same command builds it again"
 
 

@@ -18,6 +18,9 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from binnet_system.files import delete_and_close
+from binnet_system.locks import lock
+
 # What a crash can lose, and has to be decoded again.
 _FLUSH_BYTES, _FLUSH_SECONDS = 1 << 26, 2.0
 _WAIT_SECONDS = 0.5
@@ -139,10 +142,16 @@ class Journal:
         os.fsync(self._journal.fileno())
         self._lines, self._held, self._flushed = [], 0, time.monotonic()
 
+    def close_pixels(self) -> None:
+        """Write everything to disk and close the pixels: others write to them now, and rename them."""
+        self.flush()
+        self._pixels.close()
+
     def remove(self) -> None:
-        """Delete both files."""
+        """Delete both files; nothing can be added from here on."""
+        self._pixels.close()
         self.pixels.unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
+        delete_and_close(self._journal)
 
     def _read(self, record: Record) -> NDArray[np.uint8] | None:
         """The pixels of the next image; None when they are not those that were written."""
@@ -159,7 +168,7 @@ def remove_stopped(out: Path) -> None:
         with _journal_of(out).open("ab+") as journal:
             if _lock(journal):
                 part_of(out).unlink(missing_ok=True)
-                _journal_of(out).unlink(missing_ok=True)
+                delete_and_close(journal)
     except OSError:
         return
 
@@ -196,13 +205,7 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 def _lock(file: IO[bytes]) -> bool:
     """Lock a file until it is closed; False when another process holds the lock, True on systems without locks."""
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
     except BlockingIOError:
         return False
-    except OSError:  # some network file systems
-        return True
     return True

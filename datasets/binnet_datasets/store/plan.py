@@ -15,7 +15,7 @@ from ..images.decoding import LONGEST, decoding_quietly, header_size
 from ..named.remote import SOURCES
 from ..sources.archives import without_ending
 from ..sources.choice import beside_training, left, to_evaluate, training, without_classes
-from ..sources.classes import about_classes, about_unused, choose, count, first, names_of, shortened
+from ..sources.classes import about_alike, about_classes, about_unused, choose, count, first, names_of, shortened
 from ..sources.layouts import Entry, Layout, find_layout, left_out
 from ..sources.members import Members, list_members
 from ..sources.splits import LAYOUTS
@@ -125,7 +125,7 @@ def make_plan(source: Path, options: BuildOptions, members: Members | None = Non
     names = names_of(ids, {**more, **members}, source)
     if kind not in ("", "train"):
         notes += (f"{source} has no training images: training takes those in {layout.folders[kind]}",)
-    notes += about_classes(names, count(train, ids), count(val, ids))
+    notes += about_alike(ids) + about_classes(names, count(train, ids), count(val, ids))
     return _plan(source, options, (ids, names), (train, val), seen, notes, unused)
 
 
@@ -168,7 +168,7 @@ def make_evaluation_plan(
     ids = choose(options.classes, sorted({entry.class_id for entry in entries}), 1)
     entries = first(_of_classes(sorted(entries, key=lambda entry: entry.name), ids), options.per_class)
     names = names_of(ids, members, source)
-    notes += about_classes(names, count(entries, ids))
+    notes += about_alike(ids) + about_classes(names, count(entries, ids))
     return _plan(source, options, (ids, names), ([], entries), entries, notes, layout.unused + left(layout, chosen))
 
 

@@ -29,6 +29,8 @@ from numba.core.caching import _Cache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 
+from binnet_system.files import replace
+
 from .turns import turn
 
 _CHECKSUM = 32  # bytes of SHA-256 in front of each entry
@@ -150,7 +152,7 @@ class KernelCache(_Cache):
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(hashlib.sha256(payload).digest() + payload)
-                os.replace(temporary, target)
+                replace(Path(temporary), target)
             finally:
                 Path(temporary).unlink(missing_ok=True)  # still there only when something went wrong
         except Exception:  # no home, no permission, no space: the next process compiles again

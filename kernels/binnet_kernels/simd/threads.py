@@ -10,6 +10,8 @@ from typing import Any
 import numba
 from numba import config
 
+from binnet_system import machine, processes
+
 _most = int(config.NUMBA_NUM_THREADS)
 _state = {"threads": _most, "most": _most, "pool started": False, "pool ready": False, "one at a time": False}
 _one_at_a_time = threading.Lock()
@@ -66,7 +68,7 @@ def _start_pool() -> None:
 
 def _is_busy() -> bool:
     """Whether other processes have lately kept the cores busy; this one alone makes a load of about 1."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > max(_state["most"] - 0.5, 1.0)
+    return (machine.load() or 0.0) > max(_state["most"] - 0.5, 1.0)
 
 
 def _after_fork() -> None:
@@ -83,5 +85,4 @@ def _numba_has_a_pool() -> bool:
         return False
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+processes.after_fork(_after_fork)

@@ -8,10 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-try:
-    import fcntl
-except ImportError:  # Windows: each process makes the file
-    fcntl = None  # type: ignore[assignment]
+from binnet_system import locks
+from binnet_system.files import delete_and_close
 
 _LONGEST = 120.0  # seconds; a process that is suspended while it compiles must not stop others for ever
 _PAUSE = 0.02
@@ -29,19 +27,15 @@ def turn(path: Path) -> Iterator[None]:
         yield
     finally:
         if file is not None:
-            # Unlinked while it is locked: whoever waits for it looks for the file that was made.
+            # Deleted while it is locked, where the system can: whoever waits for it looks for the file that was made.
             with suppress(OSError):
-                Path(file.name).unlink()
-            # Closing is not enough if a child that was forked meanwhile has the file open.
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)
-            file.close()
+                delete_and_close(file, locks.unlock)
 
 
 def _lock(path: Path) -> IO[bytes] | None:
     """The locked file beside ``path``; None when ``path`` exists or there are no locks."""
     try:
-        if fcntl is None or path.exists():
+        if not locks.available() or path.exists():
             return None
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.with_suffix(".lock").open("ab")
@@ -62,12 +56,9 @@ def _acquired(file: IO[bytes], path: Path) -> bool:
     while time.monotonic() < end:
         try:
             # The lock of a process that dies is released.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+            return locks.lock(file)  # some network file systems have no locks
         except BlockingIOError:
             time.sleep(_PAUSE)
-        except OSError:  # some network file systems have no locks
-            return False
         if path.exists():
             return False
     return False

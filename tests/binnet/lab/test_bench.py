@@ -12,12 +12,13 @@ from numba import config
 
 import binnet
 import binnet_kernels as bk
-from binnet import memory, models
+from binnet import models
 from binnet.cli import bench, main
 from binnet.lab import reproduce
 from binnet.lab.bench import cold, figure4, layers, machine, plot, report, shapes, sizes, timing, training, workload
 from binnet.lab.bench.tables import TABLES
 from binnet.train.config import TrainConfig
+from binnet_system import memory
 
 TINY = "20,6,16,3,1,1"
 PEAK = machine.Peak(popcount=1e12, fma=1e11)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binnet.parallel.cores import affinity, threads_for
+from binnet.parallel.cores import threads_for
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,3 @@ def test_cores_are_not_given_twice(affinities):
     threads = [threads_for(affinities, own) for own in range(len(affinities))]
     assert sum(threads) <= len(set().union(*affinities)) + threads.count(1)
     assert all(1 <= n <= len(cores) for n, cores in zip(threads, affinities, strict=True))
-
-
-def test_affinity():
-    assert affinity()

@@ -155,3 +155,17 @@ def test_evaluation_with_a_file_of_classes(make, tmp_path: Path) -> None:
     source = make("val")
     (source / "val" / "val_annotations.txt").write_text("".join(f"{i}.png\t{'ab'[i % 2]}\n" for i in range(6)))
     assert classes(make_evaluation_plan(source, BuildOptions()))[1] == [("a", 3), ("b", 3)]
+
+
+def test_classes_that_differ_in_case_alone_are_told_apart(make, tmp_path: Path) -> None:
+    (tmp_path / "CASE").mkdir()
+    if (tmp_path / "case").exists():
+        pytest.skip("needs a file system in which case counts")
+    found = make_plan(make("Cat", "cat", "dog"), BuildOptions())
+    assert [class_id for class_id, _ in classes(found)[0]] == ["Cat", "cat", "dog"]
+    told = "these are different classes here, but one folder on Windows and macOS: 'Cat' and 'cat'; rename one of them"
+    assert [note for note in found.notes if "Windows" in note] == [told]
+
+
+def test_classes_that_differ_in_more_than_case_need_no_sentence(make) -> None:
+    assert not [note for note in make_plan(make("Cat", "dog"), BuildOptions()).notes if "Windows" in note]

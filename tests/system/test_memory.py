@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from binnet import memory
+from binnet_system import memory
 
 PROGRAM = """
 import resource
