@@ -172,3 +172,47 @@ def test_the_questions_lead_to_their_answers(visit: Callable[..., Visit]) -> Non
     for target in ("xnor-and-popcount", "where-is-k"):
         link = seen.page.locator(f"article a[href$='#{target}']").first
         assert link.is_visible()
+
+
+WITH_WIDGETS = ["index", *(name for name in NUMBERED if not name.startswith("paper/7"))]
+# Contrast ratio (WCAG 2.2) of the text of an element and what lies behind it.
+_CONTRAST = """
+(selector) => {
+  const behind = (node) => {
+    const colour = getComputedStyle(node).backgroundColor;
+    return /, 0\\)$/.test(colour) || colour === "transparent" ? behind(node.parentElement) : colour;
+  };
+  const bright = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const node = document.querySelector(selector);
+  const [low, high] = [bright(getComputedStyle(node).color), bright(behind(node))].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+"""
+
+
+@pytest.mark.parametrize("name", WITH_WIDGETS)
+def test_widgets_are_there(name: str, visit: Callable[..., Visit]) -> None:
+    seen = visit(name)
+    stages = seen.page.locator("figure.widget .stage").all_inner_texts()
+    assert stages
+    assert all(len(stage) > 20 for stage in stages)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_of_widgets_can_be_read(scheme: str, visit: Callable[..., Visit]) -> None:
+    seen = visit("index", scheme=scheme)
+    for part in (".cell.neg", ".cell.pos", ".cell.zero", ".name", ".note", ".part", ".result", ".good", "figcaption"):
+        assert seen.page.evaluate(_CONTRAST, f".widget {part}") >= 4.5, part
+    seen = visit("paper/3-dot-products-of-bits", scheme=scheme)
+    for part in (".cell.tail", "li.bad", "li.good", ".slider span"):
+        assert seen.page.evaluate(_CONTRAST, f".widget {part}") >= 4.5, part
+
+
+def test_cards_lead_to_the_chapters_and_say_how_long_they_take(visit: Callable[..., Visit]) -> None:
+    seen = visit("index")
+    links = seen.page.locator(".chapters a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+    assert [link.removesuffix(".html") for link in links] == NUMBERED
+    times = [int(text.removesuffix(" min to read")) for text in seen.page.locator(".chapters small").all_inner_texts()]
+    assert all(1 <= minutes <= 60 for minutes in times)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import binnet_kernels as bk
+from binnet.lab.bench.shapes import Layer
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDGETS = sorted(path.stem for path in (DOCS / "widgets").glob("[a-z]*.py"))
@@ -347,3 +348,47 @@ def test_fold_compares_the_count_as_binnet_does(page_of: Callable[..., Any]) -> 
         assert drawn == expected
         rule = text(page, "rule").split(",")[0].replace("≥", ">=")
         assert [eval(rule, {"d": d}) for d in range(33)] == expected
+
+
+def test_window_sums_as_the_convolution_does(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("window"), values_of("window")
+    grid = "all => all.map(g => g.querySelector('text').textContent.replace('−', '-'))"
+    for stride in ("1", "2"):
+        page.click(f'[data-stride="{stride}"]')
+        expected = first["outputs"][int(stride)]
+        numbers = [int(v) for v in page.locator("svg g").evaluate_all(grid)[45:] if v]
+        assert numbers == [number for row in expected for number in row]
+        for row, col in ((0, 0), (len(expected) - 1, 0), (1, len(expected) - 1)):
+            page.locator("[data-slider=row]").fill(str(row))
+            page.locator("[data-slider=column]").fill(str(col))
+            assert value(page, "sum") == expected[row][col]
+            assert eval(text(page, "products").replace("−", "-").replace("·", "*")) == expected[row][col]
+    page.click('[data-stride="1"]')
+    page.locator("svg g").nth(45 + 4 * 3 + 2).hover()
+    assert value(page, "sum") == first["outputs"][1][3][2]
+    for channels, filters in ((256, 256), (3, 64), (512, 1)):
+        page.locator("[data-slider=channels]").fill(str(channels))
+        page.locator("[data-slider=filters]").fill(str(filters))
+        assert int(text(page, "macs").replace(",", "")) == Layer(channels, 14, filters, 3, 1, 1).macs
+        words = bk.pack_signs(np.zeros(9 * channels, np.float32)).size
+        assert int(text(page, "words").replace(",", "")) == 14 * 14 * filters * words
+        assert value(page, "ratio") == pytest.approx(9 * channels / words, abs=0.06)
+
+
+def test_levels_are_those_of_the_kernel(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("levels"), values_of("levels")
+    for k, expected in enumerate(first["levels"], 1):
+        page.locator("[data-slider=k]").fill(str(k))
+        assert value(page, "q") == pytest.approx(expected, abs=6e-4)
+    page.locator("[data-slider=k]").fill("3")
+    for right in (-120, 60, 200, 400):
+        drag(page, "number x", right, 0)
+        x = handle_at(page, "number x")
+        assert value(page, "q") == pytest.approx(bk.quantise_input(np.float32([x]), 3)[0], abs=6e-4)
+        sign_sum = sum(int(part) for part in text(page, "signs").replace("−", "-").split())
+        assert value(page, "q") == pytest.approx(sign_sum / 7, abs=6e-4)
+    assert handle_at(page, "number x") == 1.2
+    page.locator('[aria-label="number x"]').focus()
+    page.keyboard.press("ArrowLeft")
+    assert handle_at(page, "number x") == 1.19
+    assert text(page, "pairs") == "3 · 3 = 9"
