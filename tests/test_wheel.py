@@ -7,13 +7,18 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 PACKAGES = ("binnet", "binnet_kernels", "binnet_datasets", "binnet_system")
 BORROWED = (
     *("numpy", "numba", "llvmlite", "scipy", "h5py"),
     *("msgspec", "PIL", "rich", "platformdirs", "pooch", "requests"),
 )
+
+
+AWKWARD = "Meine Übungen – 猫"  # a folder with spaces and letters that few code pages have
 
 
 def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -27,7 +32,11 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
     if importlib.util.find_spec("pip") is None:
         pytest.skip("no pip in this environment to build a wheel with")
-    folder = tmp_path_factory.mktemp("wheel")
+    return _build(root, tmp_path_factory.mktemp("wheel"))
+
+
+def _build(root: Path, folder: Path) -> Path:
+    """Build the wheel of ``root`` in ``folder``."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
     has_backend = importlib.util.find_spec("hatchling") is not None
     if has_backend:
@@ -46,7 +55,8 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The borrowed folders come from a ``.pth`` file, hence after the environment's own packages: the wheel wins.
     """
-    folder = tmp_path_factory.mktemp("environment") / "venv"
+    folder = tmp_path_factory.mktemp("environment") / AWKWARD / "venv"
+    folder.parent.mkdir()
     pip = [sys.executable, "-m", "pip", "--python", str(_script(folder, "python"))]
     for command in (
         [sys.executable, "-m", "venv", "--without-pip", str(folder)],
@@ -112,3 +122,43 @@ def test_installed_command_answers_help(environment: Path, tmp_path: Path) -> No
     result = _run([str(_script(environment, "binnet")), "--help"], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "train" in result.stdout
+
+
+def test_wheel_is_built_of_the_same_bytes_again(wheel: Path, root: Path, tmp_path: Path) -> None:
+    """Without ``SOURCE_DATE_EPOCH`` hatchling takes a date of its own for all files, so no clock gets in."""
+    again = _build(root, tmp_path)
+    assert again.name == wheel.name
+    assert again.read_bytes() == wheel.read_bytes()
+
+
+def test_wheel_needs_no_compiler(wheel: Path) -> None:
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+
+def test_sdist_is_built_of_the_same_bytes_again(root: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("build") is None:
+        pytest.skip("build is not installed; it comes with the dev extra")
+    built = []
+    for name in ("a", "b"):
+        command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(tmp_path / name), str(root)]
+        result = _run(command, cwd=tmp_path)
+        if result.returncode != 0 and importlib.util.find_spec("hatchling") is None:
+            pytest.skip("hatchling is not installed and could not be fetched: " + result.stderr.strip()[-200:])
+        assert result.returncode == 0, result.stderr
+        built += (tmp_path / name).glob("*.tar.gz")
+    assert len(built) == 2
+    assert built[0].read_bytes() == built[1].read_bytes()
+
+
+def test_installed_command_packs_and_predicts_in_an_awkward_folder(environment: Path, tmp_path: Path) -> None:
+    """The environment itself lies in such a folder as well."""
+    folder = tmp_path / AWKWARD
+    folder.mkdir()
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(folder / "Bär 1.png")
+    binnet = str(_script(environment, "binnet"))
+    train = ["train", "--epochs", "1", "--model", "lenet5", "--out", "Lauf é 1"]
+    for words in (train, ["predict", "quick-tiny20", "Bär 1.png"], ["summary", "Lauf é 1"]):
+        result = _run([binnet, *words], cwd=folder)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout
+    assert (folder / "Lauf é 1" / "packed.h5").is_file()

@@ -185,7 +185,7 @@ def test_trouble_while_writing_leaves_nothing_behind(folder, monkeypatch, functi
     def fail(*_, **__):
         raise error
 
-    owner = {"mkstemp": kernel_cache.tempfile, "replace": os, "_reduce": compiler.CompileResult}[function]
+    owner = {"mkstemp": kernel_cache.tempfile, "replace": kernel_cache, "_reduce": compiler.CompileResult}[function]
     monkeypatch.setattr(owner, function, fail)
     assert_compiles_again()
     assert not folder.exists() or list(folder.iterdir()) == []
@@ -195,7 +195,7 @@ def test_an_interrupt_while_writing_leaves_nothing_behind(folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", interrupt)
+    monkeypatch.setattr(kernel_cache, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         pack()
     assert list(folder.iterdir()) == []

@@ -16,6 +16,7 @@ import pytest
 
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
+from binnet_system import files
 
 ARRAYS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -118,7 +119,7 @@ def test_a_name_that_would_not_be_read_is_not_written(tmp_path, name):
 
 def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
-    for owner, name in ((Path, "write_bytes"), (os, "fsync"), (Path, "replace")):
+    for owner, name in ((Path, "write_bytes"), (os, "fsync"), (files, "_rename")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, no_space)
             with pytest.raises(StorageError, match=r"cannot write .*m.h5: No space left on device"):
