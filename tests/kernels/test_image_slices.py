@@ -131,6 +131,8 @@ def maps(rng, g):
         one = *bk.signs(x, g.padding), np.moveaxis(planes, 1, 0), within, bk.sign(x), bk.relu(x), bk.pack_signs(x)
         return *one, bk.quantise_input(x, 2), np.moveaxis(bk.pack_planes(x, 2), 1, 0), bk.relu_grad(x, y), bk.add(x, y)
 
+    return (of_input(rng, g), of_input(rng, g)), run
+
 
 def channel_maps(rng, g):
     """What takes a map, or two of one shape, and numbers a channel."""
@@ -138,8 +140,6 @@ def channel_maps(rng, g):
 
     def run(first, x, y):
         return bk.rprelu(x, before, slope, after), bk.rprelu_grad(y, x, before, slope)[0]
-
-    return (of_input(rng, g), of_input(rng, g)), run
 
     return (of_input(rng, g), of_input(rng, g)), run
 
