@@ -86,7 +86,7 @@ def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
 
 def test_wheel_holds_every_source_file(wheel: Path, root: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    folders = (root, root / "kernels", root / "datasets", root)
+    folders = (root, root / "kernels", root / "datasets", root / "kernels")
     for source_root, package in zip(folders, PACKAGES, strict=True):
         sources = {path.relative_to(source_root).as_posix() for path in (source_root / package).rglob("*.py")}
         assert sources

@@ -496,7 +496,7 @@ def test_the_page_holds_figures_machine_and_commands(measured, make_benchmarks, 
     ):
         assert part in text
     assert str(measured) not in text
-    assert "only the last section but one is by hand" in text
+    assert "two sections before the last are by hand" in text
 
 
 def test_what_is_written_by_hand_stays_when_the_page_is_made_again(measured, make_benchmarks):
