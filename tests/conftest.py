@@ -1,10 +1,14 @@
 """Set-up of the whole test run: a fresh folder for compiled kernels, hypothesis profiles, shared fixtures."""
 
 import atexit
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -74,6 +78,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The top of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def script(root: Path) -> Callable[[str], ModuleType]:
+    """``script("docs/build.py")`` imports a file of the checkout that is no part of a package."""
+
+    def load(path: str) -> ModuleType:
+        name = f"script_{Path(path).stem}"
+        spec = importlib.util.spec_from_file_location(name, root / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

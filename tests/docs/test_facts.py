@@ -1,6 +1,5 @@
 """Figures that the pages state in words, computed again; words that the pages must not use."""
 
-import importlib.util
 import io
 import re
 import tarfile
@@ -22,11 +21,8 @@ def words(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def material(root):
-    spec = importlib.util.spec_from_file_location("material", root / "docs" / "material.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def material(script):
+    return script("docs/material.py")
 
 
 def effects_of_alpha(model: str, size: int, channels: int) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """``docs/xnor_net_in_100_lines.py``: its length, its pieces beside those of binnet, and its training."""
 
 import ast
-import importlib.util
 import io
 import tokenize
 
@@ -21,11 +20,8 @@ def path(root):
 
 
 @pytest.fixture(scope="module")
-def hundred(path):
-    spec = importlib.util.spec_from_file_location("xnor_net_in_100_lines", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def hundred(script):
+    return script("docs/xnor_net_in_100_lines.py")
 
 
 @pytest.fixture

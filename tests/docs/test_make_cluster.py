@@ -1,7 +1,5 @@
 """The model of a step on a network, beside the communicator that waits as one."""
 
-import importlib.util
-import sys
 import time
 
 import pytest
@@ -15,13 +13,8 @@ NETWORK = Network(latency=0.5, bandwidth=8.0)
 
 
 @pytest.fixture(scope="module")
-def cluster(root):
-    spec = importlib.util.spec_from_file_location("make_cluster", root / "docs" / "make_cluster.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_cluster"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["make_cluster"]
+def cluster(script):
+    return script("docs/make_cluster.py")
 
 
 def test_an_exchange_goes_on_while_computing(cluster):

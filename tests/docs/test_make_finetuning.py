@@ -1,16 +1,11 @@
 """The draws of the fine-tuning table: every image in one part, and the same draw again for the same seed."""
 
-import importlib.util
-
 import pytest
 
 
 @pytest.fixture(scope="module")
-def script(root):
-    spec = importlib.util.spec_from_file_location("make_finetuning", root / "docs" / "make_finetuning.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def finetuning(script):
+    return script("docs/make_finetuning.py")
 
 
 @pytest.fixture
@@ -31,9 +26,9 @@ def parts(place):
 FOLDERS = ("train", "val", "test")
 
 
-def test_a_draw(script, folder, tmp_path):
+def test_a_draw(finetuning, folder, tmp_path):
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        script.draw(folder, tmp_path / name, 2, 4, seed)
+        finetuning.draw(folder, tmp_path / name, 2, 4, seed)
     one = parts(tmp_path / "one")
     assert one == parts(tmp_path / "again") != parts(tmp_path / "other")
     assert {part: sorted(found) for part, found in one.items()} == {part: ["a", "b"] for part in FOLDERS}
@@ -44,6 +39,6 @@ def test_a_draw(script, folder, tmp_path):
 
 
 @pytest.mark.parametrize(("classes", "images", "message"), [(4, 4, "at least 4 folders"), (2, 10, "more than 10")])
-def test_too_few_images_are_refused(script, folder, tmp_path, classes, images, message):
+def test_too_few_images_are_refused(finetuning, folder, tmp_path, classes, images, message):
     with pytest.raises(ValueError, match=message):
-        script.draw(folder, tmp_path / "out", classes, images, 1)
+        finetuning.draw(folder, tmp_path / "out", classes, images, 1)

@@ -1,7 +1,7 @@
 """The sources of the pages: line length of their cells, and notation of fractions."""
 
-import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -33,27 +33,18 @@ def test_lines_of_cells_fit_on_the_page(root: Path) -> None:
         (r"\frac{1}{2", r"\frac{1}{2"),
     ],
 )
-def test_fractions_need_braces(root: Path, latex: str, found: str) -> None:
+def test_fractions_need_braces(script: Callable[[str], ModuleType], latex: str, found: str) -> None:
     pytest.importorskip("fontTools", reason="what builds the pages is not installed: pip install '.[docs]'")
     pytest.importorskip("sphinx", reason="what builds the pages is not installed: pip install '.[docs]'")
-    mathml = _extension(root, "mathml")
+    mathml = script("docs/_ext/mathml.py")
     assert mathml.bare_fraction(latex) == found
 
 
-def test_reading_takes_time_for_prose_and_code_that_is_shown(root: Path) -> None:
+def test_reading_takes_time_for_prose_and_code_that_is_shown(script: Callable[[str], ModuleType]) -> None:
     pytest.importorskip("sphinx", reason="what builds the pages is not installed: pip install '.[docs]'")
-    minutes = _extension(root, "chapters").reading_minutes
+    minutes = script("docs/_ext/chapters.py").reading_minutes
     prose, code = "# 1 Title\n\n" + "word " * 1000, "```{code-cell}\n%s" + "x = 1\n" * 90 + "```\n"
     assert minutes("# Title") == 1
     assert minutes(prose) == 5
     assert minutes(prose + "\n" + code % "") == 8
     assert minutes(prose + "\n" + code % ":tags: [hide-cell]\n") == 5
-
-
-def _extension(root: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, root / "docs" / "_ext" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

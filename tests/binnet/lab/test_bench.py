@@ -1,6 +1,5 @@
 """``binnet bench``: measurements, reports and rejected arguments. No test asserts a time."""
 
-import importlib.util
 import itertools
 import json
 import os
@@ -45,12 +44,9 @@ def run(capsys):
 
 
 @pytest.fixture(scope="session")
-def make_benchmarks(root):
+def make_benchmarks(script):
     """The script docs/make_benchmarks.py, imported as a module."""
-    spec = importlib.util.spec_from_file_location("make_benchmarks", root / "docs" / "make_benchmarks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("docs/make_benchmarks.py")
 
 
 # ---------------------------------------------------------------------------------------------- the clock

@@ -1,6 +1,5 @@
 """The paper's tables on other images: rows, resuming after an interruption, and the report."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -463,11 +462,9 @@ def test_a_record_without_its_configuration_is_an_error(done, tmp_path):
 
 
 @pytest.fixture
-def make_results(tmp_path, monkeypatch):
+def make_results(script, tmp_path, monkeypatch):
     """The script docs/make_results.py as a module, with records and pictures in another folder."""
-    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("docs/make_results.py")
     monkeypatch.setattr(module, "DOCS", tmp_path)
     monkeypatch.setattr(module, "RECORDS", tmp_path / "results")
     return module
