@@ -41,7 +41,7 @@ class PReLU(Module):
 
 
 class RPReLU(Sequential):
-    """ReActNet's activation (arXiv:2003.03488, Eq. 4): a :class:`Shift`, a :class:`PReLU`, a :class:`Shift`.
+    """ReActNet's activation (RPReLU, arXiv:2003.03488): a :class:`Shift`, a :class:`PReLU`, a :class:`Shift`.
 
     They run as one function, with the bits of the three.
 

@@ -40,7 +40,7 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
 
 
 def rprelu(x: Tensor, before: Tensor, slope: Tensor, after: Tensor) -> Tensor:
-    """ReActNet's activation (arXiv:2003.03488, Eq. 4), ``prelu(x + before) + after``, as one function.
+    """ReActNet's activation (RPReLU, arXiv:2003.03488), ``prelu(x + before) + after``, as one function.
 
     The bits are those of :func:`add`, :func:`prelu` and :func:`add`, with two maps less.
 

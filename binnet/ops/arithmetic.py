@@ -91,7 +91,7 @@ def unbroadcast(ctx: Context, number: int, grad: Float, shape: tuple[int, ...]) 
         return _sum_to_shape(ctx, grad, shape)
     if grad.shape == shape:
         return grad
-    if shape == grad.shape[-1:]:
+    if shape == grad.shape[-1:] and grad.size:
         return bk.channel_sums(grad).astype(np.float32)
     extra = tuple(range(grad.ndim - len(shape)))
     repeated = tuple(i + len(extra) for i, length in enumerate(shape) if length == 1)
@@ -105,7 +105,7 @@ def _sum_to_shape(ctx: Context, grad: Float, shape: tuple[int, ...]) -> Float:
     full = (1,) * (grad.ndim - len(shape)) + shape
     if full[0] != 1:
         raise ValueError(f"an operand that learns is the same for all images, so {shape} cannot have a row for each")
-    if shape == grad.shape[-1:]:
+    if shape == grad.shape[-1:] and grad.size:
         return ctx.sum_images(grad, lambda part: bk.channel_sums(grad[part])).astype(np.float32)
     axes = tuple(i for i, length in enumerate(full) if length == 1)
     total = ctx.sum_images(grad, lambda part: grad[part].sum(axis=axes, keepdims=True, dtype=np.float64))

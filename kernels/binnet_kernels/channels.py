@@ -18,7 +18,7 @@ else:
 
 @front_door(ELEMENTWISE)
 def rprelu(x: Any, before: Any, slope: Any, after: Any, out: Any = None) -> Float:
-    """ReActNet's activation (arXiv:2003.03488, Eq. 4): ``prelu(x + before) + after``.
+    """ReActNet's activation (RPReLU, arXiv:2003.03488): ``prelu(x + before) + after``.
 
     prelu(v) is v where v >= 0, else slope · v.
 

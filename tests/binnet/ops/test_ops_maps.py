@@ -164,6 +164,12 @@ def test_the_gradient_behind_rprelu_may_be_a_view(rng):
     np.testing.assert_allclose(vectors[2].grad, np.full(5, 2), rtol=1e-6)
 
 
+def test_a_map_without_images_or_channels_has_sums_of_zeros(leaf):
+    for x, shift in ((leaf(0, 3), leaf(3)), (leaf(2, 0), leaf(0))):
+        ops.add(x, shift).backward(np.ones(x.shape))
+        np.testing.assert_array_equal(shift.grad, np.zeros(shift.shape))
+
+
 @pytest.mark.parametrize("shapes", [[(2, 3), (2,), (3,), (3,)], [(2, 3), (3,), (1,), (3,)], [(), (), (), ()]])
 def test_vectors_of_rprelu_must_fit(leaf, shapes):
     with pytest.raises(ValueError, match=r"must have (shape \(3,\)|at least one channel), got|at least one channel"):

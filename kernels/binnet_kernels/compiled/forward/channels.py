@@ -18,7 +18,7 @@ from ...simd.lanes import (
     widened,
     zero_unless,
 )
-from .norm import _GROUP, _PART, _PARTS, _RUN, _sharing
+from .norm import _GROUP, _RUN, _sharing, parts_of
 
 
 def rprelu(x: Float, before: Float, slope: Float, after: Float, y: Float) -> None:
@@ -34,7 +34,7 @@ def rprelu_grad(grad: Float, x: Float, before: Float, slope: Float, grad_x: Floa
     """The gradient of x; and sums over rows of it, of ``grad`` times the negative part, and of ``grad``."""
     c = x.shape[-1]
     rows = x.size // c
-    parts = _parts(x.size, rows)
+    parts = parts_of(x.size, rows)
     sums = np.zeros((3, parts, c), np.float64)
     write = _sharing(_rprelu_grad, x.size)
     write(grad.ravel(), x.ravel(), before, slope, grad_x.ravel(), *(s.ravel() for s in sums), parts, rows, c)
@@ -46,16 +46,11 @@ def channel_sums(x: Float) -> Doubles:
     """Sums over rows."""
     c = x.shape[-1]
     rows = x.size // c
-    parts = _parts(x.size, rows)
+    parts = parts_of(x.size, rows)
     sums = np.zeros((parts, c), np.float64)
     _sharing(_channel_sums, x.size)(x.ravel(), sums.ravel(), parts, rows, c)
     total: Doubles = sums.sum(axis=0)
     return total
-
-
-def _parts(size: int, rows: int) -> int:
-    """In how many parts rows are summed: the same for any number of threads."""
-    return max(1, min(_PARTS, size // _PART, rows))
 
 
 # ---------------------------------------------------------------------------------------------- kernels

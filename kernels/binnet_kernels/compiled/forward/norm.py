@@ -115,10 +115,15 @@ def _mask(within: Halves | None) -> tuple[Halves, int, np.uint32]:
 
 def _totals(sums_of: Kernel, size: int, rows: int, c: int, *arrays: Any) -> tuple[Doubles, Doubles]:
     """Run a kernel that makes two sums over rows in parts, and add the parts."""
-    parts = max(1, min(_PARTS, size // _PART, rows))
+    parts = parts_of(size, rows)
     first, second = np.zeros((parts, c), np.float64), np.zeros((parts, c), np.float64)
     _sharing(sums_of, size)(*arrays, first.ravel(), second.ravel(), parts, rows, c)
     return first.sum(axis=0), second.sum(axis=0)
+
+
+def parts_of(size: int, rows: int) -> int:
+    """In how many parts rows are summed: the same for any number of threads."""
+    return max(1, min(_PARTS, size // _PART, rows))
 
 
 def _sharing(work: Kernel, size: int) -> Any:
