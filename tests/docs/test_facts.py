@@ -11,6 +11,7 @@ from PIL import Image
 
 import binnet
 from binnet.nn.binary import BinaryLayer
+from live_parts import part
 
 VERDICTS = {"agrees", "disagrees", "cannot tell"}
 
@@ -21,8 +22,8 @@ def words(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def material(script):
-    return script("docs/material.py")
+def material():
+    return part("material")
 
 
 def effects_of_alpha(model: str, size: int, channels: int) -> dict[str, float]:

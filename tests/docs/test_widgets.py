@@ -1,8 +1,6 @@
 """Each widget in a browser, without the built site: what it shows equals what Python computes."""
 
-import importlib
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,11 @@ import pytest
 
 import binnet_kernels as bk
 from binnet.lab.bench.shapes import Layer
+from live_parts import part
 
 DOCS = Path(__file__).parents[2] / "docs"
-WIDGETS = sorted(path.stem for path in (DOCS / "widgets").glob("[a-z]*.py"))
+SOURCES = Path(__file__).parents[2] / "binnet" / "live" / "widgets"
+WIDGETS = sorted(path.stem for path in SOURCES.glob("[a-z]*.py"))
 LIMIT = 10_240  # bytes of a widget's own script
 # Elements that a screen reader would meet without a name.
 NAMELESS = """
@@ -25,11 +25,9 @@ PAGE = '<!doctype html><meta charset="utf-8"><title>w</title><body data-theme="a
 
 
 @pytest.fixture(scope="module")
-def markup() -> Iterator[Callable[[str], str]]:
-    """`widgets.markup`, with the folder of the pages among those of modules, as in a build."""
-    sys.path.insert(0, str(DOCS))
-    yield importlib.import_module("widgets").markup
-    sys.path.remove(str(DOCS))
+def markup() -> Callable[[str], str]:
+    """`widgets.markup`."""
+    return part("widgets").markup  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -38,8 +36,6 @@ def page_of(markup: Callable[[str], str], browser: Any, tmp_path: Path) -> Itera
     contexts, wrong = [], []
 
     def opened(name: str, width: int = 1200, scheme: str = "light", shell: str = PAGE) -> Any:
-        if name == "kmap":
-            pytest.importorskip("matplotlib", reason="the photograph comes with matplotlib: pip install '.[docs]'")
         file = tmp_path / f"{name}.html"
         file.write_text(shell.format(markup(name)), "utf-8")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
@@ -60,7 +56,7 @@ def page_of(markup: Callable[[str], str], browser: Any, tmp_path: Path) -> Itera
 
 def values_of(name: str) -> dict[str, Any]:
     """What Python gives to a widget."""
-    return importlib.import_module(f"widgets.{name}").values()
+    return part(f"widgets.{name}").values()
 
 
 def text(page: Any, name: str) -> str:
@@ -77,7 +73,7 @@ def cells(page: Any, row: str) -> list[str]:
 
 @pytest.mark.parametrize("name", WIDGETS)
 def test_scripts_stay_small(name: str) -> None:
-    assert (DOCS / "widgets" / f"{name}.js").stat().st_size < LIMIT
+    assert (SOURCES / f"{name}.js").stat().st_size < LIMIT
 
 
 def test_each_widget_is_on_one_page() -> None:
@@ -234,7 +230,7 @@ def test_scale_has_its_least_distance_where_python_says(page_of: Callable[..., A
 
 def test_ste_moves_the_weight_as_binnet_does(page_of: Callable[..., Any]) -> None:
     page, first = page_of("ste"), values_of("ste")
-    path = importlib.import_module("widgets.ste").path
+    path = part("widgets.ste").path
     start, rate = first["start"], first["rate"]
     for rule in ("clip", "polynomial"):
         page.click(f"[data-rule={rule}]")
@@ -259,7 +255,7 @@ def test_ste_moves_the_weight_as_binnet_does(page_of: Callable[..., Any]) -> Non
 
 def test_gradients_are_those_of_the_three_rules(page_of: Callable[..., Any]) -> None:
     page = page_of("gradients")
-    gradient = importlib.import_module("widgets.gradients").gradient
+    gradient = part("widgets.gradients").gradient
 
     def compare() -> dict[int, dict[str, float]]:
         w, g = ([handle_at(page, f"{name} {i}") for i in range(6)] for name in ("weight", "gradient g"))
@@ -288,7 +284,7 @@ def test_gradients_are_those_of_the_three_rules(page_of: Callable[..., Any]) -> 
 
 def test_kmap_shows_the_maps_of_the_kernels(page_of: Callable[..., Any]) -> None:
     page = page_of("kmap")
-    maps = importlib.import_module("widgets.kmap").maps()
+    maps = part("widgets.kmap").maps()
     for row, col in ((0, 0), (16, 13), (5, 9)):
         page.locator("[data-slider=row]").fill(str(row))
         page.locator("[data-slider=col]").fill(str(col))
@@ -338,7 +334,7 @@ def test_speed_is_that_of_the_formula(page_of: Callable[..., Any]) -> None:
 
 def test_fold_compares_the_count_as_binnet_does(page_of: Callable[..., Any]) -> None:
     page = page_of("fold")
-    negative = importlib.import_module("widgets.fold").negative
+    negative = part("widgets.fold").negative
     names = ("gamma", "beta", "mu", "sigma")
     for numbers in ((1, 0.5, 1, 2), (-1.3, 0.3, -2.2, 0.7), (0.1, 2, 1.1, 4), (0.1, -2, 1.1, 4), (0, -0.1, 1, 1)):
         for name, number in zip(names, numbers, strict=True):

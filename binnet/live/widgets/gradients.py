@@ -26,6 +26,6 @@ def values() -> dict[str, Any]:
 
 def gradient(w: list[float], g: list[float], rule: str) -> list[float]:
     """Gradients (n,) of the real weights of one filter by a rule of `binnet.ops.grad_weight`."""
-    weights, gradients = np.float32([w]), np.float32([g])
+    weights, gradients = np.array([w], np.float32), np.array([g], np.float32)
     found = ops.grad_weight(gradients, weights, ops.weight_alpha(weights), rule)
     return [float(value) for value in found[0]]

@@ -23,7 +23,7 @@ def path(start: float, rate: float, ste: str) -> list[float]:
     weights = [np.float32(start)]
     for gradient in _gradients():
         weight = Tensor(weights[-1:], requires_grad=True)
-        ops.sign(weight, ste).backward(np.float32([gradient]))
+        ops.sign(weight, ste).backward(np.array([gradient], np.float32))
         assert weight.grad is not None
         weights.append(weights[-1] - np.float32(rate) * weight.grad[0])
     return [float(weight) for weight in weights]

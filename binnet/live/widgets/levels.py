@@ -18,4 +18,4 @@ CAPTION = (
 def values() -> dict[str, Any]:
     """Where to begin: k and x; and the rounded x for k from 1 to 6, by the kernel."""
     x = 0.3
-    return {"k": 2, "x": x, "levels": [float(bk.quantise_input(np.float32([x]), k)[0]) for k in range(1, 7)]}
+    return {"k": 2, "x": x, "levels": [float(bk.quantise_input(np.array([x], np.float32), k)[0]) for k in range(1, 7)]}

@@ -40,7 +40,7 @@ def _shortest(call: Callable[[], Any], seconds: float) -> tuple[float, Any]:
     threads = bk.get_num_threads()
     bk.set_num_threads(1)
     result = call()  # compiles
-    taken = []
+    taken: list[float] = []
     end = perf_counter() + seconds
     while len(taken) < 5 or perf_counter() < end:
         start = perf_counter()

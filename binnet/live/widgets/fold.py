@@ -21,9 +21,9 @@ def negative(gamma: float, beta: float, mean: float, deviation: float) -> list[b
     """Whether the sign behind a batch normalisation is negative, for each count d from 0 to 32, by binnet's layers."""
     layer = nn.BatchNorm(1, eps=0.0)
     state = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": deviation**2}
-    layer.load_state_dict({name: np.float32([value]) for name, value in state.items()})
+    layer.load_state_dict({name: np.array([value], np.float32) for name, value in state.items()})
     layer.eval()
-    dots = np.float32(TAPS - 2 * np.arange(TAPS + 1))[:, None]
+    dots = (TAPS - 2 * np.arange(TAPS + 1)).astype(np.float32)[:, None]
     return [bool(sign < 0) for sign in ops.sign(layer(Tensor(np.float32(ALPHA) * dots))).numpy()[:, 0]]
 
 

@@ -18,7 +18,7 @@ CAPTION = (
 
 def values() -> dict[str, Any]:
     """Weights (8,), multiples of 0.05 within ±2; an α to begin with; the best α and its distance J, by the library."""
-    w = np.float32([0.9, -0.4, 1.5, -1.1, 0.2, -0.7, 0.3, -1.3])
+    w = np.array([0.9, -0.4, 1.5, -1.1, 0.2, -0.7, 0.3, -1.3], np.float32)
     alpha = bk.weight_alpha(w[None])
     distance = ((w - bk.weight_hat(w[None], alpha)[0]) ** 2).sum()
     return {"w": [round(float(v), 2) for v in w], "start": 1.4, "alpha": float(alpha[0]), "distance": float(distance)}

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from material import photograph
 
 import binnet_kernels as bk
+from binnet.live.material import photograph
 
 ROWS, SIDE = 20, 4
 LABEL = "A small photograph, its map of magnitudes A, the scale map K, and the output of a filter with K and without"
@@ -26,7 +26,7 @@ def maps() -> dict[str, Any]:
     x = ((photo - photo.mean((0, 1))) / photo.std((0, 1)))[None]
     y, across = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     edge = np.sin(across + 0.4 * y) * np.exp(-(across**2 + y**2) / 6)
-    weight = np.float32(np.repeat(edge[..., None], 3, axis=2))[None]
+    weight = np.repeat(edge[None, ..., None], 3, axis=3).astype(np.float32)
     return {
         "photo": photo,
         "alpha": float(bk.weight_alpha(weight)[0]),

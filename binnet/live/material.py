@@ -1,11 +1,8 @@
-"""What the pages look at: a photograph, digits, networks trained on them. Pages find all of it in :mod:`live`."""
+"""What the pages look at: a photograph, digits, networks trained on them."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,8 +14,6 @@ import binnet_datasets
 
 Float = npt.NDArray[np.float32]
 
-_CACHE = Path(__file__).resolve().parent / "_build" / "live"
-
 
 def photograph(height: int = 224) -> Float:
     """Grace Hopper, photographed by the US Navy (public domain; comes with matplotlib): float32 (H, W, 3) in [0, 1]."""
@@ -27,7 +22,7 @@ def photograph(height: int = 224) -> Float:
     with cbook.get_sample_data("grace_hopper.jpg") as file:
         image = Image.open(file).convert("RGB")
     image = image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def sections(photographs: int, size: int = 64) -> npt.NDArray[np.uint8]:
@@ -46,7 +41,7 @@ def binary_layers(model: str, pixels: npt.NDArray[np.uint8]) -> list[tuple[Any, 
     """Each XNOR convolution of a packed model, a node of its graph, with the real input that ``pixels`` give it."""
     packed: Any = binnet.load(model)
     mean, std = (np.array(values, np.float32) for values in (packed.info.mean, packed.info.std))
-    values = {packed.graph.input.name: (pixels.astype(np.float32) / 255 - mean) / std}
+    values = {packed.graph.input.name: (pixels.astype(np.float32) / np.float32(255) - mean) / std}
     for node in packed.graph:
         if node.inputs:
             values[node.name] = node.compute(*(values[name] for name in node.inputs))
@@ -63,21 +58,12 @@ def digits() -> tuple[Float, npt.NDArray[np.int64], Float, npt.NDArray[np.int64]
     return tuple(parts)  # type: ignore[return-value]
 
 
+@cache
 def network(binarize: str = "xnor", epochs: int = 8, **options: Any) -> Any:
-    """LeNet-5 trained on the built-in digits in a few seconds, in evaluation mode.
-
-    The same arguments give the same weights; they are kept for the other pages of this build.
-    """
+    """LeNet-5 trained on the built-in digits in a few seconds, in evaluation mode; one network for equal arguments."""
     build: Any = binnet.models.build
     net = build("lenet5", binarize=binarize, num_classes=10, in_channels=1, image_size=8, seed=0, **options)
-    words = "-".join(f"{name}={value}" for name, value in sorted(options.items()))
-    kept = _CACHE / f"lenet5-{binarize}-{epochs}-{words}.npz"
-    if kept.exists():
-        with np.load(kept) as arrays:
-            net.load_state_dict(dict(arrays))
-    else:
-        _train(net, epochs)
-        _keep(kept, net.state_dict())
+    _train(net, epochs)
     net.eval()
     return net
 
@@ -94,20 +80,12 @@ def _train(net: Any, epochs: int) -> None:
             optimiser.step()
 
 
-def _keep(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Written whole or not at all: pages run side by side."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, **arrays)
-    os.replace(file.name, path)
-
-
 def input_of(net: Any, layer: str, images: Float) -> Float:
     """What reaches a layer of a network (by name) when it sees these images."""
     x = binnet.Tensor(images)
     with binnet.no_grad():
         for name, module in net.children():
             if name == layer:
-                return x.data  # type: ignore[no-any-return]
+                return x.data
             x = module(x)
     raise ValueError(f"there is no layer {layer!r}; there are: {', '.join(name for name, _ in net.children())}")

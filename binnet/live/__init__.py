@@ -1,0 +1,43 @@
+"""What the cells of the pages and notebooks share: checks, figures, tables, bits, widgets, a photograph, networks.
+
+A page starts with ``from binnet import live``; its cells stay short, and everything they show is computed by them. It
+needs the packages of the extra ``docs``.
+"""
+
+from __future__ import annotations
+
+try:
+    import IPython
+    import matplotlib
+    import pygments
+except ImportError as error:
+    raise ImportError(
+        f"binnet.live needs {error.name}, which comes with the extra of the pages: python -m pip install 'binnet[docs]'"
+    ) from None
+
+from binnet.live.checks import check, claim
+from binnet.live.figures import axes, maps, show
+from binnet.live.material import binary_layers, digits, input_of, network, photograph, sections
+from binnet.live.output import put, widget
+from binnet.live.tables import bits, source, table
+
+del IPython, matplotlib, pygments
+
+__all__ = [
+    "axes",
+    "binary_layers",
+    "bits",
+    "check",
+    "claim",
+    "digits",
+    "input_of",
+    "maps",
+    "network",
+    "photograph",
+    "put",
+    "sections",
+    "show",
+    "source",
+    "table",
+    "widget",
+]
