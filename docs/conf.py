@@ -32,6 +32,8 @@ extensions = [
     "mathml",
     "equations",
     "chapters",
+    "checks",
+    "notebooks",
     "docstrings",
 ]
 exclude_patterns = ["_build"]

@@ -16,20 +16,27 @@ except ImportError as error:
     ) from None
 
 from binnet.live.checks import check, claim
-from binnet.live.figures import axes, maps, show
-from binnet.live.material import binary_layers, digits, input_of, network, photograph, sections
+from binnet.live.figures import BLUE, GREEN, ORANGE, PURPLE, RED, axes, maps, show
+from binnet.live.material import binary_layers, centred, digits, edge_filter, input_of, network, photograph, sections
 from binnet.live.output import put, widget
 from binnet.live.tables import bits, source, table
 
 del IPython, matplotlib, pygments
 
 __all__ = [
+    "BLUE",
+    "GREEN",
+    "ORANGE",
+    "PURPLE",
+    "RED",
     "axes",
     "binary_layers",
     "bits",
+    "centred",
     "check",
     "claim",
     "digits",
+    "edge_filter",
     "input_of",
     "maps",
     "network",

@@ -25,6 +25,19 @@ def photograph(height: int = 224) -> Float:
     return np.asarray(image, np.float32) / np.float32(255)
 
 
+def centred(photo: Float) -> Float:
+    """A photograph (H, W, C) as batch normalisation makes it, channels of mean 0 and std 1: float32 (1, H, W, C)."""
+    return np.asarray((photo - photo.mean((0, 1))) / photo.std((0, 1)))[None]
+
+
+def edge_filter(angle: float, size: int = 6) -> npt.NDArray[np.float64]:
+    """A filter (S, S, 3) that is light on one side and dark on the other, fading outwards; the angle is in radians."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    across = x * np.cos(angle) + y * np.sin(angle)
+    wave = np.exp(-(x**2 + y**2) / 9.7) * np.sin(across * np.pi / 3.5)
+    return np.repeat(wave[..., None], 3, axis=2)
+
+
 def sections(photographs: int, size: int = 64) -> npt.NDArray[np.uint8]:
     """Square sections of the photograph, 64 to 256 of its pixels wide, each reduced to ``size``: uint8 (N, S, S, 3)."""
     photo = Image.fromarray((255 * photograph(448)).astype(np.uint8))

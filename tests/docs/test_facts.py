@@ -72,7 +72,7 @@ def test_k_on_validation_photographs(root, shared, material):
         for a, b, e in zip(without, with_k, exact, strict=True):
             lowered += np.corrcoef(b.ravel(), e.ravel())[0, 1] < np.corrcoef(a.ravel(), e.ravel())[0, 1]
         farther += np.linalg.norm(with_k - exact) > np.linalg.norm(without - exact)
-    page = words(root / "docs" / "paper" / "4-xnor-convolution.md")
+    page = words(root / "docs" / "paper" / "4-on-a-photograph.md")
     stated = re.search(r"which are not part of these pages, it is (\d+) cases of 120", page)
     assert stated is not None
     assert abs(lowered - int(stated[1])) <= 1  # a correlation may differ in its last digits

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,20 @@ def _cells(text: str) -> list[str]:
 
 def test_lines_of_cells_fit_on_the_page(root: Path) -> None:
     pages = {path.name: _cells(path.read_text("utf-8")) for path in (root / "docs" / "paper").glob("[1-8]-*.md")}
-    assert len(pages) == 8
+    assert len(pages) == 9  # chapter 4 has two parts
     assert all(pages.values())
     lines = [(name, line) for name, cells in pages.items() for cell in cells for line in cell.splitlines()]
     assert [pair for pair in lines if len(pair[1]) > WIDEST] == []
+
+
+def test_code_of_figures_and_tables_is_folded(root: Path) -> None:
+    long = []
+    for path in (root / "docs" / "paper").glob("[1-8]-*.md"):
+        for cell in _cells(path.read_text("utf-8")):
+            shows = re.search(r"live\.(table|show|maps)\(", cell) is not None
+            if shows and not cell.startswith(":tags:") and len(cell.splitlines()) > 12:
+                long.append((path.name, cell.splitlines()[0]))
+    assert long == []
 
 
 @pytest.mark.parametrize(
@@ -48,3 +59,30 @@ def test_reading_takes_time_for_prose_and_code_that_is_shown(script: Callable[[s
     assert minutes(prose) == 5
     assert minutes(prose + "\n" + code % "") == 8
     assert minutes(prose + "\n" + code % ":tags: [hide-cell]\n") == 5
+
+
+def test_checks_are_gathered_at_the_end_of_their_section(script: Callable[[str], ModuleType]) -> None:
+    nodes = pytest.importorskip(
+        "docutils.nodes", reason="what builds the pages is not installed: pip install '.[docs]'"
+    )
+    pytest.importorskip("sphinx", reason="what builds the pages is not installed: pip install '.[docs]'")
+
+    def cell(text: str, **attributes: str) -> Any:
+        output = nodes.container("", nodes.container("", nodes.raw("", text, format="html")), **attributes)
+        return nodes.container("", nodes.literal_block("", "code"), output)
+
+    check = '<p class="check">one</p>'
+    inner = nodes.section("", nodes.title("", "Inner"), cell(check), cell(check.replace("one", "two")))
+    solution = cell(check, hide_mode="all")
+    outer = nodes.section("", nodes.title("", "Outer"), cell("<style>a</style>" + check), solution, inner)
+    doctree = nodes.section("", outer)
+    script("docs/_ext/checks.py").gather(doctree)
+
+    texts = [raw.astext() for raw in doctree.findall(nodes.raw)]
+    assert texts[:2] == ["<style>a</style>", check]  # the solution keeps its own
+    assert texts[2].count("<p") == 1
+    assert "1 result was checked" in texts[2]
+    assert texts[3].count("<p") == 2
+    assert "2 results were checked" in texts[3]
+    assert len(texts) == 4
+    assert outer.index(inner) == len(outer.children) - 1
