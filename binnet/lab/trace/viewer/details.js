@@ -88,6 +88,24 @@ function path() {
   return { node, draw: () => {} };
 }
 
+// The most probable classes of the whole network, with bars; and what its packed form makes of the same image.
+function ranking() {
+  const { classes, packed } = META.answer;
+  const also = packed === null ? [] : ["packed"];
+  const head = ["class", "probability", "", ...also].map((text) => element("th", { scope: "col" }, text));
+  const rows = classes.map(({ name, probability }, i) => {
+    const bar = element("i", { style: `width: ${100 * probability}%` });
+    const others = packed === null ? [] : [element("td", {}, percent(packed[i]))];
+    return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, percent(probability)), element("td", { class: "bar" }, bar), ...others);
+  });
+  const table = element("table", { class: "ranking" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+  return { node: element("div", {}, element("h3", {}, "The most probable classes"), table), draw: () => {} };
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(2)}%`;
+}
+
 // A number of every filter as bars; a click chooses one.
 function bars(name, title) {
   const canvas = element("canvas", { role: "img" });

@@ -61,6 +61,7 @@ const VIEWS = {
   dots: { maps: ["differing", "dots"], sheets: ["dots"], details: [dotSum] },
   y: { maps: ["dots", "K", "y"], sheets: ["y"], details: [productSum] },
   conv: { maps: ["conv", "y"], sheets: ["conv"], details: [() => side(inputPatch(), weightPatch())] },
+  answer: { maps: [], details: [ranking] },
   error: { maps: ["y", "conv", "error"], details: [() => side(scatter(), bars("correlations", `Correlation of all ${FILTERS} filters`))] },
 };
 
