@@ -1,7 +1,11 @@
 """How the page looks, at two widths, light and dark: order, nothing cut, colours that mean the same everywhere."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Playwright's own pipes
 
@@ -39,12 +43,7 @@ CUT = """
 """
 SIGNS = "(html) => ['--negative', '--positive'].map((name) => getComputedStyle(html).getPropertyValue(name))"
 BEFORE = "(node) => getComputedStyle(node, '::before').backgroundColor"
-PIXELS = """
-(canvas) => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [canvas.height, canvas.width, [...data]];
-}
-"""
+PNG = "(canvas) => canvas.toDataURL()"
 
 
 def step_to(page, step):
@@ -57,8 +56,8 @@ def look(open_page, width, scheme):
 
 def pixels_of(canvas):
     """The pixels of a canvas, int (rows, cols, 3)."""
-    rows, cols, values = canvas.evaluate(PIXELS)
-    return np.array(values).reshape(rows, cols, 4)[..., :3]
+    png = canvas.evaluate(PNG).partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")).astype(int)[..., :3]
 
 
 def puor(share, scheme):
@@ -99,6 +98,7 @@ def test_the_table_in_hexadecimal_scrolls_where_it_does_not_fit(open_page):
     page = look(open_page, 400, "light")
     step_to(page, POPCOUNT)
     page.locator(".details details summary").click()
+    page.locator(".hex tbody tr").first.wait_for()
     box = page.locator(".details .scroll")
     assert box.evaluate("node => node.scrollWidth > node.clientWidth && getComputedStyle(node).overflowX === 'auto'")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
