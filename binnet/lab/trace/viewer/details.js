@@ -61,7 +61,7 @@ function weightPatch() {
   const signed = (r, c) => Math.fround(at("alpha", STATE.filter) * signOfWeight(STATE.filter, r, c, STATE.channel));
   const value = real ? (r, c) => at("weight", STATE.filter, r, c, STATE.channel) : signed;
   const title = () => `${real ? "W" : "α·sign(W)"}, filter ${STATE.filter}, channel ${STATE.channel}`;
-  return new Patch({ title, value, outside: null, extent: extent(KH, KW, value), kind: "diverging" });
+  return new Patch({ title, value, outside: null, extent: extent(KH, KW, value), kind: real ? "diverging" : "sign" });
 }
 
 function weightSignPatch() {

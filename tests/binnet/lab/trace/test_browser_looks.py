@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from binnet.lab.trace import open_source, trace_image, write_page
+
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Playwright's own pipes
 
-X, SIGN_X, WORDS, XOR, POPCOUNT, DOTS = 1, 4, 8, 9, 10, 11
+X, SIGN_X, WEIGHT, WORDS, XOR, POPCOUNT, DOTS = 1, 4, 5, 8, 9, 10, 11
 WIDTHS, SCHEMES = (400, 1200), ("light", "dark")
 every_look = pytest.mark.parametrize(("width", "scheme"), [(w, s) for w in WIDTHS for s in SCHEMES])
 
@@ -43,6 +45,7 @@ CUT = """
 """
 SIGNS = "(html) => ['--negative', '--positive'].map((name) => getComputedStyle(html).getPropertyValue(name))"
 BEFORE = "(node) => getComputedStyle(node, '::before').backgroundColor"
+BACKGROUND = "(node) => getComputedStyle(node).backgroundColor"
 PNG = "(canvas) => canvas.toDataURL()"
 
 
@@ -157,6 +160,18 @@ def test_signs_have_two_colours_and_a_legend(open_page, picture, width, scheme):
     panel = page.locator(".ledger").evaluate(COLOUR_BEHIND)
     for colour in (negative, positive):
         assert contrast(f"rgb({', '.join(map(str, colour))})", panel) >= 3
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_weights_of_a_packed_model_have_the_colours_of_signs(open_page, folder, image_file, tmp_path, scheme):
+    picture = trace_image(open_source(str(folder / "packed.h5")), image_file)
+    write_page(picture, tmp_path / "packed.html")
+    page = open_page((tmp_path / "packed.html").as_uri(), color_scheme=scheme)
+    step_to(page, WEIGHT)
+    colours = page.locator(".patch td").evaluate_all(f"(nodes) => nodes.map({BACKGROUND})")
+    negative, positive = (colour.tolist() for colour in signs_of_theme(page))
+    signs = picture.trace.layer.weight_sign[page.evaluate("trace.state.filter"), ..., 0].ravel()
+    assert [rgb(colour) for colour in colours] == [negative if sign < 0 else positive for sign in signs]
 
 
 @every_look
