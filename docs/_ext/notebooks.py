@@ -56,7 +56,7 @@ def plain(text: str, page: str, pages: Iterable[str], folder: Path) -> str:
                 return f"```python\n{_part((folder / page).parent / argument, options)}\n```"
             case "chapters":
                 lines = [line.partition(": ") for line in content.splitlines()]
-                return "\n".join(f"- [{name}]({name}.ipynb): {question}" for name, _, question in lines)
+                return "\n".join(f"- [{name}]({name}.md): {question}" for name, _, question in lines)
             case "dropdown":
                 return f"<details><summary>{argument}</summary>\n\n{content}\n\n</details>"
             case "note":

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from binnet.lab.trace import chapters
+
 WIDEST = 92  # characters that fit beside the two columns of a window 1200 pixels wide
 
 
@@ -86,3 +88,10 @@ def test_checks_are_gathered_at_the_end_of_their_section(script: Callable[[str],
     assert "2 results were checked" in texts[3]
     assert len(texts) == 4
     assert outer.index(inner) == len(outer.children) - 1
+
+
+def test_the_page_of_a_trace_names_chapters_as_they_are(root: Path) -> None:
+    known = [chapter for chapter in vars(chapters).values() if isinstance(chapter, chapters.Chapter)]
+    assert len(known) >= 5
+    for chapter in known:
+        assert (root / "docs" / "paper" / f"{chapter.page}.md").read_text("utf-8").count(f"\n# {chapter.title}\n") == 1

@@ -16,6 +16,7 @@ from binnet_datasets.files import replacing
 from binnet_datasets.images.transforms import resize_to
 
 from ... import __version__
+from .answer import Answer
 from .checks import Check
 from .first_pixel import strongest
 from .page_arrays import BUDGET, Part, arrays, part_of
@@ -24,10 +25,10 @@ from .steps import Step, steps
 
 _LARGEST_PICTURE = 256  # maximum longer side of the embedded image, in pixels, to keep the page small
 # In the order of their dependencies: the page has one script element, in which each file uses earlier ones.
-_SCRIPTS = ("data.js", "colour.js", "maps.js", "bits.js", "details.js", "views.js", "app.js")
+_SCRIPTS = ("data.js", "colour.js", "maps.js", "bits.js", "details.js", "views.js", "frame.js", "app.js")
 
 
-def page(picture: Picture, budget: int = BUDGET) -> str:
+def page(picture: Picture, budget: int = BUDGET, chapters: str | None = None) -> str:
     """The HTML text of the page.
 
     Parameters
@@ -37,6 +38,9 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
     budget
         Maximum number of bytes of all arrays; base64 adds a third. When they do not fit, the page contains only the
         first filters and channels and says so. Its summary still covers all of them.
+    chapters
+        Address of the folder with the chapters of the documentation, to which the steps then have links: ``"."`` for a
+        page beside them. None names the chapters without links.
     """
     t, part, all_steps = picture.trace, part_of(picture.trace, budget), steps(picture)
     values = {
@@ -52,37 +56,47 @@ def page(picture: Picture, budget: int = BUDGET) -> str:
         "rows": "\n".join(map(_row, all_steps)),
         "checks": "\n".join(map(_check, picture.checks)),
         "version": escape(__version__),
-        "data": _json({**_meta(picture, all_steps, part), "arrays": arrays(t, part)}),
+        "data": _json({**_meta(picture, all_steps, part, chapters), "arrays": arrays(t, part)}),
         "script": "\n".join(map(_text, _SCRIPTS)),
     }
     return Template(_text("page.html")).substitute(values)  # KeyError for a placeholder without a value
 
 
-def write_page(picture: Picture, path: str | Path) -> int:
-    """Write the page atomically and return its size in bytes; OSError when it cannot be written."""
-    text = page(picture).encode()
+def write_page(picture: Picture, path: str | Path, chapters: str | None = None) -> int:
+    """Write the page atomically and return its size in bytes; OSError when it cannot be written.
+
+    Parameters
+    ----------
+    picture, chapters
+        See :func:`page`.
+    path
+        The file.
+    """
+    text = page(picture, chapters=chapters).encode()
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(text)
     return len(text)
 
 
-def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET) -> str:
+def embedded(picture: Picture, height: str = "52rem", budget: int = BUDGET, chapters: str | None = None) -> str:
     """HTML that embeds the page in another one, such as a notebook: ``IPython.display.HTML(embedded(picture))``.
 
-    The result is an ``<iframe srcdoc>``, which separates the styles and keys of the two pages and keeps the outer page
-    one file. Its colours follow the theme button of furo, or else the reader's system. To link a file instead, see
-    :func:`write_page`.
+    The result is an ``<iframe srcdoc>``, which separates the styles of the two pages and keeps the outer page one file.
+    The frame takes the height of its content. Its colours follow the theme button of furo, or else the reader's system.
+    The arrow keys step also where the outer page has the focus, while the frame lies across the middle of the window.
+    To link a file instead, see :func:`write_page`.
 
     Parameters
     ----------
-    picture, budget
-        See :func:`page`.
+    picture, budget, chapters
+        See :func:`page`; a relative address starts at the outer page.
     height
-        Height of the frame as CSS.
+        Height of the frame as CSS, where the outer page does not let the inner one change it (a sandbox).
     """
     title = escape(f"binnet trace of {picture.trace.layer.name}")
-    style = f"width: 100%; height: {height}; border: 1px solid #8884; border-radius: 0.5rem"
-    return f'<iframe title="{title}" style="{style}" loading="lazy" srcdoc="{escape(page(picture, budget))}"></iframe>'
+    style = f"width: 100%; height: {height}; box-sizing: content-box; border: solid #8884; border-width: 1px 0"
+    text = escape(page(picture, budget, chapters))
+    return f'<iframe title="{title}" style="{style}" loading="lazy" srcdoc="{text}"></iframe>'
 
 
 def facts(picture: Picture) -> str:
@@ -98,7 +112,7 @@ def _pair(vertical: int, horizontal: int) -> str:
     return str(vertical) if vertical == horizontal else f"{vertical} × {horizontal}"
 
 
-def _meta(picture: Picture, all_steps: Sequence[Step], part: Part) -> dict[str, Any]:
+def _meta(picture: Picture, all_steps: Sequence[Step], part: Part, chapters: str | None) -> dict[str, Any]:
     """The data of the page besides the arrays, as JSON values."""
     # The first selected filter must be one of those that the page contains.
     t, start = picture.trace, strongest(picture.trace, part.filters)
@@ -118,14 +132,23 @@ def _meta(picture: Picture, all_steps: Sequence[Step], part: Part) -> dict[str, 
         "useK": t.layer.use_k,
         "part": {"filters": part.filters, "channels": part.channels},
         "start": {"pixel": [start.row, start.col], "filter": start.filter},
-        "steps": [_step_data(step) for step in all_steps],
+        "steps": [_step_data(step, chapters) for step in all_steps],
+        "answer": _answer_data(picture.answer),
     }
 
 
-def _step_data(step: Step) -> dict[str, Any]:
+def _answer_data(answer: Answer | None) -> dict[str, Any] | None:
+    if answer is None:
+        return None
+    pairs = zip(answer.names, answer.probabilities, strict=True)
+    return {"classes": [{"name": name, "probability": share} for name, share in pairs], "packed": answer.packed}
+
+
+def _step_data(step: Step, chapters: str | None) -> dict[str, Any]:
     w = step.words
     words = {"key": w.key, "symbol": w.symbol, "title": w.title, "equation": w.equation}
-    return {**words, "formula": w.formula, "text": w.text, "shape": step.shape, "numbers": step.numbers}
+    where = {"chapter": f"Chapter {w.chapter.title}", "address": w.chapter.address(chapters)}
+    return {**words, **where, "formula": w.formula, "text": w.text, "shape": step.shape, "numbers": step.numbers}
 
 
 def _omission_note(picture: Picture, part: Part) -> list[str]:

@@ -13,6 +13,7 @@ from binnet_kernels.checks import Float
 from ...engine.engine import Engine
 from ...engine.pixels import as_input
 from ...engine.preprocessing import read_for
+from .answer import Answer, answer_of
 from .arithmetic import Trace, trace_layer
 from .checks import Check, against_network, checks
 from .layer import Layer, layer_of
@@ -39,6 +40,8 @@ class Picture:
         Comparisons of the steps with independent computations.
     notes : tuple of str
         Sentences about differences between the network or layer and the paper's equations.
+    answer : Answer or None
+        The classes that the whole network gives the image; None for filters without a network, and where it gives none.
     """
 
     model: str
@@ -48,6 +51,7 @@ class Picture:
     trace: Trace
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
+    answer: Answer | None = None
 
 
 def trace_image(source: Source, image: str | Path, layer: str | None = None, side: int | None = None) -> Picture:
@@ -85,7 +89,8 @@ def trace_image(source: Source, image: str | Path, layer: str | None = None, sid
     found = (*checks(trace), against_network(trace, Engine(graph.up_to(name))(x).reshape(trace.y.shape)))
     model_name = model.title + ("" if source.name == model.name else f", from {source.name}")
     names = tuple(each.name for each in before.nodes[1:])  # the first node is the input
-    return Picture(model_name, Path(image).name, pixels, names, trace, found, _notes(source, trace.layer))
+    notes, answer = _notes(source, trace.layer), answer_of(source, x)
+    return Picture(model_name, Path(image).name, pixels, names, trace, found, notes, answer)
 
 
 def trace_filters(x: Float, layer: Layer, pixels: npt.NDArray[np.uint8], image: str = "image") -> Picture:

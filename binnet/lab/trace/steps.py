@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .answer import Answer
 from .approximation import Fit, fit
 from .arithmetic import Trace
+from .chapters import BITS, CONVOLUTION, COST, SCALES, WEIGHTS, WHY, Chapter
 from .picture import Picture
 
 Number = tuple[str, str]  # a label and a value
@@ -23,6 +25,8 @@ class Words:
     ----------
     key : str
         Identifier; for a step with one array it is the field of :class:`Trace`.
+    chapter : Chapter
+        The chapter of the documentation that explains the step.
     symbol, title : str
         Symbol in Eq. 11, and heading.
     equation : str
@@ -34,6 +38,7 @@ class Words:
     """
 
     key: str
+    chapter: Chapter
     symbol: str
     title: str
     equation: str
@@ -57,6 +62,7 @@ _SIGNS = f"sign({_I}) <span class='op'>⊛</span> sign({_W})"
 WORDS = (
     Words(
         "image",
+        WHY,
         "image",
         "The image",
         "",
@@ -66,6 +72,7 @@ WORDS = (
     ),
     Words(
         "x",
+        SCALES,
         "I",
         "The input",
         "Section 3",
@@ -75,6 +82,7 @@ WORDS = (
     ),
     Words(
         "mean_abs_x",
+        SCALES,
         "A",
         "Mean magnitude over channels",
         "Section 3.2",
@@ -83,6 +91,7 @@ WORDS = (
     ),
     Words(
         "K",
+        SCALES,
         "K",
         "Scales of the input",
         "Section 3.2",
@@ -92,6 +101,7 @@ WORDS = (
     ),
     Words(
         "sign_x",
+        SCALES,
         "sign(I)",
         "Signs of the input",
         "Eq. 9",
@@ -101,6 +111,7 @@ WORDS = (
     ),
     Words(
         "weight",
+        WEIGHTS,
         "W",
         "The real weights",
         "Eq. 1",
@@ -109,6 +120,7 @@ WORDS = (
     ),
     Words(
         "alpha",
+        WEIGHTS,
         "α",
         "Scale of the filter",
         "Eq. 6",
@@ -118,6 +130,7 @@ WORDS = (
     ),
     Words(
         "weight_sign",
+        WEIGHTS,
         "sign(W)",
         "Signs of the weights",
         "Eq. 4",
@@ -126,6 +139,7 @@ WORDS = (
     ),
     Words(
         "words",
+        BITS,
         "bits",
         "Signs packed into words",
         "Section 3.2",
@@ -135,6 +149,7 @@ WORDS = (
     ),
     Words(
         "xor",
+        BITS,
         "XOR",
         "Where the signs differ",
         "Eq. 11",
@@ -144,6 +159,7 @@ WORDS = (
     ),
     Words(
         "popcount",
+        BITS,
         "popcount",
         "How many differ",
         "Eq. 11",
@@ -152,6 +168,7 @@ WORDS = (
     ),
     Words(
         "dots",
+        CONVOLUTION,
         "⊛",
         "Dot product of signs",
         "Eq. 11",
@@ -161,6 +178,7 @@ WORDS = (
     ),
     Words(
         "y",
+        CONVOLUTION,
         "⊙ Kα",
         "Multiplied by the scales",
         "Eq. 11",
@@ -170,6 +188,7 @@ WORDS = (
     ),
     Words(
         "conv",
+        CONVOLUTION,
         "I ∗ W",
         "What it approximates",
         "Eq. 11",
@@ -178,6 +197,7 @@ WORDS = (
     ),
     Words(
         "error",
+        CONVOLUTION,
         "error",
         "How close it comes",
         "Eqs. 10, 11",
@@ -185,6 +205,18 @@ WORDS = (
         "The error is the norm of the difference over the norm of the float convolution. The correlation measures how "
         "much of the pattern is right; a following normalisation corrects scale and shift but not the pattern.",
     ),
+)
+
+# The last step, where the network gives scores of classes.
+ANSWER = Words(
+    "answer",
+    COST,
+    "answer",
+    "What the network says",
+    "",
+    "<i>p</i> = softmax(<i>scores</i>)",
+    "The layers behind the traced one turn its output into a score for each class, and softmax turns the scores into "
+    "probabilities. The network's answer is the most probable class.",
 )
 
 
@@ -213,7 +245,15 @@ def steps(picture: Picture) -> list[Step]:
         "error": (_shape(t.y), _closeness(*fits)),
     }
     # By key and not by position: a step without numbers is a KeyError, not a shifted table.
-    return [Step(words, shapes[words.key][0], tuple(shapes[words.key][1])) for words in WORDS]
+    found = [Step(words, shapes[words.key][0], tuple(shapes[words.key][1])) for words in WORDS]
+    return found if picture.answer is None else [*found, _last(picture.answer)]
+
+
+def _last(answer: Answer) -> Step:
+    numbers = [("class", answer.names[0]), ("probability", f"{answer.probabilities[0]:.2%}")]
+    if answer.verdict is not None:
+        numbers.append(("packed model", answer.verdict))
+    return Step(ANSWER, str(answer.count), tuple(numbers))
 
 
 def number(value: float) -> str:

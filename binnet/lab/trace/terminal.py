@@ -22,7 +22,7 @@ from .steps import number, steps
 _SIDE = 22  # columns of a small picture; three of them fit into a terminal of 80
 _WORDS = 3  # number of words of the window that are shown as bits
 _SHADES = " ░▒▓█"
-_BELOW, _ABOVE = (88, 160, 230), (235, 150, 70)  # RGB of the most negative and the most positive number of a map
+_BELOW, _ABOVE = (253, 160, 60), (178, 150, 240)  # RGB of the most negative and the most positive number of a map
 
 Map = tuple[str, Float]
 
@@ -47,7 +47,8 @@ def _say_steps(picture: Picture, console: Console) -> None:
     """Print a line for each step, in aligned columns."""
     rows = [("step", "equation", "shape", "numbers")]
     for step in steps(picture):
-        numbers = ", ".join(f"{name} {value}" for name, value in step.numbers)
+        # The name of a class comes from a file.
+        numbers = ", ".join(f"{name} {printable(value)}" for name, value in step.numbers)
         rows.append((step.words.symbol, step.words.equation, step.shape, numbers))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
@@ -104,7 +105,7 @@ def _shade(value: float) -> str:
 
 
 def _coloured(array: Float) -> npt.NDArray[np.int64]:
-    """RGB colours, int64 (rows, cols, 3): grey for magnitudes; blue, black, orange for negative, zero and positive."""
+    """RGB colours, int64 (rows, cols, 3): grey for magnitudes; orange, black, violet for negative, zero, positive."""
     if array.min() >= 0:
         return np.repeat((40 + 215 * _scaled(array)).astype(np.int64)[..., None], 3, axis=2)
     share = (array / np.abs(array).max())[..., None]

@@ -13,6 +13,7 @@ function drawStep() {
   const step = META.steps[STATE.step];
   const view = VIEWS[step.key];
   get("step-equation").textContent = `${STATE.step + 1} of ${META.steps.length}${step.equation ? ` · ${step.equation}` : ""}`;
+  get("step-chapter").replaceChildren(chapterOf(step));
   get("step-title").textContent = step.title;
   get("step-formula").innerHTML = step.formula; // ours, not a stranger's
   get("step-text").textContent = step.text;
@@ -21,7 +22,7 @@ function drawStep() {
   shownMaps = view.maps.map((name) => new PixelMap(MAPS[name]()));
   shownSheets = (view.sheets || []).map((name) => new Sheet(SHEETS[name]()));
   shownDetails = view.details.map((make) => make());
-  const first = step.key === "image" ? [imageFigure()] : [];
+  const first = ["image", "answer"].includes(step.key) ? [imageFigure()] : [];
   get("maps").replaceChildren(...first, ...shownMaps.map((map) => map.figure));
   get("details").replaceChildren(...shownDetails.map((detail) => detail.node));
   get("sheets").replaceChildren(...shownSheets.map((sheet) => sheet.figure));
@@ -55,6 +56,11 @@ function drawLedger() {
 function imageFigure() {
   const image = element("img", { class: "picture", src: document.querySelector(".thumb").src, alt: META.imageText });
   return element("figure", {}, element("figcaption", {}, element("b", {}, META.image)), image);
+}
+
+// The chapter of the documentation about a step: a link where its address is known, in the page around a frame.
+function chapterOf({ chapter, address }) {
+  return address === null ? chapter : element("a", { href: address, target: "_parent" }, chapter);
 }
 
 function markStep() {
@@ -137,8 +143,8 @@ function onKey(event) {
   if (event.target.matches("input, .bits, .scroll, .frame")) return; // these need the arrows themselves
   const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (move) toStep(STATE.step + move);
-  else if (event.key === "Home" && event.target.closest(".steps")) toStep(0);
-  else if (event.key === "End" && event.target.closest(".steps")) toStep(META.steps.length - 1);
+  else if (event.key === "Home") toStep(0);
+  else if (event.key === "End") toStep(META.steps.length - 1);
   else return;
   event.preventDefault();
 }
@@ -167,7 +173,8 @@ function begin() {
   });
   drawControls();
   drawStep();
+  beginFrame();
 }
 
-window.trace = { state: STATE, meta: META, at, countDiffering, errorOf, withoutK, borderOf, toStep, lookAt };
+window.trace = { state: STATE, meta: META, at, countDiffering, errorOf, withoutK, borderOf, scaleOf, toStep, lookAt };
 begin();

@@ -14,8 +14,8 @@ class BitRows {
 
   keys() {
     const entry = (colour, text, name = "") => element("span", { style: `--c: var(--${colour})`, class: name }, text);
-    const found = [entry("negative", "1 is −1"), entry("bit-off", "0 is +1")];
-    if (this.xor) found.push(entry("positive", "differs: the product is −1"));
+    const found = [entry("negative", "1 is −1"), entry("positive", "0 is +1")];
+    if (this.xor) found.push(element("span", { class: "plain" }, "last row, XOR: 1 where they differ, a product of −1"));
     return CHANNELS % 64 ? [...found, entry("hatch", `tail bits: ${CHANNELS} channels leave ${64 * META.words - CHANNELS} unused`, "tail")] : found;
   }
 
@@ -33,13 +33,16 @@ class BitRows {
     this.lines = this.xor ? 3 : 2;
     const width = Math.max(this.box.clientWidth - 16, 200);
     [this.label, this.right] = [width > 500 ? 58 : 30, this.counts ? 34 : 4];
-    this.cell = Math.max(3, Math.min(11, (width - this.label - this.right - 14) / 64));
-    this.group = this.lines * this.cell + 8;
+    this.wide = width > 400 ? 64 : 32; // bits side by side: on phones a word takes two lines
+    const gaps = 2 * (this.wide / 8 - 1);
+    this.cell = Math.max(3, Math.min(11, (width - this.label - this.right - gaps) / this.wide));
+    this.half = this.lines * this.cell + 5; // height of the bits that stand side by side
+    this.group = (64 / this.wide) * this.half + 4;
     const rows = TAPS * META.words;
-    const context = sharpCanvas(this.canvas, this.label + this.right + 64 * this.cell + 14, rows * this.group);
+    const context = sharpCanvas(this.canvas, this.label + this.right + this.wide * this.cell + gaps, rows * this.group);
     context.font = `${Math.min(12, this.cell + 4)}px ${cssColour("mono")}`;
     context.textBaseline = "middle";
-    this.colours = Object.fromEntries(["negative", "bit-off", "positive", "hatch", "quiet", "ink"].map((n) => [n, cssColour(n)]));
+    this.colours = Object.fromEntries(["negative", "positive", "quiet", "ink"].map((n) => [n, cssColour(n)]));
     for (let row = 0; row < rows; row++) this.drawRow(context, row);
     this.canvas.setAttribute("aria-label", this.alt());
     this.fillTable();
@@ -56,33 +59,50 @@ class BitRows {
     const tap = Math.floor(row / META.words);
     const name = META.words > 1 && this.label > 40 ? `${Math.floor(tap / KW)},${tap % KW} w${row % META.words}` : `${Math.floor(tap / KW)},${tap % KW}`;
     context.fillStyle = this.colours.quiet;
-    if (this.label > 40 || row % META.words === 0) context.fillText(name, 0, top + (this.lines * this.cell) / 2);
+    if (this.label > 40 || row % META.words === 0) context.fillText(name, 0, top + (this.group - 9) / 2);
     const [a, b] = [this.a, this.b].map((halves) => halves.subarray(2 * row, 2 * row + 2));
     const differs = Uint32Array.from([a[0] ^ b[0], a[1] ^ b[1]]);
     const real = Math.min(64, CHANNELS - 64 * (row % META.words));
     [a, b, differs].slice(0, this.lines).forEach((halves, line) => {
-      const [y, side] = [top + line * this.cell, this.cell - 1];
+      const side = this.cell - 1;
       for (let bit = 0; bit < real; bit++) {
-        context.fillStyle = bitOf(halves, bit) ? this.colours[line === 2 ? "positive" : "negative"] : this.colours["bit-off"];
-        context.fillRect(this.left(bit), y, side, side);
+        context.fillStyle = this.colours[bitOf(halves, bit) ? "negative" : "positive"];
+        context.fillRect(this.left(bit), top + this.down(bit, line), side, side);
       }
-      if (real < 64) hatch(context, this.left(real), y, this.left(63) + side - this.left(real), side);
+      for (let first = real; first < 64; first = this.lastBeside(first) + 1) {
+        const across = this.left(this.lastBeside(first)) + side - this.left(first);
+        hatch(context, this.left(first), top + this.down(first, line), across, side);
+      }
     });
     if (!this.counts) return;
     context.fillStyle = this.colours.ink;
-    context.fillText(String(popcount(differs[0]) + popcount(differs[1])), this.left(63) + this.cell + 8, top + 2.5 * this.cell);
+    const middle = top + (this.group - 9) / 2;
+    context.fillText(String(popcount(differs[0]) + popcount(differs[1])), this.left(this.wide - 1) + this.cell + 8, middle);
   }
 
   // Bits stand in groups of eight.
   left(bit) {
-    return this.label + bit * this.cell + 2 * Math.floor(bit / 8);
+    const place = bit % this.wide;
+    return this.label + place * this.cell + 2 * Math.floor(place / 8);
+  }
+
+  // A small gap stands above the third line, the XOR.
+  down(bit, line = 0) {
+    return Math.floor(bit / this.wide) * this.half + line * this.cell + (line === 2 ? 2 : 0);
+  }
+
+  // The last of the bits that stand side by side with this one.
+  lastBeside(bit) {
+    return bit - (bit % this.wide) + this.wide - 1;
   }
 
   say(event) {
     const box = this.canvas.getBoundingClientRect();
     const row = Math.floor((event.clientY - box.top) / this.group);
-    const bit = Array.from({ length: 64 }, (_, i) => i).findLast((i) => this.left(i) <= event.clientX - box.left);
-    if (bit === undefined || row < 0 || row >= TAPS * META.words) return;
+    if (row < 0 || row >= TAPS * META.words) return;
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top - row * this.group];
+    const bit = Array.from({ length: 64 }, (_, i) => i).findLast((i) => this.left(i) <= x && this.down(i) <= y);
+    if (bit === undefined) return;
     const [tap, channel] = [Math.floor(row / META.words), 64 * (row % META.words) + bit];
     const place = `tap ${Math.floor(tap / KW)},${tap % KW}`;
     if (channel >= CHANNELS) {

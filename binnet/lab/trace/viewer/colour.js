@@ -1,16 +1,15 @@
-// Colours of maps: blue below zero, orange above, and one ramp for magnitudes; each for light and dark.
+// Colours of maps. Numbers with a sign have matplotlib's PuOr, as in the documentation: orange below zero, violet above.
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
 const RAMPS = {
-  light: {
-    diverging: [[18, 70, 135], [103, 160, 214], [247, 247, 247], [238, 160, 91], [150, 62, 4]],
-    sequential: [[248, 250, 251], [157, 205, 200], [56, 133, 141], [10, 62, 84]],
-  },
-  dark: {
-    diverging: [[156, 206, 255], [58, 124, 189], [24, 31, 39], [194, 105, 26], [255, 202, 145]],
-    sequential: [[24, 31, 39], [28, 88, 104], [67, 157, 152], [208, 244, 228]],
-  },
+  diverging: [
+    [127, 59, 8], [179, 88, 6], [224, 130, 20], [253, 184, 99], [254, 224, 182], [247, 247, 247],
+    [216, 218, 235], [178, 171, 210], [128, 115, 172], [84, 39, 136], [45, 0, 75],
+  ],
+  sequential: [[248, 250, 251], [157, 205, 200], [56, 133, 141], [10, 62, 84]],
+  "sequential, dark": [[24, 31, 39], [28, 88, 104], [67, 157, 152], [208, 244, 228]],
 };
+const DIMMED = 0.72; // share of the brightness of PuOr in the dark theme, where its white would glare
 
 const COLOURS = new Map(); // of the style sheet, looked up once for each theme
 document.addEventListener("theme", () => COLOURS.clear());
@@ -22,10 +21,11 @@ function cssColour(name) {
 
 // The colour of t in [0, 1] on a ramp.
 function onRamp(kind, t) {
-  const stops = RAMPS[isDark() ? "dark" : "light"][kind];
+  const stops = RAMPS[isDark() && `${kind}, dark` in RAMPS ? `${kind}, dark` : kind];
+  const factor = isDark() && kind === "diverging" ? DIMMED : 1;
   const place = t * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
-  return stops[low].map((value, i) => Math.round(value + (place - low) * (stops[low + 1][i] - value)));
+  return stops[low].map((value, i) => Math.round(factor * (value + (place - low) * (stops[low + 1][i] - value))));
 }
 
 const LEVELS = 256;
@@ -34,14 +34,14 @@ const WRONG = [255, 0, 255]; // of NaN
 // A scale for values: "sequential" from low to high, "diverging" symmetric about zero, "sign" with two colours.
 function scaleOf(kind, low, high) {
   if (kind === "sign") {
-    const [minus, plus] = [0.22, 0.78].map((t) => onRamp("diverging", t));
+    const [minus, plus] = ["negative", "positive"].map((name) => rgbOf(cssColour(name)));
     return { kind, low: -1, high: 1, colour: (v) => (v < 0 ? minus : plus) };
   }
   const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const [from, to] = kind === "diverging" ? [-most, most] : [low, high];
   const table = Array.from({ length: LEVELS }, (_, i) => onRamp(kind, i / (LEVELS - 1)));
-  const factor = (LEVELS - 1) / (to - from || 1);
-  const level = (v) => Math.min(Math.max(Math.round((v - from) * factor), 0), LEVELS - 1);
+  const factor = LEVELS / (to - from || 1);
+  const level = (v) => Math.min(Math.max(Math.floor((v - from) * factor), 0), LEVELS - 1);
   return { kind, low: from, high: to, colour: (v) => table[level(v)] || WRONG };
 }
 
@@ -49,10 +49,22 @@ function css([r, g, b]) {
   return `rgb(${r}, ${g}, ${b})`;
 }
 
+function rgbOf(hex) {
+  return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+}
+
 function gradient(kind) {
-  if (kind === "sign") return `linear-gradient(90deg, ${css(onRamp("diverging", 0.22))} 50%, ${css(onRamp("diverging", 0.78))} 50%)`;
-  const stops = Array.from({ length: 9 }, (_, i) => css(onRamp(kind, i / 8)));
+  if (kind === "sign") return "linear-gradient(90deg, var(--negative) 50%, var(--positive) 50%)";
+  const stops = Array.from({ length: 11 }, (_, i) => css(onRamp(kind, i / 10)));
   return `linear-gradient(90deg, ${stops.join(", ")})`;
+}
+
+// Which colour is which sign, for scales of numbers with a sign; nothing for magnitudes.
+function signKey(kind) {
+  if (kind === "sequential") return [];
+  const names = [["negative", "orange: negative"], ["positive", "violet: positive"]];
+  const entries = names.map(([colour, text]) => element("span", { style: `--c: var(--${colour})` }, text));
+  return [element("div", { class: "key signs" }, ...entries)];
 }
 
 // Black or white, whichever reads better on a colour.

@@ -61,7 +61,7 @@ function weightPatch() {
   const signed = (r, c) => Math.fround(at("alpha", STATE.filter) * signOfWeight(STATE.filter, r, c, STATE.channel));
   const value = real ? (r, c) => at("weight", STATE.filter, r, c, STATE.channel) : signed;
   const title = () => `${real ? "W" : "α·sign(W)"}, filter ${STATE.filter}, channel ${STATE.channel}`;
-  return new Patch({ title, value, outside: null, extent: extent(KH, KW, value), kind: "diverging" });
+  return new Patch({ title, value, outside: null, extent: extent(KH, KW, value), kind: real ? "diverging" : "sign" });
 }
 
 function weightSignPatch() {
@@ -86,6 +86,24 @@ function path() {
   const names = [...META.before, META.layer].map((name, i, all) => (i === all.length - 1 ? element("b", {}, name) : `${name} → `));
   const node = element("div", {}, element("h3", {}, "From the image to the layer"), element("p", {}, "image → ", ...names));
   return { node, draw: () => {} };
+}
+
+// The most probable classes of the whole network, with bars; and what its packed form makes of the same image.
+function ranking() {
+  const { classes, packed } = META.answer;
+  const also = packed === null ? [] : ["packed"];
+  const head = ["class", "probability", "", ...also].map((text) => element("th", { scope: "col" }, text));
+  const rows = classes.map(({ name, probability }, i) => {
+    const bar = element("i", { style: `width: ${100 * probability}%` });
+    const others = packed === null ? [] : [element("td", {}, percent(packed[i]))];
+    return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, percent(probability)), element("td", { class: "bar" }, bar), ...others);
+  });
+  const table = element("table", { class: "ranking" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+  return { node: element("div", {}, element("h3", {}, "The most probable classes"), table), draw: () => {} };
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(2)}%`;
 }
 
 // A number of every filter as bars; a click chooses one.

@@ -60,7 +60,7 @@ class PixelMap {
     this.canvas = element("canvas", { tabindex: "0", role: "application", "aria-roledescription": "map" });
     this.canvas.setAttribute("aria-label", this.label());
     this.frame = element("div", { class: "frame" }, this.canvas);
-    this.figure = element("figure", {}, this.caption(), this.frame, this.legend());
+    this.figure = element("figure", {}, this.caption(), this.frame, this.legend(), ...signKey(kind));
     this.listen();
   }
 
@@ -167,7 +167,8 @@ class Sheet {
     this.canvas = element("canvas", { role: "img", "aria-label": `${title}, small: ${count} pictures of ${rows} by ${cols}` });
     const scale = scaleOf(kind, ...this.wholeExtent());
     this.rasters = Array.from({ length: count }, (_, i) => raster(rows, cols, (r, c) => value(i, r, c), scale));
-    this.figure = element("figure", { class: "sheet" }, element("figcaption", {}, element("span", {}, title)), this.canvas);
+    const caption = element("figcaption", {}, element("span", {}, title), ...signKey(kind));
+    this.figure = element("figure", { class: "sheet" }, caption, this.canvas);
     this.canvas.addEventListener("click", (event) => this.click(event));
   }
 

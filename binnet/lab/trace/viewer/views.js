@@ -25,12 +25,20 @@ function outputMap(name, title, kind) {
 const SHEETS = {
   x: () => channelSheet("All channels of I", H, W, (i, r, c) => at("x", r, c, i)),
   sign_x: () => channelSheet("All channels of sign(I)", H, W, (i, r, c) => signOfInput(r, c, i), "sign"),
-  weight: () => channelSheet(`W of filter ${STATE.filter}, all channels`, KH, KW, (i, r, c) => (ARRAYS.weight ? at("weight", STATE.filter, r, c, i) : signOfWeight(STATE.filter, r, c, i))),
-  weight_sign: () => channelSheet(`sign(W) of filter ${STATE.filter}, all channels`, KH, KW, (i, r, c) => signOfWeight(STATE.filter, r, c, i), "sign"),
+  weight: () => (ARRAYS.weight ? realWeights() : signsOfWeights("α·sign(W)")),
+  weight_sign: () => signsOfWeights("sign(W)"),
   dots: () => filterSheet("dots", "sign(I) ⊛ sign(W) of all filters", "diverging"),
   y: () => filterSheet("y", "Eq. 11 of all filters", "diverging"),
   conv: () => filterSheet("conv", "The float convolution of all filters", "diverging"),
 };
+
+function realWeights() {
+  return channelSheet(`W of filter ${STATE.filter}, all channels`, KH, KW, (i, r, c) => at("weight", STATE.filter, r, c, i));
+}
+
+function signsOfWeights(name) {
+  return channelSheet(`${name} of filter ${STATE.filter}, all channels`, KH, KW, (i, r, c) => signOfWeight(STATE.filter, r, c, i), "sign");
+}
 
 function channelSheet(title, rows, cols, value, kind = "diverging") {
   const count = META.part.channels;
@@ -61,6 +69,7 @@ const VIEWS = {
   dots: { maps: ["differing", "dots"], sheets: ["dots"], details: [dotSum] },
   y: { maps: ["dots", "K", "y"], sheets: ["y"], details: [productSum] },
   conv: { maps: ["conv", "y"], sheets: ["conv"], details: [() => side(inputPatch(), weightPatch())] },
+  answer: { maps: [], details: [ranking] },
   error: { maps: ["y", "conv", "error"], details: [() => side(scatter(), bars("correlations", `Correlation of all ${FILTERS} filters`))] },
 };
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 import binnet
 from binnet import models, optim
-from binnet.lab.trace import open_source, trace_image
+from binnet.lab.trace import open_source, trace_image, write_page
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
@@ -56,3 +56,33 @@ def folder(net, tmp_path_factory):
 def picture(folder, image_file):
     """The first binary layer of the checkpoint: 12 x 12 x 32 to 6 x 6 x 64, stride 2, padding 1, tail bits."""
     return trace_image(open_source(str(folder / "best.h5")), image_file)
+
+
+@pytest.fixture(scope="session")
+def file(picture, tmp_path_factory):
+    """The page of the picture, as a file."""
+    path = tmp_path_factory.mktemp("page") / "trace.html"
+    write_page(picture, path)
+    return path
+
+
+@pytest.fixture
+def open_page(browser, file):
+    """Open the page; at the end, fail on errors in it and on network requests."""
+    contexts, wrong = [], []
+
+    def opened(url=None, **options):
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 850}, **options})
+        context.set_default_timeout(120_000)  # ms; a busy machine takes its time
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
+        page.goto(url or file.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
