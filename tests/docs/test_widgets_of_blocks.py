@@ -73,3 +73,76 @@ def test_the_slope_of_noise_has_the_area_of_the_jump(page_of: Callable[..., Any]
         assert value(page, "slope") * 2 * float(width) == pytest.approx(2)
         beyond = page.locator("svg").nth(1).locator("text", has_text="up to")
         assert beyond.count() == (1 if float(width) < 0.25 else 0)
+
+
+def pooled_orders(patch: np.ndarray) -> tuple[list[int], list[int]]:
+    """Signs of a patch (4, 4) by both orders: sign before pooling, and pooling, minus the mean, then sign."""
+    windows = [patch[row : row + 2, col : col + 2] for row in (0, 2) for col in (0, 2)]
+    after = [1 if (window >= 0).any() else -1 for window in windows]
+    largest = [window.max() for window in windows]
+    return after, [1 if round(4 * value - sum(largest), 6) >= 0 else -1 for value in largest]
+
+
+def information(signs: list[int]) -> float:
+    shares = [np.mean(np.array(signs) == sign) for sign in (1, -1)]
+    return float(-sum(p * np.log2(p) for p in shares if p))
+
+
+def test_orders_of_pooling_are_those_of_the_layers() -> None:
+    patches = np.random.default_rng(7).integers(-20, 21, (50, 4, 4)) / 10
+    for patch in patches:
+        found = part("widgets.pooling").orders(patch[None, :, :, None])
+        expected = pooled_orders(patch)
+        assert [order.ravel().tolist() for order in found] == [list(signs) for signs in expected]
+    before, after, between = values_of("pooling")["shares"]
+    assert before == pytest.approx(0.5, abs=0.01)
+    assert after == pytest.approx(1 - 2.0**-4, abs=0.01)
+    # The largest of four normal numbers is 1.029 in the mean, and below that with a probability of Φ(1.029)⁴.
+    assert between == pytest.approx(1 - 0.84830**4, abs=0.02)
+
+
+def test_pooling_shows_both_orders(page_of: Callable[..., Any]) -> None:
+    page, first = page_of("pooling"), values_of("pooling")
+
+    def words(label: str) -> list[str]:
+        return page.locator(f'svg[aria-label^="{label}"] text').all_text_contents()  # type: ignore[no-any-return]
+
+    def compare() -> np.ndarray:
+        names = [f"row {row}, column {col}" for row in range(1, 5) for col in range(1, 5)]
+        patch = np.array([handle_at(page, name) for name in names]).reshape(4, 4)
+        after, between = pooled_orders(patch)
+        for label, signs in (
+            ("The signs of the patch", np.where(patch < 0, -1, 1).ravel()),
+            ("The largest sign", after),
+            ("The signs of the largest", between),
+        ):
+            assert [int(word.replace("−", "-")) for word in words(label)] == list(signs)
+        assert [float(word.replace("−", "-")) for word in words("The largest value")] == [
+            patch[row : row + 2, col : col + 2].max() for row in (0, 2) for col in (0, 2)
+        ]
+        for name, signs in (("most", after), ("kept", between)):
+            assert text(page, name) == f"{100 * signs.count(1) / 4:.0f} % are +1"
+            assert value(page, f"bits-{name}") == pytest.approx(information(signs), abs=6e-3)
+        return patch
+
+    assert (compare().ravel() * 10).round().astype(int).tolist() == first["patch"]
+    shown = [float(text(page, f"all-{i}").removesuffix(" %")) for i in range(3)]
+    assert shown == pytest.approx([100 * share for share in first["shares"]], abs=0.06)
+
+    before = compare()
+    page.locator('[aria-label="row 1, column 1"]').click()  # flips the sign
+    assert compare()[0, 0] == -before[0, 0]
+    drag(page, "row 2, column 1", 0, 20)
+    assert compare()[1, 0] < 0 < before[1, 0]
+    page.keyboard.press("ArrowUp")
+    moved = compare()[1, 0]
+    page.keyboard.press("Space")
+    assert compare()[1, 0] == -moved
+    for _ in range(3):
+        page.click("text=Random patch")
+        compare()
+    page.click("text=One +, all others −")
+    assert (compare() > 0).sum() == 1
+    assert text(page, "most") == "25 % are +1"
+    page.click("text=Reset")
+    assert (compare() == before).all()
