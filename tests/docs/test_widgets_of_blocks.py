@@ -1,4 +1,4 @@
-"""Widgets about the parts of a block, in a browser: the slope of a sign, the order of pooling and sign."""
+"""Widgets about blocks and networks, in a browser: slope of a sign, order of pooling and sign, shares of time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -146,3 +146,60 @@ def test_pooling_shows_both_orders(page_of: Callable[..., Any]) -> None:
     assert text(page, "most") == "25 % are +1"
     page.click("text=Reset")
     assert (compare() == before).all()
+
+
+def counted_macs(channels: int, size: int, filters: int, kernel: int, stride: int, padding: int) -> int:
+    """Multiply-adds of a layer, by counting the places of its window along one side."""
+    places = sum(1 for start in range(-padding, size + padding, stride) if start + kernel <= size + padding)
+    return places * places * filters * kernel * kernel * channels
+
+
+def test_shares_count_the_layers_of_the_networks() -> None:
+    macs = part("widgets.shares").macs()
+    # 1.81 billion for ResNet-18 is what others report; AlexNet without groups has 1.14 billion.
+    assert [round(sum(parts.values()) / 1e6) for parts in macs.values()] == [1814, 1135]
+    half = [(64, 56), (128, 28), (256, 14)]
+    assert macs["ResNet-18"] == {
+        "first": counted_macs(3, 224, 64, 7, 2, 3),
+        "binary": 4 * counted_macs(64, 56, 64, 3, 1, 1)
+        + sum(counted_macs(c, n, 2 * c, 3, 2, 1) for c, n in half)
+        + sum(3 * counted_macs(2 * c, n // 2, 2 * c, 3, 1, 1) for c, n in half),
+        "shortcuts": sum(counted_macs(c, n, 2 * c, 1, 2, 0) for c, n in half),
+        "last": 512 * 1000,
+    }
+    assert macs["AlexNet"]["first"] == 55 * 55 * 96 * 11 * 11 * 3
+    convolutions = 27 * 27 * 256 * 25 * 96 + 13 * 13 * 9 * (384 * 256 + 384 * 384 + 256 * 384)
+    assert macs["AlexNet"]["binary"] == convolutions + 4096 * 9216 + 4096 * 4096
+
+
+def test_shares_show_what_real_layers_leave(page_of: Callable[..., Any]) -> None:
+    page, macs = page_of("shares"), part("widgets.shares").macs()
+
+    def percent(name: str) -> float:
+        return float(text(page, name).removesuffix(" %"))
+
+    for network, parts in macs.items():
+        page.click(f'[data-network="{network}"]')
+        total, binary = sum(parts.values()), parts["binary"]
+        r = (total - binary) / total
+        assert percent("r") == pytest.approx(100 * r, abs=0.06)
+        assert value(page, "limit") == pytest.approx(1 / r, abs=0.06)
+        for s in (1, 10, 58, 64):
+            page.locator("[data-slider=s]").fill(str(s))
+            times = {name: count / s if name == "binary" else count for name, count in parts.items()}
+            left = sum(times.values())
+            assert value(page, "faster") == pytest.approx(total / left, abs=6e-3)
+            assert value(page, "faster") == pytest.approx(part("widgets.shares").faster(network, s), abs=6e-3)
+            assert percent("reached") == pytest.approx(100 * r * total / left, abs=0.6)
+            for name, count in parts.items():
+                assert percent(f"float-{name}") == pytest.approx(100 * count / total, abs=0.06)
+                assert percent(f"binary-{name}") == pytest.approx(100 * times[name] / left, abs=0.06)
+            width = page.locator("rect.share.binary").evaluate_all("all => all.map((bar) => bar.width.baseVal.value)")
+            inner = times["binary"]
+            assert width == pytest.approx([520 * binary / total, 520 * inner / total, 520 * inner / left])
+        assert page.locator("tr:visible").count() == 1 + len(parts)
+    page.locator('[aria-label="s, on the curve"]').focus()
+    page.keyboard.press("PageDown")
+    assert handle_at(page, "s, on the curve") == float(page.locator("[data-slider=s]").input_value()) == 59
+    drag(page, "s, on the curve", -300, 0)
+    assert handle_at(page, "s, on the curve") == float(page.locator("[data-slider=s]").input_value()) < 50
