@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -48,3 +49,20 @@ def test_reading_takes_time_for_prose_and_code_that_is_shown(script: Callable[[s
     assert minutes(prose) == 5
     assert minutes(prose + "\n" + code % "") == 8
     assert minutes(prose + "\n" + code % ":tags: [hide-cell]\n") == 5
+
+
+def test_each_chapter_has_a_picture_for_its_card(root: Path) -> None:
+    pictures = sorted((root / "docs" / "_ext" / "cards").glob("*.svg"))
+    pages = sorted((root / "docs" / "paper").glob("[0-9]-*.md"))
+    assert [path.stem for path in pictures] == [path.stem for path in pages]
+    for path in pictures:
+        drawing = ElementTree.fromstring(path.read_text("utf-8"))
+        assert drawing.attrib == {"viewBox": "0 0 120 40", "aria-hidden": "true"}
+        # No colours of their own, for dark pages; no names, as they stand on one page.
+        names = {name for part in drawing.iter() for name in part.attrib}
+        assert not names & {"fill", "stroke", "style", "id"}
+        for box in drawing.iter("rect"):
+            x, y, width, height = (float(box.attrib[name]) for name in ("x", "y", "width", "height"))
+            assert x >= 0 <= y
+            assert x + width <= 120
+            assert y + height <= 40
