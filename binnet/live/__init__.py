@@ -1,4 +1,4 @@
-"""What the cells of the pages and notebooks share: checks, figures, tables, bits, widgets, a photograph, networks.
+"""What the cells of pages and notebooks share: checks, figures, diagrams, tables, bits, widgets, photograph, networks.
 
 A page starts with ``from binnet import live``; its cells stay short, and everything they show is computed by them. It
 needs the packages of the extra ``docs``.
@@ -17,6 +17,7 @@ except ImportError as error:
 
 from binnet.live.checks import check, claim
 from binnet.live.figures import BLUE, GREEN, ORANGE, PURPLE, RED, axes, maps, show
+from binnet.live.flows import diagram
 from binnet.live.material import binary_layers, centred, digits, edge_filter, input_of, network, photograph, sections
 from binnet.live.output import put, widget
 from binnet.live.tables import bits, source, table
@@ -35,6 +36,7 @@ __all__ = [
     "centred",
     "check",
     "claim",
+    "diagram",
     "digits",
     "edge_filter",
     "input_of",

@@ -1,8 +1,10 @@
-"""Cards of chapters: number and title, what the chapter answers, and how long it takes to read.
+"""Cards of chapters: a picture, number and title, what the chapter answers, and how long it takes to read.
 
 ```{chapters}
 paper/1-why-binary: What do one-bit numbers save?
 ```
+
+The picture of `paper/1-why-binary` is `cards/1-why-binary.svg`, beside this file; the site's style gives its colours.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+PICTURES = Path(__file__).parent / "cards"
 WORDS = 200  # of prose, a minute
 LINES = 30  # of code, a minute
 
@@ -44,11 +47,14 @@ class Chapters(SphinxDirective):
             title = re.search(r"^# (.+)$", text, re.MULTILINE)
             if title is None or not question:
                 raise self.error(f"expected a line `page: question` with a page that has a title, got {line!r}")
+            picture = PICTURES / f"{path.stem}.svg"
+            if not picture.exists():
+                raise self.error(f"expected a picture of {page} in {picture}, which does not exist")
+            self.env.note_dependency(str(picture))
             link = self.env.app.builder.get_relative_uri(self.env.docname, page)
-            cards.append(
-                f'<li><a href="{link}"><strong>{html.escape(title[1])}</strong><span>{html.escape(question)}</span>'
-                f"<small>{reading_minutes(text)} min to read</small></a></li>"
-            )
+            words = f"<strong>{html.escape(title[1])}</strong><span>{html.escape(question)}</span>"
+            time = f"<small>{reading_minutes(text)} min to read</small>"
+            cards.append(f'<li><a href="{link}">{picture.read_text("utf-8")}{words}{time}</a></li>')
         return [nodes.raw("", f'<ul class="chapters">{"".join(cards)}</ul>', format="html")]
 
 

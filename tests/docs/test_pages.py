@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -95,3 +96,20 @@ def test_the_page_of_a_trace_names_chapters_as_they_are(root: Path) -> None:
     assert len(known) >= 5
     for chapter in known:
         assert (root / "docs" / "paper" / f"{chapter.page}.md").read_text("utf-8").count(f"\n# {chapter.title}\n") == 1
+
+
+def test_each_chapter_has_a_picture_for_its_card(root: Path) -> None:
+    pictures = sorted((root / "docs" / "_ext" / "cards").glob("*.svg"))
+    pages = sorted((root / "docs" / "paper").glob("[0-9]-*.md"))
+    assert [path.stem for path in pictures] == [path.stem for path in pages]
+    for path in pictures:
+        drawing = ElementTree.fromstring(path.read_text("utf-8"))
+        assert drawing.attrib == {"viewBox": "0 0 120 40", "aria-hidden": "true"}
+        # No colours of their own, for dark pages; no names, as they stand on one page.
+        names = {name for part in drawing.iter() for name in part.attrib}
+        assert not names & {"fill", "stroke", "style", "id"}
+        for box in drawing.iter("rect"):
+            x, y, width, height = (float(box.attrib[name]) for name in ("x", "y", "width", "height"))
+            assert x >= 0 <= y
+            assert x + width <= 120
+            assert y + height <= 40

@@ -231,5 +231,10 @@ def test_cards_lead_to_the_chapters_and_say_how_long_they_take(visit: Callable[.
     seen = visit("index")
     links = seen.page.locator(".chapters a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
     assert [link.removesuffix(".html") for link in links] == NUMBERED
+    pictures = seen.page.locator(".chapters a > svg[aria-hidden=true]").evaluate_all(
+        "all => all.map(p => [p.getBoundingClientRect().height, p.getBBox().height])"
+    )
+    assert len(pictures) == len(NUMBERED)
+    assert all(height > 30 and drawn > 15 for height, drawn in pictures)
     times = [int(text.removesuffix(" min to read")) for text in seen.page.locator(".chapters small").all_inner_texts()]
     assert all(1 <= minutes <= 60 for minutes in times)
