@@ -35,6 +35,7 @@ extensions = [
     "checks",
     "notebooks",
     "docstrings",
+    "subjects",
 ]
 exclude_patterns = ["_build"]
 
@@ -69,6 +70,7 @@ html_title = "binnet"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["binnet.css"]
+html_search_scorer = str(DOCS / "_static" / "scorer.js")  # chapters before the reference
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {

@@ -163,7 +163,7 @@ def _fill_in(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in list(doctree.findall(source_link)):
         node.replace_self(_link_to_source(app, node["name"], docname))
     for node in list(doctree.findall(equation_list)):
-        node.replace_self(_table(app, docname))
+        node.replace_self(nodes.container("", _table(app, docname), classes=["table-wrapper"]))
 
 
 def _link_to_source(app: Sphinx, name: str, docname: str) -> nodes.reference:
