@@ -15,6 +15,15 @@ SIZES = """
 """
 
 
+def until(page, condition):
+    """Wait for a condition in a page or frame, whose policy forbids Playwright's own way: it evaluates text."""
+    for _ in range(1200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"does not become true: {condition}")
+
+
 @pytest.fixture
 def open_outer(open_page, picture, tmp_path):
     """A page with the trace in a frame between two long texts, scrolled to the frame; the page and the frame."""
@@ -26,7 +35,7 @@ def open_outer(open_page, picture, tmp_path):
         outer.write_text(f'<!doctype html><title>o</title><body data-theme="dark">{before}{text}{after}', "utf-8")
         page = open_page(outer.as_uri(), **options)
         page.evaluate("scrollTo(0, document.querySelector('iframe').offsetTop)")
-        page.wait_for_function("window.frames.length === 1")
+        until(page, "window.frames.length === 1")
         inner = page.frames[1]
         inner.wait_for_selector("#steps button")
         return page, inner
@@ -40,14 +49,14 @@ def test_the_frame_is_as_high_as_its_page(open_outer, width, scheme):
     page, inner = open_outer(viewport={"width": width, "height": 800}, color_scheme=scheme)
     for step in (*range(len(inner.evaluate("trace.meta.steps"))), 0):
         inner.evaluate(f"trace.toStep({step})")
-        inner.wait_for_function(FITS)
+        until(inner, FITS)
         high, room, wide, across = inner.evaluate(SIZES)
         assert (high, wide) == (room, across), step  # no scroll bar takes away width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     folded = inner.evaluate("window.innerHeight")
     inner.click("#whole > summary")
-    inner.wait_for_function(f"window.innerHeight > {folded} + 300")
-    inner.wait_for_function(FITS)
+    until(inner, f"window.innerHeight > {folded} + 300")
+    until(inner, FITS)
 
 
 def test_alone_it_is_a_plain_page(open_page):
@@ -55,7 +64,7 @@ def test_alone_it_is_a_plain_page(open_page):
     assert page.locator("#whole").evaluate("node => node.open")
     assert page.evaluate("document.documentElement.scrollHeight > window.innerHeight")
     page.mouse.wheel(0, 400)
-    page.wait_for_function("window.scrollY > 0")
+    until(page, "window.scrollY > 0")
 
 
 def test_a_sandbox_keeps_its_height_and_scrolls(open_outer, picture):
@@ -75,7 +84,7 @@ def test_inside_another_page_it_follows_its_colours(open_outer):
     page.keyboard.press("ArrowRight")
     assert frame.evaluate("trace.state.step") == 2
     page.evaluate("document.body.dataset.theme = 'light'")
-    frame.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    until(frame, "document.documentElement.dataset.theme === 'light'")
 
 
 def test_arrow_keys_step_at_once_but_not_from_a_field_or_far_away(open_outer):
@@ -86,7 +95,7 @@ def test_arrow_keys_step_at_once_but_not_from_a_field_or_far_away(open_outer):
     page.keyboard.press("ArrowLeft")
     assert frame.evaluate(now) == 1
     page.keyboard.press("End")  # scrolls the page around the frame
-    page.wait_for_function("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+    until(page, "scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
     page.keyboard.press("ArrowRight")
     assert frame.evaluate(now) == 1
     page.evaluate("document.getElementById('field').focus({ preventScroll: true })")
