@@ -103,7 +103,8 @@ def maps(
         name = html.escape(title, quote=True)
         span = "" if picture.ndim == 3 else f"<br>{picture.min():.3g} … {picture.max():.3g}"
         source = _png(picture, cmap="PuOr" if title in signed else colour, **limits)
-        parts.append(f'<div>{name}{span}<img src="{source}" alt="{name}"></div>')
+        kind = ' class="photo"' if picture.ndim == 3 else ""  # maps are dimmed on dark pages, photographs are not
+        parts.append(f'<div>{name}{span}<img{kind} src="{source}" alt="{name}"></div>')
     label = html.escape(alt, quote=True)
     group = f'<div class="maps" role="group" aria-label="{label}">{"".join(parts)}</div>'
     put(f'<figure class="live">{group}<figcaption>{caption}</figcaption></figure>')

@@ -11,8 +11,8 @@ import binnet_kernels as bk
 TAPS = 16
 LABEL = "The dot product of two rows of 16 signs, computed with numbers and with bits"
 CAPTION = (
-    "Press a sign of the first two rows to flip it; in a row, the arrow keys go from sign to sign. Blue is −1, "
-    "its bit is 1; orange is +1, its bit is 0."
+    "Press a sign of the first two rows to flip it; in a row, the arrow keys go from sign to sign. Orange is −1, "
+    "its bit is 1; violet is +1, its bit is 0."
 )
 
 

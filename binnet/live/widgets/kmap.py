@@ -14,7 +14,7 @@ ROWS, SIDE = 20, 4
 LABEL = "A small photograph, its map of magnitudes A, the scale map K, and the output of a filter with K and without"
 CAPTION = (
     "Choose a pixel with the pointer or the sliders. The window is what lies under the 4×4 filter; A is the mean "
-    "of the magnitudes of the three channels; K is the mean of A over the window. Blue is negative, orange "
+    "of the magnitudes of the three channels; K is the mean of A over the window. Orange is negative, violet "
     "positive. This is one filter made by hand; section 7.2 compares trained networks with K and without."
 )
 

@@ -11,8 +11,8 @@ from binnet import Tensor, ops
 LABEL = "The sign averaged over even noise of a chosen width, and the slope of that average"
 CAPTION = (
     "u is noise, spread evenly over −w … w. Left: sign(x) dashed, and its average E[sign(x + u)] over the noise. The "
-    "strip below has the places x + u; orange ones count as +1, blue ones as −1. Right: the slope of the average, and "
-    "dashed the straight-through estimator (STE). Drag the purple spot or use the sliders."
+    "strip below has the places x + u; violet ones count as +1, orange ones as −1. Right: the slope of the average, "
+    "and dashed the straight-through estimator (STE). Drag the blue spot or use the sliders."
 )
 
 

@@ -14,7 +14,7 @@ CAPTION = (
     "The patch has values as a convolution gives them. Drag a cell up or down, flip its sign by a click, or use the "
     "arrow keys and the space bar. C-B-A-P takes signs, then the largest of each 2×2. B-A-C-P takes the largest "
     "value first; the next block subtracts the mean (here of these four values, in a network of the whole batch) "
-    "and takes the sign. Orange is +1, blue is −1."
+    "and takes the sign. Violet is +1, orange is −1."
 )
 
 

@@ -11,7 +11,7 @@ import binnet_kernels as bk
 LABEL = "Eight weights and their binary form, signs times alpha; the distance J between both as a curve over alpha"
 CAPTION = (
     "Left: eight weights W, with lines at α and −α, where the binary weights are; red is the error of each. "
-    "Right: J, the sum of the squared errors, over α. Drag a weight, or the purple spot on either side; the arrow "
+    "Right: J, the sum of the squared errors, over α. Drag a weight, or the blue spot on either side; the arrow "
     "keys move what has the focus."
 )
 

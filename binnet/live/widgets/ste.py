@@ -13,7 +13,7 @@ LABEL = "A real weight over 60 steps of gradient descent, and the derivative of 
 CAPTION = (
     "Left: the real weight W after each step W ← W − η · g · derivative(W), and a strip with its sign, which is "
     "all that the network sees. The gradients g of the sign are random with mean 0.5, so W should fall. Right: "
-    "the derivative used for the sign. Drag the purple spot to start elsewhere. (The small part through α is left "
+    "the derivative used for the sign. Drag the blue spot to start elsewhere. (The small part through α is left "
     "out.)"
 )
 
