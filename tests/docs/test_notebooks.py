@@ -90,7 +90,7 @@ def test_notebooks_have_the_cells_of_their_pages(page: str, root: Path, site: Pa
     nbformat.validate(notebook)
     assert (site / f"{page}.ipynb").read_bytes() == (unpacked / f"{page}.ipynb").read_bytes()
     source = (root / "docs" / f"{page}.md").read_text("utf-8")
-    cells = re.findall(r"^```\{code-cell\}\n(?::tags: .*\n\n?)?(.*?)^```", source, re.DOTALL | re.MULTILINE)
+    cells = re.findall(r"^```\{code-cell\}\n(?::tags: [^\n]*\n\n?)?(.*?)^```", source, re.DOTALL | re.MULTILINE)
     assert [cell.source for cell in notebook.cells if cell.cell_type == "code"] == [cell.strip() for cell in cells]
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert re.findall(r"^```\{.*|\{[a-z:]+\}`.*|^\(.*\)=$|\.md\)", text, re.MULTILINE) == []

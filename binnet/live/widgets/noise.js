@@ -1,4 +1,4 @@
-// The sign averaged over even noise on [−w, w], and the slope of the average beside the straight-through estimator.
+// The sign averaged over uniform noise on [−w, w], and the slope of the average beside the straight-through estimator.
 let { w, x } = VALUES;
 const TOP = 4; // of the right plot; steeper slopes leave it
 const mean = (at) => Math.max(-1, Math.min(1, at / w));

@@ -1,4 +1,4 @@
-"""The sign averaged over even noise of width w: a ramp, whose slope at w = 1 is the straight-through estimator."""
+"""The sign averaged over uniform noise of width w: a ramp, whose slope at w = 1 is the straight-through estimator."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from binnet import Tensor, ops
 
-LABEL = "The sign averaged over even noise of a chosen width, and the slope of that average"
+LABEL = "The sign averaged over uniform noise of a chosen width, and the slope of that average"
 CAPTION = (
-    "u is noise, spread evenly over −w … w. Left: sign(x) dashed, and its average E[sign(x + u)] over the noise. The "
+    "u is noise, uniform on −w … w. Left: sign(x) dashed, and its average E[sign(x + u)] over the noise. The "
     "strip below has the places x + u; violet ones count as +1, orange ones as −1. Right: the slope of the average, "
     "and dashed the straight-through estimator (STE). Drag the blue spot or use the sliders."
 )
