@@ -287,7 +287,7 @@ def _is_finite(images: Float) -> bool:
 
 
 def load(path: str | Path) -> PackedModel:
-    """Read a packed model: a file, or one that comes with binnet by its name, such as ``"quick-tiny20"``.
+    """Read a packed model: a file, or one that comes with binnet by its name, such as ``"quick2-tiny20"``.
 
     Raises
     ------

@@ -30,6 +30,10 @@ def test_each_is_small_and_says_where_it_is_from(name, root):
     assert ", ".join(model.info.class_names) in " ".join(card.split())
 
 
+def test_together_they_are_small():
+    assert sum(shipped.path_of(name).stat().st_size for name in shipped.names()) <= 1_500_000
+
+
 def test_predict_by_name(photo, say):
     code, out, err = say("predict", "--model", "quick-tiny20", photo, "--top", 2, "--json")
     assert (code, err) == (0, "")
@@ -52,9 +56,18 @@ def test_other_commands_too(command, say):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--model quick-tiny21 a.jpg", "no model 'quick-tiny21' comes with binnet; there are: quick-tiny20"),
-        ("--model ../secret a.jpg", "no model '../secret' comes with binnet; there are: quick-tiny20"),
-        ("quick a.jpg", "there is no file quick, and no model of this name comes with binnet; there are: quick-tiny20"),
+        (
+            "--model quick-tiny21 a.jpg",
+            "no model 'quick-tiny21' comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+        ),
+        (
+            "--model ../secret a.jpg",
+            "no model '../secret' comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+        ),
+        (
+            "quick a.jpg",
+            "there is no file quick, and no model of this name comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+        ),
         ("--model quick-tiny20", "the following arguments are required: IMAGE, or --data PATH"),
         ("", "the following arguments are required: FILE, or --model NAME"),
     ],
@@ -67,7 +80,10 @@ def test_from_python(tmp_path, monkeypatch):
     model = binnet.load("quick-tiny20")
     assert model.info == binnet.load(shipped.path_of("quick-tiny20")).info
     assert model(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 20)
-    with pytest.raises(StorageError, match="no model of this name comes with binnet; there are: quick-tiny20"):
+    with pytest.raises(
+        StorageError,
+        match="no model of this name comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+    ):
         binnet.load("quick-tiny")
     with pytest.raises(StorageError, match=r"there is no file .*quick-tiny20\.h5"):
         binnet.load(tmp_path / "quick-tiny20.h5")

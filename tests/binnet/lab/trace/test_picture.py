@@ -135,7 +135,10 @@ def test_models_by_name(image_file):
     assert picture.model == "quick, xnor, from quick-tiny20"
     assert all(check.passed for check in picture.checks)
     assert named_source("lenet5", 20).fresh
-    with pytest.raises(ValueError, match=r"unknown model 'vgg'; there are: quick-tiny20, lenet5, .*, quick2$"):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown model 'vgg'; there are: quick-tiny20, quick2-cifar10, quick2-tiny20, lenet5, .*, quick2$",
+    ):
         named_source("vgg")
 
 
