@@ -10,6 +10,8 @@ import binnet
 from binnet import shipped
 from binnet.modelfile.container import StorageError
 
+KNOWN = "there are: quick-tiny20, quick2-cifar10, quick2-tiny20"
+
 
 @pytest.fixture
 def photo(tmp_path):
@@ -58,15 +60,15 @@ def test_other_commands_too(command, say):
     [
         (
             "--model quick-tiny21 a.jpg",
-            "no model 'quick-tiny21' comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+            "no model 'quick-tiny21' comes with binnet; " + KNOWN,
         ),
         (
             "--model ../secret a.jpg",
-            "no model '../secret' comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+            "no model '../secret' comes with binnet; " + KNOWN,
         ),
         (
             "quick a.jpg",
-            "there is no file quick, and no model of this name comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+            "there is no file quick, and no model of this name comes with binnet; " + KNOWN,
         ),
         ("--model quick-tiny20", "the following arguments are required: IMAGE, or --data PATH"),
         ("", "the following arguments are required: FILE, or --model NAME"),
@@ -82,7 +84,7 @@ def test_from_python(tmp_path, monkeypatch):
     assert model(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 20)
     with pytest.raises(
         StorageError,
-        match="no model of this name comes with binnet; there are: quick-tiny20, quick2-cifar10, quick2-tiny20",
+        match="no model of this name comes with binnet; " + KNOWN,
     ):
         binnet.load("quick-tiny")
     with pytest.raises(StorageError, match=r"there is no file .*quick-tiny20\.h5"):
