@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
@@ -28,10 +29,10 @@ def gather(doctree: nodes.document) -> None:
 def _taken(part: nodes.Node) -> list[str]:
     """Remove the checks below a node; containers of outputs that are empty then go too."""
     found = []
-    for raw in list(part.findall(nodes.raw)):
+    for raw in list(_shown(part)):
         text = raw.astext()
         lines = _CHECK.findall(text)
-        if not lines or _folded(raw):
+        if not lines:
             continue
         found += lines
         rest = _CHECK.sub("", text)
@@ -45,13 +46,13 @@ def _taken(part: nodes.Node) -> list[str]:
     return found
 
 
-def _folded(node: Any) -> bool:
-    """Whether a node is the output of a cell that is closed as a whole: the solution of an exercise."""
-    while node is not None:
-        if isinstance(node, nodes.container) and node.get("hide_mode") == "all":
-            return True
-        node = node.parent
-    return False
+def _shown(node: Any) -> Iterator[Any]:
+    """Raw nodes below a node, but for those in cells that are closed as a whole: the solutions of exercises."""
+    if isinstance(node, nodes.raw):
+        yield node
+    elif not (isinstance(node, nodes.container) and node.get("hide_mode") == "all"):
+        for child in node.children:
+            yield from _shown(child)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
