@@ -97,7 +97,7 @@ def scale_map(x: Float, window: Window, K: Float) -> None:
 
 
 def xnor_gemm(a: Words, b: Words, n: int, dots: Ints) -> None:
-    """``dots`` (M, N): dot products of rows of n signs. Equal signs multiply to +1, different ones to -1 (Eq. 7, 8)."""
+    """``dots`` (M, N): dot products of rows of n signs. Equal signs multiply to +1, different ones to -1 (Eq. 9)."""
     dots[...] = n - 2 * np.bitwise_count(a[:, None] ^ b).sum(axis=-1, dtype=np.int32)
 
 
