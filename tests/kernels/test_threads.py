@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -154,9 +155,14 @@ def run_all():
 
 
 def run_new_process(code, without=(), **environment):
+    """Run Python code, or a file of it."""
     inherited = {name: value for name, value in os.environ.items() if name not in without}
     result = subprocess.run(
-        [sys.executable, "-c", code], env={**inherited, **environment}, capture_output=True, text=True, timeout=300
+        [sys.executable, *([code] if isinstance(code, Path) else ["-c", code])],
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     return result
@@ -232,6 +238,8 @@ def outcome_of_a_fork(work):
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 """
+HAS_TBB = any(metadata.distributions(name="tbb"))
+LAYERS = ["default", "workqueue", pytest.param("tbb", marks=pytest.mark.skipif(not HAS_TBB, reason="needs tbb"))]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
@@ -241,7 +249,7 @@ def with_a_layer(script, **environment):
 
 @pytest.mark.compiled
 @needs_fork
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
+@pytest.mark.parametrize("layer", LAYERS[:2])  # another library would have to find TBB by itself
 @pytest.mark.parametrize("starter", ["layer()", "numba.set_num_threads(1)"], ids=["binnet", "another library"])
 def test_a_child_forked_after_the_pool_is_serial(layer, starter):
     """Whoever has started it. More threads are refused, not killed."""
@@ -286,7 +294,27 @@ def test_multiprocessing_by_fork():
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_multiprocessing_by_spawn(tmp_path):
+    """The only start method of Windows, and that of macOS: each worker begins with nothing of its parent's."""
+    script = """
+        def work(seed):
+            x = np.random.default_rng(seed).standard_normal((2, 9, 9, 70)).astype(np.float32)
+            plan = bk.XnorConv2d(np.random.default_rng(0).standard_normal((19, 3, 3, 70)), padding=1, use_k=True)
+            return plan(x).tobytes()
+
+        if __name__ == "__main__":
+            expected = [work(seed) for seed in range(4)]
+            with multiprocessing.get_context("spawn").Pool(2) as workers:
+                print(workers.map(work, range(4)) == expected, len(set(expected)))
+    """
+    program = tmp_path / "own program.py"
+    program.write_text(START + "import multiprocessing\n" + textwrap.dedent(script))
+    result = run_new_process(program, NUMBA_NUM_THREADS="2")
+    assert (result.stdout.split(), result.stderr) == (["True", "4"], "")
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("layer", LAYERS)
 def test_four_python_threads_start_the_pool(layer):
     """Two calls at once would abort the process under workqueue."""
     script = """
@@ -307,7 +335,7 @@ def test_four_python_threads_start_the_pool(layer):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
+@pytest.mark.parametrize("layer", LAYERS)
 def test_python_threads_run_different_kernels_with_different_numbers_of_threads(layer):
     """Under workqueue the kernels take turns: without them, the process aborts with a message of Numba's."""
     script = """
@@ -331,7 +359,7 @@ def test_python_threads_run_different_kernels_with_different_numbers_of_threads(
     """
     result = with_a_layer(script, NUMBA_THREADING_LAYER=layer)
     assert result.stdout.split()[:2] == ["240", "True"]
-    assert result.stdout.split()[2] == "workqueue" or layer == "default"
+    assert layer in ("default", result.stdout.split()[2])
 
 
 @pytest.mark.compiled

@@ -10,12 +10,13 @@ from typing import Any
 import numba
 from numba import config
 
-from binnet_system import machine, processes
+from binnet_system import machine, processes, tbb
 
 _most = int(config.NUMBA_NUM_THREADS)
 _state = {"threads": _most, "most": _most, "pool started": False, "pool ready": False, "one at a time": False}
 _one_at_a_time = threading.Lock()
 _caller = threading.local()  # what each Python thread has told Numba
+_WANT_TBB = ("tbb", "safe", "threadsafe", "forksafe")  # values of NUMBA_THREADING_LAYER for which Numba tries TBB
 
 
 def set_num_threads(n: int) -> None:
@@ -55,6 +56,8 @@ def _start_pool() -> None:
         decided = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ) or not _is_busy()
         if not decided:
             os.environ["GOMP_SPINCOUNT"] = "2000"
+        if config.THREADING_LAYER in _WANT_TBB:
+            tbb.load()
         _state["pool started"] = True  # first, for a child forked in the middle of this
         try:
             numba.set_num_threads(1)
