@@ -1,9 +1,11 @@
 """The cache of compiled kernels: never stale, never in the way. A damaged or impossible one only costs time."""
 
 import hashlib
+import importlib
 import json
 import os
 import pickle
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from numba import config, prange
 from numba.core import compiler
 
 import binnet_kernels as bk
+from binnet_kernels import compiled
 from binnet_kernels.compiled.forward import bits
 from binnet_kernels.simd import cache as kernel_cache
 from binnet_kernels.simd.jit import Kernel, helper
@@ -290,6 +293,16 @@ def test_where_the_cache_is(monkeypatch):
     monkeypatch.delenv("BINNET_CACHE_DIR")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert kernel_cache.root() == Path("/home/someone/.cache/binnet/kernels")
+
+
+def test_paths_of_entries_are_short(folder):
+    """Windows refuses paths of 260 characters and more; its folder for caches takes some 60 of them."""
+    modules = pkgutil.walk_packages(compiled.__path__, f"{compiled.__name__}.")
+    loaded = [vars(importlib.import_module(module.name)).values() for module in modules]
+    kernels = {kernel for members in loaded for kernel in members if isinstance(kernel, Kernel)}
+    entries = [kernel.parallel._cache._file("signature") for kernel in kernels]
+    assert len(entries) > 50
+    assert max(len(str(entry.relative_to(kernel_cache.root()))) for entry in entries) < 180
 
 
 # ---------------------------------------------------------------------------------------------- in new processes
