@@ -45,7 +45,11 @@ def effects_of_alpha(model: str, size: int, channels: int) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("model", "size", "channels", "name", "free"),
-    [("lenet5", 28, 1, "LeNet-5", "dense3"), ("quick", 64, 3, "`quick`", "body.conv2")],
+    [
+        ("lenet5", 28, 1, "LeNet-5", "dense3"),
+        ("quick", 64, 3, "`quick`", "body.conv2"),
+        ("resnet18", 64, 3, "ResNet-18", "body.conv2"),
+    ],
 )
 def test_alpha_matters_where_results_say(root, model, size, channels, name, free):
     found = effects_of_alpha(model, size, channels)
