@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ def add_own(parser: argparse.ArgumentParser) -> None:
     """Add ``--model`` to a command that reads checkpoints."""
     text = "Python file and function that build a custom network, needed for its checkpoints; the file is executed"
     parser.add_argument("--model", metavar="FILE.py:FUNCTION", help=text)
+
+
+def check_model_name(name: str, known: Collection[str]) -> None:
+    """Raise ValueError when ``--model``, which takes a name here, was given the path of a file or folder."""
+    if name not in known and Path(name).exists():
+        raise ValueError(f"--model takes a name, not a file: give {name} without --model, as FILE")
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -91,6 +91,7 @@ def _file_and_paths(arguments: argparse.Namespace, own: str | None) -> tuple[str
     """The path of the model and the paths of the images. With ``--model NAME`` the first argument is an image."""
     given = [] if arguments.file is None else [arguments.file]
     if arguments.model is not None and own is None:
+        options.check_model_name(arguments.model, shipped.names())
         return shipped.path_of(arguments.model), [*given, *arguments.images]
     if not given:
         raise ValueError("the following arguments are required: FILE, or --model NAME")

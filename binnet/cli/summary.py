@@ -65,6 +65,7 @@ def _fresh(arguments: argparse.Namespace, own: str | None) -> PackedModel:
 
     a = arguments
     if own is None:
+        options.check_model_name(a.model, models.names())
         network = models.build(a.model, a.binarize, a.num_classes, a.in_channels, a.image_size)
         return pack_network(network, network.spec, DataInfo())
     if a.image_size is None:  # networks by name have a default size, a function in a file has none

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import models, shipped
 from ..console import Console, printable
 from ..train.config import ConfigError
+from . import options
 
 if TYPE_CHECKING:
     from ..lab.trace import Picture, Source
@@ -60,7 +61,10 @@ def _source(arguments: argparse.Namespace) -> Source:
         return open_source(arguments.file, arguments.model)
     if (arguments.file is None) == (arguments.model is None):
         raise ConfigError("trace takes either a FILE or --model NAME, and an IMAGE")
-    return named_source(arguments.model, arguments.image_size) if arguments.model else open_source(arguments.file)
+    if arguments.model is None:
+        return open_source(arguments.file)
+    options.check_model_name(arguments.model, (*shipped.names(), *models.names()))
+    return named_source(arguments.model, arguments.image_size)
 
 
 def _write(picture: Picture, path: str, console: Console) -> None:
