@@ -90,7 +90,7 @@ class TrainConfig:
     max_corrupt: NonNegative | None = option(None, "share of the images in data that may be unreadable")
     model: Word | None = option(
         None,
-        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick for colour images of "
+        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick2 for colour images of "
         "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
         "function is called with those of num_classes, in_channels, image_size, binarize, seed and the options of "
         "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
@@ -271,10 +271,10 @@ class TrainConfig:
         return {name: getattr(self, name) for name in CHOICES}
 
     def resolved(self, channels: int, image_size: tuple[int, int]) -> TrainConfig:
-        """The same with a model, chosen by the images: lenet5 for small grey ones, otherwise quick."""
+        """The same with a model, chosen by the images: lenet5 for small grey ones, otherwise quick2."""
         if self.model is not None:
             return self
-        return replace(self, model="lenet5" if channels == 1 and max(image_size) <= _SMALL else "quick")
+        return replace(self, model="lenet5" if channels == 1 and max(image_size) <= _SMALL else "quick2")
 
     def to_dict(self) -> dict[str, Any]:
         """All options by name, ready for JSON or TOML."""

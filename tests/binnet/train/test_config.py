@@ -266,8 +266,8 @@ def test_what_is_left_open():
     alone = TrainConfig(data="x")
     assert (alone.dataset, alone.model) == (None, None)
     assert alone.resolved(1, (28, 28)).model == "lenet5"
-    assert alone.resolved(3, (28, 28)).model == "quick"
-    assert alone.resolved(1, (65, 30)).model == "quick"
+    assert alone.resolved(3, (28, 28)).model == "quick2"
+    assert alone.resolved(1, (65, 30)).model == "quick2"
     assert TrainConfig(data="x", model="nin").resolved(1, (28, 28)).model == "nin"
 
 

@@ -45,12 +45,12 @@ def test_a_folder_is_enough(pictures, tmp_path, monkeypatch, capsys):
     flags = ["--epochs", "2", "--batch-size", "8", "--flip", "--threads", "1"]
     assert main(["train", "--data", str(pictures), *flags]) == 0
     out = capsys.readouterr().out
-    assert "quick (xnor, " in out
+    assert "quick2 (xnor, " in out
     assert " on pictures" in out
     assert "42x42 pixels" in out  # the median of the short sides
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("pictures")
-    assert 'model = "quick"' in (folder / "config.toml").read_text()
+    assert 'model = "quick2"' in (folder / "config.toml").read_text()
     assert main(["evaluate", str(folder / "packed.h5"), "--data", str(pictures), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["top1"] > 0.7
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
