@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chromium import browser as browser
 from mpi_jobs import mpiexec as mpiexec
@@ -35,11 +35,12 @@ def _choose_hypothesis_profile() -> None:
     """Register the profiles and load the one that ``HYPOTHESIS_PROFILE`` names.
 
     All but ``thorough`` draw the same examples every time, so that a red run means the change and not the day. None
-    has a deadline: the first call of a kernel compiles it.
+    has a deadline, or minds slow inputs: the first call of a kernel compiles it, also where inputs are made.
     """
-    settings.register_profile("default", deadline=None, derandomize=True, max_examples=40)
-    settings.register_profile("quick", deadline=None, derandomize=True, max_examples=8)
-    settings.register_profile("thorough", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("default", **patient, derandomize=True, max_examples=40)
+    settings.register_profile("quick", **patient, derandomize=True, max_examples=8)
+    settings.register_profile("thorough", **patient, derandomize=False, max_examples=1000, print_blob=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

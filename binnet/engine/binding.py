@@ -195,18 +195,13 @@ def _largest(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
     return [bk.bind_map(arrays.map(source), epilogue, window=window, **_results(stage, arrays))]
 
 
-def _window(node: MaxPool) -> Window:
+def _window(node: MaxPool | AvgPool) -> Window:
     return Window.with_border(node.kernel_size, node.stride, node.padding)
 
 
 def _average_pool(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:
-    node, x, out = stage.node, arrays.map(stage.inputs[0]), arrays.map(stage)
-    assert isinstance(node, AvgPool)
-    top, bottom, left, right = node.padding
-    # The kernel has one padding for both sides of an axis.
-    if (top, left) != (bottom, right):
-        return _in_numpy(stage, layer, arrays)
-    return [lambda: np.copyto(out, bk.avg_pool2d(x, node.kernel_size, node.stride, (top, left)))]
+    assert isinstance(stage.node, AvgPool)
+    return [bk.bind_average(arrays.map(stage.inputs[0]), arrays.map(stage), _window(stage.node))]
 
 
 def _average(stage: Stage, layer: Any, arrays: Arrays) -> list[Run]:

@@ -19,8 +19,8 @@ def photograph(height: int = 224) -> Float:
     """Grace Hopper, photographed by the US Navy (public domain; comes with matplotlib): float32 (H, W, 3) in [0, 1]."""
     from matplotlib import cbook
 
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        image = Image.open(file).convert("RGB")
+    with Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as file:
+        image = file.convert("RGB")
     image = image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
     return np.asarray(image, np.float32) / np.float32(255)
 

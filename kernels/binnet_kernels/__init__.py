@@ -22,7 +22,7 @@ from .fused.bit_map import BitMap
 from .fused.byte_map import ByteMap
 from .fused.epilogue import Epilogue
 from .fused.int8 import FusedInt8Conv2d, bind_quantise
-from .fused.maps import bind_map, bind_pack_with_k, bind_pool_bits
+from .fused.maps import bind_average, bind_map, bind_pack_with_k, bind_pool_bits
 from .fused.real import FusedConv2d
 from .fused.xnor import FusedXnorConv2d
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
@@ -84,6 +84,7 @@ __all__ = [
     "batch_norm_inference",
     "batch_statistics",
     "binary_weights",
+    "bind_average",
     "bind_map",
     "bind_pack_with_k",
     "bind_pool_bits",

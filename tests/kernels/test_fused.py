@@ -181,6 +181,15 @@ def test_pass_over_a_map(backend, g, seed, words, border, with_floats):
 
 
 @each_backend
+@given(POOLS, seeds)
+def test_means_of_windows(backend, g, seed):
+    x = np.random.default_rng(seed).standard_normal(g.x_shape).astype(np.float32)
+    out = np.full((g.n, *g.output_size, g.c), np.nan, np.float32)
+    backend.bind_average(x, out, window(g))()
+    np.testing.assert_allclose(out, naive.naive_avg_pool2d(x, g.kernel_size, g.stride, g.padding), rtol=1e-5, atol=1e-5)
+
+
+@each_backend
 @given(POOLS, seeds, AROUND)
 def test_pooling_of_bits(backend, g, seed, border):
     rng = np.random.default_rng(seed)

@@ -49,6 +49,28 @@ def bind_map(
 
 
 @front_door()
+def bind_average(x: Float, out: Float, window: Window) -> Run:
+    """A function without arguments that writes the mean of each window, the border counted as zeros.
+
+    Parameters
+    ----------
+    x : float32 (N, H, W, C)
+    out : float32 (N, OH, OW, C)
+        Written; see :func:`avg_pool2d`.
+    window
+        The mean is divided by its whole size.
+
+    Raises
+    ------
+    ValueError
+        When an array does not fit.
+    """
+    n, h, w, c = check_map(x).shape
+    checks.output(out, (n, *window.output_size(h, w), c))
+    return (reference.bind_average if in_numpy() else compiled.bind_average)(x, out, window)
+
+
+@front_door()
 def bind_pool_bits(x: BitMap, flips: Any, out: BitMap, window: Window) -> Run:
     """A function without arguments that joins the bits of each window by AND, and negates them where ``flips``.
 

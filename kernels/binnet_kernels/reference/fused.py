@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from ..checks import Float, Halves, Window, Words
 from ..fused.bit_map import BitMap
 from ..fused.epilogue import Arrays, Epilogue, Run
+from .maps import avg_pool2d
 from .xnor import convolve, half_words, scale_map
 
 Truth = npt.NDArray[np.bool_]
@@ -128,6 +130,11 @@ def bind_map(x: Float, epilogue: Epilogue, window: Window, arrays: Arrays) -> Ru
         run_epilogue(window.patches(wide).max(axis=(4, 5)), epilogue, arrays)
 
     return run
+
+
+def bind_average(x: Float, out: Float, window: Window) -> Run:
+    """Write to ``out`` the mean of each window, the border counted as zeros."""
+    return partial(avg_pool2d, x, window, out)
 
 
 def bind_pool_bits(x: BitMap, flips: Truth, out: BitMap, window: Window) -> Run:

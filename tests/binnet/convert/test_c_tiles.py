@@ -34,8 +34,8 @@ XNOR, CONV, BWN, INT8, REACH, PACK = range(6)
 class Build:
     """A compiler with its options, and what runs the result.
 
-    With ``target`` the program is linked with these options alone: Zig builds a C library for each set of options, which
-    takes minutes, and keeps it for the next time.
+    With ``target`` the program is linked with these options alone: Zig builds a C library for each set of options, for
+    which it takes minutes, and keeps it.
     """
 
     compiler: tuple[str, ...]

@@ -17,6 +17,7 @@ from ...simd.jit import kernel
 from ...simd.pixels import larger, load_pixel, store
 from ...simd.tile import CHANNELS
 from ..forward.image import pack_image_and_mean
+from ..forward.pool import avg_pool2d
 from ..forward.scale import box_filter, room_for_means
 from ..forward.xnor import whole_blocks
 
@@ -29,6 +30,11 @@ def bind_map(x: Float, epilogue: Epilogue, window: Window, arrays: Arrays) -> Ru
     rows, cols = taps_of((h, w), (oh, ow), window)
     sizes = np.array((n, h, w, c, oh, ow, *window.size, columns, low, floats, between), np.int64)
     return partial(_map, x.ravel(), rows, cols, table, epilogue.codes, *targets, sizes)
+
+
+def bind_average(x: Float, out: Float, window: Window) -> Run:
+    """Write to ``out`` the mean of each window, the border counted as zeros."""
+    return partial(avg_pool2d, x, window, out)
 
 
 def bind_pool_bits(x: BitMap, flips: npt.NDArray[np.bool_], out: BitMap, window: Window) -> Run:
