@@ -137,6 +137,11 @@ def test_tail_counts_as_python_does(page_of: Callable[..., Any]) -> None:
     a[11] ^= 1
     assert value(page, "right") == dot(1 - 2 * a[:12], 1 - 2 * b[:12])
     assert page.locator("button.cell:disabled").count() == 8
+    page.keyboard.press("Home")
+    for key in ("End", "ArrowRight"):  # bits of the tail cannot be reached
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.dataset.i") == "11"
+    assert page.locator('.row:has(.name:text-is("a")) .cell[tabindex="0"]:not(:disabled)').count() == 1
     slide.focus()
     page.keyboard.press("ArrowLeft")
     assert value(page, "right") == dot(1 - 2 * a[:11], 1 - 2 * b[:11])
@@ -268,16 +273,31 @@ def test_speed_is_that_of_the_formula(page_of: Callable[..., Any]) -> None:
     drag(page, "channels, on the curve", -150, 0)
     assert 1 < int(page.locator("[data-slider=channels]").input_value()) < 1024
     page.locator('[aria-label="channels, on the curve"]').focus()
-    before = value(page, "taps")
-    page.keyboard.press("ArrowRight")
-    assert value(page, "taps") > before
+    page.keyboard.press("Home")
+    seen = [value(page, "taps")]
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+        seen.append(value(page, "taps"))
+    assert seen == sorted(set(seen))
+    for before in seen[-2::-1]:
+        page.keyboard.press("ArrowLeft")
+        assert value(page, "taps") == before
+    page.keyboard.press("End")
+    assert page.locator('[aria-label="channels, on the curve"]').get_attribute("aria-valuetext") == "1024"
 
 
 def test_fold_compares_the_count_as_binnet_does(page_of: Callable[..., Any]) -> None:
     page = page_of("fold")
     negative = part("widgets.fold").negative
     names = ("gamma", "beta", "mu", "sigma")
-    for numbers in ((1, 0.5, 1, 2), (-1.3, 0.3, -2.2, 0.7), (0.1, 2, 1.1, 4), (0.1, -2, 1.1, 4), (0, -0.1, 1, 1)):
+    for numbers in (
+        (1, 0.5, 1, 2),
+        (-1.3, 0.3, -2.2, 0.7),
+        (0.1, 2, 1.1, 4),
+        (0.1, -2, 1.1, 4),
+        (0, -0.1, 1, 1),
+        (-2, -1.8, -3.6, 1),
+    ):
         for name, number in zip(names, numbers, strict=True):
             page.locator(f"[data-slider={name}]").fill(str(number))
         expected = negative(*numbers)
@@ -329,3 +349,10 @@ def test_levels_are_those_of_the_kernel(page_of: Callable[..., Any]) -> None:
     page.keyboard.press("ArrowLeft")
     assert handle_at(page, "number x") == 1.19
     assert text(page, "pairs") == "3 · 3 = 9"
+    page.locator("[data-slider=k]").fill("4")
+    page.locator('[aria-label="number x"]').focus()
+    page.keyboard.press("Home")
+    for _ in range(40):  # from -1.2 to -0.8, a half between two levels
+        page.keyboard.press("ArrowRight")
+    assert handle_at(page, "number x") == -0.8
+    assert value(page, "q") == pytest.approx(bk.quantise_input(np.float32([-0.8]), 4)[0], abs=6e-4)

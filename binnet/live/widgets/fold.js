@@ -1,7 +1,8 @@
 // z = γ (α (n − 2d) − μ) / σ + β over the count d, and the whole number at which its sign changes.
 const { n, alpha } = VALUES;
 const p = { ...VALUES.start };
-const z = (d) => (p.gamma * (alpha * (n - 2 * d) - p.mu)) / p.sigma + p.beta;
+// Rounded: sums of tenths leave some 1e-16 where z is 0, and a sign of their own with it.
+const z = (d) => Math.round(1e9 * ((p.gamma * (alpha * (n - 2 * d) - p.mu)) / p.sigma + p.beta)) / 1e9;
 
 const area = plot(520, 230, [0, n], [-6, 6], "z over the count d", { margin: [12, 10, 12, 34] });
 area.svg.classList.add("wide");

@@ -50,11 +50,12 @@ STAGE.append(top.svg,
     }),
     button("Reset", () => { w.splice(0, n, ...VALUES.w); g.splice(0, n, ...VALUES.g); update(); })));
 
-// An arrow from the zero line to a value.
+// An arrow from the zero line to a value; one that goes on beyond the plot ends in two tips.
 function arrow(x, value) {
-  const [zero, tip] = [low.y(0), low.y(value)];
+  const [zero, tip] = [low.y(0), low.y(Math.max(-1, Math.min(1, value)))];
   const head = Math.sign(zero - tip) * Math.min(6, Math.abs(zero - tip));
-  return `M${x} ${zero}V${tip}M${x - 4} ${tip + head}L${x} ${tip}L${x + 4} ${tip + head}`;
+  const tips = Math.abs(value) > 1 ? [tip, tip + head] : [tip];
+  return `M${x} ${zero}V${tip}` + tips.map((at) => `M${x - 4} ${at + head}L${x} ${at}L${x + 4} ${at + head}`).join("");
 }
 
 function update() {

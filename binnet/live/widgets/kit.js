@@ -57,11 +57,12 @@ function row(name, count, { flip, word, note = "" } = {}) {
   const line = h("div", flip ? { class: "cells", role: "toolbar", "aria-label": word } : { class: "cells", "aria-hidden": "true" }, ...cells);
   if (flip) line.addEventListener("keydown", (event) => {
     const at = cells.indexOf(event.target);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: count - 1 }[event.key];
+    const last = cells.findLastIndex((cell) => !cell.hidden && !cell.disabled);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: last }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    if (!cells[to] || cells[to].hidden) return;
+    if (to < 0 || to > last) return;
     cells.forEach((cell, i) => (cell.tabIndex = i === to ? 0 : -1));
     cells[to].focus();
   });
@@ -107,10 +108,11 @@ function axis({ svg, x, y }, kind, ticks, at, name, write = String) {
 
 const trail = ({ x, y }, points) => points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
 
-// A handle of a drawing: dragged, or moved by the arrow keys; to screen readers a slider. read() turns a place into a value.
-function handle(node, { label, min, max, step, digits = 2, plot: { svg, back }, read }, change) {
+// A handle of a drawing: dragged, or moved by the keys; to screen readers a slider. read() turns a place into a value, told()
+// a value into the number that is read aloud, and next() says where the arrow keys go.
+function handle(node, { label, min, max, step, digits = 2, told = (v) => v, next = (v, by) => v + by * step, plot: { svg, back }, read }, change) {
   let now = min;
-  set(node, { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max });
+  set(node, { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": told(min), "aria-valuemax": told(max) });
   node.classList.add("grab");
   const apply = (value) => change(Number(Math.min(max, Math.max(min, Math.round(value / step) * step)).toFixed(6)));
   node.addEventListener("pointerdown", (event) => { event.preventDefault(); node.setPointerCapture(event.pointerId); node.focus(); });
@@ -121,10 +123,14 @@ function handle(node, { label, min, max, step, digits = 2, plot: { svg, back }, 
   });
   node.addEventListener("keydown", (event) => {
     const by = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 }[event.key];
-    if (by === undefined) return;
+    const end = { Home: min, End: max }[event.key];
+    if (by === undefined && end === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    apply(now + by * step);
+    apply(end ?? next(now, by));
   });
-  return (value) => { now = value; set(node, { "aria-valuenow": value.toFixed(digits), "aria-valuetext": number(value, digits) }); };
+  return (value) => {
+    now = value;
+    set(node, { "aria-valuenow": told(value).toFixed(digits), "aria-valuetext": number(told(value), digits) });
+  };
 }

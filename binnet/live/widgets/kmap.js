@@ -64,7 +64,7 @@ function draw() {
 function update() {
   for (const { frame } of [photo, mapA, mapK, mapY]) set(frame, { x: col, y: row_ });
   put("k", number(K[row_][col], 3));
-  put("factors", `${number(alpha, 3)} · ${number(K[row_][col], 3)} · ${number(dots[row_][col])}`);
+  put("factors", `${number(alpha, 5)} · ${number(K[row_][col], 5)} · ${number(dots[row_][col])}`);
   for (const [key, { at }] of Object.entries(outputs)) put(key, number(at(row_, col), 3));
 }
 

@@ -51,8 +51,12 @@ def values() -> dict[str, Any]:
         "side": SIDE,
         "start": [int(i) for i in np.unravel_index(gap.argmax(), gap.shape)],
         "colours": ["#" + bytes((255 * pixel).astype(np.uint8)).hex() for pixel in found["photo"].reshape(-1, 3)],
-        "alpha": round(found["alpha"], 5),
+        "alpha": round(found["alpha"], 7),
         "dots": found["dots"].astype(int).tolist(),
-        **{name: [[round(float(v), 3) for v in row] for row in found[name]] for name in ("a", "k", "exact")},
+        # Six digits of K, so that its product with a count of up to 48 has three.
+        **{
+            name: [[round(float(v), digits) for v in row] for row in found[name]]
+            for name, digits in (("a", 3), ("k", 6), ("exact", 3))
+        },
         "correlation": near,
     }

@@ -1,6 +1,7 @@
 // The staircase q_k, one number on it, and its level as a sum of signs.
 let { k, x } = VALUES;
-const index = (value) => Math.floor((2 ** k - 1) * (Math.min(1, Math.max(-1, value)) + 1) / 2 + 0.5);
+// Rounded to 9 digits first: a half may be 1e-16 too small.
+const index = (value) => Math.floor(Number(((2 ** k - 1) * (Math.min(1, Math.max(-1, value)) + 1) / 2 + 0.5).toFixed(9)));
 const level = (m) => (2 * m) / (2 ** k - 1) - 1;
 
 const area = plot(520, 260, [-1.25, 1.25], [-1.15, 1.15], "The staircase of levels over x", { margin: [12, 10, 26, 40] });

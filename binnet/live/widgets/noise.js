@@ -4,9 +4,9 @@ const TOP = 4; // of the right plot; steeper slopes leave it
 const mean = (at) => Math.max(-1, Math.min(1, at / w));
 const slope = (at) => (Math.abs(at) <= w ? 1 / w : 0);
 
-const left = plot(340, 260, [-2, 2], [-1.9, 1.3], "The sign, and its average over the noise", { margin: [8, 12, 26, 34] });
-axis(left, "x", [-2, -1, 0, 1, 2], -1.9, "x", number);
-axis(left, "y", [-1, 0, 1], -2, "", number);
+const left = plot(340, 260, [-4, 4], [-1.9, 1.3], "The sign, and its average over the noise", { margin: [8, 12, 26, 34] });
+axis(left, "x", [-4, -2, 0, 2, 4], -1.9, "x", number);
+axis(left, "y", [-1, 0, 1], -4, "", number);
 const average = h("path", { class: "curve" });
 const cloud = { neg: h("rect", { class: "neg", height: 12 }), pos: h("rect", { class: "pos", height: 12 }) };
 const fall = h("line", { class: "dash" });
@@ -14,8 +14,8 @@ const spot = h("circle", { r: 9, class: "spot" });
 const tell = handle(spot, { label: "x, on the average", min: -2, max: 2, step: 0.05, plot: left, read: (at) => at }, (value) => place.set(value));
 for (const part of Object.values(cloud)) set(part, { y: left.y(-1.45) - 6 });
 left.svg.append(h("line", { x1: left.x(0), x2: left.x(0), y1: left.y(-1.75), y2: left.y(-1), class: "dash" }),
-  h("path", { class: "dash", fill: "none", d: trail(left, [[-2, -1], [0, -1], [0, 1], [2, 1]]) }),
-  ...Object.values(cloud), h("text", { x: left.x(-2) + 4, y: left.y(-1.2), class: "quiet" }, "x + u"), fall, average, spot);
+  h("path", { class: "dash", fill: "none", d: trail(left, [[-4, -1], [0, -1], [0, 1], [4, 1]]) }),
+  ...Object.values(cloud), h("text", { x: left.x(-4) + 4, y: left.y(-1.2), class: "quiet" }, "x + u"), fall, average, spot);
 
 const right = plot(340, 260, [-2, 2], [0, TOP], "The slope of the average", { margin: [8, 12, 26, 34] });
 axis(right, "x", [-2, -1, 0, 1, 2], 0, "x", number);
@@ -33,10 +33,10 @@ STAGE.append(h("div", { class: "plots" }, left.svg, right.svg),
     "Its slope is ", shown("slope"), "; the STE is ", shown("ste"), ". ", h("span", { "data-value": "why" })));
 
 function update() {
-  set(average, { d: trail(left, [[-2, mean(-2)], [-Math.min(w, 2), -1], [Math.min(w, 2), 1], [2, mean(2)]]) });
+  set(average, { d: trail(left, [[-4, -1], [-w, -1], [w, 1], [4, 1]]) });
   const [from, to] = [x - w, x + w];
   const draw = (part, a, b) => {
-    const [low, high] = [a, b].map((v) => left.x(Math.max(-2, Math.min(2, v))));
+    const [low, high] = [left.x(a), left.x(b)];
     set(part, { x: low, width: Math.max(0, high - low) });
   };
   draw(cloud.neg, from, Math.min(to, 0));
@@ -55,7 +55,7 @@ function update() {
   put("ste", Math.abs(x) <= 1 ? "1" : "0");
   put("why", w === 1 ? "With w = 1 the slope is the STE, everywhere: 1 for |x| ≤ 1, and 0 outside."
     : w <= 0.2 ? "Towards w = 0 the average becomes the sign itself: the slope is 0 nearly everywhere, and a spike of height 1 / w at 0."
-    : "The slope is 1 / w for |x| ≤ w, and 0 outside; its area is always 2, the height of the jump from −1 to +1.");
+    : "The slope is 1 / w for |x| < w, and 0 outside (at ±w, where it has none, 1 / w is shown); its area is always 2, the height of the jump from −1 to +1.");
 }
 
 update();

@@ -11,8 +11,13 @@ axis(area, "y", [0, 16, 32, 48, 64], 0, "S");
 const curves = Object.fromEntries(Object.keys(LIMITS).map((name) => [name, h("path", { class: `curve ${name}` })]));
 const spots = Object.fromEntries(Object.keys(LIMITS).map((name) => [name, h("circle", { r: 8, class: `spot ${name}` })]));
 const line = h("line", { class: "dash" });
-const tell = handle(spots.paper, { label: "channels, on the curve", min: 0, max: last, step: 0.25, plot: area, read: (x) => x },
-  (value) => length.set(Math.round(2 ** value)));
+// A quarter of an octave, but at least one channel.
+const next = (value, by) => {
+  const [from, to] = [Math.round(2 ** value), Math.round(2 ** (value + by / 4))];
+  return Math.log2(Math.max(1, to === from ? from + Math.sign(by) : to));
+};
+const tell = handle(spots.paper, { label: "channels, on the curve", min: 0, max: last, step: 0.0001, digits: 0,
+  told: (value) => 2 ** value, next, plot: area, read: (x) => x }, (value) => length.set(Math.round(2 ** value)));
 for (const [name, limit] of Object.entries(LIMITS)) {
   area.svg.append(h("line", { x1: area.x(0), x2: area.x(last), y1: area.y(limit), y2: area.y(limit), class: "dash" }));
 }

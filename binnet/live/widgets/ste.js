@@ -57,6 +57,8 @@ function update() {
   put("why", Math.abs(start) > 1 ? "Outside the window no gradient passes, so W stays where it is; binnet clamps weights to ±1."
     : rule === "printed" && start > 0 ? "A step shrinks with W, so W comes near zero and does not cross it: the factor r is a misprint."
     : rule === "printed" && start < 0 ? "The factor r turns the gradient round, so W rises although it should fall: a misprint."
+    : weights.at(-1) === start ? "The derivative is 0 at this weight, so no gradient passes, and W stays where it is."
+    : Math.abs(weights.at(-1)) > 1 ? "W has left the window, where no gradient passes; binnet clamps weights to ±1."
     : "The real weight adds the steps up, while the network sees only its sign.");
 }
 
