@@ -12,8 +12,8 @@ RULES = ("exact", "paper", "plain")
 LABEL = "Six weights of a filter and their gradients by three rules, exact, paper and plain, as arrows"
 CAPTION = (
     "Top: the real weights W, with the window ±1. Bottom: for each weight, the gradient by the three rules as "
-    "arrows, with two tips where one goes on beyond ±1; the plain one is g itself. Drag a weight, or the tip of a plain arrow. A step of training moves W "
-    "against the arrow."
+    "arrows; an arrow with two tips goes on beyond ±1. The plain one is g itself. Drag a weight, or the tip of a plain "
+    "arrow. A step of training moves W against the arrow."
 )
 
 

@@ -12,8 +12,8 @@ LABEL = "A filter of 3 by 3 weights slides over an image of 6 by 6 numbers; and 
 CAPTION = (
     "Choose an output pixel with the pointer or the sliders: it is the sum of the nine products of its window "
     "with the filter. Below: the operations of a layer of 14×14 output pixels with 3×3 filters, in real numbers "
-    "and as words of 64 signs, each of which takes an XOR, a popcount and an addition (section 1.3); "
-    "the words are those of a whole window. binnet packs each pixel by itself, which takes more words for few channels (section 3.2)."
+    "and as words of 64 signs, each of which takes an XOR, a popcount and an addition (section 1.3). Words are "
+    "counted for whole windows; binnet packs each pixel by itself, so few channels take more words (section 3.2)."
 )
 
 
