@@ -164,7 +164,7 @@ def test_a_second_call_allocates_nothing_large():
     finally:
         tracemalloc.stop()
     assert y.shape == (4, 5)
-    assert peak < 160_000 < x.nbytes  # the map of the first layer is 1,048,576 bytes; older NumPy has larger buffers
+    assert peak < 160_000 < x.nbytes  # the map of the first layer is 1,048,576 bytes
 
 
 def test_sums_are_written_over_the_map_that_they_add():
