@@ -38,7 +38,7 @@ def _choose_hypothesis_profile() -> None:
     has a deadline, or minds slow inputs: the first call of a kernel compiles it, also where inputs are made.
     """
     patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-    settings.register_profile("default", **patient, derandomize=True, max_examples=40)
+    settings.register_profile("default", **patient, derandomize=True, max_examples=20)
     settings.register_profile("quick", **patient, derandomize=True, max_examples=8)
     settings.register_profile("thorough", **patient, derandomize=False, max_examples=1000, print_blob=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

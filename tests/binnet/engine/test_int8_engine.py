@@ -27,7 +27,7 @@ def check(graph, x):
     return run
 
 
-@settings(max_examples=max(60, settings().max_examples), deadline=None)
+@settings(max_examples=max(40, settings().max_examples), deadline=None)
 @given(modules(exact=True), st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
 def test_random_graphs(drawn, seed, as_pixels, shared):
     net, shape = drawn

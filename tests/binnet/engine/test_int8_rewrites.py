@@ -108,7 +108,7 @@ def check_rewrites(graph, x, expected):
         np.testing.assert_array_equal(walk_stages(stages, np.float32(x)), expected, err_msg=rewrite.__name__)
 
 
-@settings(max_examples=max(60, settings().max_examples))
+@settings(max_examples=max(40, settings().max_examples))
 @given(modules(exact=True), st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
 def test_every_rewrite_gives_the_same_bits(drawn, seed, as_pixels, shared):
     net, shape = drawn

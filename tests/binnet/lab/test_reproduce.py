@@ -137,6 +137,13 @@ def test_every_switch_of_blocks_changes_a_training():
     assert len(set(found)) == len(found)
 
 
+def test_the_help_names_every_table(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "--help"])
+    words = capsys.readouterr().out.split("positional arguments:")[1].split("options:")[0]
+    assert re.findall(r"[a-z]+\d?", words.split("TABLE")[1].replace(" or ", " ")) == list(reproduce.NAMES)
+
+
 def test_unknown_names_list_those_there_are():
     with pytest.raises(ValueError, match=r"unknown table 'table4'; there are: table1, .*, bits, blocks"):
         reproduce.table("table4")

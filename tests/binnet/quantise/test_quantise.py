@@ -243,7 +243,7 @@ def test_calibration_that_is_refused(how, match):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=max(60, settings().max_examples))
+@settings(max_examples=max(40, settings().max_examples))
 @given(modules(exact=True), st.integers(0, 2**32 - 1), st.booleans())
 def test_the_engine_and_the_walk_give_random_modules_the_same_bits(drawn, seed, of_pixels):
     network, shape = drawn
