@@ -183,7 +183,7 @@ def test_vectors_of_rprelu_must_fit(leaf, shapes):
 def test_softmax(rows, classes, scale, seed):
     x = scale * draw(seed, *rows, classes)
     y = ops.softmax(Tensor(x)).data
-    np.testing.assert_allclose(y, naive_softmax(x), rtol=1e-6)
+    np.testing.assert_allclose(y, naive_softmax(x), rtol=1e-6, atol=np.finfo(np.float32).tiny)  # fewer bits below
     if rows and rows[0]:  # a row has the same bits whatever the others are
         np.testing.assert_array_equal(ops.softmax(Tensor(x[:1])).data, y[:1])
 
