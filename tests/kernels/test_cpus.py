@@ -1,7 +1,7 @@
 """Other CPUs than this one: the width of vectors, the instructions that come out, and the same results.
 
-``.ci/kernels`` runs all tests of the kernels for two older CPUs; here is what they cannot see. A name alone does not pin
-Numba to a CPU: it goes on using the features of the host unless ``NUMBA_CPU_FEATURES`` is given too.
+``.ci/kernels`` runs all tests of the kernels for two older CPUs; here is what they cannot see. A name alone does not
+pin Numba to a CPU: it goes on using the features of the host unless ``NUMBA_CPU_FEATURES`` is given too.
 """
 
 import json
