@@ -25,7 +25,7 @@ class TerminatedError(BaseException):
         self.signal = number
 
 
-_TERMINATE = signals("SIGTERM", "SIGUSR1", "SIGBREAK")  # SIGBREAK: Windows, also when the console is closed
+_TERMINATE = signals("SIGTERM", "SIGUSR1", "SIGBREAK")  # SIGBREAK: Ctrl-Break on Windows
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from binnet_system.files import is_closed_pipe
+
 from .. import __version__
 from ..console import printable, sentence_of
 from ..parallel.launcher import leave_the_word_to_the_first, speaks
@@ -75,11 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             code: int = arguments.run(arguments)
             sys.stdout.flush()  # here, where a closed pipe is caught, and not while Python exits
             return code
-    except BrokenPipeError:  # the reader of the pipe, such as head, has ended
-        # Python flushes once more when it exits; into the null device that succeeds.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
+        if isinstance(error, OSError) and is_closed_pipe(error):  # the reader, such as head, has ended
+            # Python flushes once more when it exits; into the null device that succeeds.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         if os.environ.get("BINNET_DEBUG"):
             raise
         print(f"binnet: error: {printable(sentence_of(error))}", file=sys.stderr)

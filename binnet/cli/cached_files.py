@@ -76,16 +76,11 @@ def delete(file: CachedFile) -> bool:
     Returns
     -------
     bool
-        False when the file had been deleted already.
-
-    Raises
-    ------
-    OSError
-        When the file cannot be deleted.
+        False when the file had been deleted already, or may not be deleted, such as one that is open on Windows.
     """
     try:
         file.path.unlink()
-    except FileNotFoundError:  # another process has deleted it
+    except OSError:
         return False
     if file.kind in ("kernels", "downloads"):
         with suppress(OSError):  # not empty yet

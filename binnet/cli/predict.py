@@ -31,7 +31,7 @@ _COLUMNS = ("image", "rank", "label", "class", "probability")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="model file or run folder; omitted with --model NAME")
-    text = "image file, folder or archive of images, quoted pattern such as 'photos/*.jpg', or - for standard input"
+    text = 'image file, folder or archive of images, quoted pattern such as "photos/*.jpg", or - for standard input'
     parser.add_argument("images", metavar="IMAGE", nargs="*", help=text)
     text = (
         f"instead of FILE: a model that comes with binnet ({', '.join(shipped.names())}); or FILE.py:FUNCTION beside "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
+
+from binnet_system import commands
 
 from ..console import Console
 from . import options
@@ -63,4 +64,4 @@ def _command_line(arguments: argparse.Namespace) -> str:
     for name in ("rows", "out", "seeds", "threads"):
         if getattr(arguments, name) is not None:
             words += [f"--{name}", str(getattr(arguments, name))]
-    return shlex.join(words + options.flags(options.given_config(arguments)))
+    return commands.line(words + options.flags(options.given_config(arguments)))

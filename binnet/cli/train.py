@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import shlex
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from binnet_system import commands
 
 from ..console import Console
 from ..models.own_network import is_own
@@ -127,7 +128,7 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
 
 
 def _report_stop(communicator: Communicator, folder: Path, saved: str) -> None:
-    command = f"{communicator.launcher}binnet train --resume {shlex.quote(str(folder))}"
+    command = communicator.launcher + commands.line(["binnet", "train", "--resume", str(folder)])
     print(f"binnet: stopped{saved}; continue with: {command}", file=sys.stderr)
 
 
@@ -147,9 +148,8 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder, but {folder} is a file")
     if whole.is_begun(folder):
-        raise ConfigError(
-            f"{folder} already holds a training; continue with --resume {folder}, or choose another --out"
-        )
+        resume = commands.line(["--resume", str(folder)])
+        raise ConfigError(f"{folder} already holds a training; continue with {resume}, or choose another --out")
     return config, folder
 
 
@@ -194,7 +194,7 @@ def _report(profile: Profile, folder: Path, console: Console) -> None:
     console.say(f"where the time of {profile.steps} steps went:")
     console.table(profile_table.HEADS, rows, total)
     text = "\n".join([*header(machine.this_machine().to_dict()), "", *profile_table.lines(rows, total), ""])
-    (folder / "profile.txt").write_text(text, "utf-8")
+    (folder / "profile.txt").write_text(text, "utf-8", newline="\n")
 
 
 def _row(r: Result) -> tuple[str, ...]:

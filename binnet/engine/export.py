@@ -69,7 +69,7 @@ def _write(model: PackedModel, folder: Path) -> None:
     for name, array in arrays.items():
         np.save(folder / f"{names[name]}.npy", array, allow_pickle=False)
     text = json.dumps(describe(model), indent=1, ensure_ascii=False)
-    (folder / "graph.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "graph.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def describe(model: PackedModel) -> dict[str, Any]:

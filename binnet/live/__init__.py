@@ -12,7 +12,7 @@ try:
     import pygments
 except ImportError as error:
     raise ImportError(
-        f"binnet.live needs {error.name}, which comes with the extra of the pages: python -m pip install 'binnet[docs]'"
+        f'binnet.live needs {error.name}, which comes with the extra of the pages: python -m pip install "binnet[docs]"'
     ) from None
 
 from binnet.live.checks import check, claim

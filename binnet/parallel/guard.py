@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import shlex
 import signal
 import socket
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from binnet_system import processes
+from binnet_system import commands, processes
 
 from ..console import printable
 from . import guard_process
@@ -114,7 +113,7 @@ class Guard:
 
         ``launcher`` stands before the command, as ``"mpiexec -n 4 "``.
         """
-        command = f"{launcher}binnet train --resume {shlex.quote(str(folder))}"
+        command = launcher + commands.line(["binnet", "train", "--resume", str(folder)])
         self._send({"run": str(folder.absolute()), "command": command})
 
     def beat(self, step: int) -> None:

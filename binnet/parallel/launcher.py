@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_INSTALL = "python -m pip install 'binnet[mpi]'"
+_INSTALL = 'python -m pip install "binnet[mpi]"'
 
 
 class LaunchError(ValueError):

@@ -307,8 +307,8 @@ class TrainConfig:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The options in a config file; ConfigError when it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        with open(path, encoding="utf-8-sig", newline="") as file:  # some editors of Windows begin with a mark
+            return tomllib.loads(file.read())
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

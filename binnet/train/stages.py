@@ -174,7 +174,7 @@ def fit(
     last, place = stages[-1], Place(out)
     if not group.first(lambda: whole.has_last(out)):
         _require_buildable(stages, places, group)
-    with RunFolder(out, group).held() as run, _nothing_left(run, resume, places[0]):
+    with _held(run := RunFolder(out, group), resume, places[0]):
         run.note_stages(config)
         if not group.first(lambda: whole.has_last(out)):
             used = _train_before(config, stages, places, run, how)
@@ -295,17 +295,22 @@ def _require_buildable(stages: tuple[TrainConfig, ...], places: tuple[Path, ...]
 
 
 @contextmanager
-def _nothing_left(run: RunFolder, resume: bool, first: Path) -> Iterator[None]:
-    """Context manager that clears the folder of a new run when not even its first stage could begin.
+def _held(run: RunFolder, resume: bool, first: Path) -> Iterator[None]:
+    """Context manager that locks the folder, and clears a new one when not even its first stage could begin.
 
     So a training whose data cannot be read leaves nothing behind, and can be started again with the same folder.
     """
+    empty = False
     try:
-        yield
-    except BaseException:
-        if run.communicator.speaks and not resume and not whole.is_begun(first):
-            run.forget()
-        raise
+        with run.held():
+            try:
+                yield
+            except BaseException:
+                empty = run.communicator.speaks and not resume and not whole.is_begun(first)
+                raise
+    finally:
+        if empty:
+            run.forget()  # after the log is closed, since Windows deletes no open file
 
 
 def _kind(stage: TrainConfig) -> str:

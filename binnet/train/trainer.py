@@ -249,7 +249,7 @@ def _add_reports(training: Training) -> None:
     if Curves.available():
         training.reports.append(Curves(folder))
     else:
-        training.say("no curves.png without matplotlib: python -m pip install 'binnet[plot]'")
+        training.say('no curves.png without matplotlib: python -m pip install "binnet[plot]"')
     if training.config.tensorboard:
         training.reports.append(Board(folder.tensorboard, training.state.progress.epoch))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import threading
 import time
 import weakref
@@ -12,10 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from .machine import WINDOWS
+
 pread = getattr(os, "pread", None)  # Windows has none
 _rename = os.replace
-_IN_USE = (5, 32, 33)  # errors of Windows: access denied, sharing violation, lock violation
+_DENIED = 5  # error of Windows, for a file that is read-only or in use
+_IN_USE = (_DENIED, 32, 33)  # and sharing violation, lock violation
 _PAUSES = (0.02, 0.1, 0.4)  # seconds; scanners for viruses open new files for a moment
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Whether the error is that the reader of a pipe has ended; Windows calls that an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (WINDOWS and error.errno == errno.EINVAL and error.filename is None)
 
 
 class SharedReader:
@@ -47,6 +56,15 @@ class SharedReader:
         return os.fstat(self._handle)
 
 
+def holes_are_free(folder: Path) -> bool:
+    """Whether bytes that no program has written take no room in a file of this folder; NTFS and exFAT fill them."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.seek(1 << 22)
+        file.write(b"1")
+        file.flush()
+        return getattr(os.fstat(file.fileno()), "st_blocks", 1 << 22) * 512 < 1 << 22
+
+
 def replace(source: Path, target: Path) -> None:
     """Rename a file or folder to ``target``, which is replaced.
 
@@ -62,7 +80,8 @@ def replace(source: Path, target: Path) -> None:
             if getattr(error, "winerror", None) not in _IN_USE:
                 raise
             if pause is None:
-                sentence = "it is open in a program, which has to close it first"
+                in_use = error.winerror != _DENIED or os.access(target, os.W_OK)  # type: ignore[attr-defined]
+                sentence = "it is open in a program, which has to close it first" if in_use else "it may not be written"
                 raise PermissionError(errno.EACCES, sentence, str(target)) from error
             time.sleep(pause)
 

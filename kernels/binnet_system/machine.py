@@ -7,9 +7,10 @@ import platform
 import subprocess
 from pathlib import Path
 
+WINDOWS = os.name == "nt"
 _affinity = getattr(os, "sched_getaffinity", None)  # macOS and Windows bind no process
 _getuid = getattr(os, "getuid", None)  # Windows has no numbers of users
-CPUINFO, NAME_SPACE = Path("/proc/cpuinfo"), Path("/proc/self/ns/pid")
+CPUINFO, BOARD, NAME_SPACE = Path("/proc/cpuinfo"), Path("/proc/device-tree/model"), Path("/proc/self/ns/pid")
 
 
 def cores() -> set[int]:
@@ -28,7 +29,8 @@ def processor() -> str:
         for line in CPUINFO.read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:  # not Linux
+        return BOARD.read_text("utf-8", "replace").rstrip("\0")  # ARM: cores have numbers there and no name
+    except OSError:  # not Linux, or a machine that is no board
         pass
     if platform.system() == "Darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]

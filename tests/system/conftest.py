@@ -43,19 +43,19 @@ def like_windows(monkeypatch):
     """Locks of Windows, no pread, and no renaming or deleting of files that are open."""
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc to tell which files are open")
-    rename, unlink = files._rename, files._unlink
+    rename, unlink = files._rename, Path.unlink
 
     def refusing_rename(source, target):
         _refuse_open(source)
         _refuse_open(target)
         rename(source, target)
 
-    def refusing_unlink(path):
+    def refusing_unlink(path, missing_ok=False):
         _refuse_open(path)
-        unlink(path)
+        unlink(path, missing_ok)
 
     monkeypatch.setattr(files, "_rename", refusing_rename)
-    monkeypatch.setattr(files, "_unlink", refusing_unlink)
+    monkeypatch.setattr(Path, "unlink", refusing_unlink)
     monkeypatch.setattr(files, "_PAUSES", (0.001,))
     monkeypatch.setattr(files, "pread", None)
     monkeypatch.setattr(locks, "fcntl", None)

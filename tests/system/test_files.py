@@ -1,14 +1,17 @@
 """Files read by several threads; files that are open are replaced and deleted as each system allows it."""
 
+import errno
 import io
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from binnet.cli import main
 from binnet_datasets import open_store
 from binnet_datasets.errors import DataError
 from binnet_datasets.files import replacing
@@ -137,3 +140,45 @@ def test_delete_and_close(tmp_path, request, system):
     assert file.closed
     assert not path.exists()
     assert isinstance(file, io.BufferedWriter)
+
+
+def test_a_read_only_file_is_not_called_open(tmp_path, monkeypatch):
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"old")
+
+    def denied(source, target):
+        error = PermissionError(errno.EACCES, "Access is denied", str(target))
+        error.winerror = 5
+        raise error
+
+    monkeypatch.setattr(files, "_rename", denied)
+    monkeypatch.setattr(files, "_PAUSES", ())
+    for writable, sentence in ((True, "open in a program"), (False, "it may not be written")):
+        monkeypatch.setattr(files.os, "access", lambda path, mode, answer=writable: answer)
+        with pytest.raises(PermissionError, match=sentence):
+            files.replace(tmp_path / "new", path)
+
+
+def test_a_closed_pipe_on_each_system(monkeypatch):
+    invalid = OSError(errno.EINVAL, "Invalid argument")
+    for windows in (False, True):
+        monkeypatch.setattr(files, "WINDOWS", windows)
+        assert files.is_closed_pipe(BrokenPipeError())
+        assert files.is_closed_pipe(invalid) == windows
+        assert not files.is_closed_pipe(OSError(errno.EINVAL, "Invalid argument", "a file"))
+
+
+@pytest.mark.parametrize(("blocks", "free"), [({"st_blocks": 8}, True), ({"st_blocks": 8200}, False), ({}, False)])
+def test_holes_take_room_where_files_have_no_blocks(tmp_path, monkeypatch, blocks, free):
+    status = SimpleNamespace(st_size=0, st_mode=0o100600, st_blksize=4096, **blocks)  # Windows counts no blocks
+    monkeypatch.setattr(files.os, "fstat", lambda descriptor: status)
+    assert files.holes_are_free(tmp_path) == free
+
+
+def test_nothing_is_left_of_a_training_in_stages_without_data(tmp_path, like_windows, capsys):
+    """The log, which the training has open, is deleted too, and the sentence is about the data."""
+    out = tmp_path / "run"
+    argv = ["train", "--stages", "2", "--model", "lenet5", "--data", str(tmp_path / "none.h5"), "--out", str(out)]
+    assert main(argv) == 1
+    assert "none.h5" in capsys.readouterr().err
+    assert not out.exists() or not list(out.iterdir())

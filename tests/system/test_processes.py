@@ -138,3 +138,11 @@ def test_the_processor_of_linux(monkeypatch, tmp_path):
     info.write_text("processor : 0\nmodel name\t: Some CPU @ 2 GHz\n", "utf-8")
     monkeypatch.setattr(machine, "CPUINFO", info)
     assert machine.processor() == "Some CPU @ 2 GHz"
+
+
+def test_a_board_has_a_name_where_its_cores_have_none(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor : 0\nCPU part : 0xd0b\n", "utf-8")
+    (tmp_path / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "BOARD", tmp_path / "model")
+    assert machine.processor() == "Raspberry Pi 5 Model B Rev 1.0"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from binnet_datasets.sources import label_files
 
 from ...console import Console
 from ...convert import FORMATS, ConversionError, Options, read
@@ -89,9 +93,9 @@ def _names(given: str | None) -> tuple[str, ...]:
     """The names of the classes: words with commas, or the lines of a file."""
     if given is None:
         return ()
-    if not Path(given).is_file():
+    if not os.path.isfile(given):  # Path would refuse a long list as a long name
         return tuple(given.split(","))
-    try:
-        return tuple(Path(given).read_text("utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise ConversionError(f"{given} is not a text file") from error
+    content = Path(given).read_bytes()
+    if b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConversionError(f"{given} is not a text file")
+    return tuple(label_files.decoded(content).splitlines())

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from binnet_system import commands
+from binnet_system.machine import WINDOWS
+
 from ...engine import PackedModel
 from ...graph.graph import Float
 from ..report import ConversionError
@@ -75,9 +78,10 @@ class Program:
         harness = filled("templates/harness.c", prefixes(source.name))
         for name, text in (("model.c", source.text), ("model.h", source.header), ("harness.c", harness)):
             (folder / name).write_text(text, "utf-8")
-        self._file, files = folder / "program", [folder / "model.c", folder / "harness.c"]
-        if machine.compiler is None and not self._runner:
-            # A compiler may not know the flag, and a processor not the code.
+        self._file, files = folder / commands.program("program"), [folder / "model.c", folder / "harness.c"]
+        if machine.compiler is None and not self._runner and not WINDOWS:
+            # A compiler may not know the flag, and a processor not the code. GCC on Windows keeps wide vectors on a
+            # stack that is not aligned for them.
             with suppress(ConversionError):
                 compile_program(command, files, self._file, [*FLAGS, NATIVE])
                 return

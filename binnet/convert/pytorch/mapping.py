@@ -78,7 +78,7 @@ def read_mapping(name: str | None) -> Mapping:
     try:
         if Path(name).stat().st_size > LARGEST:
             raise ConversionError(f"{name} is too large for a mapping")
-        return _parsed(Path(name).read_text("utf-8"))
+        return _parsed(Path(name).read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConversionError(f"{name} is not a text file that can be read") from error
     except ConversionError as error:

@@ -58,7 +58,7 @@ def write(model: PackedModel, out: Path) -> str:
     text = page(model)
     try:
         with replacing(out) as temporary:
-            temporary.write_text(text, "utf-8")
+            temporary.write_text(text, "utf-8", newline="\n")
     except OSError as error:
         raise ConversionError(f"cannot write {out}: {why(error)}") from error
     return f"{out}: {len(text.encode()):,} bytes, a page that classifies images without a network connection"

@@ -57,9 +57,9 @@ def compile_wasm(model: PackedModel) -> bytes:
 
 def compilers() -> Iterator[tuple[list[str], Sequence[str]]]:
     """Commands that compile to WebAssembly, those that are installed, with their options."""
-    if shutil.which("clang") and shutil.which("wasm-ld"):
-        yield ["clang", "--target=wasm32"], _CLANG
+    if (clang := shutil.which("clang")) and shutil.which("wasm-ld"):
+        yield [clang, "--target=wasm32"], _CLANG
     if importlib.util.find_spec("ziglang"):
         yield [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"], _CLANG
-    if shutil.which("emcc"):
-        yield ["emcc"], _EMCC
+    if emcc := shutil.which("emcc"):
+        yield [emcc], _EMCC

@@ -17,7 +17,7 @@ _BINARY, _FLOAT, _THEORY = "#1b6ca8", "#d17a22", "#777777"
 def check(path: Path) -> None:
     """Raise ValueError when matplotlib is not installed, or does not support the file type of ``path``."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("--plot needs matplotlib, which comes with the extra: python -m pip install 'binnet[plot]'")
+        raise ValueError('--plot needs matplotlib, which comes with the extra: python -m pip install "binnet[plot]"')
     from matplotlib.backend_bases import FigureCanvasBase
 
     kinds = FigureCanvasBase.get_supported_filetypes()

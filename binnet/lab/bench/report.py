@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from binnet_datasets.files import replacing
+from binnet_system import commands
 
 from ...console import Console
 from .layers import Row
@@ -47,7 +47,9 @@ class Report:
         """Write the report as JSON, atomically; ValueError when that is not possible."""
         try:
             with replacing(path) as temporary:
-                temporary.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", "utf-8")
+                temporary.write_text(
+                    json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", "utf-8", newline="\n"
+                )
         except OSError as error:
             raise _cannot_write(path, error) from error
 
@@ -103,7 +105,7 @@ def command(what: str, settings: Mapping[str, Any]) -> str:
             words.append("--" + name.replace("_", "-"))
         elif value is not None and value is not False:
             words += ["--" + name.replace("_", "-"), f"{value}"]
-    return shlex.join(words)
+    return commands.line(words)
 
 
 def check_writable(path: Path) -> None:

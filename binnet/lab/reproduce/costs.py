@@ -60,7 +60,7 @@ def measured(steps: Mapping[str, Step], path: Path, console: Console) -> Costs:
         costs = Costs(times(steps, _SECONDS, _ROUNDS, lambda name: advance(1, name)), where)
     try:
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(asdict(costs), indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(asdict(costs), indent=1), encoding="utf-8", newline="\n")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     return costs

@@ -42,7 +42,7 @@ def write(table: Table, outcomes: Sequence[Outcome], out: Path, command: str) ->
     text = f"## {table.title}\n\n```\n{command}\n```\n\n{body}"
     try:
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", newline="\n")
         if picture is not None:
             with replacing(picture) as temporary:
                 draw(outcomes, temporary)

@@ -218,7 +218,7 @@ def _run(config: TrainConfig, folder: Path, console: Console) -> Run:
     reached = fit(config, folder, resume=begun, console=console)
     try:
         with replacing(result) as temporary:
-            temporary.write_text(json.dumps(asdict(reached), indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(asdict(reached), indent=1), encoding="utf-8", newline="\n")
     except OSError as error:
         raise StorageError(f"cannot write {result}: {error.strerror}") from error
     return Run(config, reached, read_figures(folder))

@@ -12,7 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from binnet_datasets.files import replacing
+from binnet_datasets.files import replacing, why
+from binnet_system import commands
 from binnet_system.locks import lock
 from binnet_system.names import refuse_device
 
@@ -147,9 +148,8 @@ class RunFolder:
             When the folder holds another training, or cannot be written to.
         """
         if self.last.exists() or (self._config.exists() and not again):
-            raise StorageError(
-                f"{self.path} already holds a training; continue with --resume {self.path}, or choose another --out"
-            )
+            resume = commands.line(["--resume", str(self.path)])
+            raise StorageError(f"{self.path} already holds a training; continue with {resume}, or choose another --out")
         _write(self._config, config.to_toml())
         for table in (self._metrics, self._health):
             table.keep([])
@@ -164,9 +164,10 @@ class RunFolder:
         _write(self.path / STAGES, config.to_toml())
 
     def forget(self) -> None:
-        """Remove that configuration and the log."""
+        """Remove that configuration and the log, as far as that is allowed."""
         for file in (self.path / STAGES, self._log):
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
     @_by_the_first
     def log(self, text: str) -> None:
@@ -249,12 +250,12 @@ def _writing(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot write {what}{path}: {error.strerror}") from error
+        raise StorageError(f"cannot write {what}{path}: {why(error)}") from error
 
 
 def _write(path: Path, text: str) -> None:
     with _writing(path), replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8"))  # a copy has the bytes of its original, on Windows too
 
 
 def _cells(row: Mapping[str, float | int | str | None]) -> Row:

@@ -16,7 +16,7 @@ def check() -> None:
     """Raise ConfigError when tensorboardX is not installed."""
     if importlib.util.find_spec("tensorboardX") is None:
         raise ConfigError(
-            "--tensorboard needs tensorboardX, which comes with an extra: python -m pip install 'binnet[tensorboard]'"
+            '--tensorboard needs tensorboardX, which comes with an extra: python -m pip install "binnet[tensorboard]"'
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from binnet_system import commands
+
 from ...modelfile import CHECKPOINT, StorageError, container
 from ..config import read_toml
 from . import checkpoint
@@ -49,9 +51,8 @@ def require_unused(folders: Iterable[Path]) -> None:
     """StorageError when a training was started in one of the folders, the last of which is that of the whole run."""
     for folder in reversed([*folders]):
         if is_begun(folder):
-            raise StorageError(
-                f"{folder} already holds a training; continue with --resume {folder}, or choose another --out"
-            )
+            resume = commands.line(["--resume", str(folder)])
+            raise StorageError(f"{folder} already holds a training; continue with {resume}, or choose another --out")
 
 
 def read(folder: Path) -> dict[str, Any]:

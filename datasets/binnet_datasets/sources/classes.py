@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def choose(classes: str | None, there: Sequence[str], least: int = 2) -> tuple[s
     alike = {same_name(class_id): class_id for class_id in there}
     ids = {word.strip() for word in classes.split(",") if word.strip()}
     # A class may have the same name as a file; the class takes precedence.
-    if not {same_name(word) for word in ids} <= set(alike) and Path(classes).is_file():
+    if not {same_name(word) for word in ids} <= set(alike) and os.path.isfile(classes):
         text = label_files.read_text(label_files.whole_file(Path(classes)))
         ids = {_id_of(line, alike) for line in text.splitlines() if line.strip()}
     unknown = sorted(word for word in ids if same_name(word) not in alike)

@@ -42,11 +42,15 @@ def whole_file(path: Path) -> Member:
 
 
 def read_text(member: Member) -> str:
-    """Read a text file in UTF-8, in UTF-16 with a byte order mark, else in Latin-1; raises DataError."""
+    """Read a text file in any of the codes of `decoded`; raises DataError."""
     try:
-        content = member.read()
+        return decoded(member.read())
     except OSError as error:
         raise DataError(f"expected a text file at {member.path}, but reading it failed: {error}") from error
+
+
+def decoded(content: bytes) -> str:
+    """Text in UTF-8, in UTF-16 with a byte order mark, else in Latin-1."""
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # the mark of Windows editors
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")

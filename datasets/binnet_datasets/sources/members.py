@@ -147,7 +147,7 @@ def scan(path: Path, cache: Path | None = None) -> Iterator[Found | Unused | _Fo
 
 def _walk(top: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
     """Yield all files and folders below a folder: each folder once even in circles of links, real ones first."""
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int] | str] = set()
     waiting = deque([("", str(top))])
     while waiting:
         prefix, folder = waiting.popleft()
@@ -160,10 +160,12 @@ def _walk(top: Path, cache: Path | None) -> Iterator[Found | Unused | _Folder]:
                 raise
             yield Unused(prefix[:-1], f"a folder that cannot be read: {why(error)}")
             continue
-        if (status.st_dev, status.st_ino) in seen:  # a link back to a folder above would never end
+        # Some drives of Windows give all folders the number 0.
+        identity = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+        if identity in seen:  # a link back to a folder above would never end
             yield Unused(prefix[:-1], "a link to a folder that is listed already")
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(identity)
         if prefix:
             yield _Folder(prefix[:-1])
         for entry in inside:

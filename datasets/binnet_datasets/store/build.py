@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binnet_system.files import replace
+from binnet_system.files import holes_are_free, replace
 from binnet_system.machine import cores
 
 from ..batching.prefetch import prefetch
@@ -142,6 +142,8 @@ def _check_room(plan: Plan, out: Path) -> None:
     needed = plan.pixels * plan.channels * (len(plan.train) + len(plan.val))
     # An interrupted build has written a part already, which needs no room again.
     room = shutil.disk_usage(out.parent).free + (part.stat().st_size if part.exists() else 0)
+    if not holes_are_free(out.parent):  # the structure is written with a hole for the pixels (file.py)
+        needed *= 2
     if _MARGIN * needed > room:
         raise DataError(
             f"expected room for about {needed / 1e6:,.0f} MB at {out}, but the disk has {room / 1e6:,.0f} MB left"

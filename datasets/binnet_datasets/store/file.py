@@ -1,7 +1,8 @@
 """The layout of a store on disk: an HDF5 structure around contiguous pixels (docs/store.md).
 
-Writing does not copy the pixels. HDF5 creates a sparse file of the right size, in which the pixels take no space; the
-bytes before and after its pixels are then copied around the pixels that have been written already.
+Writing does not copy the pixels. HDF5 creates a file of the right size, in which the pixels are a hole; the bytes
+before and after it are then copied around the pixels that have been written already. The hole takes no room, except on
+the file systems NTFS and exFAT, where it takes as much as the pixels until the store is complete.
 """
 
 from __future__ import annotations

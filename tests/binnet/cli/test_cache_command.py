@@ -1,7 +1,9 @@
 """``binnet cache``: which files are listed and deleted, and which are not."""
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +67,19 @@ def test_an_empty_cache(tmp_path, monkeypatch, say):
     monkeypatch.setenv("BINNET_CACHE_DIR", str(tmp_path / "none"))
     assert say("cache", "clear")[0] == 0
     assert say("cache", "burn")[0] == 2
+
+
+def test_what_may_not_be_deleted_stays_and_does_not_count(cache, monkeypatch, say):
+    own = Path.unlink
+
+    def unlink(path, *arguments, **options):
+        if path.name.startswith("photos-"):
+            raise PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+        own(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    code, text, _ = say("cache", "clear", "--json")
+    found = json.loads(text)
+    assert code == 0
+    assert {kind: len(row["files"]) for kind, row in found.items()} == {kind: kind != "stores" for kind in OURS}
+    assert (cache / OURS["stores"]).exists()

@@ -193,7 +193,7 @@ BAD = [
     ("data build {}/photos {}/out.h5 --jobs 0", "expected jobs of at least 1 .* but got 0"),
     ("data build {}/photos {}/out.h5 --classes 9", "a number of classes from 2 to 3, which there are, but got 9"),
     ("data build {}/photos {}/out.h5 --val 2", "a share of the training images between 0 and 1 as val, but got 2"),
-    ("data build {}/photos {}/out.h5 --channels 2", "--channels: invalid choice: 2"),
+    ("data build {}/photos {}/out.h5 --channels 2", "--channels: invalid choice: '?2"),
     ("data info {}/none.h5", "expected an image store at .*none.h5, but there is no file"),
     ("data info {}/photos", "but there is a folder"),
     ("data info {}/model.h5", "model.h5 is no image store"),

@@ -9,6 +9,7 @@ from PIL import Image
 
 import binnet
 from binnet import graph as g
+from binnet.cli.formats.import_ import _names
 from binnet.convert import ConversionError, Options, read
 from binnet.convert.builder import Builder, batch_norm, packed_signs, rows_of_map
 
@@ -138,3 +139,14 @@ def test_signs_and_rows():
 def test_options_describe_the_data():
     info = Options(mean=(0.5,), std=(1.0,), class_names=("a",)).info("m.h5", "Larq")
     assert (info.mean, info.std, info.class_names) == ((0.5,), (1.0,), ("a",))
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
+def test_names_from_a_file_of_any_editor(tmp_path, code):
+    (tmp_path / "names.txt").write_text("Käfer\nc\n", code)
+    assert _names(str(tmp_path / "names.txt")) == ("Käfer", "c")
+
+
+def test_a_long_list_of_names_is_no_path():
+    names = tuple(f"class {i}" for i in range(1000))
+    assert _names(",".join(names)) == names

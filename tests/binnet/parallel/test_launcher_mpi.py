@@ -46,8 +46,8 @@ def test_each_worker_knows_its_number(mpiexec):
 @pytest.mark.parametrize(
     ("before", "reason"),
     [
-        (MISSING, "but mpi4py is not installed: python -m pip install 'binnet[mpi]'"),
-        (NO_LIBRARY, "but mpi4py finds no MPI library (cannot load MPI library): python -m pip install 'binnet[mpi]'"),
+        (MISSING, 'but mpi4py is not installed: python -m pip install "binnet[mpi]"'),
+        (NO_LIBRARY, 'but mpi4py finds no MPI library (cannot load MPI library): python -m pip install "binnet[mpi]"'),
         (ANOTHER, "but it belongs to Another MPI, while mpi4py uses {mpi}: start them with the mpiexec of {mpi}"),
     ],
 )

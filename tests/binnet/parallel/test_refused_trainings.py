@@ -38,7 +38,7 @@ def test_without_mpi4py(train, tmp_path, monkeypatch):
     result = train(2, *OPTIONS, PYTHONPATH=roots)
     assert result.code == 1
     assert result.sentences == [
-        "binnet: error: mpiexec started 2 processes, but mpi4py is not installed: python -m pip install 'binnet[mpi]'"
+        'binnet: error: mpiexec started 2 processes, but mpi4py is not installed: python -m pip install "binnet[mpi]"'
     ]
     assert not (tmp_path / "runs").exists()
 

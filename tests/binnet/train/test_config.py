@@ -224,6 +224,11 @@ def test_refused(values, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_config_file_of_an_editor_that_marks_utf_8(tmp_path):
+    (tmp_path / "c.toml").write_text('epochs = 3\r\nmodel = "quick"\r\n', "utf-8-sig")
+    assert read_toml(tmp_path / "c.toml") == {"epochs": 3, "model": "quick"}
+
+
 def test_config_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read the config file .*none.toml: No such file"):
         read_toml(tmp_path / "none.toml")

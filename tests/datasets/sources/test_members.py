@@ -117,3 +117,12 @@ def test_random_bytes_in_headers_are_data_errors(tmp_path: Path, to_tar) -> None
         (tmp_path / "x.tar").write_bytes(broken)
         with contextlib.suppress(DataError):  # and nothing else
             list_members(tmp_path / "x.tar")
+
+
+def test_folders_without_numbers_are_told_apart(tmp_path: Path, write, monkeypatch) -> None:
+    """Some drives of Windows give every folder the number 0."""
+    folder = write(tmp_path / "folder", {"a/1.txt": b"1", "b/2.txt": b"2"})
+    (folder / "a" / "round").symlink_to(folder)
+    own = os.stat
+    monkeypatch.setattr(os, "stat", lambda *a, **k: os.stat_result([*own(*a, **k)[:1], 0, *own(*a, **k)[2:]]))
+    assert sorted(contents(folder).values()) == [b"1", b"2"]

@@ -126,7 +126,7 @@ def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setattr(Curves, "available", lambda: False)
     fit(TrainConfig(epochs=1, batch_size=300), tmp_path / "run", console=Listener(quiet=True))
     assert [text for text in said if "curves" in text] == [
-        "no curves.png without matplotlib: python -m pip install 'binnet[plot]'"
+        'no curves.png without matplotlib: python -m pip install "binnet[plot]"'
     ]
     assert not Path(tmp_path / "run" / "curves.png").exists()
 

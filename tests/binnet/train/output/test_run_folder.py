@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from binnet.modelfile.container import StorageError
+from binnet.models.own_network import OwnNetwork
 from binnet.train.config import TrainConfig, read_toml
 from binnet.train.diagnostics import Health
 from binnet.train.output.run_folder import EpochFigures, RunFolder
@@ -101,7 +102,7 @@ def test_a_full_disk_is_told_in_one_sentence(folder, monkeypatch):
         with pytest.raises(StorageError, match=r"cannot write .*log.txt: No space left on device"):
             folder.log("x")
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", no_space)
+        patch.setattr(Path, "write_bytes", no_space)
         with pytest.raises(StorageError, match=r"cannot write .*health.csv: No space left on device"):
             folder.add_figures(FIGURES, {})
         with pytest.raises(StorageError, match=r"cannot write .*config.toml: No space left on device"):
@@ -109,3 +110,23 @@ def test_a_full_disk_is_told_in_one_sentence(folder, monkeypatch):
     assert (folder.path / "config.toml").read_text() == before
     assert rows(folder) == []
     assert len(list(folder.path.iterdir())) == 4
+
+
+def test_a_copy_has_the_bytes_of_its_original(tmp_path):
+    for name, text in (("lf.py", "a = 1 + \\\n    2\n"), ("crlf.py", "a = 1 + \\\r\n    2\r\n")):
+        RunFolder(tmp_path / name).start(TrainConfig(), own=OwnNetwork(Path(name), "build", text, dict))
+        assert (tmp_path / name / name).read_bytes() == text.encode()
+
+
+def test_the_sentence_about_a_folder_that_is_in_the_way(folder):
+    (folder.path / "config.toml").unlink()
+    (folder.path / "config.toml").mkdir()
+    (folder.path / "config.toml" / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot write .*config.toml: it is not a file, and cannot be replaced"):
+        folder.resume(TrainConfig(), 0)
+
+
+def test_a_folder_with_spaces_is_quoted(tmp_path):
+    RunFolder(tmp_path / "my run").start(TrainConfig())
+    with pytest.raises(StorageError, match=r"continue with --resume '.*my run', or choose"):
+        RunFolder(tmp_path / "my run").start(TrainConfig())

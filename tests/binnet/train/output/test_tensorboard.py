@@ -71,7 +71,7 @@ def test_training_with_a_board(written, tmp_path):
 
 def test_without_tensorboardx(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"--tensorboard needs tensorboardX.*'binnet\[tensorboard\]'"):
+    with pytest.raises(ConfigError, match=r'--tensorboard needs tensorboardX.*"binnet\[tensorboard\]"'):
         tensorboard.check()
     assert main(["train", "--tensorboard", "--out", str(tmp_path / "run")]) == 1
     assert capsys.readouterr().err.startswith("binnet: error: --tensorboard needs tensorboardX")
