@@ -4,6 +4,7 @@ import atexit
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -50,6 +51,12 @@ def _share_the_cores() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does to programs in the background, which ignore SIGINT: tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes run the tests: one for each core, at most four; 0, which is this one, for named tests."""
     chosen = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
@@ -58,6 +65,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+_hear_ctrl_c()
 _share_the_cores()
 _use_fresh_kernel_cache()
 _choose_hypothesis_profile()

@@ -130,7 +130,8 @@ _OF_ONE_SYSTEM = re.compile(
     | \bselect\.(?:select|poll|epoll|kqueue)
     | preexec_fn | start_new_session | creationflags | \bCDLL\b | mallopt | ["']/(?:proc|dev|sys|tmp)/
     | \b(?:os\.name|sys\.platform|platform\.system\(\))[ ]*(?:==|!=|in\b|\.startswith)
-    | \.(?:rename|replace)\([^(),"'=]+\)""",
+    | \.(?:rename|replace)\([^(),"'=]+\)
+    | \bshlex\. | \.write_text\((?!.*\bnewline=)""",
     re.VERBOSE,
 )
 

@@ -12,7 +12,12 @@ from .machine import WINDOWS
 
 def line(words: Sequence[str]) -> str:
     """One line that the shell reads as these words; on Windows cmd and PowerShell alike."""
-    return " ".join(map(_quoted, words)) if WINDOWS else shlex.join(words)
+    return " ".join(map(_quoted, words)) if WINDOWS else for_any_system(words)
+
+
+def for_any_system(words: Sequence[str]) -> str:
+    """One line that the shells of Linux and macOS read as these words: for files, which are the same everywhere."""
+    return shlex.join(words)
 
 
 def _quoted(word: str) -> str:

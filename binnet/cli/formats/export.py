@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
+
+from binnet_system import commands
 
 from ...console import Console
 from ...convert import ConversionError
@@ -72,7 +73,7 @@ def _command(arguments: argparse.Namespace) -> str:
     words += [] if arguments.name is None else ["--name", arguments.name]
     words += ["--word-bits", "32"] if arguments.word_bits == 32 else []
     words += ["--main"] if arguments.main else []
-    return "".join(c if c.isprintable() else "?" for c in shlex.join(words))
+    return "".join(c if c.isprintable() else "?" for c in commands.for_any_system(words))
 
 
 def _onnx(model: PackedModel, out: Path, arguments: argparse.Namespace) -> None:

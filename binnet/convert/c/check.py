@@ -77,7 +77,7 @@ class Program:
         source = generate(self._model, settings, "model")
         harness = filled("templates/harness.c", prefixes(source.name))
         for name, text in (("model.c", source.text), ("model.h", source.header), ("harness.c", harness)):
-            (folder / name).write_text(text, "utf-8")
+            (folder / name).write_text(text, "utf-8", newline="\n")
         self._file, files = folder / commands.program("program"), [folder / "model.c", folder / "harness.c"]
         if machine.compiler is None and not self._runner and not WINDOWS:
             # A compiler may not know the flag, and a processor not the code. GCC on Windows keeps wide vectors on a

@@ -44,7 +44,7 @@ def compile_wasm(model: PackedModel) -> bytes:
             ("glue.c", filled("glue.c", prefixes(source.name), __package__)),
             ("math.h", "".join(map(_IMPORTED.format, ("exp", "tanh")))),
         ):
-            (folder / name).write_text(text, "utf-8")
+            (folder / name).write_text(text, "utf-8", newline="\n")
         out, sources = folder / "model.wasm", [folder / "model.c", folder / "glue.c"]
         for command, flags in compilers():
             try:
