@@ -505,7 +505,7 @@ BAD = [
     ("train --init {}/packed.h5 --freeze-until conv8", "unknown layer 'conv8' in --freeze-until; there are: conv1"),
     ("train --body-lr 0.1", "--body-lr needs --init"),
     ("train --dataset letters", "--dataset: invalid choice: 'letters' .*digits"),
-    ("train --pad-value 2", r"--pad-value: invalid choice: '?2'? \(choose from '?0'?, '?1'?, '?-1'?\)"),  # versions of Python quote
+    ("train --pad-value 2", r"--pad-value: invalid choice: '?2'? \(choose from '?0'?, '?1'?, '?-1'?\)"),
     ("train --use-k yes", "expected a folder of images or an archive at yes, but there is nothing"),
     ("train --worker-timeout nan", "--worker-timeout must be at least 3 seconds, got nan"),
     ("train --threads 0", "the number of threads .*, got 0"),
