@@ -272,7 +272,7 @@ def test_a_full_disk_loses_nothing(uninterrupted, tmp_path, monkeypatch):
     original, writes = Path.write_bytes, []
 
     def write_bytes(self, data):
-        writes.append(self)
+        writes.extend([self] * (".h5" in self.name))
         if len(writes) > 4:
             original(self, data[:1000])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
