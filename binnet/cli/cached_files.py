@@ -76,11 +76,16 @@ def delete(file: CachedFile) -> bool:
     Returns
     -------
     bool
-        False when the file had been deleted already, or may not be deleted, such as one that is open on Windows.
+        False when the file had been deleted already.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be deleted, on Windows also when a program has it open.
     """
     try:
         file.path.unlink()
-    except OSError:
+    except FileNotFoundError:  # another process has deleted it
         return False
     if file.kind in ("kernels", "downloads"):
         with suppress(OSError):  # not empty yet

@@ -69,7 +69,7 @@ def test_an_empty_cache(tmp_path, monkeypatch, say):
     assert say("cache", "burn")[0] == 2
 
 
-def test_what_may_not_be_deleted_stays_and_does_not_count(cache, monkeypatch, say):
+def test_what_may_not_be_deleted_stays_and_is_named(cache, monkeypatch, say):
     own = Path.unlink
 
     def unlink(path, *arguments, **options):
@@ -78,8 +78,10 @@ def test_what_may_not_be_deleted_stays_and_does_not_count(cache, monkeypatch, sa
         own(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "unlink", unlink)
-    code, text, _ = say("cache", "clear", "--json")
+    code, text, error = say("cache", "clear", "--json")
     found = json.loads(text)
-    assert code == 0
+    assert code == 1
+    assert OURS["stores"] in error
+    assert "cannot access the file" in error
     assert {kind: len(row["files"]) for kind, row in found.items()} == {kind: kind != "stores" for kind in OURS}
     assert (cache / OURS["stores"]).exists()
