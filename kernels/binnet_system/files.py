@@ -94,7 +94,7 @@ def delete_and_close(file: IO[Any], unlock: Callable[[IO[Any]], None] | None = N
     path, deleted = Path(file.name), False
     try:
         with suppress(PermissionError):
-            _unlink(path)
+            path.unlink(missing_ok=True)
             deleted = True
     finally:
         try:
@@ -104,8 +104,4 @@ def delete_and_close(file: IO[Any], unlock: Callable[[IO[Any]], None] | None = N
             file.close()
     if not deleted:
         with suppress(PermissionError):  # another process has opened it, and deletes it when it is done
-            _unlink(path)
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
