@@ -57,10 +57,20 @@ def _hear_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _whole_suite(config: pytest.Config) -> bool:
+    """True unless files, folders or tests were named."""
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the tests marked ``slow`` out of the whole suite, unless ``-m`` is given (ADR 0042)."""
+    if _whole_suite(config) and not config.option.markexpr:
+        config.option.markexpr = "not slow"
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes run the tests: one for each core, at most four; 0, which is this one, for named tests."""
-    chosen = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    if chosen or config.option.benchmark_enable:
+    if not _whole_suite(config) or config.option.benchmark_enable:
         return 0
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 

@@ -124,6 +124,7 @@ def test_installed_command_answers_help(environment: Path, tmp_path: Path) -> No
     assert "train" in result.stdout
 
 
+@pytest.mark.slow
 def test_wheel_is_built_of_the_same_bytes_again(wheel: Path, root: Path, tmp_path: Path) -> None:
     """Without ``SOURCE_DATE_EPOCH`` hatchling takes a date of its own for all files, so no clock gets in."""
     again = _build(root, tmp_path)

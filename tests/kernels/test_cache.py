@@ -361,6 +361,7 @@ def test_settings_in_the_environment_have_their_own_folder(tmp_path):
     np.testing.assert_array_equal(words, WORDS)
 
 
+@pytest.mark.slow
 def test_of_four_processes_one_compiles(tmp_path):
     started = [start(tmp_path / "cache", SCRIPT.format(before="")) for _ in range(4)]
     results = [result_of(process) for process in started]

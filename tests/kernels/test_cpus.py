@@ -149,6 +149,7 @@ def test_avx512_counts_with_one_instruction(compiled):
     assert "fmaf" not in here["float"]
 
 
+@pytest.mark.slow
 @needs_avx2
 def test_avx2_counts_by_table(compiled):
     haswell = compiled(HASWELL)
@@ -158,6 +159,7 @@ def test_avx2_counts_by_table(compiled):
     assert not re.search(r"zmm|%k\d|vpopcnt", haswell["xnor"] + haswell["float"])
 
 
+@pytest.mark.slow
 def test_sse_counts_by_table_and_calls_nothing(compiled):
     """Without fused multiply-adds, ``llvm.fma`` would call the C library for each lane, 13 times slower."""
     old = compiled(X86_64_V2)
@@ -199,6 +201,7 @@ def test_older_cpus_multiply_pairs_of_16_bits_and_saturate_nowhere(compiled, set
     assert not re.search(r"pmaddubsw|pmulld|vpdp|paddus", dots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [pytest.param(HASWELL, marks=needs_avx2), X86_64_V2], ids=["haswell", "x86-64-v2"])
 @pytest.mark.parametrize("result", ["signs", "whole", "bytes"])
 def test_whole_numbers_are_the_same_on_all_cpus(compiled, settings, result):
@@ -276,6 +279,7 @@ print(function.module)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cpu", "instruction", "expected"),
     [

@@ -146,6 +146,7 @@ np.testing.assert_array_equal(convolved, [2, 7, 3])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_linear_algebra_is_loaded_for_those_who_use_it():
     done = subprocess.run([sys.executable, "-c", LINEAR_ALGEBRA], capture_output=True, text=True, timeout=300)

@@ -200,6 +200,7 @@ def test_environment_chooses_the_number():
     assert in_a_new_process(script, NUMBA_NUM_THREADS="1") == ["1", "False"]
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("threads", [1, 2])

@@ -76,6 +76,7 @@ def test_random_modules_of_whole_numbers_give_the_same_bits(folder, drawn, seed,
         same(model, folder, images, settings=how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", WORDS, ids=["64", "32"])
 @pytest.mark.parametrize(
     ("name", "mode"),
@@ -96,6 +97,7 @@ def test_networks_give_the_same_bits(folder, name, mode, how):
     same(model, folder, pixels((size, size, 3)), bound, settings=how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", WORDS, ids=["64", "32"])
 @pytest.mark.parametrize("name", ["lenet5", "quick", "resnet18"])
 def test_networks_in_eight_bits_give_the_same_bits(folder, name, how):

@@ -243,6 +243,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Any:
 HOSTILE = [None, -1, 0, 1, 3, 1 << 40, 1e308, float("nan"), "x", "same", [], {}, True, [[1]], [None, 1, 2], 0.5, [9, 9]]
 
 
+@pytest.mark.slow
 def test_changed_networks_are_refused_in_one_sentence_or_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, structure = network(tmp_path)
     known, every = larq.weights_of(source), list(places(structure))
@@ -270,6 +271,7 @@ def outcome(source: Path) -> str:
     return sentence
 
 
+@pytest.mark.slow
 def test_changed_files_are_refused_in_one_sentence_or_read(tmp_path: Path) -> None:
     source, _ = network(tmp_path)
     content, chance = source.read_bytes(), random.Random(49)

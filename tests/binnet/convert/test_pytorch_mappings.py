@@ -185,6 +185,7 @@ def recorded(said):
         raise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [zipped, legacy, safetensors])
 def test_changed_files_are_read_or_refused(tmp_path, write):
     """Flip, cut and replace bytes: a model or one sentence comes of it, nothing else."""

@@ -46,6 +46,7 @@ def files(tmp_path_factory):
     return folder / "net.h5", folder / "images.npy", model, pixels
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="about x86 CPUs")
 @pytest.mark.parametrize(("name", "needed"), CPUS, ids=[name for name, _ in CPUS])

@@ -123,6 +123,7 @@ def test_also_of_extreme_values(net, seed):
     same(net, x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", models.names())
 @pytest.mark.parametrize("mode", ["xnor", "bwn"])
 def test_the_networks_of_the_paper(name, mode):

@@ -41,6 +41,7 @@ def page(tmp_path_factory):
     return folder, done.stdout, names, scripts[2]
 
 
+@pytest.mark.slow
 def test_the_layer_is_as_the_page_says(page):
     layer = page[2]["layer"]
     assert layer.alpha.shape == (64,)

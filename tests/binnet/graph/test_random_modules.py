@@ -27,6 +27,7 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("models") / "m.h5"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @settings(max_examples=max(120, settings().max_examples))
 @given(modules(), st.integers(0, 2**32 - 1), st.sampled_from([1, 3]))

@@ -132,6 +132,7 @@ def test_what_opens_a_file_refuses_it_in_the_same_way(sound, tmp_path):
 WRONG = [0, -1, 1 << 70, 1.5, True, None, "eight", [], [8], [8, 8, 8], {}, [0, 8], [-8, 8]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", ["packed"], indirect=True)
 @pytest.mark.parametrize("key", ["name", "kind", "inputs", "settings", "arrays"])
 def test_nodes_with_the_right_checksum_and_no_sense(key, sound, tmp_path):

@@ -64,6 +64,8 @@ COSTS = [
     ("nin", NIN, 2, 0.9656e6, 222.5e6),
     ("quick", QUICK, 5, 0.8670e6, 39.49e6),
 ]
+# A step of them and their packing take seconds.
+LARGEST = {"resnet18", "googlenet", "cifar_vgg"}
 
 
 def images(size, n=2, channels=3, seed=0):
@@ -85,7 +87,9 @@ def test_every_network_is_there():
 
 
 @pytest.mark.parametrize(("mode", "order"), FORMS)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGEST else []) for name in SMALL]
+)
 def test_every_network_in_every_mode(name, mode, order, tmp_path):
     net = models.build(name, mode, num_classes=5, order=order, seed=1, **SMALL[name])
     x = images(net.spec.image_size, n=3)

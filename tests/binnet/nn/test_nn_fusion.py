@@ -177,6 +177,7 @@ def simulate(net, x):
         return one_by_one(net, x)
 
 
+@pytest.mark.slow
 def test_a_hundred_steps_are_those_of_the_float_simulation(rng):
     images = rng.standard_normal((4, 6, 8, 8, 3)).astype(np.float32)
     labels = rng.integers(0, 4, (4, 6))

@@ -242,6 +242,7 @@ def test_calibration_that_is_refused(how, match):
         packed(**how)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @settings(max_examples=max(40, settings().max_examples))
 @given(modules(exact=True), st.integers(0, 2**32 - 1), st.booleans())

@@ -131,6 +131,7 @@ def test_with_a_share_of_1_labels_change_nothing_and_wrong_ones_do_no_harm(taugh
 # ---- resuming, time budgets and profiles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["best.h5", "packed.h5"])
 def test_a_resumed_training_needs_only_its_folder(taught, tmp_path, interrupt_at, kind):
     file = tmp_path / kind

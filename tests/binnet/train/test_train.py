@@ -157,6 +157,7 @@ def test_killed_in_the_middle(uninterrupted, tmp_path):
     assert_same_training(tmp_path / "run", uninterrupted[0])
 
 
+@pytest.mark.slow
 def test_killed_in_the_first_epoch(uninterrupted, tmp_path):
     process = started(tmp_path / "run")
     wait_for(process, lambda: (tmp_path / "run" / "last.h5").exists())
@@ -211,6 +212,7 @@ def test_interrupted_by_the_user(uninterrupted, tmp_path):
     assert_same_training(folder, uninterrupted[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 17, BATCHES - 2, BATCHES - 1, BATCHES])
 def test_interrupted_at_every_place_of_an_epoch(uninterrupted, tmp_path, interrupt_at, number):
     handler = signal.getsignal(signal.SIGINT)

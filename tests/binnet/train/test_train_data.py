@@ -67,6 +67,7 @@ def assert_same_arrays(folder, other):
             np.testing.assert_array_equal(arrays[key], array, err_msg=f"{name} {key}")
 
 
+@pytest.mark.slow
 def test_threads_workers_and_interruptions_do_not_change_a_bit(pictures, tmp_path, monkeypatch):
     """Train with random scale, crop, flip and mixup; the first run has one thread, no worker and no interruption."""
     config, two = TrainConfig(data=str(pictures), workers=0, **OPTIONS, **RANGE), min(2, os.cpu_count())

@@ -262,6 +262,7 @@ def start(source: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SCRIPT, source, out], env={**os.environ, "PYTHONPATH": path})
 
 
+@pytest.mark.slow
 def test_builds_that_are_killed_go_on(tmp_path: Path, picture, write) -> None:
     files = {f"{c}/{i:03}.png": picture(i, 16 + i % 7, 20) for c in "ab" for i in range(480)}
     source, out = write(tmp_path / "source", files), tmp_path / "out.h5"
