@@ -18,9 +18,18 @@ GAP = Table(
     (_FLOAT, _BEFORE, _STAGES, _ROUNDED),
     (
         Claim("XNOR-Net in three stages loses at most 2 points", _STAGES.label, _FLOAT.label, 2.0),
-        Claim("so it does with gradients of 2 bits", _ROUNDED.label, _FLOAT.label, 2.0),
+        Claim(
+            "XNOR-Net in three stages with gradients of 2 bits loses at most 2 points",
+            _ROUNDED.label,
+            _FLOAT.label,
+            2.0,
+        ),
         Claim("three stages are better than ResNet-18's blocks in one", _STAGES.label, _BEFORE.label),
-        Claim("so they are with gradients of 2 bits", _ROUNDED.label, _BEFORE.label),
+        Claim(
+            "three stages with gradients of 2 bits are better than ResNet-18's blocks in one",
+            _ROUNDED.label,
+            _BEFORE.label,
+        ),
         Claim("gradients of 2 bits cost nothing", _ROUNDED.label, _STAGES.label),
     ),
     source="expected",
