@@ -29,23 +29,28 @@ TYPES = {".jpg", ".jpeg", ".png", ".bmp"}
 def draw(folder: Path, out: Path, classes: int, images: int, seed: int) -> None:
     """Link the images of a draw into ``out/train``, ``out/val`` and ``out/test``, with a folder for each class.
 
-    ValueError when there are fewer classes, or when no image of a class is left to test.
+    SystemExit when there are fewer classes, or when no image of a class is left to test; nothing is written then.
     """
     rng = np.random.default_rng(seed)
     found = sorted(path for path in folder.iterdir() if path.is_dir())
     if len(found) < classes:
-        raise ValueError(f"{folder} must have at least {classes} folders of images, got {len(found)}")
+        raise SystemExit(f"{folder} must have at least {classes} folders of images, got {len(found)}")
+    links: dict[Path, Path] = {}
     for path in found[:classes]:
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TYPES)
         if len(files) <= images + CHOSEN:
-            raise ValueError(f"{path} must have more than {images} + {CHOSEN} images, got {len(files)}")
+            raise SystemExit(f"{path} must have more than {images} + {CHOSEN} images, got {len(files)}")
         mixed = [files[i] for i in rng.permutation(len(files))]
         parts = {"train": mixed[:images], "val": mixed[images : images + CHOSEN], "test": mixed[images + CHOSEN :]}
-        for part, chosen in parts.items():
-            target = out / part / path.name
-            target.mkdir(parents=True)
-            for file in chosen:
-                (target / file.name).symlink_to(file.resolve())
+        links |= {
+            out / part / path.name / file.name: file.resolve() for part, chosen in parts.items() for file in chosen
+        }
+    there = [link for part in ("train", "val", "test") for link in (out / part).glob("*/*")]
+    if any(link.resolve() != links.get(link) for link in there):
+        raise SystemExit(f"{out} has another draw: choose another --out")
+    for link in links.keys() - set(there):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(links[link])
 
 
 def accuracy(place: Path, images: Path, seed: int, words: list[str]) -> float:
@@ -59,8 +64,10 @@ def accuracy(place: Path, images: Path, seed: int, words: list[str]) -> float:
 
 
 def _binnet(*words: Any) -> str:
-    command = [sys.executable, "-m", "binnet", *map(str, words)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run([sys.executable, "-m", "binnet", *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
 
 
 def _cell(values: list[float]) -> str:
@@ -94,10 +101,10 @@ def main() -> None:
             found: dict[str, list[float]] = {name: [] for name in starts}
             for seed in range(1, arguments.draws + 1):
                 place = arguments.out / f"{classes}-classes-{images}-images-{seed}"
-                if not place.is_dir():
-                    draw(arguments.folder, place, classes, images, seed)
+                draw(arguments.folder, place, classes, images, seed)
                 for name, words in starts.items():
-                    found[name].append(accuracy(place / f"run-{name.replace(' ', '-')}", place, seed, words))
+                    run = place / f"run-{name.replace(' ', '-')}-{arguments.time_budget}"
+                    found[name].append(accuracy(run, place, seed, words))
             cells = " | ".join(_cell(values) for values in found.values())
             print(f"| {classes} | {images} | {cells} |", flush=True)
 

@@ -16,7 +16,9 @@ from ..autograd import Function, Grads, Tensor
 from ..context import Context
 
 Double = npt.NDArray[np.float64]
-HOTTEST = 1000  # largest temperature of a distillation; with a much larger one, T² times a rounding error is the loss
+# Limits of a distillation's temperature T. With a much smaller one the gradient, a multiple of T, vanishes; with a much
+# larger one T² times a rounding error is the loss.
+COOLEST, HOTTEST = 0.1, 1000
 
 
 def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, class_weights: Any = None) -> Tensor:
@@ -71,7 +73,7 @@ def distillation(logits: Tensor, scores: Any, temperature: float = 1.0) -> Tenso
         The teacher's logits, which get no gradient. −inf is a class of probability 0, which adds nothing to the loss.
         A row of −inf alone, and one with +inf or NaN, gives NaN.
     temperature
-        T, above 0 and at most 1000.
+        T, from 0.1 to 1000.
 
     Returns
     -------
@@ -85,8 +87,8 @@ def distillation(logits: Tensor, scores: Any, temperature: float = 1.0) -> Tenso
     """
     _check_batch(logits)
     scores = checks.floats(scores, "scores", shape=logits.shape)
-    if not 0 < temperature <= HOTTEST:
-        raise ValueError(f"temperature must be above 0 and at most {HOTTEST}, got {temperature!r}")
+    if not COOLEST <= temperature <= HOTTEST:
+        raise ValueError(f"temperature must be from {COOLEST} to {HOTTEST}, got {temperature!r}")
     return _Distillation.apply(logits, scores, temperature=float(temperature))
 
 

@@ -64,7 +64,7 @@ def build_info(
     image_size
         Rows and columns of the network's images, in pixels.
     trained_on
-        Keys of the training images, so that an evaluation can leave them out.
+        Keys of the training images, here and of models before, so that an evaluation can leave them out.
     start
         Initialisation of a fine-tuned network; its normalisation is kept.
     """

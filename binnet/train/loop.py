@@ -96,13 +96,13 @@ class Training:
         if not len(dataset.test):
             raise DataError(f"expected images for validation in {dataset.name}, but there are none")
         spec, network = build_network(config, dataset, origin.own)
-        self.images = ImageRecord.of(dataset)
+        self.images = ImageRecord.of(dataset, origin.seen)
         # A resumed fine-tuning keeps what its checkpoint says; only a new one reads the pretrained model.
         start = None if origin.begun is None else origin.begun.start
         if origin.pretrained is not None:
             start = finetune.begin(network, origin.pretrained, dataset)
         self.frozen = [] if config.freeze_until is None else finetune.freeze(network, config.freeze_until)
-        self.info = build_info(config, dataset, spec.image_size, self.images.train, start)
+        self.info = build_info(config, dataset, spec.image_size, self.images.seen, start)
         self.loader = build_loader(config, dataset, spec.image_size, start, self.workers)
         if origin.pretrained is not None and start is not None and start.kind == PACKED:
             # A packed model has no running variances; batch normalisation needs them before the first step.

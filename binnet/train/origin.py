@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from ..modelfile.info import Keys
 from ..models import own_network
 from ..models.own_network import OwnNetwork, is_own
 from ..parallel.communicator import Communicator
@@ -76,6 +79,14 @@ class Origin:
         kept = last.parent / TEACHER
         teacher = str(kept) if resume and (begun is not None or kept.is_file()) else config.teacher
         return cls(own, pretrained, communicator.first(lambda: Teacher.read(teacher)), begun)
+
+    @property
+    def seen(self) -> Keys:
+        """Keys of the images that the model which is fine-tuned, or the teacher, was trained on; uint64 (n,)."""
+        found = [] if self.begun is None else [self.begun.earlier]
+        found += [] if self.pretrained is None else [self.pretrained.info.trained_on]
+        found += [] if self.teacher is None else [self.teacher.model.info.trained_on]
+        return np.unique(np.concatenate([np.zeros(0, np.uint64), *found]))
 
     @property
     def channels(self) -> int | None:

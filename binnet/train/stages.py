@@ -80,6 +80,8 @@ def configurations(config: TrainConfig, out: Path) -> tuple[TrainConfig, ...]:
         try:
             found.append(replace(config, **how))
             BinaryOptions.of(found[-1].binary_options())
+            if found[-1].weights == "real" and found[-1].own_options().get("first_bits", 1) > 1:
+                raise ValueError("its weights are real, and first_bits above 1 needs binary ones: leave first_bits out")
         except ValueError as error:
             raise ConfigError(f"--stages {count}: stage {number + 1} is not possible: {error}") from error
     return tuple(found)
@@ -154,7 +156,7 @@ def fit(
     Returns
     -------
     Result
-        That of the last stage.
+        That of the last stage, with the seconds of all stages.
 
     Raises
     ------
@@ -182,10 +184,12 @@ def fit(
         elif config.time_budget is not None:
             last = group.first(lambda: _with_own_budget(last, out))
     console.say(f"stage {len(stages)} of {len(stages)}: {_kind(last)}")
-    result = trainer.fit(last, out, profile=profile, place=place, **how)
+    with _named(len(stages), len(stages)):
+        result = trainer.fit(last, out, profile=profile, place=place, **how)
+    before = group.first(lambda: sum(whole.seconds(folder) for folder in places[:-1] if whole.has_last(folder)))
     for sentence in group.first(lambda: [_outcome(number, stages, places) for number in range(len(stages) - 1)]):
         console.say(sentence)
-    return result
+    return replace(result, seconds=before + result.seconds)
 
 
 def _train_before(
@@ -207,7 +211,8 @@ def _train_before(
             if begun:
                 stage = group.first(partial(_with_own_budget, stage, place))
             start = time.time()
-            result = trainer.fit(stage, place, place=Place(run.path, before, followed=True), **how)
+            with _named(number + 1, len(stages)):
+                result = trainer.fit(stage, place, place=Place(run.path, before, followed=True), **how)
             # The times that workers measured differ, and all must go on with the same number.
             used += group.first(partial(_with_packing, result, place, start))
             run.log(group.first(partial(_outcome, number, stages, places)))
@@ -311,6 +316,15 @@ def _held(run: RunFolder, resume: bool, first: Path) -> Iterator[None]:
     finally:
         if empty:
             run.forget()  # after the log is closed, since Windows deletes no open file
+
+
+@contextmanager
+def _named(number: int, count: int) -> Iterator[None]:
+    """Context manager that says in a ConfigError which stage it is about."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"stage {number} of {count}: {error}") from error
 
 
 def _kind(stage: TrainConfig) -> str:

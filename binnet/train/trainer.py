@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import binnet_datasets
 
 from ..console import Console
@@ -234,6 +236,11 @@ def _report_setup(training: Training, resume: bool) -> None:
             training.say(note)
     if training.state.start is not None:
         training.say(training.state.start.sentence())
+    if known := int(np.isin(training.images.val, training.images.earlier).sum()):
+        training.say(
+            f"the model that this training begins with or learns from was trained on {known:,} of the {len(d.test):,} "
+            "validation images: the accuracy will be better than that of new images"
+        )
     if training.frozen:
         learning = sum(p.data.size for p in training.state.optimizer.params)
         training.say(f"frozen up to {c.freeze_until}: {learning:,} of {params:,} parameters learn")

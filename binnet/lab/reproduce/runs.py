@@ -20,6 +20,7 @@ from ...train.config import ConfigError, TrainConfig
 from ...train.output import whole
 from ...train.output.run_folder import Row as Figures
 from ...train.output.run_folder import read_figures
+from ...train.stages import configurations
 from ..bench.training import Step
 from . import costs
 from .chance import Accuracy
@@ -131,10 +132,12 @@ def run(
     # Seed by seed: when the series is interrupted, all rows have the same number of runs but for one.
     plan = [(row, seed) for seed in own for row in table.rows]
     found: dict[str, list[Run]] = {row.name: [] for row in table.rows}
+    configs = [_config(row, options, seed) for row, seed in plan]
+    for config, (row, seed) in zip(configs, plan, strict=True):
+        configurations(config, _folder(row, out, seed))  # before the first row is trained: are all stages possible?
     # One after the other: each training already uses all cores.
-    for number, (row, seed) in enumerate(plan, 1):
+    for number, (config, (row, seed)) in enumerate(zip(configs, plan, strict=True), 1):
         console.say(f"\n[{number}/{len(plan)}] {row.label}" + ("" if seed is None else f", seed {seed}"))
-        config = TrainConfig.from_dict({**options, **row.options, **({} if seed is None else {"seed": seed})})
         found[row.name].append(_run(config, _folder(row, out, seed), console))
     outcomes = [Outcome(row, tuple(found[row.name])) for row in table.rows]
     return _with_costs(table, outcomes, out) or _measured(table, outcomes, out, own[0], console)
@@ -168,6 +171,10 @@ def _check_options(table: Table, options: Mapping[str, Any], seeds: int | None) 
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     if seeds is not None and "seed" in options:
         raise ConfigError("--seed and --seeds cannot be given together: --seeds N trains with the seeds 1 to N")
+
+
+def _config(row: Row, options: Mapping[str, Any], seed: int | None) -> TrainConfig:
+    return TrainConfig.from_dict({**options, **row.options, **({} if seed is None else {"seed": seed})})
 
 
 def _folder(row: Row, out: Path, seed: int | None) -> Path:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ...nn.options import CHOICES
-from ...ops.loss import HOTTEST
+from ...ops.loss import COOLEST, HOTTEST
 
 _LARGEST = sys.float_info.max  # as a limit it keeps out infinity and, like any limit, NaN
 
@@ -25,7 +25,7 @@ Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST, description="a finite number of at least 0")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Fraction = Annotated[float, Meta(ge=0, lt=1, description="a number of at least 0 and below 1")]
-Temperature = Annotated[float, Meta(gt=0, le=HOTTEST, description=f"a number above 0 and at most {HOTTEST}")]
+Temperature = Annotated[float, Meta(ge=COOLEST, le=HOTTEST, description=f"a number from {COOLEST} to {HOTTEST}")]
 Numbers = Annotated[
     tuple[Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)], ...], Meta(description="a row of finite numbers")
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...modelfile import CHECKPOINT, StorageError, container
-from ...modelfile.info import DataInfo
+from ...modelfile.info import DataInfo, Keys
 from ...models import ModelSpec
 from ...nn import Module
 from ...ops import NotFiniteError
@@ -19,7 +19,7 @@ from ..averaging import Averages
 from ..config import TrainConfig
 from ..diagnostics import Signs
 from ..pretrained.finetune import Start
-from .image_record import TRAINED_ON, ImageRecord
+from .image_record import EARLIER, TRAINED_ON, ImageRecord
 
 
 @dataclass
@@ -156,21 +156,24 @@ class Begun:
         Specification of its network.
     start : Start or None
         Initialisation of a fine-tuned network; None for other trainings.
+    earlier : uint64 (n,)
+        Keys of the images of models before, see :class:`ImageRecord`.
     """
 
     config: TrainConfig
     spec: ModelSpec
     start: Start | None
+    earlier: Keys
 
 
 def read(path: Path) -> Begun:
     """Read configuration and model from a checkpoint; StorageError when that is not possible."""
-    _, _, description = container.load(path, CHECKPOINT)
-    config = _config(path, description)
+    _, arrays, description = container.load(path, CHECKPOINT)
+    config, earlier = _config(path, description), arrays.get(EARLIER, np.zeros(0, np.uint64))
     try:
         start = description["start"]
         # JSON null stays None; a mapping becomes a Start.
-        return Begun(config, ModelSpec.from_dict(description["model"]), start and Start.from_dict(start))
+        return Begun(config, ModelSpec.from_dict(description["model"]), start and Start.from_dict(start), earlier)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path} has no valid description of its training: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from binnet_datasets.subset import names_of
 from ...modelfile import StorageError
 from ...modelfile.info import Keys
 
-TRAINED_ON, VALIDATED_ON = "trained_on", "validated_on"  # names of a checkpoint's arrays of image keys
+# Names of a checkpoint's arrays of image keys; the first one has those of the third as well.
+TRAINED_ON, VALIDATED_ON, EARLIER = "trained_on", "validated_on", "trained_on_earlier"
+_NONE = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class ImageRecord:
         the number of images of each class instead.
     splits : tuple of Split
         The splits, for the names of their images; empty for a record from a checkpoint.
+    earlier : uint64 (n,)
+        Sorted keys of other images, on which the model that the training began with or its teacher was trained.
     """
 
     class_names: tuple[str, ...]
@@ -40,10 +44,11 @@ class ImageRecord:
     val: Keys
     digest: str
     splits: tuple[Split, ...] = ()
+    earlier: Keys = field(default_factory=lambda: _NONE)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> ImageRecord:
-        """The record of a data set."""
+    def of(cls, dataset: Dataset, earlier: Keys = _NONE) -> ImageRecord:
+        """The record of a data set; ``earlier``: keys of the images of a model before, which may be among them."""
         keys = [_keys(split) for split in (dataset.train, dataset.test)]
         # File names in class names may not be valid UTF-8; surrogateescape keeps their bytes.
         digest = hashlib.sha256(repr(dataset.class_names).encode("utf-8", "surrogateescape"))
@@ -53,14 +58,20 @@ class ImageRecord:
             rows = np.sort(np.rec.fromarrays(columns)) if own.size else np.bincount(split.labels)
             digest.update(f"split {len(split)} {split.channels}".encode() + np.ascontiguousarray(rows).tobytes())
         found = np.unique(keys[0]), np.unique(keys[1])
-        return cls(dataset.class_names, *found, digest.hexdigest(), (dataset.train, dataset.test))
+        splits = dataset.train, dataset.test
+        return cls(dataset.class_names, *found, digest.hexdigest(), splits, np.setdiff1d(earlier, found[0]))
 
     @classmethod
     def read(cls, class_names: Sequence[str], arrays: Mapping[str, Any], description: Mapping[str, Any]) -> ImageRecord:
         """The record stored in a checkpoint; KeyError when there is none."""
-        none = np.zeros(0, np.uint64)
-        train, val = (arrays.get(name, none) for name in (TRAINED_ON, VALIDATED_ON))
-        return cls(tuple(class_names), train, val, str(description["images"]))
+        seen, val, earlier = (arrays.get(name, _NONE) for name in (TRAINED_ON, VALIDATED_ON, EARLIER))
+        train = np.setdiff1d(seen, earlier)
+        return cls(tuple(class_names), train, val, str(description["images"]), earlier=earlier)
+
+    @property
+    def seen(self) -> Keys:
+        """Sorted keys of all images that have had a part in the weights."""
+        return np.union1d(self.train, self.earlier)
 
     def name_of(self, keys: Keys) -> str:
         """The name of the first image with one of these keys, or "unknown"."""
@@ -72,7 +83,7 @@ class ImageRecord:
 
     def arrays(self) -> dict[str, Any]:
         """The arrays of the record in a checkpoint, apart from ``trained_on``, which the data's description has."""
-        return {VALIDATED_ON: self.val} if self.val.size else {}
+        return {name: keys for name, keys in ((VALIDATED_ON, self.val), (EARLIER, self.earlier)) if keys.size}
 
     def require_same(self, now: ImageRecord, where: object) -> None:
         """Raise StorageError that names the changes, unless the images ``now`` are those of this record."""

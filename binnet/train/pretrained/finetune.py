@@ -155,7 +155,8 @@ def read(file: str) -> Pretrained:
         spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
         return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays())
     try:
-        spec, info = ModelSpec.from_dict(description["model"]), DataInfo.from_dict(description["data"])
+        spec = ModelSpec.from_dict(description["model"])
+        info = DataInfo.from_dict(description["data"], arrays.get("trained_on"))
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
     prefix = "network."

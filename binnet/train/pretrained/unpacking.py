@@ -91,6 +91,8 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
     same levels, and chosen so that the filter's range is the one it was quantised with. In layers without scales the
     mean magnitude is that of the fresh weights.
     """
+    if not {f"{prefix}planes", f"{prefix}signs"} & set(arrays):
+        prefix = f"{prefix}xnor_conv2d."  # the product is not the layer's first node: with binary gradients, a sign is
     shape, planes = module.weight.shape, arrays.get(f"{prefix}planes")
     if planes is None and (signs := arrays.get(f"{prefix}signs")) is not None:
         planes = signs[None]  # one bit is one plane, so one formula serves both
@@ -109,8 +111,24 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
         alpha = np.abs(alpha)
     if alpha.shape != shape[:1]:
         return None
+    if bits == 1 and module.weight_binariser.center:
+        q = _centred(q)
     latent: Array = (alpha.reshape(filters) * (q + np.sign(q) * d.reshape(filters))).astype(np.float32)
     return latent
+
+
+def _centred(signs: Array) -> Array:
+    """Weights with these signs (O, ..., I), mean 0 over I, and mean magnitude 1 over all axes but O.
+
+    Where the signs of all I are equal, the weights that were packed have been equal, and centred they are 0.
+    """
+    positive, negative = (signs > 0).sum(-1, keepdims=True), (signs < 0).sum(-1, keepdims=True)
+    mixed = (positive > 0) & (negative > 0)
+    sizes = signs.shape[-1] / 2 / np.where(signs > 0, positive, negative)
+    values = np.where(mixed, signs * sizes, 0.0)
+    means = np.abs(values).reshape(len(values), -1).mean(axis=1).reshape(-1, *(1,) * (values.ndim - 1))
+    centred: Array = values / np.where(means > 0, means, 1)
+    return centred
 
 
 def calibrate(network: Module, taken: Collection[str], loader: Loader) -> None:

@@ -187,6 +187,12 @@ def test_a_folder_with_another_run_is_refused(done):
         reproduce.run(SMALL, {**OPTIONS, "epochs": 2}, done, QUIET)
 
 
+def test_a_row_that_is_not_possible_is_found_before_the_first_is_trained(tmp_path):
+    with pytest.raises(ConfigError, match="--epochs must be at least 3, one for each of the --stages, got 2"):
+        reproduce.run(reproduce.table("gap"), {"dataset": "digits", "epochs": 2}, tmp_path, QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("option", [{"binarize": "xnor"}, {"model": "quick"}])
 def test_what_the_rows_differ_in_cannot_be_given(tmp_path, option):
     with pytest.raises(ConfigError, match=rf"^--{next(iter(option))} cannot be given here"):

@@ -79,6 +79,6 @@ def test_what_does_not_fit_is_refused(leaf):
         distillation(leaf(2, 3), leaf(2, 3))
     with pytest.raises(ValueError, match="at least one row"):
         distillation(leaf(0, 3), np.zeros((0, 3)))
-    for temperature in (0, -1.0, np.nan, np.inf, 1001):
-        with pytest.raises(ValueError, match="temperature must be above 0 and at most 1000"):
+    for temperature in (0, 0.09, -1.0, np.nan, np.inf, 1001):
+        with pytest.raises(ValueError, match=r"temperature must be from 0\.1 to 1000"):
             distillation(leaf(2, 3), np.zeros((2, 3)), temperature)

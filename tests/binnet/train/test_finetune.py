@@ -1,5 +1,6 @@
 """Fine-tuning: which arrays are taken from a trained model, which layers are frozen, and rejected models."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 import binnet
 import binnet_datasets
-from binnet import models
+from binnet import models, shipped
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 from binnet.modelfile.info import DataInfo
@@ -18,6 +19,7 @@ from binnet.nn.options import CHOICES
 from binnet.train import TrainingInterruptedError, builders, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.output import checkpoint
+from binnet.train.output.image_record import ImageRecord
 from binnet.train.pretrained import finetune
 from binnet.train.pretrained.finetune import Start
 from binnet.train.pretrained.unpacking import calibrate
@@ -66,6 +68,9 @@ def saved(tmp_path, net, names=NAMES):
         ("xnor", {}),
         ("xnor", {"order": "cbap", "use_k": True}),
         ("xnor", {"scale": "learned"}),
+        ("xnor", {"binary_gradient": "ternary", "grad_bits": 2}),
+        ("xnor", {"binary_gradient": "paper", "order": "cbap"}),
+        ("xnor", {"ste": "polynomial", "center": True}),
         ("xnor", {"weight_bits": 3, "act_bits": 2}),
         ("xnor", {"weight_bits": 2, "act_bits": 2, "scale": "learned", "clip": False}),
         ("bwn", {"classifier": "one-bit"}),
@@ -143,6 +148,14 @@ def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
     assert (net.dense4.weight.data == before["dense4.weight"]).all() == fresh
     assert (net.conv1.weight.data != before["conv1.weight"]).any()
     assert Start.from_dict(start.to_dict()) == start
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_all_weights_of_a_model_that_comes_with_binnet_are_taken(name):
+    source = finetune.read(name)
+    net = models.build_spec(replace(source.spec, num_classes=3))
+    start = finetune.begin(net, source, SimpleNamespace(class_names=("a", "b", "c"), channels=3))
+    assert start.new == ("dense.weight", "dense.bias")
 
 
 def test_classes_without_names_are_compared_by_their_number(tmp_path):
@@ -315,3 +328,29 @@ def test_from_the_command_line(run, photos, tmp_path, say, monkeypatch):
     code, _, err = say("train", "--init", run, "--data", photos, "--freeze-until", "conv9", "--out", tmp_path / "no")
     assert code == 1
     assert "unknown layer 'conv9' in --freeze-until; there are: conv1, conv1_norm, conv2_norm, conv2" in err
+
+
+@pytest.mark.parametrize("how", ["init", "teacher"])
+def test_images_of_the_model_before_count_as_trained_on(photos, tmp_path, how):
+    """Validation on them is reported, an evaluation leaves them out, and a resumed training still knows them."""
+    common = {"model": "lenet5", "epochs": 1, "image_size": 8, "seed": 2}
+    fit(TrainConfig(data=str(photos), **common), tmp_path / "first")
+    swapped = tmp_path / "swapped"
+    for part, other in (("train", "val"), ("val", "train")):
+        shutil.copytree(photos / part, swapped / other)
+    config, out = TrainConfig(data=str(swapped), **common, **{how: str(tmp_path / "first")}), tmp_path / "second"
+    fit(config, out)
+    told = "was trained on 48 of the 48 validation images: the accuracy will be better"
+    assert told in (out / "log.txt").read_text()
+    assert told not in (tmp_path / "first" / "log.txt").read_text()
+    dataset = binnet_datasets.load(None, swapped)
+    everything = np.union1d(dataset.train.images.keys, dataset.test.images.keys)
+    np.testing.assert_array_equal(binnet.load(out / "packed.h5").info.trained_on, everything)
+    fit(replace(config, epochs=2), out, resume=True)
+    _, arrays, description = container.load(out / "best.h5")
+    record = ImageRecord.read(dataset.class_names, arrays, description)
+    np.testing.assert_array_equal(record.train, np.sort(dataset.train.images.keys))
+    np.testing.assert_array_equal(record.seen, everything)
+    next((swapped / "val" / "one").glob("*.png")).unlink()
+    with pytest.raises(StorageError, match="was trained on other images: 1 removed; put them back"):
+        fit(replace(config, epochs=3), out, resume=True)

@@ -93,6 +93,10 @@ def test_real_weights_have_no_options_of_binary_ones():
         ConfigError, match="--stages 2: stage 1 is not possible: --act-bits must be 1 with --weights real"
     ):
         stages.configurations(TrainConfig(stages=2, act_bits=3), OUT)
+    for count, stage in ((2, 1), (3, 2)):
+        message = f"--stages {count}: stage {stage} is not possible: its weights are real, and first_bits above 1 needs"
+        with pytest.raises(ConfigError, match=message):
+            stages.configurations(TrainConfig(stages=count, model="quick2", model_options="first_bits=2"), OUT)
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -277,6 +281,8 @@ def test_run_folders(run):
     best = [max(float(row["val_top1"]) for row in read_figures(place)) for place in stages.folders(folder, 3)]
     assert result.out == str(folder)
     assert result.top1 == pytest.approx(best[2], abs=1e-5)
+    seconds = [float(read_figures(place)[-1]["seconds"]) for place in stages.folders(folder, 3)]
+    assert result.seconds >= sum(seconds) > 1.5 * seconds[2]
     assert lines[-2:] == [
         f"stage 1 of 3 (float): accuracy {best[0]:.2%} in its best epoch; run folder {folder / 'stage1'}",
         f"stage 2 of 3 (xnor, real weights): accuracy {best[1]:.2%} in its best epoch; run folder {folder / 'stage2'}",

@@ -301,7 +301,7 @@ def test_the_checkpoint_of_a_custom_network_is_refused_and_its_run_folder_is_not
         ({"teacher_share": 0.5}, "--teacher-share needs --teacher: without one there are labels only"),
         ({"temperature": 4.0}, "--temperature needs --teacher"),
         ({"teacher": "x", "teacher_share": 1.5}, "--teacher-share must be a number from 0 to 1, got 1.5"),
-        ({"teacher": "x", "temperature": 0.0}, "--temperature must be a number above 0 and at most 1000, got 0.0"),
+        ({"teacher": "x", "temperature": 0.0}, "--temperature must be a number from 0.1 to 1000, got 0.0"),
     ],
 )
 def test_options_that_do_not_fit(options, message):
