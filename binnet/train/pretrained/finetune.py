@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from binnet_datasets import Dataset
-from binnet_datasets.sources.splits import same_name
+from binnet_datasets import DataError, Dataset
 
 from ... import engine, models
 from ...evaluation.evaluate import model_file
+from ...evaluation.matching import labels_by_class
 from ...modelfile import CHECKPOINT, PACKED, StorageError, container
 from ...modelfile.info import DataInfo
 from ...models import ModelSpec
@@ -168,7 +168,7 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     """Copy the arrays that fit by name and shape into a network that is to be trained on a data set.
 
     The classifier, which is the last layer with a matrix of weights and what follows it, stays fresh where the classes
-    have other names. Random states of layers, such as dropout, are not taken.
+    have other names and identifiers. Random states of layers, such as dropout, are not taken.
 
     Returns
     -------
@@ -179,10 +179,7 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     StorageError
         When no array fits, or one that does is not finite.
     """
-    known = pretrained.info.class_names
-    # Equal classes in equal order: the classifier's rows still mean the same and are kept.
-    same = not known or [*map(same_name, known)] == [*map(same_name, dataset.class_names)]
-    fresh = set() if same else classifier(network)
+    fresh = set() if _same_classes(pretrained.info, dataset) else classifier(network)
     taken, new = {}, []
     for name, value in _candidates(network, pretrained):
         if value is None or name in fresh:
@@ -199,6 +196,18 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     return Start(
         pretrained.file, pretrained.kind, tuple(taken), tuple(new), mean if fits else None, std if fits else None
     )
+
+
+def _same_classes(info: DataInfo, dataset: Dataset) -> bool:
+    """Whether the classes are equal, by name or identifier, and in equal order: the classifier's rows mean the same."""
+    count = len(info.class_names)
+    if not count:
+        return True
+    try:
+        labels, _ = labels_by_class(info, count, dataset)
+    except DataError:
+        return False
+    return bool(labels.tolist() == [*range(count)])
 
 
 def classifier(network: Module) -> set[str]:

@@ -25,7 +25,16 @@ from binnet.train.pretrained.finetune import Start
 from binnet.train.pretrained.unpacking import calibrate
 
 NAMES = tuple("0123456789")
-DIGITS = SimpleNamespace(class_names=NAMES, channels=1)
+
+
+def data_of(names, channels=1, ids=()):
+    """What a data set says of itself."""
+    return SimpleNamespace(
+        name="images", class_names=tuple(names), class_ids=tuple(ids), num_classes=len(names), channels=channels
+    )
+
+
+DIGITS = data_of(NAMES)
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +151,7 @@ def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
 def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
     net = models.build("lenet5", num_classes=len(names), in_channels=1, image_size=8, seed=1)
     before = net.state_dict()
-    start = finetune.begin(net, finetune.read(str(run / kind)), SimpleNamespace(class_names=names, channels=1))
+    start = finetune.begin(net, finetune.read(str(run / kind)), data_of(names))
     assert start.new == (("dense4.weight", "dense4.bias") if fresh else ())
     assert start.kind == (PACKED if kind == "packed.h5" else CHECKPOINT)
     assert (net.dense4.weight.data == before["dense4.weight"]).all() == fresh
@@ -154,19 +163,22 @@ def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
 def test_all_weights_of_a_model_that_comes_with_binnet_are_taken(name):
     source = finetune.read(name)
     net = models.build_spec(replace(source.spec, num_classes=3))
-    start = finetune.begin(net, source, SimpleNamespace(class_names=("a", "b", "c"), channels=3))
+    start = finetune.begin(net, source, data_of("abc", 3))
     assert start.new == ("dense.weight", "dense.bias")
+    ids = source.info.provenance.get("class_ids", source.info.class_names)
+    same = finetune.begin(models.build_spec(source.spec), source, data_of(ids, 3))  # folders are often named by them
+    assert same.new == ()
 
 
 def test_classes_without_names_are_compared_by_their_number(tmp_path):
     for classes, new in ((10, 0), (5, 2)):
         net = models.build("lenet5", num_classes=classes, in_channels=1, image_size=8)
-        data = SimpleNamespace(class_names=NAMES[:classes], channels=3)
+        data = data_of(NAMES[:classes], 3)
         start = finetune.begin(net, finetune.read(saved(tmp_path, trained(), ())), data)
         assert len(start.new) == new
         assert start.sentence().endswith("new: dense4.weight, dense4.bias" if new else "nothing is new")
     info = DataInfo(mean=(0.5,) * 3, std=(0.5,) * 3)
-    rgb = SimpleNamespace(class_names=NAMES, channels=3)
+    rgb = data_of(NAMES, 3)
     assert (
         finetune.begin(network(), replace(finetune.read(saved(tmp_path, trained())), info=info), rgb).mean == info.mean
     )
@@ -175,9 +187,7 @@ def test_classes_without_names_are_compared_by_their_number(tmp_path):
 def test_what_cannot_be_begun_with(run, tmp_path):
     net = models.build("quick", image_size=16)
     with pytest.raises(StorageError, match=r"has no array whose name and shape fit this network, such as conv1.weight"):
-        finetune.begin(
-            net, finetune.read(saved(tmp_path, trained())), SimpleNamespace(class_names=NAMES[:9], channels=1)
-        )
+        finetune.begin(net, finetune.read(saved(tmp_path, trained())), data_of(NAMES[:9]))
     source = finetune.read(str(run / "best.h5"))
     source.arrays["conv2.weight"][0] = np.nan
     with pytest.raises(StorageError, match=r"best.h5 is damaged: conv2.weight has values that are not finite"):
