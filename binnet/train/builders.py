@@ -17,7 +17,7 @@ from ..models.own_network import OwnNetwork
 from ..nn import Module
 from ..optim import Optimizer
 from ..parallel.workers import ALONE, Workers
-from .config import TrainConfig
+from .config import ConfigError, TrainConfig
 from .portion import Portion
 from .pretrained.finetune import Start
 
@@ -85,8 +85,11 @@ def build_loader(
     """Loader of shuffled and augmented training batches.
 
     A batch has ``batch_size * accumulate`` images, all that one update of the weights sees; of these it makes the ones
-    that this worker needs.
+    that this worker needs. ConfigError when the border of the random crop is as wide as the image that it reflects.
     """
+    if config.crop_pad >= min(image_size):
+        h, w = image_size
+        raise ConfigError(f"--crop-pad must be less than the image of {h}x{w} pixels, got {config.crop_pad}")
     c, (mean, std) = config, _normalisation(dataset, start)
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
     augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)

@@ -511,7 +511,7 @@ BAD = [
     ("train --threads 0", "the number of threads .*, got 0"),
     ("train --threads 1000", "the number of threads .*, got 1000"),
     ("train --warmup-epochs 99", r"--warmup-epochs must be at most --epochs \(50\), got 99"),
-    ("train --crop-pad 8", r"pad must be less than the image \(8 x 8\) to reflect it, got 8"),
+    ("train --crop-pad 8", "--crop-pad must be less than the image of 8x8 pixels, got 8"),
     ("train --optimizer sgd --nesterov --momentum 0", "nesterov needs a momentum above 0"),
     ("train --config {}/none.toml", "cannot read the config file .*none.toml: No such file"),
     ("train --config {}/folder", "cannot read the config file .*folder: Is a directory"),

@@ -316,7 +316,7 @@ def test_outside_the_main_thread(tmp_path):
 
 
 def test_options_that_do_not_fit_the_images_leave_no_training_behind(tmp_path):
-    with pytest.raises(ValueError, match=r"pad must be less than the image \(8 x 8\) to reflect it, got 8"):
+    with pytest.raises(ValueError, match="--crop-pad must be less than the image of 8x8 pixels, got 8"):
         fit(TrainConfig(crop_pad=8), tmp_path / "run")
     with pytest.raises(ValueError, match="nesterov needs a momentum above 0"):
         fit(TrainConfig(optimizer="sgd", nesterov=True, momentum=0), tmp_path / "run")
