@@ -40,5 +40,14 @@ def test_a_draw(finetuning, folder, tmp_path):
 
 @pytest.mark.parametrize(("classes", "images", "message"), [(4, 4, "at least 4 folders"), (2, 10, "more than 10")])
 def test_too_few_images_are_refused(finetuning, folder, tmp_path, classes, images, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SystemExit, match=message):
         finetuning.draw(folder, tmp_path / "out", classes, images, 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_draw_in_the_folder_is_refused(finetuning, folder, tmp_path):
+    for _ in range(2):  # the same one is completed
+        finetuning.draw(folder, tmp_path / "out", 2, 4, 1)
+        next((tmp_path / "out" / "train" / "a").iterdir()).unlink()
+    with pytest.raises(SystemExit, match="out has another draw: choose another --out"):
+        finetuning.draw(folder, tmp_path / "out", 2, 4, 2)

@@ -413,6 +413,7 @@ def test_an_edited_helper_never_runs_stale(tmp_path, package):
     np.testing.assert_array_equal(words, FLIPPED)
 
 
+@pytest.mark.slow
 def test_an_edit_under_a_running_process(tmp_path, package):
     """It compiles what it imported, and must not leave that for those that import the new text."""
     edit_now = (

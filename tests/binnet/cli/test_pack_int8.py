@@ -63,6 +63,7 @@ def test_the_report_of_a_model_whose_layers_all_stay_real(run, tmp_path, say):
     assert (code, json.loads(said)["real"], binnet.load(tmp_path / "m.h5").real) == (0, "float32", "float32")
 
 
+@pytest.mark.slow
 def test_a_packed_model_gives_the_same_file(run, eight, tmp_path, say):
     code, _, _ = say("pack", run / "packed.h5", tmp_path / "m.h5", "--real", "int8", "--max-drop", "100")
     assert code == 0

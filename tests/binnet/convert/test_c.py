@@ -105,6 +105,7 @@ def test_networks_in_eight_bits_give_the_same_bits(folder, name, how):
     same(model, folder, pixels((33, 33, 3), 3), settings=how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{"use_k": True}, {"weight_bits": 2, "act_bits": 2}, {"pad_value": 1}, {"pad_value": -1}]
 )

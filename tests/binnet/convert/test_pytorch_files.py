@@ -97,6 +97,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(PLAIN, st.integers(2, 5))
 def test_plain_values_are_those_of_the_standard_library(value, protocol):
     data = pickle.dumps(value, protocol)
@@ -198,6 +199,7 @@ def test_damaged_pickles(name, refused):
     refused(legacy({}, pickle=PICKLES[name]))
 
 
+@pytest.mark.slow
 def test_deep_and_recursive_values_do_no_harm(refused):
     deep = 200_000
     for data in (b")" + b"\x85" * deep, b"]" * deep + b"a" * (deep - 1), b"]q\x00h\x00a"):

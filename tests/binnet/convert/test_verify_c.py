@@ -39,6 +39,7 @@ def test_the_test_images_of_the_model(say, files):
     assert "its self-test passes" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["net.h5", "int8.h5", "floats.h5"])
 @pytest.mark.parametrize("bits", ["32", "64"])
 def test_random_images(say, files, name, bits):

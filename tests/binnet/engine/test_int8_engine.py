@@ -38,6 +38,7 @@ def test_random_graphs(drawn, seed, as_pixels, shared):
     check(graph, x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mode", "size", "options"),
     [

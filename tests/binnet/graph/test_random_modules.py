@@ -43,6 +43,7 @@ def test_evaluation_engine_and_file_give_the_same_bits(path, drawn, seed, n):
     assert loaded.to_bytes() == model.to_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=max(120, settings().max_examples))
 @given(modules(exact=True), st.integers(0, 2**32 - 1))
 def test_the_walk_and_every_rewrite_give_the_same_bits(drawn, seed):

@@ -150,6 +150,7 @@ def test_nodes_with_the_right_checksum_and_no_sense(key, sound, tmp_path):
         assert "\n" not in str(caught.value), json.dumps(changed[number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", ["packed"], indirect=True)
 def test_settings_with_the_right_checksum_and_no_sense(sound, tmp_path):
     path = tmp_path / "m.h5"

@@ -62,6 +62,7 @@ def high_from(monkeypatch, batch, loss=1e6):
     monkeypatch.setattr(loop, "training_step", step)
 
 
+@pytest.mark.slow
 def test_a_loss_that_stays_far_too_high(tmp_path, monkeypatch):
     high_from(monkeypatch, 50)
     config = replace(CONFIG, batch_size=5, checkpoint_every=1e-9)  # 288 batches an epoch

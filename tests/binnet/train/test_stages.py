@@ -282,7 +282,7 @@ def test_run_folders(run):
     assert result.out == str(folder)
     assert result.top1 == pytest.approx(best[2], abs=1e-5)
     seconds = [float(read_figures(place)[-1]["seconds"]) for place in stages.folders(folder, 3)]
-    assert result.seconds >= sum(seconds) > 1.5 * seconds[2]
+    assert result.seconds == pytest.approx(sum(seconds), rel=1e-4)  # the table has fewer digits
     assert lines[-2:] == [
         f"stage 1 of 3 (float): accuracy {best[0]:.2%} in its best epoch; run folder {folder / 'stage1'}",
         f"stage 2 of 3 (xnor, real weights): accuracy {best[1]:.2%} in its best epoch; run folder {folder / 'stage2'}",

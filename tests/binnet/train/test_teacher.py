@@ -110,6 +110,7 @@ def test_a_share_of_0_is_a_training_without_a_teacher(taught, tmp_path):
     assert_same(tmp_path / "run", tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_with_a_share_of_1_labels_change_nothing_and_wrong_ones_do_no_harm(taught, tmp_path, monkeypatch):
     """Labels drawn at random teach nothing; the teacher's scores for the same images do."""
     wrong = np.random.default_rng(0).integers(0, 10, len(DIGITS.train))

@@ -48,6 +48,7 @@ def losses(folder):
         return [(row["epoch"], row["train_loss"], row["lr"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "mixup": 0.5}])
 def test_a_time_budget_changes_only_the_length(tmp_path, steps, options):
     """The time per step is measured with the network itself, whose state is restored afterwards."""
@@ -59,6 +60,7 @@ def test_a_time_budget_changes_only_the_length(tmp_path, steps, options):
     assert losses(tmp_path / "budget") == losses(tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_the_last_epoch_may_be_cut_short(tmp_path, steps, interrupt_at):
     steps(BATCHES + 10)
     config = replace(CONFIG, time_budget="1s")

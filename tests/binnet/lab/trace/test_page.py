@@ -58,6 +58,7 @@ def test_names_of_strangers_stay_text(picture):
     assert data_of(text)["layer"] == "</script><b>x</b>"
 
 
+@pytest.mark.slow
 def test_a_typical_layer_stays_below_five_megabytes(rng):
     for shape, filters in (
         ((56, 56, 64), (64, 3, 3, 64)),
