@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_without_c(arguments)
     if arguments.packed is None:
         folder = Path(arguments.checkpoint)
+        if not folder.exists():
+            raise StorageError(f"there is no file or folder {folder}")
         if not folder.is_dir():
             raise ValueError("the following arguments are required: PACKED, or a run folder instead of CHECKPOINT")
         arguments.packed = str(model_file(folder))

@@ -37,8 +37,8 @@ class ShortcutOptions:
         ``"spatial"`` multiplies the map of each binary convolution by learned factors of its channels, rows and columns
         (XNOR-Net++, arXiv:1909.13863), ``"none"`` does not.
     first_bits
-        Bits of the inputs of binary convolutions in the first stage, 1 to 8. A stage ends before the
-        next block that halves the map.
+        Bits of the inputs of binary convolutions in the first stage, 1 to 8. A stage ends before the next block that
+        halves the map. Where inputs are real it means nothing.
 
     Raises
     ------
@@ -78,7 +78,8 @@ class ShortcutBlocks:
     Raises
     ------
     ValueError
-        For the order cbap of binary layers, since these blocks have their own, and for several bits with real weights.
+        For the order cbap of binary layers, since these blocks have their own, and for several bits with real weights
+        or rounded gradients.
     """
 
     def __init__(self, blocks: Blocks, options: ShortcutOptions, channels: int, size: tuple[int, int]) -> None:
@@ -86,6 +87,9 @@ class ShortcutBlocks:
             raise ValueError("blocks with a shortcut around each convolution have their own order: leave order out")
         if blocks.real_weights and options.first_bits > 1:
             raise ValueError("first_bits above 1 needs binary weights: real weights take signs only")
+        gradient = blocks.options.binary_gradient
+        if blocks.binary_input and options.first_bits > 1 and gradient != "off":
+            raise ValueError(f"binary_gradient {gradient} needs inputs of 1 bit, got first_bits {options.first_bits}")
         self.blocks, self.options, self.channels, self.size = blocks, options, channels, size
         self._stage = 0
 

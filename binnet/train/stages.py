@@ -23,7 +23,7 @@ from ..profiler import Profile
 from . import budget, trainer
 from .config import ConfigError, TrainConfig
 from .output import checkpoint, whole
-from .output.run_folder import RunFolder, read_figures
+from .output.run_folder import STAGE, RunFolder, read_figures
 from .pretrained.teacher import TEACHER
 from .trainer import Place, Result
 
@@ -99,7 +99,7 @@ def _teacher(config: TrainConfig, number: int, first: Path) -> dict[str, Any]:
 
 def folders(out: Path, count: int) -> tuple[Path, ...]:
     """The run folders of ``count`` stages: ``out/stage1``, ``out/stage2``, …, and ``out`` itself for the last one."""
-    return (*(out / f"stage{number}" for number in range(1, count)), out)
+    return (*(out / STAGE.format(number) for number in range(1, count)), out)
 
 
 def seconds_for(config: TrainConfig, number: int, used: float) -> float:
@@ -176,7 +176,7 @@ def fit(
     last, place = stages[-1], Place(out)
     if not group.first(lambda: whole.has_last(out)):
         _require_buildable(stages, places, group)
-    with _held(run := RunFolder(out, group), resume, places[0]):
+    with RunFolder(out, group).held() as run:
         run.note_stages(config)
         if not group.first(lambda: whole.has_last(out)):
             used = _train_before(config, stages, places, run, how)
@@ -297,25 +297,6 @@ def _require_buildable(stages: tuple[TrainConfig, ...], places: tuple[Path, ...]
     for stage in stages:
         asked = {"num_classes": 1, "in_channels": 1, "image_size": (1, 1), "binarize": stage.binarize}
         own.spec(asked | stage.binary_options(), stage.changed())
-
-
-@contextmanager
-def _held(run: RunFolder, resume: bool, first: Path) -> Iterator[None]:
-    """Context manager that locks the folder, and clears a new one when not even its first stage could begin.
-
-    So a training whose data cannot be read leaves nothing behind, and can be started again with the same folder.
-    """
-    empty = False
-    try:
-        with run.held():
-            try:
-                yield
-            except BaseException:
-                empty = run.communicator.speaks and not resume and not whole.is_begun(first)
-                raise
-    finally:
-        if empty:
-            run.forget()  # after the log is closed, since Windows deletes no open file
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from ..pretrained.teacher import TEACHER, Teacher
 Row = dict[str, str]
 LAST, PACKED, CONFIG = "last.h5", "packed.h5", "config.toml"
 STAGES = "stages.toml"  # configuration of a training in several stages
+STAGE = "stage{}"  # folder of each of them but the last, which has the run folder itself
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,35 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[RunFolder]:
-        """Context manager that locks the folder; StorageError when another training uses it."""
-        with contextlib.ExitStack() as held:
-            self._lock(held)
-            yield self
+        """Context manager that locks the folder; StorageError when another training uses it.
+
+        When an error prevents the training from beginning, it leaves nothing in the folder, so that the folder can be
+        used again.
+        """
+        unused = False
+        try:
+            with contextlib.ExitStack() as held:
+                self._lock(held)
+                try:
+                    yield self
+                except BaseException:
+                    unused = self.communicator.speaks and not self._is_begun()
+                    raise
+        finally:
+            if unused:
+                self._clear()  # after the log is closed, since Windows deletes no open file
+
+    def _is_begun(self) -> bool:
+        """Whether a training began here, or its first stage in a folder of its own."""
+        folders = self.path, self.path / STAGE.format(1)
+        return any((folder / name).exists() for folder in folders for name in (LAST, CONFIG))
+
+    def _clear(self) -> None:
+        """Remove the configuration of stages, and the log when nothing is written in it, as far as that is allowed."""
+        with contextlib.suppress(OSError):
+            (self.path / STAGES).unlink(missing_ok=True)
+            if not self._log.stat().st_size:
+                self._log.unlink()
 
     @_by_the_first
     def _lock(self, held: contextlib.ExitStack) -> None:
@@ -162,12 +188,6 @@ class RunFolder:
     def note_stages(self, config: TrainConfig) -> None:
         """Write the configuration of a training in stages as a whole, of which this folder has the last stage."""
         _write(self.path / STAGES, config.to_toml())
-
-    def forget(self) -> None:
-        """Remove that configuration and the log, as far as that is allowed."""
-        for file in (self.path / STAGES, self._log):
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
 
     @_by_the_first
     def log(self, text: str) -> None:

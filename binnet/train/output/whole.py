@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from binnet_system import commands
 
 from ...modelfile import CHECKPOINT, StorageError, container
-from ..config import read_toml
+from ..config import ConfigError, read_toml
 from . import checkpoint
-from .run_folder import CONFIG, LAST, PACKED, STAGES
+from .run_folder import CONFIG, LAST, PACKED, STAGE, STAGES
 
 __all__ = ["LAST", "has_last", "has_stages", "is_begun", "is_done", "read", "require_unused", "saved_at", "seconds"]
 
@@ -61,8 +62,11 @@ def read(folder: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError, StorageError
-        When the file that has them cannot be read.
+        When the file that has them cannot be read, and for the folder of a stage, which is not a training of its own.
     """
+    parent = folder.resolve().parent
+    if has_stages(parent) and re.fullmatch(STAGE.format(r"\d+"), folder.resolve().name):
+        raise ConfigError(f"{folder} is a stage of the training in {parent}; expected that folder itself")
     # A training in stages has its whole configuration in a file of its own; the others name the last stage alone.
     # Stopped before the first checkpoint, a run has only its config.toml.
     if has_stages(folder) or not has_last(folder):

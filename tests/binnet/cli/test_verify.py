@@ -57,6 +57,8 @@ def test_a_run_folder(files, say):
     code, out, err = say("verify", files / "best.h5")
     assert (code, out) == (1, "")
     assert "the following arguments are required: PACKED, or a run folder instead of CHECKPOINT" in err
+    code, out, err = say("verify", files / "none")
+    assert (code, out, err) == (1, "", f"binnet: error: there is no file or folder {files / 'none'}\n")
 
 
 def test_models_that_differ(files, info, say):

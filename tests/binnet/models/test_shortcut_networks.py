@@ -187,6 +187,11 @@ def test_only_the_first_stage_has_several_bits(name, first, rest):
         ("birealnet18", {"first_bits": 2, "weights": "real"}, "first_bits above 1 needs binary weights"),
         (
             "birealnet18",
+            {"first_bits": 2, "binary_gradient": "ternary"},
+            "binary_gradient ternary needs inputs of 1 bit, got first_bits 2",
+        ),
+        (
+            "birealnet18",
             {"image_size": (7, 40)},
             "18 layers needs images of at least 8x8 pixels, got 7x40",
         ),

@@ -294,6 +294,14 @@ def test_run_folders(run):
     ]
 
 
+def test_a_stage_is_not_resumed_by_itself(run, capsys):
+    folder, *_ = run
+    before = {name: (folder / name).read_bytes() for name in ("log.txt", "stages.toml", "stage1/config.toml")}
+    assert main(["train", "--resume", str(folder / "stage1"), "--epochs", "9"]) == 1
+    assert f"stage1 is a stage of the training in {folder}; expected that folder itself" in capsys.readouterr().err
+    assert before == {name: (folder / name).read_bytes() for name in before}
+
+
 def test_each_stage_is_the_training_of_its_configuration(run, tmp_path):
     """The last stage by itself, from the best epoch of the stage before, gives the same bits."""
     folder, *_ = run

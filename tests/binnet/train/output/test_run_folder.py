@@ -112,6 +112,32 @@ def test_a_full_disk_is_told_in_one_sentence(folder, monkeypatch):
     assert len(list(folder.path.iterdir())) == 4
 
 
+def fails(folder, begins=None):
+    """A training in stages that begins in a folder, or does not begin, and ends with an error."""
+    with RunFolder(folder).held() as run:
+        run.note_stages(TrainConfig())
+        if begins is not None:
+            RunFolder(begins).start(TrainConfig())
+        raise RuntimeError
+
+
+def test_what_did_not_begin_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError):
+        fails(tmp_path)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "log.txt").write_text("mine\n")
+    with pytest.raises(RuntimeError):
+        fails(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine\n"]
+
+
+@pytest.mark.parametrize("stage", [".", "stage1"])
+def test_what_began_is_kept(tmp_path, stage):
+    with pytest.raises(RuntimeError):
+        fails(tmp_path, begins=tmp_path / stage)
+    assert {"log.txt", "stages.toml"} <= {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_copy_has_the_bytes_of_its_original(tmp_path):
     for name, text in (("lf.py", "a = 1 + \\\n    2\n"), ("crlf.py", "a = 1 + \\\r\n    2\r\n")):
         RunFolder(tmp_path / name).start(TrainConfig(), own=OwnNetwork(Path(name), "build", text, dict))
