@@ -24,16 +24,20 @@ class RefusedError(ValueError):
 
 
 def main(path: str) -> None:
-    """Print the index of the file as JSON, or an object with the sentence ``refused``."""
+    """Print the listing of the file as JSON."""
     limit(memory=4 << 30, seconds=60)
+    print(json.dumps(listing(path)))
+
+
+def listing(path: str) -> dict[str, Any]:
+    """What the file holds, see :func:`contents`, or an object with the sentence ``refused``."""
     try:
         with h5py.File(path, "r") as file:
-            index = contents(file)
+            return contents(file)
     except RefusedError as error:
-        index = {"refused": str(error)}
+        return {"refused": str(error)}
     except Exception:  # h5py raises nearly all there are for a damaged file
-        index = {"refused": "the file is damaged: the HDF5 library cannot read it"}
-    print(json.dumps(index))
+        return {"refused": "the file is damaged: the HDF5 library cannot read it"}
 
 
 def contents(file: Any) -> dict[str, Any]:

@@ -10,11 +10,18 @@ import pytest
 import binnet
 import keras_models as keras
 from binnet.convert import ConversionError, Imported, Options, read
+from binnet.convert.larq import child, hdf5
 from binnet.graph import BwnConv, Conv, XnorConv
 from keras_models import layer
 
 SIGN = {"class_name": "SteSign", "config": {"name": "ste_sign", "clip_value": 1.0}, "module": "larq.quantizers"}
 BOTH = {"input_quantizer": "ste_sign", "kernel_quantizer": SIGN}
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are listed without a process of their own, which takes longer than a whole test of valid files."""
+    monkeypatch.setattr(hdf5, "_listing", lambda source: json.dumps(child.listing(str(source))))
 
 
 def latent(seed: int, *shape: int) -> Any:

@@ -15,12 +15,19 @@ from PIL import Image
 
 import keras_models as keras
 from binnet.convert import ConversionError, Imported, larq, read
+from binnet.convert.larq import child, hdf5
 from keras_models import layer
 
 SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
 KERNEL = {"kernel": np.ones((3, 3, 2, 4))}
 NORM = {name: np.ones(2) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
 ALPHA = np.ones((6, 6, 2))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are listed without a process of their own, as in ``test_larq.py``."""
+    monkeypatch.setattr(hdf5, "_listing", lambda source: json.dumps(child.listing(str(source))))
 
 
 def conv(**settings: Any) -> keras.Layer:
@@ -31,6 +38,7 @@ def file(folder: Path, *layers: keras.Layer) -> Path:
     return keras.write(folder / "model.h5", list(layers), keras.sequential(list(layers), (6, 6, 2)))
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("one", "sentence"),
     [
@@ -90,6 +98,7 @@ def changed(structure: Any, **values: Any) -> Any:
     return structure
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("structure", "sentence"),
     [
