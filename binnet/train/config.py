@@ -16,9 +16,9 @@ from binnet_datasets.sources.splits import LAYOUTS
 from .. import models
 from ..models.own_network import is_own
 from ..nn.options import CHOICES
-from ..schedules import SCHEDULES, check_milestones
+from ..schedules import SCHEDULES
 from . import budget
-from .options import recipes
+from .options import recipes, together
 from .options.types import (
     ConfigError,
     Count,
@@ -42,7 +42,6 @@ OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
 CLASS_WEIGHTS = ("none", "balanced")
 _SMALL = 64  # pixels
-_OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of custom images
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,16 @@ class TrainConfig:
         "how the folders of data are read where train or val may be a class: as splits, or as classes",
         LAYOUTS,
     )
-    max_corrupt: NonNegative | None = option(None, "share of the images in data that may be unreadable")
+    max_corrupt: NonNegative | None = option(
+        None, "share of the images in data that may be unreadable; 0.01 by default, but 3 images at least"
+    )
     model: Word | None = option(
         None,
-        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, quick2 for colour images of "
-        "your own; or FILE.py:FUNCTION, which runs the code of a file of your own (loading a model never does): the "
-        "function is called with those of num_classes, in_channels, image_size, binarize, seed and the options of "
-        "binary layers that it takes, and returns a binnet.nn.Module for (N, H, W, C) images",
+        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, and for images of your own "
+        f"quick2, but lenet5 for grey ones of at most {_SMALL} pixels; or FILE.py:FUNCTION, which runs the code of a "
+        "file of your own (loading a model never does): the function is called with those of num_classes, "
+        "in_channels, image_size, binarize, seed and the options of binary layers that it takes, and returns a "
+        "binnet.nn.Module for (N, H, W, C) images",
         metavar="NAME|FILE:FUNCTION",
     )
     init: Word | None = option(
@@ -104,18 +106,23 @@ class TrainConfig:
         metavar="FILE",
     )
     freeze_until: Word | None = option(
-        None, "with init: layers up to this one, and it, do not learn and stay in evaluation mode", metavar="LAYER"
+        None, "with init: this layer and all before it do not learn, and stay in evaluation mode", metavar="LAYER"
     )
-    body_lr: NonNegative = option(1.0, "with init: learning rate of what was taken from it, times that of the rest")
-    binarize: Word = option("xnor", "what is binary: weights and inputs, weights, nothing", models.MODES)
+    body_lr: NonNegative = option(
+        1.0, "with init: factor of the learning rate for the arrays taken from it; 0.2 is a fifth"
+    )
+    binarize: Word = option(
+        "xnor", "what is binary: weights and inputs (xnor, bnn), weights (bwn, binaryconnect), or nothing", models.MODES
+    )
     epochs: Count = option(50, "passes over the training images")
     time_budget: Word | None = option(
         None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
     )
     stages: Count = option(
         1,
-        "trainings one after the other, each begun with the weights of the one before and a share of the epochs; 2: "
-        "with real weights (bwn, binaryconnect: all real), as asked; 3: all real, with real weights, as asked",
+        "trainings one after the other, each of which begins with the weights of the one before and has a share of the "
+        "epochs; 3 (xnor, bnn): real network, binary inputs with real weights, binary network; 2: the last two of "
+        "these, or for bwn and binaryconnect the real network and the binary one",
         (1, 2, 3),
     )
     batch_size: Count = option(32, "images in a step")
@@ -128,7 +135,7 @@ class TrainConfig:
     schedule: Word = option("cosine", "of the learning rate", SCHEDULES)
     milestones: Numbers = option((0.5, 0.75), "of schedule step: rising shares of the training")
     factors: Numbers = option((0.1, 0.01), "of schedule step: times lr, from each milestone on")
-    warmup_epochs: NonNegative = option(0.0, "rise of the learning rate from 0")
+    warmup_epochs: NonNegative = option(0.0, "epochs in which the learning rate rises from 0")
     loss: Word = option("cross_entropy", "what is minimised", LOSSES)
     label_smoothing: Fraction = option(0.0, "share of the target spread over all classes, in [0, 1)")
     mixup: NonNegative = option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none")
@@ -137,14 +144,17 @@ class TrainConfig:
     )
     teacher: Word | None = option(
         None,
-        "model whose scores are learned too (arXiv:1503.02531), of the same classes and image size: what init takes",
+        "model whose scores are learned too (arXiv:1503.02531), of the same classes and image size: checkpoint, packed "
+        "model, run folder, or a model that comes with binnet by its name",
         metavar="FILE",
     )
     teacher_share: Share = option(0.9, "with teacher: its share of the loss; the labels have the rest")
     temperature: Temperature = option(2.0, "with teacher: scores are divided by it before the softmax")
     accumulate: Count = option(1, "batches whose gradients are added up for an update")
     micro_batches: Count = option(
-        1, "parts of a batch that are summed by themselves; the result depends on them, and not on who computes them"
+        1,
+        "parts of a batch whose gradients are summed apart; the result depends on their number, and not on that of "
+        "the processes that compute them",
     )
     local_norm: Switch = option(
         False, "of several workers each normalises by the statistics of its own images, which changes the result"
@@ -159,8 +169,15 @@ class TrainConfig:
     )
     patience: Natural = option(0, "epochs without a better validation that end the training, 0 for no limit")
     clip_norm: NonNegative = option(0.0, "largest norm of all gradients together, 0 for no limit")
-    image_size: Count | None = option(None, "side of the images in pixels; their own unless given")
-    scale_min: Natural = option(0, "short side of training images before cropping, at least; 0 to leave it")
+    image_size: Count | None = option(
+        None,
+        "side of the images in pixels; by default that of the data or of init, of a folder of images the median "
+        "short side, at most 256",
+    )
+    scale_min: Natural = option(
+        0,
+        "training images are resized before cropping to a random short side, at least of so many pixels; 0 to leave it",
+    )
     scale_max: Natural = option(0, "the same, at most")
     crop_pad: Natural = option(0, "reflected border from which training images are cropped at random, pixels")
     flip: Switch = option(False, "mirror training images at random")
@@ -193,57 +210,16 @@ class TrainConfig:
             object.__setattr__(self, "dataset", "digits")
         if self.model is None and self.dataset is not None:
             object.__setattr__(self, "model", "lenet5")
-        self._check_together()
+        for name, parse in (("model_options", self.own_options), ("time_budget", self._budget)):
+            try:
+                parse()
+            except ValueError as error:
+                raise ConfigError(f"{flag(name)}: {error}") from error
+        together.check(vars(self), {f.name: f.default for f in fields(self)})
 
-    def _check_together(self) -> None:
-        """What one option alone does not show."""
-        if self.model is not None and self.model not in models.names() and not is_own(self.model):
-            known = ", ".join(models.names())
-            raise ConfigError(
-                f"unknown --model {self.model!r}; there are: {known}; "
-                "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
-            )
-        if self.warmup_epochs > self.epochs and self.time_budget is None:
-            raise ConfigError(f"--warmup-epochs must be at most --epochs ({self.epochs}), got {self.warmup_epochs:g}")
-        if not self.scale_min <= self.scale_max or bool(self.scale_min) != bool(self.scale_max):
-            raise ConfigError(
-                f"--scale-min and --scale-max must be a range, or both 0, got {self.scale_min} and {self.scale_max}"
-            )
-        if self.binary_gradient != "off" and (self.weight_bits, self.act_bits) != (1, 1):
-            raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
-        if self.weights == "real":
-            for name in ("use_k", "binary_gradient", "weight_bits", "act_bits"):
-                if getattr(self, name) != (only := CHOICES[name][0]):
-                    raise ConfigError(f"{flag(name)} must be {only} with --weights real, got {getattr(self, name)}")
-        try:
-            self.own_options()
-        except ValueError as error:
-            raise ConfigError(f"--model-options: {error}") from error
-        if self.micro_batches > self.batch_size:
-            raise ConfigError(
-                f"--micro-batches must be at most --batch-size ({self.batch_size}), got {self.micro_batches}"
-            )
-        if self.compress not in (0, 2):
-            raise ConfigError(f"--compress must be 0 or 2, got {self.compress}")
-        for name in ("mixup", "class_weights", "label_smoothing"):
-            if getattr(self, name) not in (0, "none") and self.loss != "cross_entropy":
-                raise ConfigError(f"{flag(name)} needs --loss cross_entropy, got {self.loss}")
-        if self.init is None and (self.freeze_until is not None or self.body_lr != 1):
-            name = "body_lr" if self.freeze_until is None else "freeze_until"
-            raise ConfigError(f"{flag(name)} needs --init: without a model to begin from there is nothing to spare")
-        if self.teacher is None and self.stages == 1 and (self.teacher_share, self.temperature) != (0.9, 2.0):
-            name = "teacher_share" if self.temperature == 2 else "temperature"
-            raise ConfigError(f"{flag(name)} needs --teacher: without one there are labels only")
-        for name in _OF_PHOTOS:
-            if getattr(self, name) is not None and (self.data is None or self.dataset is not None):
-                raise ConfigError(f"{flag(name)} is about images of your own: name them with --data, and no --dataset")
-        try:
-            check_milestones(self.milestones, self.factors)
-            if self.time_budget is not None:
-                budget.seconds(self.time_budget)
-        except ValueError as error:
-            name = "time-budget" if "duration" in str(error) else "milestones"
-            raise ConfigError(f"--{name}: {error}") from error
+    def _budget(self) -> float | None:
+        """Seconds of the time budget."""
+        return None if self.time_budget is None else budget.seconds(self.time_budget)
 
     def build_options(self, channels: int | None = None) -> binnet_datasets.BuildOptions | None:
         """How a store of ``data`` is built; None when no option says anything about it.

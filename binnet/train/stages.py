@@ -22,6 +22,7 @@ from ..parallel.communicator import Communicator
 from ..profiler import Profile
 from . import budget, trainer
 from .config import ConfigError, TrainConfig
+from .options.types import flag
 from .output import checkpoint, whole
 from .output.run_folder import STAGE, RunFolder, read_figures
 from .pretrained.teacher import TEACHER
@@ -241,9 +242,14 @@ def _check(config: TrainConfig) -> None:
     for name, free in (("freeze_until", None), ("body_lr", 1)):
         if getattr(config, name) != free:
             raise ConfigError(
-                f"--{name.replace('_', '-')} cannot be given with --stages: in each stage all arrays learn at the "
-                "full rate"
+                f"{flag(name)} cannot be given with --stages: in each stage all arrays learn at the full rate"
             )
+    if config.teacher is None and _BEFORE[mode][count][0] != _FLOAT:
+        for name in ("teacher_share", "temperature"):
+            if getattr(config, name) != getattr(_DEFAULTS, name):
+                raise ConfigError(
+                    f"{flag(name)} needs --teacher: of the {count} stages of {mode} none is real and could teach"
+                )
     if config.time_budget is None:
         if config.epochs < count:
             raise ConfigError(f"--epochs must be at least {count}, one for each of the --stages, got {config.epochs}")

@@ -200,7 +200,7 @@ def chosen(options: Mapping[str, Any]) -> Values:
         found = values(name, options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    needs_images = name in OF_PHOTOS or "image_size" in found
+    needs_images = name in OF_PHOTOS or "image_size" in found or "crop_pad" in found
     if needs_images and options.get("data") is None and options.get("dataset") is None:
         raise ConfigError(f"the recipe {name} needs images: name a store or folder of them with --data")
     if "body_lr" in found and options.get("init") is None:

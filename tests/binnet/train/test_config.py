@@ -171,6 +171,8 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
         ({"lr": 10**400}, "--lr must be a finite number of at least 0, got 10{79}$"),
         ({"lr": True}, "--lr must be a finite number of at least 0, got True"),
         ({"momentum": 1.0}, "--momentum must be a number of at least 0 and below 1, got 1.0"),
+        ({"momentum": 0.5}, "--momentum needs --optimizer sgd, got adam"),
+        ({"nesterov": True}, "--nesterov needs --optimizer sgd, got adam"),
         ({"momentum": -0.5}, "--momentum must be a number of at least 0 and below 1, got -0.5"),
         ({"label_smoothing": 1}, "--label-smoothing must be a number of at least 0 and below 1, got 1"),
         ({"warmup_epochs": 3.5, "epochs": 3}, r"--warmup-epochs must be at most --epochs \(3\), got 3.5"),

@@ -106,6 +106,7 @@ def test_data_sets_of_recipes():
     [
         ({"recipe": "alexnet"}, "unknown --recipe 'alexnet'; there are: alexnet-float, .*, imagenet-64"),
         ({"recipe": 3}, "--recipe must be a word, got 3"),
+        ({"recipe": "quick2-xnor"}, "the recipe quick2-xnor needs images: name a store or folder of them with --data"),
         (
             {"recipe": "alexnet-xnor"},
             "the recipe alexnet-xnor needs images: name a store or folder of them with --data",

@@ -158,6 +158,8 @@ def test_later_stages_get_what_earlier_ones_left(tmp_path, monkeypatch, used, ex
         ({"weights": "real"}, "--stages 2 ends with binary weights, and cannot be given with --weights real"),
         ({"init": "a.h5", "body_lr": 0.5}, "--body-lr cannot be given with --stages"),
         ({"init": "a.h5", "freeze_until": "conv1"}, "--freeze-until cannot be given with --stages"),
+        ({"temperature": 5.0}, "--temperature needs --teacher: of the 2 stages of xnor none is real and could teach"),
+        ({"teacher_share": 0.5}, "--teacher-share needs --teacher: of the 2 stages of xnor none is real"),
         ({"stages": 3, "epochs": 2}, "--epochs must be at least 3, one for each of the --stages, got 2"),
         ({"epochs": 10, "warmup_epochs": 5}, "--warmup-epochs must be at most 4, the epochs of the shortest stage"),
     ],

@@ -1,0 +1,81 @@
+"""What the options of a training must be together, which one option alone does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ... import models
+from ...models.own_network import is_own
+from ...nn.options import CHOICES
+from ...schedules import check_milestones
+from .types import ConfigError, flag
+
+Options = Mapping[str, Any]
+
+_OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of custom images
+
+
+def check(values: Options, defaults: Options) -> None:
+    """ConfigError when options, by name, do not go with each other, or would have no effect."""
+    for each in (_check_network, _check_images, _check_optimizer, _check_loss):
+        each(values, defaults)
+
+
+def _check_network(values: Options, defaults: Options) -> None:
+    model = values["model"]
+    if model is not None and model not in models.names() and not is_own(model):
+        known = ", ".join(models.names())
+        raise ConfigError(
+            f"unknown --model {model!r}; there are: {known}; "
+            "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
+        )
+    if values["binary_gradient"] != "off" and (values["weight_bits"], values["act_bits"]) != (1, 1):
+        raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
+    if values["weights"] == "real":
+        for name in ("use_k", "binary_gradient", "weight_bits", "act_bits"):
+            if values[name] != defaults[name]:
+                only = CHOICES[name][0]
+                raise ConfigError(f"{flag(name)} must be {only} with --weights real, got {values[name]}")
+    for name in ("freeze_until", "body_lr"):
+        if values["init"] is None and values[name] != defaults[name]:
+            raise ConfigError(f"{flag(name)} needs --init: without a model to begin from there is nothing to spare")
+
+
+def _check_images(values: Options, defaults: Options) -> None:
+    low, high = values["scale_min"], values["scale_max"]
+    if not low <= high or bool(low) != bool(high):
+        raise ConfigError(f"--scale-min and --scale-max must be a range, or both 0, got {low} and {high}")
+    for name in _OF_PHOTOS:
+        if values[name] is not None and (values["data"] is None or values["dataset"] is not None):
+            raise ConfigError(f"{flag(name)} is about images of your own: name them with --data, and no --dataset")
+
+
+def _check_optimizer(values: Options, defaults: Options) -> None:
+    if values["warmup_epochs"] > values["epochs"] and values["time_budget"] is None:
+        raise ConfigError(
+            f"--warmup-epochs must be at most --epochs ({values['epochs']}), got {values['warmup_epochs']:g}"
+        )
+    for name in ("momentum", "nesterov"):
+        if values["optimizer"] != "sgd" and values[name] != defaults[name]:
+            raise ConfigError(f"{flag(name)} needs --optimizer sgd, got {values['optimizer']}")
+    try:
+        check_milestones(values["milestones"], values["factors"])
+    except ValueError as error:
+        raise ConfigError(f"--milestones: {error}") from error
+    if values["micro_batches"] > values["batch_size"]:
+        raise ConfigError(
+            f"--micro-batches must be at most --batch-size ({values['batch_size']}), got {values['micro_batches']}"
+        )
+    if values["compress"] not in (0, 2):
+        raise ConfigError(f"--compress must be 0 or 2, got {values['compress']}")
+
+
+def _check_loss(values: Options, defaults: Options) -> None:
+    for name in ("mixup", "class_weights", "label_smoothing"):
+        if values[name] != defaults[name] and values["loss"] != "cross_entropy":
+            raise ConfigError(f"{flag(name)} needs --loss cross_entropy, got {values['loss']}")
+    for name in ("teacher_share", "temperature"):
+        # In stages the first one may be the teacher.
+        if values["teacher"] is None and values["stages"] == 1 and values[name] != defaults[name]:
+            raise ConfigError(f"{flag(name)} needs --teacher: without one there are labels only")
