@@ -24,7 +24,8 @@ _UNBALANCED = 0.02  # from this difference of top-1 and balanced accuracy on, th
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
-    parser.add_argument("file", metavar="FILE", help="checkpoint, packed model or run folder")
+    text = "checkpoint, packed model, run folder (its packed.h5), or a model that comes with binnet by its name"
+    parser.add_argument("file", metavar="FILE", help=text)
     options.add_data(parser)
     text = "CSV file with image names and classes, when the folders of --data are not named after classes"
     parser.add_argument("--labels", metavar="FILE", help=text)

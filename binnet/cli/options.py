@@ -79,8 +79,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def add_split(parser: argparse.ArgumentParser) -> None:
     """Add ``--split`` and ``--layout``."""
     text = (
-        "images of --data to use; auto (the default) takes the first of test, val and train that exists, all images of "
-        "a folder without splits, and the validation images of a store"
+        "images to use; auto (the default) takes the test images of --dataset, of --data the first of test, val and "
+        "train that exists, all images of a folder without splits, and the validation images of a store"
     )
     parser.add_argument("--split", choices=SPLITS, default="auto", help=text)
     text = "whether folders of --data named train or val are splits or classes, where both are possible"

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import shipped
 from ..console import Console
 from ..evaluation.loading import load_for
 from ..graph import Graph
@@ -57,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_without_c(arguments)
     if arguments.packed is None:
         folder = Path(arguments.checkpoint)
-        if not folder.exists():
-            raise StorageError(f"there is no file or folder {folder}")
         if not folder.is_dir():
+            if not (file := shipped.find(folder)).exists():
+                raise StorageError(f"there is no file {file}")
             raise ValueError("the following arguments are required: PACKED, or a run folder instead of CHECKPOINT")
         arguments.packed = str(model_file(folder))
     arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))

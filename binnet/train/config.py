@@ -235,7 +235,7 @@ class TrainConfig:
         return binnet_datasets.BuildOptions(None, channels, self.classes, val=val, layout=self.layout)
 
     def own_options(self) -> dict[str, Any]:
-        """The options that only this network has, as :func:`binnet.models.build` takes them."""
+        """The options that only this network has, as :func:`binnet.models.build` takes them; ValueError for others."""
         if self.model_options is None or self.model is None:
             return {}
         if is_own(self.model):

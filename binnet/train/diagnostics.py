@@ -158,6 +158,11 @@ def measure(network: Module, seen: Mapping[str, Inputs], before: Signs) -> tuple
         Input statistics from :func:`watch`.
     before
         Result of :func:`signs` at the end of the previous epoch.
+
+    Returns
+    -------
+    tuple of Health and dict
+        Those of all layers together, and those of each layer.
     """
     now, layers, counts = signs(network), {}, []
     for path, layer in binary_layers(network).items():

@@ -32,7 +32,21 @@ def diverged(folder: RunFolder, what: str) -> TrainingError:
 
 
 def check_loss(loss: float, lr: float, progress: Progress, num_classes: int, folder: RunFolder) -> None:
-    """Raise TrainingError when the loss is not finite, or has been far too high for 100 batches in a row."""
+    """Raise TrainingError when the loss is not finite, or has been far too high for 100 batches in a row.
+
+    Parameters
+    ----------
+    loss
+        Mean loss of the batch, in nats for the cross-entropy.
+    lr
+        Learning rate of the batch, for the message.
+    progress
+        Where the training is; the first loss and the number of high ones are updated in it.
+    num_classes
+        Number of classes: uniform predictions have the loss log(num_classes).
+    folder
+        Its log gets the message too.
+    """
     p = progress
     where = f"epoch {p.epoch + 1}, batch {p.batch + 1} (lr {lr:.3g})"
     if not math.isfinite(loss):

@@ -326,6 +326,8 @@ class Training:
         ------
         TrainingError
             When a number of the state is not finite; an earlier file at ``path`` is kept then.
+        StorageError
+            When the file cannot be written.
         """
         if not scores:  # the end of an epoch has counted its time already
             self._add_elapsed()

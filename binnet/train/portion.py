@@ -75,7 +75,10 @@ class Portion:
         return cls(workers, n, config.accumulate, Mix.draw(config.mixup, n, config.seed, epoch, number))
 
     def images(self, loaded: Float, own: slice) -> Float:
-        """The images ``own`` of the batch, mixed where there is a mix, from those that were loaded."""
+        """The images ``own`` of the batch, float32 (own, H, W, C), mixed where there is a mix.
+
+        ``loaded`` are the images ``loads``, float32 (k, H, W, C).
+        """
         # Loaded images without partners between them lie in order, so a slice finds them without a copy.
         first = int(np.searchsorted(self.loads, own.start))
         x = loaded[first : first + own.stop - own.start] if self.mix is None else loaded[self._places(own)]

@@ -97,6 +97,10 @@ def training_step(
     ------
     binnet.ops.NotFiniteError
         When the images are not finite.
+    binnet.nn.LayerError
+        When a layer refuses its input; it has the layer's name.
+    ValueError
+        When several micro-batches share the step, and scores come from something else than binnet's operations.
     """
     check_images(images)  # a custom network need not check them itself
     optimizer.zero_grad()

@@ -115,7 +115,6 @@ def fit(
         Profiler that measures some of the first steps.
     communicator
         Workers that share the training, from :func:`binnet.parallel.start.connected`; all of them call this function.
-
     place
         Where the training stands in a run of several stages; None for a run of its own.
 
@@ -133,7 +132,8 @@ def fit(
     OwnNetworkError
         When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
     ConfigError
-        When ``tensorboard`` is set but not installed, or ``epochs`` is smaller than the number already done.
+        When ``tensorboard`` is set but not installed, ``epochs`` is smaller than the number already done, or an option
+        does not fit the data: another teacher's classes, a crop as large as the images, a layer that there is not.
     ValueError
         When there are more workers than micro-batches.
     DataError, StorageError

@@ -32,10 +32,11 @@ STAGE = "stage{}"  # folder of each of them but the last, which has the run fold
 
 @dataclass(frozen=True)
 class EpochFigures:
-    """One row of ``metrics.csv``. Losses in nats, accuracies as shares, times in seconds; None is an empty cell.
+    """One row of ``metrics.csv``. Losses in nats, accuracies as shares; None is an empty cell.
 
-    ``wait`` is the share of the training time in which the next batch was not ready; the last four columns are those of
-    :class:`binnet.train.diagnostics.Health` over all binary layers.
+    ``seconds`` is the time of the training so far, not of the epoch. ``wait`` is the share of the training time in
+    which the next batch was not ready; the last four columns are those of :class:`binnet.train.diagnostics.Health` over
+    all binary layers.
     """
 
     epoch: int

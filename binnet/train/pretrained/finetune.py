@@ -170,9 +170,19 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     The classifier, which is the last layer with a matrix of weights and what follows it, stays fresh where the classes
     have other names and identifiers. Random states of layers, such as dropout, are not taken.
 
+    Parameters
+    ----------
+    network
+        The network that is changed.
+    pretrained
+        The model with the arrays.
+    dataset
+        The data to train on: its classes and channels.
+
     Returns
     -------
     Start
+        Names of the arrays that were taken and of new ones, and the model's normalisation where it fits the channels.
 
     Raises
     ------

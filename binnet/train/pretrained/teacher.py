@@ -115,7 +115,7 @@ class Teacher:
         known = set(order.tolist()) - {-1}
         for number, name in enumerate(dataset.class_names):
             if order[number] < 0:
-                raise ConfigError(f"the teacher {self.file} does not know the class {name} of {dataset.name}")
+                raise ConfigError(f"the teacher {self.file} was not trained on the class {name} of {dataset.name}")
         for label in range(count):
             if label not in known:
                 name = self.model.info.class_name(label)

@@ -32,7 +32,10 @@ _MEASURED = 256  # minimum number of images for the variance, rounded up to whol
 
 
 def stored(arrays: Mapping[str, Array], prefix: str, name: str, module: Module) -> Array | None:
-    """The floating-point array ``prefix + name`` of a checkpoint; None when it has no such array."""
+    """The floating-point array ``prefix + name`` of a checkpoint; None when it has no such array.
+
+    ``module`` means nothing here; :func:`unpacked` needs it.
+    """
     found = arrays.get(prefix + name)
     return found if found is not None and found.dtype.kind == "f" else None
 
@@ -51,8 +54,8 @@ def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module
 
     Returns
     -------
-    array or None
-        None when the packed model has nothing for it.
+    float32 array or None
+        Of the shape of the layer's array; None when the packed model has nothing for it.
     """
     if name == "running_var" and isinstance(module, BatchNorm):
         mean = arrays.get(f"{prefix}mean")

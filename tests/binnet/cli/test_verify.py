@@ -58,7 +58,10 @@ def test_a_run_folder(files, say):
     assert (code, out) == (1, "")
     assert "the following arguments are required: PACKED, or a run folder instead of CHECKPOINT" in err
     code, out, err = say("verify", files / "none")
-    assert (code, out, err) == (1, "", f"binnet: error: there is no file or folder {files / 'none'}\n")
+    assert (code, out) == (1, "")
+    assert err == f"binnet: error: there is no file {files / 'none'}\n"
+    assert "there is no file none, and no model of this name" in say("verify", "none")[2]
+    assert "are required: PACKED" in say("verify", "quick2-tiny20")[2]
 
 
 def test_models_that_differ(files, info, say):

@@ -236,7 +236,7 @@ def test_a_teacher_that_reads_pixels_gets_them_back(taught, tmp_path):
     ("names", "message"),
     [
         ((), "does not say what its classes are called: give binnet.pack its class_names"),
-        ((*NAMES[:9], "owl"), "t.h5 does not know the class 9 of digits"),
+        ((*NAMES[:9], "owl"), "t.h5 was not trained on the class 9 of digits"),
         (tuple("abcdefghij"), "t.h5 has other classes: no class of digits"),
     ],
 )
