@@ -87,12 +87,13 @@ def build_loader(
     A batch has ``batch_size * accumulate`` images, all that one update of the weights sees; of these it makes the ones
     that this worker needs. ConfigError when the border of the random crop is as wide as the image that it reflects.
     """
-    if config.crop_pad >= min(image_size):
+    pad = config.crop_pad or 0
+    if pad >= min(image_size):
         h, w = image_size
-        raise ConfigError(f"--crop-pad must be less than the image of {h}x{w} pixels, got {config.crop_pad}")
+        raise ConfigError(f"--crop-pad must be less than the image of {h}x{w} pixels, got {pad}")
     c, (mean, std) = config, _normalisation(dataset, start)
     scale = (c.scale_min, c.scale_max) if c.scale_max else None
-    augment = Augment(pad=c.crop_pad, flip=c.flip, scale=scale, crop=True)
+    augment = Augment(pad=pad, flip=bool(c.flip), scale=scale, crop=True)
     how: dict[str, Any] = {"view": View(image_size), "sampling": Sampling(True, c.seed, augment)}
     if workers.divided:
         how["share"] = lambda epoch, number, n: Portion.of(c, workers, epoch, number, n).loads

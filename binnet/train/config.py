@@ -48,8 +48,8 @@ _SMALL = 64  # pixels
 class TrainConfig:
     """One training.
 
-    ``dataset``, ``model`` and ``image_size`` may be left open with ``data`` alone; :meth:`resolved` fills in the model.
-    A ``recipe`` given here is only a name; :meth:`from_dict` applies it.
+    ``dataset``, ``image_size``, ``model``, ``crop_pad`` and ``flip`` may be left open with ``data`` alone;
+    :meth:`resolved` fills in the last three. A ``recipe`` given here is only a name; :meth:`from_dict` applies it.
 
     Raises
     ------
@@ -91,9 +91,9 @@ class TrainConfig:
     )
     model: Word | None = option(
         None,
-        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, and for images of your own "
-        f"quick2, but lenet5 for grey ones of at most {_SMALL} pixels; or FILE.py:FUNCTION, which runs the code of a "
-        "file of your own (loading a model never does): the function is called with those of num_classes, "
+        f"network: {', '.join(models.names())}; lenet5 unless the recipe says otherwise, and quick2 for photographs of "
+        f"your own, which are all images but grey ones of at most {_SMALL} pixels; or FILE.py:FUNCTION, which runs the "
+        "code of a file of your own (loading a model never does): the function is called with those of num_classes, "
         "in_channels, image_size, binarize, seed and the options of binary layers that it takes, and returns a "
         "binnet.nn.Module for (N, H, W, C) images",
         metavar="NAME|FILE:FUNCTION",
@@ -179,8 +179,15 @@ class TrainConfig:
         "training images are resized before cropping to a random short side, at least of so many pixels; 0 to leave it",
     )
     scale_max: Natural = option(0, "the same, at most")
-    crop_pad: Natural = option(0, "reflected border from which training images are cropped at random, pixels")
-    flip: Switch = option(False, "mirror training images at random")
+    crop_pad: Natural | None = option(
+        None,
+        "reflected border from which training images are cropped at random, in pixels; 0, but for photographs of your "
+        "own without a recipe an eighth of the side",
+    )
+    flip: Switch | None = option(
+        None,
+        "mirror training images at random; off, but on for photographs of your own without a recipe",
+    )
     weight_gradient: Word = binary("weight_gradient", "gradient of alpha sign(W)")
     use_k: Switch = binary("use_k", "multiply by the map K of Eq. 11")
     scale: Word = binary("scale", "alpha: mean of |W| (Eq. 6), or learned")
@@ -208,14 +215,22 @@ class TrainConfig:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if self.dataset is None and self.data is None:
             object.__setattr__(self, "dataset", "digits")
-        if self.model is None and self.dataset is not None:
-            object.__setattr__(self, "model", "lenet5")
+        if self.dataset is not None:
+            self._fill(model="lenet5")
+        if self.dataset is not None or self.recipe is not None or self.scale_max:
+            self._fill(crop_pad=0, flip=False)
         for name, parse in (("model_options", self.own_options), ("time_budget", self._budget)):
             try:
                 parse()
             except ValueError as error:
                 raise ConfigError(f"{flag(name)}: {error}") from error
         together.check(vars(self), {f.name: f.default for f in fields(self)})
+
+    def _fill(self, **values: Any) -> None:
+        """Set the options that are open."""
+        for name, value in values.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     def _budget(self) -> float | None:
         """Seconds of the time budget."""
@@ -247,10 +262,18 @@ class TrainConfig:
         return {name: getattr(self, name) for name in CHOICES}
 
     def resolved(self, channels: int, image_size: tuple[int, int]) -> TrainConfig:
-        """The same with a model, chosen by the images: lenet5 for small grey ones, otherwise quick2."""
-        if self.model is not None:
-            return self
-        return replace(self, model="lenet5" if channels == 1 and max(image_size) <= _SMALL else "quick2")
+        """The same with model and augmentation, chosen by the images where they are open.
+
+        Small grey images are for lenet5. All others count as photographs: they are for quick2, mirrored and cropped.
+        """
+        photographs = channels != 1 or max(image_size) > _SMALL
+        side = self.image_size or min(image_size)
+        chosen: dict[str, Any] = {
+            "model": "quick2" if photographs else "lenet5",
+            "crop_pad": side // 8 if photographs else 0,
+            "flip": photographs,
+        }
+        return replace(self, **{name: value for name, value in chosen.items() if getattr(self, name) is None})
 
     def to_dict(self) -> dict[str, Any]:
         """All options by name, ready for JSON or TOML."""

@@ -142,8 +142,10 @@ def fit(
         Configuration. With ``resume`` it must be that of the run in ``out``, see
         :func:`binnet.train.output.whole.read`.
     out
-        The run folder, which is that of the last stage; :func:`binnet.train.trainer.fit` lists its files. The stages
-        before have complete run folders ``stage1``, ``stage2`` in it, and ``stages.toml`` has the configuration.
+        The run folder, which is that of the last stage. It receives ``config.toml``, ``metrics.csv``, ``health.csv``,
+        ``log.txt``, ``last.h5``, ``best.h5``, ``packed.h5``, ``curves.png`` where matplotlib is installed,
+        ``teacher.h5`` with a teacher, and a copy of the Python file of a custom network. Its folders ``stage1`` and
+        ``stage2`` are complete run folders of the stages before, and ``stages.toml`` has the configuration.
     resume
         Continue where the run was stopped, bit for bit; stages that are done are not repeated. Another number of
         epochs is divided anew, and changes the stages that are not done.
@@ -161,10 +163,23 @@ def fit(
 
     Raises
     ------
+    TrainingError
+        When the loss diverges or is no longer finite, or the packed model predicts differently from the trained one.
+    TrainingInterruptedError
+        After Ctrl-C, SIGTERM or SIGUSR1, when the state has been saved.
+    WorkersDifferError
+        When several workers have other programs, processors, options or images.
+    OwnNetworkError
+        When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
     ConfigError
-        When the stages are not possible, see :func:`configurations`.
-    Exception
-        All others of :func:`binnet.train.trainer.fit`.
+        When the stages are not possible, see :func:`configurations`; when ``tensorboard`` is set but not installed,
+        ``epochs`` is smaller than the number already done, or an option does not fit the data: another teacher's
+        classes, a crop as large as the images, a layer that there is not.
+    ValueError
+        When there are more workers than micro-batches.
+    DataError, StorageError
+        When data cannot be read or files cannot be written; when another training uses the folder or was started
+        there; when the images differ from those that a resumed training started with.
     """
     out, group, console = Path(out), communicator or Communicator(), console or Console(quiet=True)
     stages, places = configurations(config, out), folders(out, config.stages)
@@ -173,7 +188,7 @@ def fit(
         group.first(lambda: whole.require_unused(places))
     how: dict[str, Any] = {"resume": resume, "console": console, "communicator": communicator}
     if len(stages) == 1:
-        return trainer.fit(config, out, profile=profile, **how)
+        return trainer.fit_stage(config, out, profile=profile, **how)
     last, place = stages[-1], Place(out)
     if not group.first(lambda: whole.has_last(out)):
         _require_buildable(stages, places, group)
@@ -186,7 +201,7 @@ def fit(
             last = group.first(lambda: _with_own_budget(last, out))
     console.say(f"stage {len(stages)} of {len(stages)}: {_kind(last)}")
     with _named(len(stages), len(stages)):
-        result = trainer.fit(last, out, profile=profile, place=place, **how)
+        result = trainer.fit_stage(last, out, profile=profile, place=place, **how)
     before = group.first(lambda: sum(whole.seconds(folder) for folder in places[:-1] if whole.has_last(folder)))
     for sentence in group.first(lambda: [_outcome(number, stages, places) for number in range(len(stages) - 1)]):
         console.say(sentence)
@@ -213,7 +228,7 @@ def _train_before(
                 stage = group.first(partial(_with_own_budget, stage, place))
             start = time.time()
             with _named(number + 1, len(stages)):
-                result = trainer.fit(stage, place, place=Place(run.path, before, followed=True), **how)
+                result = trainer.fit_stage(stage, place, place=Place(run.path, before, followed=True), **how)
             # The times that workers measured differ, and all must go on with the same number.
             used += group.first(partial(_with_packing, result, place, start))
             run.log(group.first(partial(_outcome, number, stages, places)))

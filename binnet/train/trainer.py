@@ -86,7 +86,7 @@ class Place:
     followed: bool = False
 
 
-def fit(
+def fit_stage(
     config: TrainConfig,
     out: str | Path,
     *,
@@ -103,9 +103,7 @@ def fit(
     config
         Configuration. With ``resume`` it must be the configuration of the run in ``out``.
     out
-        The run folder. It receives ``config.toml, metrics.csv, health.csv, log.txt, last.h5, best.h5, packed.h5``,
-        ``curves.png`` where matplotlib is installed, ``teacher.h5`` with a teacher, and a copy of the Python file of a
-        custom network.
+        The run folder; :func:`binnet.train.stages.fit` lists its files.
     resume
         Continue from ``last.h5``; the final weights are bit for bit those of an uninterrupted training. With another
         number of epochs, the schedule continues as that of a training of the new length.
@@ -125,20 +123,8 @@ def fit(
 
     Raises
     ------
-    TrainingError
-        When the loss diverges or is no longer finite, or the packed model predicts differently from the trained one.
-    TrainingInterruptedError
-        After Ctrl-C, SIGTERM or SIGUSR1, when the state has been saved.
-    OwnNetworkError
-        When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
-    ConfigError
-        When ``tensorboard`` is set but not installed, ``epochs`` is smaller than the number already done, or an option
-        does not fit the data: another teacher's classes, a crop as large as the images, a layer that there is not.
-    ValueError
-        When there are more workers than micro-batches.
-    DataError, StorageError
-        When data cannot be read or files cannot be written; when another training uses the folder or was started
-        there; when the images differ from those that a resumed training started with.
+    Exception
+        Those of :func:`binnet.train.stages.fit`, but for stages that are not possible.
     """
     if config.tensorboard:
         tensorboard.check()

@@ -98,7 +98,7 @@ _REACTNET18: Values = {
 _IMAGENET_64: Values = {"epochs": 15, "batch_size": 64, "lr": 0.001, "crop_pad": 8, "flip": True}
 
 # Not from the paper: fine-tuning (--init) with some dozen photographs per class. Pretrained layers learn at 0.002, fast
-# enough for signs to flip; frozen layers and a learning rate of 0.0001 were less accurate (docs/models.md).
+# enough for signs to flip; frozen layers and a learning rate of 0.0001 were less accurate (docs/training.md).
 _FINETUNE: Values = {
     "epochs": 40,
     "batch_size": 32,

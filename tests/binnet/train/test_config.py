@@ -113,7 +113,7 @@ def test_every_flag_is_in_the_help_with_its_default(capsys):
         name = option.name.replace("_", "-")
         entry = re.search(rf" --{name}(, --no-{name})? (.*?)(?= --[a-z]|$)", text)
         assert "".join(option.metadata["help"].split()) in "".join(entry[2].split())  # lines may break at hyphens
-        default = {True: "on", False: "off"}[option.default] if type_of(option) is bool else option.default
+        default = {True: "on", False: "off"}.get(option.default) if type_of(option) is bool else option.default
         default = ",".join(map(str, default)) if isinstance(default, tuple) else default
         assert (f"(default: {default})" in entry[2]) == (default is not None), name
     for flag in ("--config", "--out", "--resume", "--threads", "--quiet", "--json"):
@@ -278,11 +278,32 @@ def test_what_is_left_open():
     assert TrainConfig(data="x", model="nin").resolved(1, (28, 28)).model == "nin"
 
 
+@pytest.mark.parametrize(
+    ("options", "channels", "size", "expected"),
+    [
+        ({}, 3, (64, 80), (8, True)),
+        ({}, 1, (65, 80), (8, True)),
+        ({}, 1, (64, 64), (0, False)),  # lenet5's
+        ({}, 3, (7, 7), (0, True)),
+        ({"image_size": 32, "model": "nin"}, 3, (64, 80), (4, True)),
+        ({"flip": False, "crop_pad": 3}, 3, (64, 80), (3, False)),
+        ({"scale_min": 70, "scale_max": 80}, 3, (64, 80), (0, False)),
+        ({"dataset": "cifar10"}, 3, (32, 32), (0, False)),
+        ({"recipe": "alexnet-xnor"}, 3, (64, 80), (0, True)),
+        ({"recipe": "imagenet-64"}, 3, (32, 32), (8, True)),
+    ],
+)
+def test_photographs_are_mirrored_and_cropped(options, channels, size, expected):
+    config = TrainConfig.from_dict({"data": "x", **options}).resolved(channels, size)
+    assert (config.crop_pad, config.flip) == expected
+
+
 def test_changed_options():
     assert TrainConfig().changed() == {}
     config = TrainConfig(lr=0.5, milestones=(0.5,), factors=(0.1,), data="x")
-    expected = {"lr": 0.5, "milestones": [0.5], "factors": [0.1], "data": "x", "dataset": None, "model": None}
-    assert config.changed() == expected
+    expected = {"lr": 0.5, "milestones": [0.5], "factors": [0.1], "data": "x"}
+    open_ = dict.fromkeys(("dataset", "model", "crop_pad", "flip"))
+    assert config.changed() == expected | open_
 
 
 def test_rows_of_numbers_on_the_command_line(capsys):

@@ -133,7 +133,7 @@ def test_later_stages_get_what_earlier_ones_left(tmp_path, monkeypatch, used, ex
         seen.append((config.time_budget, out, place.followed, place.before))
         return Result(str(out), 0, 0, 1, 1, 1, [*used, 0][len(seen) - 1])
 
-    monkeypatch.setattr(trainer, "fit", train)
+    monkeypatch.setattr(trainer, "fit_stage", train)
     monkeypatch.setattr(whole, "saved_at", lambda place: 1e12)  # in the future: packing takes no time
     out = tmp_path / "run"
     fit(TrainConfig(stages=3, time_budget="100s"), out)
@@ -309,7 +309,7 @@ def test_each_stage_is_the_training_of_its_configuration(run, tmp_path):
     folder, *_ = run
     last = stages.configurations(CONFIG, folder)[-1]
     assert last.init == str(folder / "stage2" / "best.h5")
-    trainer.fit(last, tmp_path / "alone")
+    trainer.fit_stage(last, tmp_path / "alone")
     assert_equal(arrays(tmp_path / "alone" / "last.h5"), arrays(folder / "last.h5"))
 
 
