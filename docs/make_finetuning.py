@@ -1,4 +1,4 @@
-"""How much a model to begin with is worth for few photographs: the tables of docs/training.md.
+"""How much a model to begin with is worth for few photographs: the second table of fine-tuning in docs/training.md.
 
     python docs/make_finetuning.py FOLDER MODEL [--classes 5,20] [--images 20,50,100] [--draws 3] [--time-budget 60s]
 

@@ -48,8 +48,9 @@ _SMALL = 64  # pixels
 class TrainConfig:
     """One training.
 
-    ``dataset``, ``image_size``, ``model``, ``crop_pad`` and ``flip`` may be left open with ``data`` alone;
-    :meth:`resolved` fills in the last three. A ``recipe`` given here is only a name; :meth:`from_dict` applies it.
+    ``dataset``, ``image_size`` and ``model`` may be left open with ``data`` alone, and where neither ``recipe`` nor
+    ``scale_max`` is given also ``crop_pad`` and ``flip``; :meth:`resolved` fills in the last three. A ``recipe`` is
+    only a name here; :meth:`from_dict` applies it.
 
     Raises
     ------
@@ -182,11 +183,11 @@ class TrainConfig:
     crop_pad: Natural | None = option(
         None,
         "reflected border from which training images are cropped at random, in pixels; 0, but for photographs of your "
-        "own without a recipe an eighth of the side",
+        "own, without recipe and scale_max, an eighth of the side",
     )
     flip: Switch | None = option(
         None,
-        "mirror training images at random; off, but on for photographs of your own without a recipe",
+        "mirror training images at random; off, but on for photographs of your own without recipe and scale_max",
     )
     weight_gradient: Word = binary("weight_gradient", "gradient of alpha sign(W)")
     use_k: Switch = binary("use_k", "multiply by the map K of Eq. 11")
@@ -219,22 +220,22 @@ class TrainConfig:
             self._fill(model="lenet5")
         if self.dataset is not None or self.recipe is not None or self.scale_max:
             self._fill(crop_pad=0, flip=False)
-        for name, parse in (("model_options", self.own_options), ("time_budget", self._budget)):
-            try:
-                parse()
-            except ValueError as error:
-                raise ConfigError(f"{flag(name)}: {error}") from error
         together.check(vars(self), {f.name: f.default for f in fields(self)})
+        try:
+            self.own_options()
+        except ValueError as error:
+            raise ConfigError(f"--model-options: {error}") from error
+        try:
+            if self.time_budget is not None:
+                budget.seconds(self.time_budget)
+        except ValueError as error:
+            raise ConfigError(f"--time-budget: {error}") from error
 
     def _fill(self, **values: Any) -> None:
         """Set the options that are open."""
         for name, value in values.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-
-    def _budget(self) -> float | None:
-        """Seconds of the time budget."""
-        return None if self.time_budget is None else budget.seconds(self.time_budget)
 
     def build_options(self, channels: int | None = None) -> binnet_datasets.BuildOptions | None:
         """How a store of ``data`` is built; None when no option says anything about it.
@@ -261,16 +262,16 @@ class TrainConfig:
         """The options of the binary layers, as :func:`binnet.models.build` takes them."""
         return {name: getattr(self, name) for name in CHOICES}
 
-    def resolved(self, channels: int, image_size: tuple[int, int]) -> TrainConfig:
-        """The same with model and augmentation, chosen by the images where they are open.
-
-        Small grey images are for lenet5. All others count as photographs: they are for quick2, mirrored and cropped.
-        """
-        photographs = channels != 1 or max(image_size) > _SMALL
-        side = self.image_size or min(image_size)
+    def resolved(self, dataset: binnet_datasets.Dataset) -> TrainConfig:
+        """The same with what is open chosen by the images: small grey ones are for lenet5, as they are, all others,
+        photographs, for quick2, mirrored and cropped."""
+        if None not in (self.model, self.crop_pad, self.flip):
+            return self
+        size = dataset.image_size
+        photographs = max(size) > _SMALL or not dataset.is_grey()
         chosen: dict[str, Any] = {
             "model": "quick2" if photographs else "lenet5",
-            "crop_pad": side // 8 if photographs else 0,
+            "crop_pad": (self.image_size or min(size)) // 8 if photographs else 0,
             "flip": photographs,
         }
         return replace(self, **{name: value for name, value in chosen.items() if getattr(self, name) is None})

@@ -172,7 +172,8 @@ def fit(
     OwnNetworkError
         When the Python file of a custom network cannot be run, does not build a network, or has changed on resume.
     ConfigError
-        When the stages are not possible, see :func:`configurations`; when ``tensorboard`` is set but not installed,
+        When the stages are not possible, see :func:`configurations`; when ``out`` is the folder of one of the stages of
+        a training that is to be resumed; when ``tensorboard`` is set but not installed,
         ``epochs`` is smaller than the number already done, or an option does not fit the data: another teacher's
         classes, a crop as large as the images, a layer that there is not.
     ValueError
@@ -183,6 +184,8 @@ def fit(
     """
     out, group, console = Path(out), communicator or Communicator(), console or Console(quiet=True)
     stages, places = configurations(config, out), folders(out, config.stages)
+    if resume:
+        group.first(lambda: whole.require_whole(out))
     # With one stage the run folder itself says more precisely what is wrong.
     if not resume and (len(stages) > 1 or whole.has_stages(out)):
         group.first(lambda: whole.require_unused(places))

@@ -140,7 +140,7 @@ def fit_stage(
     # The first worker downloads files and builds stores, which the others then read.
     dataset = communicator.first_then_all(lambda: loading.load(config.dataset, config.data, console, **how))
     start = time.perf_counter()  # the time budget is for training, not for fetching data
-    config = config.resolved(dataset.channels, dataset.image_size)
+    config = config.resolved(dataset)
     if communicator.first(compiled_code_is_missing):
         console.say("compiling kernels (once): this takes about half a minute, until the first step is done")
     with RunFolder(Path(out), communicator).held() as folder:

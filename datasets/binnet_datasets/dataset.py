@@ -155,6 +155,15 @@ class Dataset:
         """Number of classes."""
         return len(self.class_names)
 
+    def is_grey(self) -> bool:
+        """Whether the training images are grey, by their statistics: all channels have the same mean and deviation.
+
+        Images of a folder are stored in colour, grey ones with three equal channels.
+        """
+        if not len(self.train):
+            return self.channels == 1
+        return all(bool((values == values[0]).all()) for values in self.mean_std())
+
     def mean_std(self) -> Stats:
         """Mean and standard deviation of the training images scaled to [0, 1].
 

@@ -93,13 +93,12 @@ def _settings(outcomes: Sequence[Outcome]) -> str:
     config, n = outcomes[0].config, outcomes[0].n
     # Only options that differ from their defaults: the rest of a configuration says nothing about a comparison.
     changed = [o.config.changed() for o in outcomes]
-    shared = {
-        name: v for name, v in changed[0].items() if all(c.get(name) == v for c in changed) and name not in _LEFT_OUT
-    }
+    options = {name: v for name, v in changed[0].items() if v is not None and name not in _LEFT_OUT}
+    shared = {name: v for name, v in options.items() if all(c.get(name) == v for c in changed)}
     data = config.dataset or Path(str(config.data)).name  # reports do not show folders of this machine
-    options = ", ".join(f"{name} {v}" for name, v in {"epochs": config.epochs, **shared}.items())
+    words = ", ".join(f"{name} {v}" for name, v in {"epochs": config.epochs, **shared}.items())
     seeds = _seeds(outcomes)
-    return f"{data}, {n:,} validation images; {seeds}{options}; binnet {__version__}. Accuracies in per cent."
+    return f"{data}, {n:,} validation images; {seeds}{words}; binnet {__version__}. Accuracies in per cent."
 
 
 def _seeds(outcomes: Sequence[Outcome]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from binnet_datasets.files import replacing, why
 from binnet_system import commands
 from binnet_system.locks import lock
+from binnet_system.machine import WINDOWS
 from binnet_system.names import refuse_device
 
 from ...modelfile import StorageError
@@ -94,6 +95,7 @@ class RunFolder:
         self.teacher = path / TEACHER
         self.curves, self.tensorboard = path / "curves.png", path / "tensorboard"
         self._config, self._log = path / CONFIG, path / "log.txt"
+        self._stages, self._stage1 = path / STAGES, path / STAGE.format(1)
         self._metrics = _Table(path / "metrics.csv", METRICS)
         self._health = _Table(path / "health.csv", HEALTH)
         self._create()
@@ -109,33 +111,35 @@ class RunFolder:
     def held(self) -> Iterator[RunFolder]:
         """Context manager that locks the folder; StorageError when another training uses it.
 
-        When an error prevents the training from beginning, it leaves nothing in the folder, so that the folder can be
-        used again.
+        A training that ends with an error before it began leaves nothing in the folder, which can then be used again.
         """
-        unused = False
+        unused, staged = False, self._stages.exists()
         try:
             with contextlib.ExitStack() as held:
                 self._lock(held)
                 try:
                     yield self
                 except BaseException:
-                    unused = self.communicator.speaks and not self._is_begun()
+                    if unused := self.communicator.speaks and not self._is_begun():
+                        self._clear(staged)
                     raise
         finally:
-            if unused:
-                self._clear()  # after the log is closed, since Windows deletes no open file
+            if unused and WINDOWS:
+                self._clear(staged)  # once more: Windows deletes no file that is open, as the log was
 
     def _is_begun(self) -> bool:
         """Whether a training began here, or its first stage in a folder of its own."""
-        folders = self.path, self.path / STAGE.format(1)
-        return any((folder / name).exists() for folder in folders for name in (LAST, CONFIG))
+        return any((folder / name).exists() for folder in (self.path, self._stage1) for name in (LAST, CONFIG))
 
-    def _clear(self) -> None:
-        """Remove the configuration of stages, and the log when nothing is written in it, as far as that is allowed."""
+    def _clear(self, staged: bool) -> None:
+        """Remove what a training made before it began, as far as that is allowed: not ``stages.toml`` if ``staged``."""
         with contextlib.suppress(OSError):
-            (self.path / STAGES).unlink(missing_ok=True)
+            if not staged:
+                self._stages.unlink(missing_ok=True)
             if not self._log.stat().st_size:
                 self._log.unlink()
+        with contextlib.suppress(OSError):
+            self._stage1.rmdir()  # removes it only when it is empty
 
     @_by_the_first
     def _lock(self, held: contextlib.ExitStack) -> None:
@@ -188,7 +192,7 @@ class RunFolder:
     @_by_the_first
     def note_stages(self, config: TrainConfig) -> None:
         """Write the configuration of a training in stages as a whole, of which this folder has the last stage."""
-        _write(self.path / STAGES, config.to_toml())
+        _write(self._stages, config.to_toml())
 
     @_by_the_first
     def log(self, text: str) -> None:

@@ -56,6 +56,13 @@ def require_unused(folders: Iterable[Path]) -> None:
             raise StorageError(f"{folder} already holds a training; continue with {resume}, or choose another --out")
 
 
+def require_whole(folder: Path) -> None:
+    """ConfigError when a run folder is that of a stage, which is not a training of its own."""
+    parent = folder.resolve().parent
+    if has_stages(parent) and re.fullmatch(STAGE.format(r"\d+"), folder.resolve().name):
+        raise ConfigError(f"{folder} is a stage of the training in {parent}; expected that folder itself")
+
+
 def read(folder: Path) -> dict[str, Any]:
     """The options that the training in a run folder was started with, by name.
 
@@ -64,9 +71,7 @@ def read(folder: Path) -> dict[str, Any]:
     ConfigError, StorageError
         When the file that has them cannot be read, and for the folder of a stage, which is not a training of its own.
     """
-    parent = folder.resolve().parent
-    if has_stages(parent) and re.fullmatch(STAGE.format(r"\d+"), folder.resolve().name):
-        raise ConfigError(f"{folder} is a stage of the training in {parent}; expected that folder itself")
+    require_whole(folder)
     # A training in stages has its whole configuration in a file of its own; the others name the last stage alone.
     # Stopped before the first checkpoint, a run has only its config.toml.
     if has_stages(folder) or not has_last(folder):

@@ -3,11 +3,13 @@
 import re
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from binnet import models
 from binnet.cli import main, options, parser
 from binnet.train.config import ConfigError, TrainConfig, read_toml, type_of
+from binnet_datasets import Dataset, Split
 
 # another value than the default for every option
 OTHERS = {
@@ -171,6 +173,7 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
         ({"lr": 10**400}, "--lr must be a finite number of at least 0, got 10{79}$"),
         ({"lr": True}, "--lr must be a finite number of at least 0, got True"),
         ({"momentum": 1.0}, "--momentum must be a number of at least 0 and below 1, got 1.0"),
+        ({"model": "foo", "model_options": "a=1"}, "unknown --model 'foo'; there are: .*or FILE.py:FUNCTION"),
         ({"momentum": 0.5}, "--momentum needs --optimizer sgd, got adam"),
         ({"nesterov": True}, "--nesterov needs --optimizer sgd, got adam"),
         ({"momentum": -0.5}, "--momentum must be a number of at least 0 and below 1, got -0.5"),
@@ -263,6 +266,12 @@ def test_the_help_says_nothing_about_a_missing_path():
     assert not re.search(r"default: None", parser().format_help())
 
 
+def images(h, w, channels, grey=False):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, h, w, 1 if grey else channels), np.uint8)
+    split = Split(np.repeat(pixels, channels, axis=3) if grey else pixels, np.zeros(4, np.int64))
+    return Dataset("x", split, split, ("a",))
+
+
 def test_what_is_left_open():
     """The defaults are digits and lenet5; for a user's images they depend on the images."""
     assert (TrainConfig().dataset, TrainConfig().model) == ("digits", "lenet5")
@@ -272,30 +281,37 @@ def test_what_is_left_open():
     )
     alone = TrainConfig(data="x")
     assert (alone.dataset, alone.model) == (None, None)
-    assert alone.resolved(1, (28, 28)).model == "lenet5"
-    assert alone.resolved(3, (28, 28)).model == "quick2"
-    assert alone.resolved(1, (65, 30)).model == "quick2"
-    assert TrainConfig(data="x", model="nin").resolved(1, (28, 28)).model == "nin"
+    assert alone.resolved(images(28, 28, 1)).model == "lenet5"
+    assert alone.resolved(images(28, 28, 3, grey=True)).model == "lenet5"
+    assert alone.resolved(images(28, 28, 3)).model == "quick2"
+    assert alone.resolved(images(65, 30, 1)).model == "quick2"
+    assert TrainConfig(data="x", model="nin").resolved(images(28, 28, 1)).model == "nin"
 
 
 @pytest.mark.parametrize(
-    ("options", "channels", "size", "expected"),
+    ("options", "shape", "expected"),
     [
-        ({}, 3, (64, 80), (8, True)),
-        ({}, 1, (65, 80), (8, True)),
-        ({}, 1, (64, 64), (0, False)),  # lenet5's
-        ({}, 3, (7, 7), (0, True)),
-        ({"image_size": 32, "model": "nin"}, 3, (64, 80), (4, True)),
-        ({"flip": False, "crop_pad": 3}, 3, (64, 80), (3, False)),
-        ({"scale_min": 70, "scale_max": 80}, 3, (64, 80), (0, False)),
-        ({"dataset": "cifar10"}, 3, (32, 32), (0, False)),
-        ({"recipe": "alexnet-xnor"}, 3, (64, 80), (0, True)),
-        ({"recipe": "imagenet-64"}, 3, (32, 32), (8, True)),
+        ({}, (64, 80, 3), (8, True)),
+        ({}, (65, 80, 1), (8, True)),
+        ({}, (64, 64, 1), (0, False)),  # letters and digits
+        ({}, (7, 7, 3), (0, True)),
+        ({"image_size": 32, "model": "nin"}, (64, 80, 3), (4, True)),
+        ({"flip": False, "crop_pad": 3}, (64, 80, 3), (3, False)),
+        ({"scale_min": 70, "scale_max": 80}, (64, 80, 3), (0, False)),
+        ({"dataset": "cifar10"}, (32, 32, 3), (0, False)),
+        ({"recipe": "alexnet-xnor"}, (64, 80, 3), (0, True)),
+        ({"recipe": "imagenet-64"}, (32, 32, 3), (8, True)),
     ],
 )
-def test_photographs_are_mirrored_and_cropped(options, channels, size, expected):
-    config = TrainConfig.from_dict({"data": "x", **options}).resolved(channels, size)
-    assert (config.crop_pad, config.flip) == expected
+def test_photographs_are_mirrored_and_cropped(options, shape, expected):
+    config = TrainConfig.from_dict({"data": "x", **options})
+    assert (config.resolved(images(*shape)).crop_pad, config.resolved(images(*shape)).flip) == expected
+
+
+def test_letters_in_a_folder_are_not_mirrored():
+    """Grey images of a folder have three equal channels."""
+    config = TrainConfig(data="x").resolved(images(28, 28, 3, grey=True))
+    assert (config.crop_pad, config.flip) == (0, False)
 
 
 def test_changed_options():

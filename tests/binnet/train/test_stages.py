@@ -197,6 +197,9 @@ def test_nothing_is_left_of_a_training_without_data(tmp_path, capsys):
     assert main(argv) == 1
     assert "none" in capsys.readouterr().err
     assert not out.exists() or not list(out.iterdir())
+    wide = [*argv[:3], "--crop-pad", "8", "--out", str(out)]  # the first stage makes its folder before this is noticed
+    assert main(wide) == 1
+    assert not list(out.iterdir())
     assert main([*argv[:3], "--epochs", "2", "--batch-size", "400", "--out", str(out), "--quiet"]) == 0
 
 
@@ -301,6 +304,8 @@ def test_a_stage_is_not_resumed_by_itself(run, capsys):
     before = {name: (folder / name).read_bytes() for name in ("log.txt", "stages.toml", "stage1/config.toml")}
     assert main(["train", "--resume", str(folder / "stage1"), "--epochs", "9"]) == 1
     assert f"stage1 is a stage of the training in {folder}; expected that folder itself" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="stage1 is a stage of the training in"):
+        fit(CONFIG, folder / "stage1", resume=True)
     assert before == {name: (folder / name).read_bytes() for name in before}
 
 

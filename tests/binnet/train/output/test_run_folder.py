@@ -122,6 +122,7 @@ def fails(folder, begins=None):
 
 
 def test_what_did_not_begin_leaves_nothing(tmp_path):
+    (tmp_path / "stage1").mkdir()  # made by the first stage before it failed
     with pytest.raises(RuntimeError):
         fails(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -129,6 +130,13 @@ def test_what_did_not_begin_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         fails(tmp_path)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine\n"]
+
+
+def test_a_resume_that_fails_keeps_the_configuration(tmp_path):
+    (tmp_path / "stages.toml").write_text("stages = 3\n")  # stopped before the first stage began
+    with pytest.raises(RuntimeError):
+        fails(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["stages.toml"]
 
 
 @pytest.mark.parametrize("stage", [".", "stage1"])
