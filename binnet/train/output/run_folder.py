@@ -15,7 +15,6 @@ from typing import Any
 from binnet_datasets.files import replacing, why
 from binnet_system import commands
 from binnet_system.locks import lock
-from binnet_system.machine import WINDOWS
 from binnet_system.names import refuse_device
 
 from ...modelfile import StorageError
@@ -113,33 +112,36 @@ class RunFolder:
 
         A training that ends with an error before it began leaves nothing in the folder, which can then be used again.
         """
-        unused, staged = False, self._stages.exists()
+        cleared, staged = True, self._stages.exists()
         try:
             with contextlib.ExitStack() as held:
                 self._lock(held)
                 try:
                     yield self
                 except BaseException:
-                    if unused := self.communicator.speaks and not self._is_begun():
-                        self._clear(staged)
+                    if self.communicator.speaks and not self._is_begun():
+                        cleared = self._clear(staged)
                     raise
         finally:
-            if unused and WINDOWS:
+            if not cleared:
                 self._clear(staged)  # once more: Windows deletes no file that is open, as the log was
 
     def _is_begun(self) -> bool:
         """Whether a training began here, or its first stage in a folder of its own."""
         return any((folder / name).exists() for folder in (self.path, self._stage1) for name in (LAST, CONFIG))
 
-    def _clear(self, staged: bool) -> None:
-        """Remove what a training made before it began, as far as that is allowed: not ``stages.toml`` if ``staged``."""
+    def _clear(self, staged: bool) -> bool:
+        """Remove what a training made before it began: not ``stages.toml`` if ``staged``. False when that failed."""
         with contextlib.suppress(OSError):
+            self._stage1.rmdir()  # removes it only when it is empty
+        try:
             if not staged:
                 self._stages.unlink(missing_ok=True)
             if not self._log.stat().st_size:
                 self._log.unlink()
-        with contextlib.suppress(OSError):
-            self._stage1.rmdir()  # removes it only when it is empty
+        except OSError:
+            return False
+        return True
 
     @_by_the_first
     def _lock(self, held: contextlib.ExitStack) -> None:
