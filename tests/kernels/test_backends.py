@@ -89,6 +89,7 @@ LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 @each_case
 @pytest.mark.parametrize("geometry", LARGE.values(), ids=LARGE.keys())

@@ -85,6 +85,7 @@ def test_same_bits_for_any_number_of_threads(case, geometry):
             assert bits(case.run(bk, arrays, options)) == serial
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 @each_case
 @pytest.mark.parametrize("threads", sorted({1, MOST}))

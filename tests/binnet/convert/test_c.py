@@ -137,6 +137,7 @@ ELEMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", WORDS, ids=["64", "32"])
 @pytest.mark.parametrize("node", ELEMENTS, ids=[node.kind for node in ELEMENTS])
 def test_a_node_alone(folder, node, how):

@@ -224,12 +224,8 @@ def _run(build: Build, command: list[str], stream: bytes) -> bytes:
     return done.stdout
 
 
-def _parameter(build: Build) -> Any:
-    # Zig compiles the C library of a target when it is first wanted.
-    return pytest.param(build, marks=[pytest.mark.slow] * (build.compiler is ZIG), id=str(build))
-
-
-@pytest.mark.parametrize("build", [_parameter(build) for build in _builds()])
+@pytest.mark.slow
+@pytest.mark.parametrize("build", _builds(), ids=str)
 def test_tiles_give_the_sums_of_numpy(build: Build, tmp_path: Path) -> None:
     """Each tile, for 1 to 17 pixels, with strides and parts of filters; floats have the same bits."""
     command = [*build.runner, str(_compile(build, tmp_path))]
