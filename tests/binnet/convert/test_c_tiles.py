@@ -225,7 +225,7 @@ def _run(build: Build, command: list[str], stream: bytes) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build", _builds(), ids=str)
+@pytest.mark.parametrize("build", list(_builds()), ids=str)
 def test_tiles_give_the_sums_of_numpy(build: Build, tmp_path: Path) -> None:
     """Each tile, for 1 to 17 pixels, with strides and parts of filters; floats have the same bits."""
     command = [*build.runner, str(_compile(build, tmp_path))]
