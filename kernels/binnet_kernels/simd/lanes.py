@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from .jit import helper
-from .vector import JIT, Vector, call, pointer, spread, suffix, twin
+from .vector import JIT, Vector, call, pointer, spread, store_where, suffix, twin
 
 WIDTH = 32
 SINGLES, DOUBLES = Vector(types.float32, WIDTH), Vector(types.float64, WIDTH)
@@ -159,9 +159,8 @@ def store_lanes(context: Any, array: Any, index: Any, value: Any, lanes: Any) ->
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         array, index, value, lanes = args
         address = pointer(context, builder, sig.args[0], array, index, value.type)
-        align = ir.Constant(ir.IntType(32), sig.args[2].scalar.bitwidth // 8)
-        name = f"llvm.masked.store.{suffix(value.type)}.p0"
-        call(builder, name, ir.VoidType(), [value, address, align, builder.bitcast(lanes, _ONE_EACH)])
+        every = builder.icmp_unsigned("==", lanes, ir.Constant(lanes.type, int(ALL)))
+        store_where(builder, value, address, every, lambda: builder.bitcast(lanes, _ONE_EACH))
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value, types.uint32), build

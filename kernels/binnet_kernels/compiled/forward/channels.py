@@ -6,8 +6,9 @@ import numpy as np
 from numba import prange
 
 from ...checks import Doubles, Float
-from ...simd.jit import kernel
+from ...simd.jit import inlined, kernel
 from ...simd.lanes import (
+    ALL,
     WIDTH,
     either,
     fetch_ahead,
@@ -56,21 +57,24 @@ def channel_sums(x: Float) -> Doubles:
 # ---------------------------------------------------------------------------------------------- kernels
 
 
+@inlined
+def _rprelu_lanes(x, before, slope, after, y, here, i, lanes):
+    fetch_ahead(x, here)
+    fetch_ahead(y, here)  # to be written
+    value = load_lanes(x, here, lanes) + load_lanes(before, i, lanes)
+    value = either(value * load_lanes(slope, i, lanes), value, negative(value))  # NaN is not negative, and stays
+    store_lanes(y, here, value + load_lanes(after, i, lanes), lanes)
+
+
 @kernel
 def _rprelu(x, before, slope, after, y, runs, rows, c):
+    whole = c // WIDTH * WIDTH
     for run in prange(runs):
-        end = min((run + 1) * _RUN, rows)
-        for first in range(run * _RUN, end, _GROUP):
-            for i in range(0, c, WIDTH):
-                lanes = first_lanes(c - i)
-                shift, factor = load_lanes(before, i, lanes), load_lanes(slope, i, lanes)
-                last = load_lanes(after, i, lanes)
-                for row in range(first, min(first + _GROUP, end)):
-                    here = row * c + i
-                    fetch_ahead(y, here)
-                    value = load_lanes(x, here, lanes) + shift
-                    value = either(value * factor, value, negative(value))  # NaN is not negative, and stays
-                    store_lanes(y, here, value + last, lanes)
+        for row in range(run * _RUN, min((run + 1) * _RUN, rows)):
+            for i in range(0, whole, WIDTH):
+                _rprelu_lanes(x, before, slope, after, y, row * c + i, i, ALL)
+            if whole < c:
+                _rprelu_lanes(x, before, slope, after, y, row * c + whole, whole, first_lanes(c - whole))
 
 
 @kernel

@@ -5,8 +5,18 @@ from __future__ import annotations
 from numba import prange
 
 from ...checks import Float
-from ...simd.jit import Kernel, kernel
-from ...simd.lanes import ALL, WIDTH, first_lanes, load_lanes, negative, positive, store_lanes, zero_unless
+from ...simd.jit import Kernel, inlined, kernel
+from ...simd.lanes import (
+    ALL,
+    WIDTH,
+    fetch_ahead,
+    first_lanes,
+    load_lanes,
+    negative,
+    positive,
+    store_lanes,
+    zero_unless,
+)
 
 _RUN = 1 << 13  # values that go to one thread at a time
 _WORTH_SHARING = 1 << 16  # values, some 10 µs of work: twice as long as it takes to wake the other threads
@@ -35,29 +45,57 @@ def _run(work: Kernel, *arrays: Float) -> None:
 
 # ---------------------------------------------------------------------------------------------- kernels
 
+# Lanes that are ``ALL`` make plain loads and stores; what is left at the end goes through the same code with a mask.
+
+
+@inlined
+def _relu_lanes(x, y, i, lanes):
+    value = load_lanes(x, i, lanes)
+    fetch_ahead(y, i)  # to be written
+    # What is negative becomes 0, not: what is positive stays. So NaN stays NaN.
+    store_lanes(y, i, zero_unless(value, negative(value) ^ ALL), lanes)
+
 
 @kernel
 def _relu(x, y, runs, n):
     for run in prange(runs):
-        for i in range(run * _RUN, min((run + 1) * _RUN, n), WIDTH):
-            lanes = first_lanes(n - i)
-            value = load_lanes(x, i, lanes)
-            # What is negative becomes 0, not: what is positive stays. So NaN stays NaN.
-            store_lanes(y, i, zero_unless(value, negative(value) ^ ALL), lanes)
+        end = min((run + 1) * _RUN, n)
+        whole = end // WIDTH * WIDTH
+        for i in range(run * _RUN, whole, WIDTH):
+            _relu_lanes(x, y, i, ALL)
+        if whole < end:
+            _relu_lanes(x, y, whole, first_lanes(end - whole))
+
+
+@inlined
+def _relu_grad_lanes(grad, y, grad_x, i, lanes):
+    fetch_ahead(grad_x, i)
+    store_lanes(grad_x, i, zero_unless(load_lanes(grad, i, lanes), positive(load_lanes(y, i, lanes))), lanes)
 
 
 @kernel
 def _relu_grad(grad, y, grad_x, runs, n):
     for run in prange(runs):
-        for i in range(run * _RUN, min((run + 1) * _RUN, n), WIDTH):
-            lanes = first_lanes(n - i)
-            passed = positive(load_lanes(y, i, lanes))
-            store_lanes(grad_x, i, zero_unless(load_lanes(grad, i, lanes), passed), lanes)
+        end = min((run + 1) * _RUN, n)
+        whole = end // WIDTH * WIDTH
+        for i in range(run * _RUN, whole, WIDTH):
+            _relu_grad_lanes(grad, y, grad_x, i, ALL)
+        if whole < end:
+            _relu_grad_lanes(grad, y, grad_x, whole, first_lanes(end - whole))
+
+
+@inlined
+def _add_lanes(x, y, total, i, lanes):
+    fetch_ahead(total, i)
+    store_lanes(total, i, load_lanes(x, i, lanes) + load_lanes(y, i, lanes), lanes)
 
 
 @kernel
 def _add(x, y, total, runs, n):
     for run in prange(runs):
-        for i in range(run * _RUN, min((run + 1) * _RUN, n), WIDTH):
-            lanes = first_lanes(n - i)
-            store_lanes(total, i, load_lanes(x, i, lanes) + load_lanes(y, i, lanes), lanes)
+        end = min((run + 1) * _RUN, n)
+        whole = end // WIDTH * WIDTH
+        for i in range(run * _RUN, whole, WIDTH):
+            _add_lanes(x, y, total, i, ALL)
+        if whole < end:
+            _add_lanes(x, y, total, whole, first_lanes(end - whole))

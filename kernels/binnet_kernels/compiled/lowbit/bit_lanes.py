@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 
 from ...simd.lanes import SINGLES, WIDTH
-from ...simd.vector import Vector, call, lane_mask, masked_load, pointer, spread, suffix, twin
+from ...simd.vector import Vector, call, masked_load, masked_store, pointer, spread, suffix, twin
 
 HALF_WORDS = Vector(types.uint32, WIDTH)
 
@@ -35,8 +35,7 @@ def raise_to(context: Any, array: Any, index: Any, value: Any, keep: Any) -> Any
         both = [builder.bitcast(v, _INTS) for v in (old, size)]
         most = builder.bitcast(call(builder, f"llvm.umax.{suffix(_INTS)}", _INTS, both), _FLOATS)
         address = pointer(context, builder, sig.args[0], array, index, _FLOATS)
-        arguments = [most, address, ir.Constant(ir.IntType(32), 4), lane_mask(builder, keep, WIDTH)]
-        call(builder, f"llvm.masked.store.{suffix(_FLOATS)}.p0", ir.VoidType(), arguments)
+        masked_store(builder, most, address, keep)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, SINGLES, types.intp), build
