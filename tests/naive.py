@@ -342,6 +342,15 @@ def naive_relu_grad(grad, y):
     return grad_x
 
 
+def naive_polynomial_grad(grad, x):
+    """The gradient times the slope 2 - 2|x| within (-1, 1), rounded to float32 after each step."""
+    grad_x = np.zeros(np.shape(x), np.float32)
+    for i in np.ndindex(grad_x.shape):
+        slope = np.float32(1) - abs(x[i])
+        grad_x[i] = np.float32(2 * (0 if slope < 0 else slope)) * grad[i]
+    return grad_x
+
+
 def naive_rprelu(x, before, slope, after):
     """A shift, another slope below 0, a shift; rounded to float32 after each."""
     y = np.zeros(np.shape(x), np.float32)

@@ -254,16 +254,6 @@ def unpack_bits(words: Any, c: int) -> Any:
     return np.unpackbits(words.astype("<u4", copy=False).view(np.uint8), axis=-1, count=c, bitorder="little") == 1
 
 
-def through_polynomial(grad: Float, x: Float) -> Float:
-    """``grad`` times the slope of the polynomial that stands for the sign; a new array."""
-    slope = np.abs(x, out=np.empty_like(x))  # 2 − 2|x| within (−1, 1), 0 outside
-    np.subtract(1, slope, out=slope)
-    np.maximum(slope, 0, out=slope)
-    slope *= 2
-    slope *= grad
-    return slope
-
-
 class _Sign(Function):
     @staticmethod
     def forward(ctx: Context, x: Float, *, ste: str) -> Float:
@@ -279,7 +269,7 @@ class _Sign(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, within = ctx.saved
         if x is not None:
-            return through_polynomial(grad, x)
+            return bk.polynomial_grad(grad, x)
         passed = unpack_bits(within, grad.size // max(len(within), 1)).reshape(grad.shape)
         grad_x: Float = np.multiply(grad, passed, out=ctx.reusable(grad), dtype=np.float32)
         return grad_x

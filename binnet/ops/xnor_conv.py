@@ -18,7 +18,7 @@ from binnet_kernels.checks import Float, Pair
 
 from ..autograd import Function, Grads, Tensor
 from ..context import Context, Grad
-from .binarize import PAPER, WeightBinariser, check_bool, check_ste, through_polynomial, unpack_bits
+from .binarize import PAPER, WeightBinariser, check_bool, check_ste, unpack_bits
 from .conv import as_pixels, as_rows
 from .norm import Normalisation, NormConstants, Statistics, grad_of_norm_and_bits
 
@@ -279,7 +279,7 @@ class _XnorConv2d(Function):
         if grad_sign is None:
             return None, *grads
         if product.conv.inputs.ste == "polynomial":
-            return through_polynomial(grad_sign, passes), *grads
+            return bk.polynomial_grad(grad_sign, passes, out=grad_sign), *grads
         # Clipped straight-through estimator: sign(x) passes the gradient on where |x| <= 1, and nothing elsewhere.
         grad_sign *= unpack_bits(passes, grad_sign.shape[3])
         return grad_sign, *grads

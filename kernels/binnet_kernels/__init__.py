@@ -17,7 +17,7 @@ from .binarize import binary_weights, pack_signs, scale_map, sign, signs, stand_
 from .bwn import BwnConv2d, BwnLinear
 from .channels import channel_sums, rprelu, rprelu_grad
 from .conv import Conv2d, conv2d, conv2d_grad_input, conv2d_grad_weight
-from .elementwise import add, relu, relu_grad
+from .elementwise import add, polynomial_grad, relu, relu_grad
 from .fused.bit_map import BitMap
 from .fused.byte_map import ByteMap
 from .fused.epilogue import Epilogue
@@ -113,6 +113,7 @@ __all__ = [
     "norm_signs_grad",
     "pack_planes",
     "pack_signs",
+    "polynomial_grad",
     "quantise_gradient",
     "quantise_input",
     "quantise_weight",

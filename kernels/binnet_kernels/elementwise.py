@@ -1,4 +1,4 @@
-"""ReLU, its gradient, and sums of maps."""
+"""ReLU, its gradient, the polynomial gradient of the sign, and sums of maps."""
 
 from __future__ import annotations
 
@@ -65,6 +65,33 @@ def relu_grad(grad: Any, y: Any, out: Any = None) -> Float:
     y = checks.floats(y, "y")
     grad, result = checks.floats(grad, "grad", shape=y.shape), checks.output(out, y.shape)
     (reference.relu_grad if in_numpy() else compiled.relu_grad)(grad, y, result)
+    return result
+
+
+@front_door(ELEMENTWISE)
+def polynomial_grad(grad: Any, x: Any, out: Any = None) -> Float:
+    """Gradient of the sign of ``x`` by Bi-Real Net's polynomial (arXiv:1808.00278): ``grad * max(2 - 2|x|, 0)``.
+
+    Parameters
+    ----------
+    grad, x : arrays of real numbers of one shape
+        Gradient of the sign, and what it was taken of.
+    out : float32, C-contiguous, optional
+        Where to write; it may be ``grad`` or ``x``.
+
+    Returns
+    -------
+    float32, the shape of ``x``
+        NaN where ``x`` is NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument has the wrong type or shape.
+    """
+    x = checks.floats(x, "x")
+    grad, result = checks.floats(grad, "grad", shape=x.shape), checks.output(out, x.shape)
+    (reference.polynomial_grad if in_numpy() else compiled.polynomial_grad)(grad, x, result)
     return result
 
 

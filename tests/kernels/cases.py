@@ -948,6 +948,12 @@ CASES = [
         same_bits=True,
     ),
     Case(
+        "polynomial_grad",
+        lambda rng, g: ((values(rng, g.x_shape, [np.nan]), values(rng, g.x_shape, SIGN_SPECIALS)), {}),
+        exactly(naive.naive_polynomial_grad),
+        same_bits=True,
+    ),
+    Case(
         "add",
         lambda rng, g: ((values(rng, g.x_shape, ZEROS), values(rng, g.x_shape, ZEROS)), {}),
         relative(naive.naive_add, one_rounding),

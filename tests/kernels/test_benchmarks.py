@@ -50,6 +50,7 @@ PASSES = {
         bk.norm_signs_grad, grad, bk.signs(x)[1], x, one, one, one, out=grad
     ),
     "relu": lambda x, grad, one: lambda: bk.relu(x, out=grad),
+    "polynomial_grad": lambda x, grad, one: lambda: bk.polynomial_grad(grad, x, out=grad),
     "relu_grad": lambda x, grad, one: lambda: bk.relu_grad(grad, x, out=grad),
     "add": lambda x, grad, one: lambda: bk.add(grad, x, out=grad),
     "rprelu": lambda x, grad, one: lambda: bk.rprelu(x, one, one, one, out=grad),

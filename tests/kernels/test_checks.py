@@ -44,6 +44,7 @@ NAMES = [
     "avg_pool2d_grad",
     "relu",
     "relu_grad",
+    "polynomial_grad",
     "add",
     "rprelu",
     "rprelu_grad",
@@ -143,6 +144,7 @@ GOOD = {
     },
     "relu": IMAGE,
     "relu_grad": {"grad": ones(2, 5, 5, 3), "y": ones(2, 5, 5, 3)},
+    "polynomial_grad": {"grad": ones(2, 5, 5, 3), "x": ones(2, 5, 5, 3)},
     "add": {**IMAGE, "y": ones(2, 5, 5, 3)},
     "rprelu": {**IMAGE, **{name: ones(3) for name in ("before", "slope", "after")}},
     "rprelu_grad": {"grad": ones(2, 5, 5, 3), **IMAGE, "before": ones(3), "slope": ones(3)},
@@ -184,7 +186,7 @@ BATCH_NORMS = [
 CHANNELS = ["rprelu", "rprelu_grad", "channel_sums"]
 ELEMENTWISE = {
     *(*BATCH_NORMS, *CHANNELS),
-    *("signs", "norm_signs", "level_planes", "norm_level_planes", "relu", "relu_grad", "add"),
+    *("signs", "norm_signs", "level_planes", "norm_level_planes", "relu", "relu_grad", "polynomial_grad", "add"),
 }
 IMAGE_KERNELS = [name for name in NAMES if GOOD[name].get("x", ones(1)).ndim == 4 and name not in ELEMENTWISE]
 POOLS = [name for name in NAMES if "pool2d" in name]
@@ -194,7 +196,7 @@ ANY_AXES = {
     *((name, "weight") for name in ("weight_alpha", "binary_weights", "weight_hat", "grad_alpha", "weight_gradient")),
     *((name, "weight") for name in ("level_weight_hat", "level_grad_alpha", "level_weight_gradient")),
     *((name, "weight") for name in ("quantise_weight", "weight_planes", "weight_range")),
-    *((name, "x") for name in (*BATCH_NORMS, *CHANNELS, "relu", "add")),
+    *((name, "x") for name in (*BATCH_NORMS, *CHANNELS, "relu", "polynomial_grad", "add")),
     ("relu_grad", "y"),
 }
 

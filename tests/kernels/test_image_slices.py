@@ -129,7 +129,8 @@ def maps(rng, g):
     def run(first, x, y):
         planes, within = bk.level_planes(x, 3, g.padding)
         one = *bk.signs(x, g.padding), np.moveaxis(planes, 1, 0), within, bk.sign(x), bk.relu(x), bk.pack_signs(x)
-        return *one, bk.quantise_input(x, 2), np.moveaxis(bk.pack_planes(x, 2), 1, 0), bk.relu_grad(x, y), bk.add(x, y)
+        two = bk.relu_grad(x, y), bk.polynomial_grad(x, y), bk.add(x, y)
+        return *one, bk.quantise_input(x, 2), np.moveaxis(bk.pack_planes(x, 2), 1, 0), *two
 
     return (of_input(rng, g), of_input(rng, g)), run
 

@@ -25,6 +25,11 @@ def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
     grad_x[...] = np.where(y > 0, grad, np.float32(0))
 
 
+def polynomial_grad(grad: Float, x: Float, grad_x: Float) -> None:
+    """``grad_x = grad (2 - 2|x|)`` where ``|x| <= 1``, else 0; NaN where x is NaN."""
+    np.multiply(2 * np.maximum(1 - np.abs(x), 0), grad, out=grad_x)
+
+
 def add(x: Float, y: Float, total: Float) -> None:
     """``total = x + y``."""
     np.add(x, y, out=total)

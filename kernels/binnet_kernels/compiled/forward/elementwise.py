@@ -1,7 +1,11 @@
-"""ReLU, its gradient, and sums of maps, compiled: one pass each. The last array is written, and may be another one."""
+"""ReLU, its gradient, the polynomial gradient of the sign, and sums of maps, compiled: one pass each.
+
+The last array is written, and may be another one.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange
 
 from ...checks import Float
@@ -9,9 +13,11 @@ from ...simd.jit import Kernel, inlined, kernel
 from ...simd.lanes import (
     ALL,
     WIDTH,
+    all_lanes,
     fetch_ahead,
     first_lanes,
     load_lanes,
+    magnitude,
     negative,
     positive,
     store_lanes,
@@ -30,6 +36,11 @@ def relu(x: Float, y: Float) -> None:
 def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
     """``grad_x = grad`` where ``y > 0``, else 0."""
     _run(_relu_grad, grad, y, grad_x)
+
+
+def polynomial_grad(grad: Float, x: Float, grad_x: Float) -> None:
+    """``grad_x = grad (2 - 2|x|)`` where ``|x| <= 1``, else 0; NaN where x is NaN."""
+    _run(_polynomial_grad, grad, x, grad_x)
 
 
 def add(x: Float, y: Float, total: Float) -> None:
@@ -82,6 +93,25 @@ def _relu_grad(grad, y, grad_x, runs, n):
             _relu_grad_lanes(grad, y, grad_x, i, ALL)
         if whole < end:
             _relu_grad_lanes(grad, y, grad_x, whole, first_lanes(end - whole))
+
+
+@inlined
+def _polynomial_lanes(grad, x, grad_x, i, lanes):
+    fetch_ahead(grad_x, i)
+    slope = all_lanes(np.float32(1)) - magnitude(load_lanes(x, i, lanes))
+    slope = zero_unless(slope, negative(slope) ^ ALL)
+    store_lanes(grad_x, i, (slope + slope) * load_lanes(grad, i, lanes), lanes)
+
+
+@kernel
+def _polynomial_grad(grad, x, grad_x, runs, n):
+    for run in prange(runs):
+        end = min((run + 1) * _RUN, n)
+        whole = end // WIDTH * WIDTH
+        for i in range(run * _RUN, whole, WIDTH):
+            _polynomial_lanes(grad, x, grad_x, i, ALL)
+        if whole < end:
+            _polynomial_lanes(grad, x, grad_x, whole, first_lanes(end - whole))
 
 
 @inlined
