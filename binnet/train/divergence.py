@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from ..nn import LayerError
 from ..ops import NotFiniteError
-from .output.checkpoint import Progress
 from .output.run_folder import RunFolder
+from .output.state import Progress
 
 _HIGH = 10  # a loss above this multiple of the initial loss counts as far too high
 _DOUBT = 10  # this many such batches in a row: no checkpoint is written, so that the last good one stays

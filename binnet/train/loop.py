@@ -32,10 +32,11 @@ from .diagnostics import Health
 from .divergence import check_loss, diverged, doubtful, finite
 from .origin import Origin
 from .output import checkpoint
-from .output.checkpoint import Progress, State
+from .output.figures import EpochFigures
 from .output.image_record import ImageRecord
 from .output.report import Report
-from .output.run_folder import EpochFigures, RunFolder
+from .output.run_folder import RunFolder
+from .output.state import Progress, State
 from .portion import Ints, Mix
 from .pretrained import finetune
 from .pretrained.unpacking import calibrate

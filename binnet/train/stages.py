@@ -24,7 +24,8 @@ from . import budget, trainer
 from .config import ConfigError, TrainConfig
 from .options.types import flag
 from .output import checkpoint, whole
-from .output.run_folder import STAGE, RunFolder, read_figures
+from .output.figures import read_figures
+from .output.run_folder import STAGE, RunFolder
 from .pretrained.teacher import TEACHER
 from .trainer import Place, Result
 

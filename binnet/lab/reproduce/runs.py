@@ -18,8 +18,8 @@ from ...models import ModelSpec
 from ...train import Result, fit
 from ...train.config import ConfigError, TrainConfig
 from ...train.output import whole
-from ...train.output.run_folder import Row as Figures
-from ...train.output.run_folder import read_figures
+from ...train.output.figures import Row as Figures
+from ...train.output.figures import read_figures
 from ...train.stages import configurations
 from ..bench.training import Step
 from . import costs

@@ -12,7 +12,8 @@ from binnet_datasets.files import replacing
 
 from ...modelfile import StorageError
 from ..diagnostics import Health
-from .run_folder import EpochFigures, Row, RunFolder
+from .figures import EpochFigures, Row
+from .run_folder import RunFolder
 
 _SHARE = 0.02  # maximum share of the training time that is spent on drawing
 # Columns of metrics.csv in each panel of the figure, with their labels.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from ..diagnostics import Health
-from .run_folder import EpochFigures
+from .figures import EpochFigures
 
 
 class Report(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import ConfigError
 from ..diagnostics import Health
-from .run_folder import EpochFigures
+from .figures import EpochFigures
 
 
 def check() -> None:

@@ -25,7 +25,7 @@ from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
 from binnet.train.config import TrainConfig, read_toml
 from binnet.train.output import checkpoint
-from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.state import Progress, State
 
 CURVES = ["curves.png"] if importlib.util.find_spec("matplotlib") else []
 NAMES = ["best.h5", "config.toml", *CURVES, "health.csv", "last.h5", "log.txt", "metrics.csv", "packed.h5"]

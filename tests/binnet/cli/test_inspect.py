@@ -13,8 +13,8 @@ from binnet.modelfile import container
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
-from binnet.train.output.checkpoint import Progress, State
 from binnet.train.output.checkpoint import save as save_checkpoint
+from binnet.train.output.state import Progress, State
 
 INFO = DataInfo("photos", ("cat", "owl\x1b[2J"), (0.5,), (0.25,), {"epoch": 3, "top1": 0.75, "config": {"seed": 4}})
 

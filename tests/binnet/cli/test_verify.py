@@ -15,8 +15,8 @@ from binnet.evaluation.evaluate import Model, open_model
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
-from binnet.train.output.checkpoint import Progress, State
 from binnet.train.output.checkpoint import save as save_checkpoint
+from binnet.train.output.state import Progress, State
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from binnet.modelfile.container import StorageError
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
-from binnet.train.output.checkpoint import Progress, State
 from binnet.train.output.checkpoint import save as save_checkpoint
+from binnet.train.output.state import Progress, State
 
 
 def build(seed=1):

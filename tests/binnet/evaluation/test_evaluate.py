@@ -16,7 +16,7 @@ from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
 from binnet.train.config import TrainConfig
 from binnet.train.output import checkpoint
-from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.state import Progress, State
 
 PLAIN = DataInfo(mean=(0.0,), std=(1.0,))
 INFO = DataInfo("digits", tuple("0123456789"), (0.25,), (0.5,), {"epoch": 1})

@@ -15,8 +15,8 @@ from binnet.modelfile.container import StorageError
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
-from binnet.train.output.checkpoint import Progress, State
 from binnet.train.output.checkpoint import save as save_checkpoint
+from binnet.train.output.state import Progress, State
 
 FILES = 1200  # damaged ones of each kind
 FIRST = 4096  # bytes in which half of the damage is: index and structure

@@ -14,8 +14,8 @@ from binnet.modelfile.info import DataInfo
 from binnet.nn import init
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
-from binnet.train.output.checkpoint import Progress, State
 from binnet.train.output.checkpoint import save as save_checkpoint
+from binnet.train.output.state import Progress, State
 
 NO_WEIGHTS = "is damaged: it does not hold as many weights as the network has that it describes"
 

@@ -18,7 +18,7 @@ from binnet.models.own_network import OwnNetworkError
 from binnet.train import TrainingInterruptedError, fit, stages, trainer
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.output import whole
-from binnet.train.output.run_folder import read_figures
+from binnet.train.output.figures import read_figures
 from binnet.train.trainer import Result
 
 OUT = Path("run")

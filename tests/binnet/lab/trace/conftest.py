@@ -10,7 +10,8 @@ from binnet.lab.trace import open_source, trace_image, write_page
 from binnet.modelfile.info import DataInfo
 from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import signs
-from binnet.train.output.checkpoint import Progress, State, save
+from binnet.train.output.checkpoint import save
+from binnet.train.output.state import Progress, State
 
 INFO = DataInfo("photos", ("cat", "owl"), (0.4,), (0.25,))
 

@@ -10,7 +10,7 @@ from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
 from binnet.train.config import TrainConfig
 from binnet.train.output import checkpoint
-from binnet.train.output.checkpoint import Progress, State
+from binnet.train.output.state import Progress, State
 
 CONFIG = TrainConfig(epochs=3, optimizer="sgd", seed=5)
 INFO = DataInfo("digits", tuple("abcd"), (0.5,), (0.25,), {"epoch": 2})

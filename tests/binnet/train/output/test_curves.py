@@ -15,7 +15,8 @@ from binnet.train import fit
 from binnet.train.config import TrainConfig
 from binnet.train.output import curves
 from binnet.train.output.curves import Curves
-from binnet.train.output.run_folder import EpochFigures, RunFolder
+from binnet.train.output.figures import EpochFigures
+from binnet.train.output.run_folder import RunFolder
 
 FIGURES = EpochFigures(1, 0.01, 0.5, 0.5, 2.0, 0.25, 1.0, 1000.0, 3.0, 0.0, 0.1, 0.0, 0.0, 0.5)
 

@@ -12,7 +12,8 @@ from binnet.modelfile.container import StorageError
 from binnet.models.own_network import OwnNetwork
 from binnet.train.config import TrainConfig, read_toml
 from binnet.train.diagnostics import Health
-from binnet.train.output.run_folder import EpochFigures, RunFolder
+from binnet.train.output.figures import EpochFigures
+from binnet.train.output.run_folder import RunFolder
 
 FIGURES = EpochFigures(1, 0.01, 0.123456789, 0.5, 2.0, 0.25, 1.0, 1234.5678, 3.0, 0.0125, 0.5, 0.0, 0.25, 0.75)
 LAYERS = {"conv2": Health(0.25, 0.125, 0.5, 0.75), "dense3": Health(0.5, 0.0, None, None)}

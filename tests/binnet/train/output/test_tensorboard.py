@@ -9,7 +9,7 @@ from binnet.cli import main
 from binnet.train.config import ConfigError
 from binnet.train.diagnostics import Health
 from binnet.train.output import tensorboard
-from binnet.train.output.run_folder import EpochFigures
+from binnet.train.output.figures import EpochFigures
 from binnet.train.output.tensorboard import Board
 
 FIGURES = EpochFigures(3, 0.01, 0.5, 0.75, 2.0, 0.25, 1.0, 1000.0, 3.0, 0.0, 0.125, 0.0, None, 0.5)
