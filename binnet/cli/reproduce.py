@@ -16,7 +16,12 @@ HELP = "run the comparisons of the paper's tables on your images, and report the
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
-    parser.add_argument("table", metavar="TABLE", help="table1, table2, table3, gradients, bits, blocks or gap")
+    parser.add_argument(
+        "table",
+        metavar="TABLE",
+        help="table1, table2, table3, gradients, bits, blocks or gap; options that its rows set, such as binarize, are "
+        "refused",
+    )
     parser.add_argument(
         "--rows", metavar="NAME,NAME", help="run only these rows, named like their run folders, such as alexnet-xnor"
     )
