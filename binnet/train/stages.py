@@ -33,7 +33,7 @@ from .trainer import Place, Result
 SHARES = {2: (0.4, 0.6), 3: (0.4, 0.1, 0.5)}
 _FLOAT = {"binarize": "float"}
 # Binary activations; the other options are about binary weights and the scales of their products.
-_REAL_WEIGHTS = {"weights": "real", "weight_bits": 1, "use_k": False, "binary_gradient": "off", "grad_bits": 1}
+_REAL_WEIGHTS = {"weights": "real", "weight_bits": 1, "use_k": False, "binary_gradient": "off"}
 _DEFAULTS = TrainConfig()
 # What is changed in the stages before the last one, by mode and number of stages.
 _BEFORE: dict[str, dict[int, tuple[dict[str, Any], ...]]] = {

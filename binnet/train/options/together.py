@@ -32,8 +32,6 @@ def _check_network(values: Options, defaults: Options) -> None:
         )
     if values["binary_gradient"] != "off" and (values["weight_bits"], values["act_bits"]) != (1, 1):
         raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
-    if values["binary_gradient"] not in ("ternary", "even") and values["grad_bits"] != defaults["grad_bits"]:
-        raise ConfigError(f"--grad-bits needs --binary-gradient ternary or even, got {values['binary_gradient']}")
     if values["weights"] == "real":
         for name in ("use_k", "binary_gradient", "weight_bits", "act_bits"):
             if values[name] != defaults[name]:
