@@ -269,7 +269,7 @@ class _Sign(Function):
     def backward(ctx: Context, grad: Float) -> Grads:
         x, within = ctx.saved
         if x is not None:
-            return bk.polynomial_grad(grad, x)
+            return bk.polynomial_grad(grad, x, out=ctx.reusable(grad))
         passed = unpack_bits(within, grad.size // max(len(within), 1)).reshape(grad.shape)
         grad_x: Float = np.multiply(grad, passed, out=ctx.reusable(grad), dtype=np.float32)
         return grad_x

@@ -75,7 +75,7 @@ def polynomial_grad(grad: Any, x: Any, out: Any = None) -> Float:
     Parameters
     ----------
     grad, x : arrays of real numbers of one shape
-        Gradient of the sign, and what it was taken of.
+        Gradient with respect to sign(x), and x.
     out : float32, C-contiguous, optional
         Where to write; it may be ``grad`` or ``x``.
 

@@ -498,7 +498,7 @@ def test_label_smoothing(backend, name, value):
 WRITERS = [
     *("conv2d", "Conv2d", "XnorConv2d", "XnorLinear", "KbitConv2d", "KbitLinear", "BwnConv2d", "BwnLinear"),
     *("batch_norm", "batch_norm_inference", "batch_norm_grad", "norm_relu", "norm_signs_grad", "batch_norm_grad_apply"),
-    *("relu", "relu_grad", "add", "rprelu", "rprelu_grad"),
+    *("relu", "relu_grad", "polynomial_grad", "add", "rprelu", "rprelu_grad"),
     *("weight_gradient", "level_weight_gradient"),
 ]
 
@@ -572,6 +572,12 @@ IN_PLACE = [
     ("batch_norm_grad", "grad"),
     ("norm_signs_grad", "grad"),
     ("batch_norm_grad_apply", "grad"),
+    ("relu", "x"),
+    ("relu_grad", "grad"),
+    ("polynomial_grad", "grad"),
+    ("polynomial_grad", "x"),
+    ("add", "x"),
+    ("add", "y"),
 ]
 
 

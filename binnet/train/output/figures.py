@@ -60,8 +60,8 @@ class Table:
     def read(self) -> list[Row]:
         """The complete rows of the file; an empty list when there is no such file."""
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        cells = [line for line in csv.reader(lines[1:]) if len(line) == len(self.columns)]
-        return [dict(zip(self.columns, line, strict=True)) for line in cells]
+        rows = [line for line in csv.reader(lines[1:]) if len(line) == len(self.columns)]
+        return [dict(zip(self.columns, line, strict=True)) for line in rows]
 
     def keep(self, rows: list[Row]) -> None:
         """Replace the contents by these rows."""

@@ -26,7 +26,7 @@ def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
 
 
 def polynomial_grad(grad: Float, x: Float, grad_x: Float) -> None:
-    """``grad_x = grad (2 - 2|x|)`` where ``|x| <= 1``, else 0; NaN where x is NaN."""
+    """``grad_x = grad max(2 - 2|x|, 0)``"""
     np.multiply(2 * np.maximum(1 - np.abs(x), 0), grad, out=grad_x)
 
 

@@ -214,7 +214,10 @@ _AHEAD = 2048  # floats, 8 KB: of 1024 to 8192 about the best for a map of 50 MB
 
 @helper
 def fetch_ahead(array, index):
-    """Prefetch what lies 8 KB after ``index``: the CPU does not see blocks of channels as one long sequence."""
+    """Prefetch what lies 8 KB after ``index``.
+
+    The CPU does not see groups of rows as one long sequence, and fetches nothing of a map that is only written.
+    """
     prefetch(array, index + _AHEAD)
 
 

@@ -129,8 +129,12 @@ def masked_store(builder: ir.IRBuilder, value: Any, address: Any, keep: Any) -> 
 
 
 def store_where(builder: ir.IRBuilder, value: Any, address: Any, every: Any, mask: Callable[[], Any]) -> None:
-    """Store the lanes of ``mask()``, ``<lanes x i1>``; it is not asked for where ``every``, an i1, is true."""
-    align = 8 if isinstance(value.type.element, ir.DoubleType) else 4
+    """Store all lanes if ``every``, an i1, is true, and else those of ``mask()``, ``<lanes x i1>``.
+
+    What ``mask`` builds runs in the second case only.
+    """
+    element = value.type.element
+    align = {ir.FloatType: 4, ir.DoubleType: 8}.get(type(element)) or element.width // 8
     # Processors of AMD with AVX2 take a masked store apart into dozens of steps (ADR 0044). A branch that nearly always
     # goes the same way costs nothing.
     with builder.if_else(every, likely=True) as (whole, part):

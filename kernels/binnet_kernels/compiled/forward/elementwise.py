@@ -1,6 +1,6 @@
 """ReLU, its gradient, the polynomial gradient of the sign, and sums of maps, compiled: one pass each.
 
-The last array is written, and may be another one.
+The last array is written, and may be one of the others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def relu_grad(grad: Float, y: Float, grad_x: Float) -> None:
 
 
 def polynomial_grad(grad: Float, x: Float, grad_x: Float) -> None:
-    """``grad_x = grad (2 - 2|x|)`` where ``|x| <= 1``, else 0; NaN where x is NaN."""
+    """``grad_x = grad max(2 - 2|x|, 0)``"""
     _run(_polynomial_grad, grad, x, grad_x)
 
 
@@ -56,7 +56,7 @@ def _run(work: Kernel, *arrays: Float) -> None:
 
 # ---------------------------------------------------------------------------------------------- kernels
 
-# Lanes that are ``ALL`` make plain loads and stores; what is left at the end goes through the same code with a mask.
+# With the constant ``ALL`` LLVM builds plain loads and stores; the last values go through the same code with a mask.
 
 
 @inlined

@@ -175,8 +175,8 @@ def _grad_sums(grad, x, mean, within, step, always, sums, products, parts, rows,
                 store_lanes(products, place, product, lanes)
 
 
-# These two write a map, so they go through it in the order of memory. Lanes that are ``ALL`` make plain loads and
-# stores; what is left of the channels of a row goes through the same code with a mask.
+# These two write a map and add nothing up, so they go through it in the order of memory. With the constant ``ALL`` LLVM
+# builds plain loads and stores; the last channels of a row go through the same code with a mask.
 
 
 @inlined
