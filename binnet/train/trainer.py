@@ -205,7 +205,7 @@ def compiled_code_is_missing() -> bool:
 def _report_setup(training: Training, resume: bool) -> None:
     """Report model, data and the options that differ from their defaults."""
     c, d, p = training.config, training.dataset, training.state.progress
-    params = sum(p.data.size for p in training.state.network.parameters())
+    params = sum(p.array.size for p in training.state.network.parameters())
     spec = training.state.spec
     rows, columns = spec.image_size
     kind = ", ".join(word for word in (spec.binarize, f"{params:,} parameters") if word)
@@ -228,7 +228,7 @@ def _report_setup(training: Training, resume: bool) -> None:
             "validation images: the accuracy will be better than that of new images"
         )
     if training.frozen:
-        learning = sum(p.data.size for p in training.state.optimizer.params)
+        learning = sum(p.array.size for p in training.state.optimizer.params)
         training.say(f"frozen up to {c.freeze_until}: {learning:,} of {params:,} parameters learn")
     if not c.lr:
         training.say("warning: with a learning rate of 0 no weight will change")

@@ -80,7 +80,7 @@ class Step:
         """Bytes of the weights and of the optimiser's moments."""
         _, optimizer = self.build()
         moments = (array for state in optimizer.state for array in state.values())
-        return sum(p.data.nbytes for p in optimizer.params) + sum(array.nbytes for array in moments)
+        return sum(p.array.nbytes for p in optimizer.params) + sum(array.nbytes for array in moments)
 
     def small(self) -> Step:
         """A small step of the same kind, which loads the same kernels but needs little memory."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import binnet_datasets
+from binnet import watch
 from binnet.console import Console
 from binnet.modelfile import container
 from binnet.train import TrainingError, fit, loop, trainer
@@ -49,6 +50,22 @@ def test_a_loss_that_is_not_finite(tmp_path):
     names = ["config.toml", "health.csv", "last.h5", "log.txt", "metrics.csv"]
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == names
     assert all(np.isfinite(array).all() for array in container.load(tmp_path / "run" / "last.h5")[1].values())
+
+
+def test_weights_are_not_compared_in_each_step(tmp_path, monkeypatch):
+    """Nobody else holds them; fingerprints against changes in place take time, and are for other arrays."""
+    networks, compared, original = [], set(), loop.training_step
+
+    def step(network, *rest):
+        networks.append(network)
+        return original(network, *rest)
+
+    monkeypatch.setattr(loop, "training_step", step)
+    monkeypatch.setattr(watch, "fingerprint", lambda array: compared.add(array.shape) or b".")
+    fit(replace(CONFIG, epochs=1, batch_size=300), tmp_path / "run")
+    assert (300, 8, 8, 1) in compared  # images, which the loader holds as well
+    weights = {parameter.shape for parameter in networks[0].parameters()}
+    assert not compared & weights
 
 
 def high_from(monkeypatch, batch, loss=1e6):
