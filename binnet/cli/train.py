@@ -20,6 +20,7 @@ from ..parallel.start import connected
 from ..profiler import Profile
 from ..signals import TerminatedError
 from ..train.config import ConfigError, TrainConfig, read_toml
+from ..train.options.together import check_given
 from ..train.output import whole
 from ..train.output.run_folder import new_folder
 from . import options
@@ -135,8 +136,10 @@ def _report_stop(communicator: Communicator, folder: Path, saved: str) -> None:
 def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder already holds a run."""
     values = {} if arguments.config is None else read_toml(arguments.config)
-    values |= options.given_config(arguments)  # flags override the file
+    given = options.given_config(arguments)
+    values |= given  # flags override the file
     config = TrainConfig.from_dict(values, _pretrained_options(values))
+    check_given(given.keys() & config.changed().keys(), config.to_dict())
     if arguments.out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         data = config.dataset or Path(config.data or "").resolve().stem

@@ -31,12 +31,24 @@ CHOICES: dict[str, tuple[str | int | bool, ...]] = {
     "weights": ("binary", "real"),
 }
 
+_BINARY = ("bwn", "xnor", "bnn", "binaryconnect")
+_BINARY_INPUTS = ("xnor", "bnn")
+
+# The modes in which an option has an effect.
+USED_IN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("weight_gradient", "clip", "center", "classifier"), _BINARY),
+    "scale": ("xnor", "bwn"),
+    "use_k": ("xnor",),
+    **dict.fromkeys(("order", "ste", "pad_value", "binary_gradient", "grad_bits"), _BINARY_INPUTS),
+    **dict.fromkeys(("weight_bits", "act_bits", "weights"), _BINARY_INPUTS),
+}
+
 
 @dataclass(frozen=True)
 class BinaryOptions:
     """Options of binary layers; the defaults follow arXiv:1603.05279, except that K is off.
 
-    A mode takes those that mean something for it and passes over the rest: ``bwn`` and ``binaryconnect`` use
+    A mode takes those that :data:`USED_IN` lists for it and passes over the rest: ``bwn`` and ``binaryconnect`` use
     ``weight_gradient``, ``clip``, ``center`` and ``classifier``, ``bwn`` also ``scale``; ``bnn`` everything but
     ``scale`` and ``use_k``; ``float`` nothing. So k bits are for weights that meet inputs of few bits only.
 

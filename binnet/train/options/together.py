@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ... import models
 from ...models.own_network import is_own
-from ...nn.options import CHOICES
+from ...nn.options import CHOICES, USED_IN
 from ...schedules import check_milestones
 from .types import ConfigError, flag
 
@@ -20,6 +20,39 @@ def check(values: Options, defaults: Options) -> None:
     """ConfigError when options, by name, do not go with each other, or would have no effect."""
     for each in (_check_network, _check_images, _check_optimizer, _check_loss):
         each(values, defaults)
+
+
+def check_given(names: Collection[str], values: Options) -> None:
+    """ConfigError when an option of a command line has no effect beside the others.
+
+    Parameters
+    ----------
+    names
+        The options that were given on the command line, and are not at their defaults. Others are accepted: a recipe, a
+        configuration file or the model of ``--init`` may bring along what only another ``--binarize`` uses.
+    values
+        All options by name.
+    """
+    for name, needed in _needs(values):
+        if name in names:
+            raise ConfigError(f"{flag(name)} has no effect here: it needs {needed}")
+
+
+def _needs(values: Options) -> Iterator[tuple[str, str]]:
+    """The options that have no effect beside ``values``, with what they need."""
+    if values["schedule"] != "step":
+        yield from ((name, f"--schedule step, got {values['schedule']}") for name in ("milestones", "factors"))
+    if not values["weight_decay"]:
+        yield "decay_until", "--weight-decay above 0, got 0"
+    if is_own(values["model"]):
+        return  # a network of your own may use its options in any mode
+    for name, modes in USED_IN.items():
+        if values["binarize"] not in modes:
+            yield name, f"--binarize {' or '.join(modes)}, got {values['binarize']}"
+    if values["binary_gradient"] not in ("ternary", "even"):
+        yield "grad_bits", f"--binary-gradient ternary or even, got {values['binary_gradient']}"
+    if (values["weight_bits"], values["act_bits"]) != (1, 1):
+        yield "ste", "--weight-bits and --act-bits 1"
 
 
 def _check_network(values: Options, defaults: Options) -> None:

@@ -229,6 +229,51 @@ def test_refused(values, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--binarize float --use-k", "--use-k has no effect here: it needs --binarize xnor, got float"),
+        ("--binarize bnn --scale learned", "--scale has no effect here: it needs --binarize xnor or bwn, got bnn"),
+        ("--binarize bwn --act-bits 2", "--act-bits has no effect here: it needs --binarize xnor or bnn, got bwn"),
+        ("--binarize bwn --binary-gradient ternary", "--binary-gradient has no effect here: it needs --binarize xnor"),
+        ("--binarize float --no-clip", "--clip has no effect here: it needs --binarize bwn or xnor or bnn or binaryc"),
+        (
+            "--recipe alexnet-bwn --data x --pad-value 1",
+            "--pad-value has no effect here: it needs --binarize xnor or b",
+        ),
+        ("--act-bits 2 --ste polynomial", "--ste has no effect here: it needs --weight-bits and --act-bits 1"),
+        ("--grad-bits 2", "--grad-bits has no effect here: it needs --binary-gradient ternary or even, got off"),
+        ("--milestones 0.2,0.4", "--milestones has no effect here: it needs --schedule step, got cosine"),
+        ("--decay-until 0.5", "--decay-until has no effect here: it needs --weight-decay above 0, got 0"),
+    ],
+)
+def test_a_flag_without_effect(flags, message, tmp_path, capsys):
+    assert main(["train", *flags.split(), "--out", str(tmp_path / "o")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "file"),
+    [
+        ("--schedule cosine --recipe alexnet-bwn --data x", ""),  # the recipe has milestones
+        ("--binarize bwn", 'binarize = "xnor"\nact_bits = 2\nuse_k = true\n'),
+        ("--binarize float --no-use-k --grad-bits 1", ""),
+        ("--model net.py:build --binarize float --scale learned", ""),  # the function may use it
+    ],
+)
+def test_options_without_effect_that_are_accepted(flags, file, tmp_path, monkeypatch, capsys):
+    (tmp_path / "c.toml").write_text(file)
+
+    def seen(*args, **options):
+        raise ValueError("it begins")
+
+    monkeypatch.setattr("binnet.train.fit", seen)
+    argv = ["train", "--config", str(tmp_path / "c.toml"), "--out", str(tmp_path / "o"), *flags.split()]
+    assert main(argv) == 1
+    assert "it begins" in capsys.readouterr().err
+
+
 def test_a_config_file_of_an_editor_that_marks_utf_8(tmp_path):
     (tmp_path / "c.toml").write_text('epochs = 3\r\nmodel = "quick"\r\n', "utf-8-sig")
     assert read_toml(tmp_path / "c.toml") == {"epochs": 3, "model": "quick"}
