@@ -50,7 +50,8 @@ class BinaryOptions:
 
     A mode takes those that :data:`USED_IN` lists for it and passes over the rest: ``bwn`` and ``binaryconnect`` use
     ``weight_gradient``, ``clip``, ``center`` and ``classifier``, ``bwn`` also ``scale``; ``bnn`` everything but
-    ``scale`` and ``use_k``; ``float`` nothing. So k bits are for weights that meet inputs of few bits only.
+    ``scale`` and ``use_k``; ``float`` nothing. A one-bit classifier uses ``scale`` in every mode but ``float``. So k
+    bits are for weights that meet inputs of few bits only.
 
     Attributes
     ----------

@@ -56,12 +56,15 @@ class Averages:
         """Within it the network has the averages for weights; all workers enter together, with complete weights."""
         kept = {name: p.array.copy() for name, p in self._params.items()}
         try:
-            for name, average in self._complete().items():
-                self._params[name].array[...] = average
+            self._set(self._complete())
             yield
         finally:
-            for name, weight in kept.items():
-                self._params[name].array[...] = weight
+            self._set(kept)
+
+    def _set(self, weights: Mapping[str, Array]) -> None:
+        for name, weight in weights.items():
+            self._params[name].memory.before_change()  # graphs that still need the old values notice (ADR 0024)
+            self._params[name].array[...] = weight
 
     def state_dict(self) -> dict[str, Array]:
         """The averages by the names of their weights, and the number of updates; all workers call it together."""

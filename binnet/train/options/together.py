@@ -35,7 +35,8 @@ def check_given(names: Collection[str], values: Options) -> None:
     """
     for name, needed in _needs(values):
         if name in names:
-            raise ConfigError(f"{flag(name)} has no effect here: it needs {needed}")
+            typed = f"--no-{flag(name)[2:]}" if values[name] is False else flag(name)
+            raise ConfigError(f"{typed} has no effect here: it needs {needed}")
 
 
 def _needs(values: Options) -> Iterator[tuple[str, str]]:
@@ -44,15 +45,27 @@ def _needs(values: Options) -> Iterator[tuple[str, str]]:
         yield from ((name, f"--schedule step, got {values['schedule']}") for name in ("milestones", "factors"))
     if not values["weight_decay"]:
         yield "decay_until", "--weight-decay above 0, got 0"
-    if is_own(values["model"]):
-        return  # a network of your own may use its options in any mode
+    if values["teacher"] is not None and values["teacher_share"] == 1 and values["stages"] == 1:
+        yield from ((name, "--teacher-share below 1, got 1") for name in ("loss", "label_smoothing", "class_weights"))
+    if not is_own(values["model"]):  # a network of your own may use the options of binary layers in any mode
+        yield from _needs_of_layers(values)
+
+
+def _needs_of_layers(values: Options) -> Iterator[tuple[str, str]]:
+    """The options of binary layers that have no effect."""
+    mode, one_bit = values["binarize"], values["classifier"] == "one-bit"
     for name, modes in USED_IN.items():
-        if values["binarize"] not in modes:
-            yield name, f"--binarize {' or '.join(modes)}, got {values['binarize']}"
+        # A one-bit classifier has a scale in all modes but float.
+        if mode not in modes and not (name == "scale" and one_bit and mode != "float"):
+            *others, last = modes
+            yield name, f"--binarize {' or '.join(filter(None, (', '.join(others), last)))}, got {mode}"
+    if values["weights"] == "real" and not one_bit:
+        yield from ((name, "--weights binary, got real") for name in ("weight_gradient", "scale", "clip", "center"))
     if values["binary_gradient"] not in ("ternary", "even"):
         yield "grad_bits", f"--binary-gradient ternary or even, got {values['binary_gradient']}"
-    if (values["weight_bits"], values["act_bits"]) != (1, 1):
-        yield "ste", "--weight-bits and --act-bits 1"
+    # The stage before the last one has weights and inputs of one bit or none; Sign stands alone in the order cbap.
+    if values["act_bits"] > 1 and values["stages"] == 1:
+        yield "ste", f"--act-bits 1, got {values['act_bits']}"
 
 
 def _check_network(values: Options, defaults: Options) -> None:

@@ -234,14 +234,22 @@ def test_refused(values, message):
     [
         ("--binarize float --use-k", "--use-k has no effect here: it needs --binarize xnor, got float"),
         ("--binarize bnn --scale learned", "--scale has no effect here: it needs --binarize xnor or bwn, got bnn"),
+        ("--weights real --scale learned", "--scale has no effect here: it needs --weights binary, got real"),
+        (
+            "--teacher quick2-tiny20 --teacher-share 1 --label-smoothing 0.1",
+            "--label-smoothing has no effect here: it needs --teacher-share below 1, got 1",
+        ),
         ("--binarize bwn --act-bits 2", "--act-bits has no effect here: it needs --binarize xnor or bnn, got bwn"),
         ("--binarize bwn --binary-gradient ternary", "--binary-gradient has no effect here: it needs --binarize xnor"),
-        ("--binarize float --no-clip", "--clip has no effect here: it needs --binarize bwn or xnor or bnn or binaryc"),
+        (
+            "--binarize float --no-clip",
+            "--no-clip has no effect here: it needs --binarize bwn, xnor, bnn or binaryconn",
+        ),
         (
             "--recipe alexnet-bwn --data x --pad-value 1",
             "--pad-value has no effect here: it needs --binarize xnor or b",
         ),
-        ("--act-bits 2 --ste polynomial", "--ste has no effect here: it needs --weight-bits and --act-bits 1"),
+        ("--act-bits 2 --ste polynomial", "--ste has no effect here: it needs --act-bits 1, got 2"),
         ("--grad-bits 2", "--grad-bits has no effect here: it needs --binary-gradient ternary or even, got off"),
         ("--milestones 0.2,0.4", "--milestones has no effect here: it needs --schedule step, got cosine"),
         ("--decay-until 0.5", "--decay-until has no effect here: it needs --weight-decay above 0, got 0"),
@@ -260,6 +268,9 @@ def test_a_flag_without_effect(flags, message, tmp_path, capsys):
         ("--binarize bwn", 'binarize = "xnor"\nact_bits = 2\nuse_k = true\n'),
         ("--binarize float --no-use-k --grad-bits 1", ""),
         ("--model net.py:build --binarize float --scale learned", ""),  # the function may use it
+        ("--binarize bnn --classifier one-bit --scale learned", ""),  # of the classifier
+        ("--order cbap --weight-bits 2 --ste polynomial", ""),
+        ("--stages 2 --act-bits 2 --ste polynomial", ""),  # of the stage with signs
     ],
 )
 def test_options_without_effect_that_are_accepted(flags, file, tmp_path, monkeypatch, capsys):
