@@ -63,7 +63,7 @@ def _needs_of_layers(values: Options) -> Iterator[tuple[str, str]]:
         yield from ((name, "--weights binary, got real") for name in ("weight_gradient", "scale", "clip", "center"))
     if values["binary_gradient"] not in ("ternary", "even"):
         yield "grad_bits", f"--binary-gradient ternary or even, got {values['binary_gradient']}"
-    # The stage before the last one has weights and inputs of one bit or none; Sign stands alone in the order cbap.
+    # In a training in stages, the stage before the last one takes signs whatever act_bits says, and uses ste.
     if values["act_bits"] > 1 and values["stages"] == 1:
         yield "ste", f"--act-bits 1, got {values['act_bits']}"
 
