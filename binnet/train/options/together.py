@@ -63,9 +63,12 @@ def _needs_of_layers(values: Options) -> Iterator[tuple[str, str]]:
         yield from ((name, "--weights binary, got real") for name in ("weight_gradient", "scale", "clip", "center"))
     if values["binary_gradient"] not in ("ternary", "even"):
         yield "grad_bits", f"--binary-gradient ternary or even, got {values['binary_gradient']}"
-    # In a training in stages, the stage before the last one takes signs whatever act_bits says, and uses ste.
+    # In a training in stages, the stage before the last one takes signs whatever the bits are, and uses ste.
     if values["act_bits"] > 1 and values["stages"] == 1:
         yield "ste", f"--act-bits 1, got {values['act_bits']}"
+    # In the order cbap the signs are taken by a layer of their own, whatever the bits of the weights are.
+    if values["weight_bits"] > 1 and values["stages"] == 1 and values["order"] == "bacp":
+        yield "ste", f"--weight-bits 1, got {values['weight_bits']}"
 
 
 def _check_network(values: Options, defaults: Options) -> None:

@@ -250,6 +250,7 @@ def test_refused(values, message):
             "--pad-value has no effect here: it needs --binarize xnor or b",
         ),
         ("--act-bits 2 --ste polynomial", "--ste has no effect here: it needs --act-bits 1, got 2"),
+        ("--weight-bits 2 --ste polynomial", "--ste has no effect here: it needs --weight-bits 1, got 2"),
         ("--grad-bits 2", "--grad-bits has no effect here: it needs --binary-gradient ternary or even, got off"),
         ("--milestones 0.2,0.4", "--milestones has no effect here: it needs --schedule step, got cosine"),
         ("--decay-until 0.5", "--decay-until has no effect here: it needs --weight-decay above 0, got 0"),
