@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import binnet
+from binnet import models
 
 CHOSEN = 20  # images of each class that choose the epoch
 TYPES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -70,6 +71,24 @@ def _binnet(*words: Any) -> str:
     return done.stdout
 
 
+def beginnings(model: str, both: list[str]) -> dict[str, list[str]]:
+    """The options of the two trainings, ``both`` among them, by the heading of their column.
+
+    SystemExit when the model is not a built-in network.
+    """
+    built = binnet.load(model).built
+    if built is None:
+        raise SystemExit(f"{model} must be a built-in network, which can be trained from random weights")
+    network: list[str] = ["--model", built["name"], "--image-size", str(built["image_size"][0])]
+    options = models.written_own_options(built["name"], built["options"])  # such as width=32
+    if options is not None:
+        network += ["--model-options", options]
+    return {
+        "random weights": [*both, "--recipe", "imagenet-64", *network],
+        model: [*both, "--recipe", "finetune", "--init", model],
+    }
+
+
 def _cell(values: list[float]) -> str:
     return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
 
@@ -86,15 +105,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/finetuning"))
     arguments = parser.parse_args()
-    built = binnet.load(arguments.model).built
-    if built is None:
-        raise SystemExit(f"{arguments.model} must be a built-in network, which can be trained from random weights")
-    size, network = str(built["image_size"][0]), str(built["name"])
-    both = ["--time-budget", arguments.time_budget, "--threads", str(arguments.threads)]
-    starts = {
-        "random weights": [*both, "--recipe", "imagenet-64", "--model", network, "--image-size", size],
-        arguments.model: [*both, "--recipe", "finetune", "--init", arguments.model],
-    }
+    starts = beginnings(arguments.model, ["--time-budget", arguments.time_budget, "--threads", str(arguments.threads)])
     print("| classes | images of each | " + " | ".join(starts) + " |\n|---:|---:|" + "---:|" * len(starts))
     for classes in map(int, arguments.classes.split(",")):
         for images in map(int, arguments.images.split(",")):

@@ -2,6 +2,9 @@
 
 import pytest
 
+import binnet
+from binnet import nn
+
 
 @pytest.fixture(scope="module")
 def finetuning(script):
@@ -51,3 +54,22 @@ def test_another_draw_in_the_folder_is_refused(finetuning, folder, tmp_path):
         next((tmp_path / "out" / "train" / "a").iterdir()).unlink()
     with pytest.raises(SystemExit, match="out has another draw: choose another --out"):
         finetuning.draw(folder, tmp_path / "out", 2, 4, 2)
+
+
+@pytest.mark.parametrize(("width", "words"), [(4, " --model-options width=4"), (64, "")])
+def test_both_trainings_have_the_same_network(finetuning, tmp_path, width, words):
+    path = str(tmp_path / "model.h5")
+    binnet.pack(binnet.models.build("reactnet18", num_classes=3, image_size=8, width=width)).save(path)
+    begin = finetuning.beginnings(path, ["--threads", "1"])
+    scratch = f"--threads 1 --recipe imagenet-64 --model reactnet18 --image-size 8{words}"
+    assert begin == {
+        "random weights": scratch.split(),
+        path: ["--threads", "1", "--recipe", "finetune", "--init", path],
+    }
+
+
+def test_a_network_of_ones_own_is_refused(finetuning, tmp_path):
+    model = binnet.pack(nn.Sequential(nn.Conv2d(1, 2, 3, rng=0)), input_shape=(4, 4, 1))
+    model.save(tmp_path / "own.h5")
+    with pytest.raises(SystemExit, match=r"own\.h5 must be a built-in network"):
+        finetuning.beginnings(str(tmp_path / "own.h5"), [])
