@@ -10,7 +10,7 @@ import binnet
 from binnet import shipped
 from binnet.modelfile.container import StorageError
 
-KNOWN = "there are: quick-tiny20, quick2-cifar10, quick2-tiny20"
+KNOWN = "there are: quick-tiny20, quick2-tiny20, reactnet18-cifar10"
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_network_by_name_and_a_page(image_file, tmp_path, say):
         ([], "required: IMAGE"),
         (["{image}"], "either a FILE or --model NAME"),
         (["{folder}/best.h5", "{image}", "--model", "quick"], "either a FILE or --model NAME"),
-        (["--model", "vgg", "{image}"], "unknown model 'vgg'; there are: quick-tiny20, quick2-cifar10, "),
+        (["--model", "vgg", "{image}"], "unknown model 'vgg'; there are: quick-tiny20, quick2-tiny20, "),
         (["{folder}/none.h5", "{image}"], "there is no file"),
         (["{image}", "{image}"], "is not a model file"),
         (["{folder}/best.h5", "{folder}/best.h5"], "it is none of these"),

@@ -137,7 +137,7 @@ def test_models_by_name(image_file):
     assert named_source("lenet5", 20).fresh
     with pytest.raises(
         ValueError,
-        match=r"unknown model 'vgg'; there are: quick-tiny20, quick2-cifar10, .*, lenet5, .*, quick2$",
+        match=r"unknown model 'vgg'; there are: quick-tiny20, quick2-tiny20, reactnet18-.*, lenet5, .*, quick2$",
     ):
         named_source("vgg")
 
