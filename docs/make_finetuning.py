@@ -22,6 +22,7 @@ import numpy as np
 
 import binnet
 from binnet import models
+from binnet.modelfile import StorageError
 
 CHOSEN = 20  # images of each class that choose the epoch
 TYPES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -32,6 +33,8 @@ def draw(folder: Path, out: Path, classes: int, images: int, seed: int) -> None:
 
     SystemExit when there are fewer classes, or when no image of a class is left to test; nothing is written then.
     """
+    if not folder.is_dir():
+        raise SystemExit(f"there is no folder {folder}")
     rng = np.random.default_rng(seed)
     found = sorted(path for path in folder.iterdir() if path.is_dir())
     if len(found) < classes:
@@ -74,9 +77,12 @@ def _binnet(*words: Any) -> str:
 def beginnings(model: str, both: list[str]) -> dict[str, list[str]]:
     """The options of the two trainings, ``both`` among them, by the heading of their column.
 
-    SystemExit when the model is not a built-in network.
+    SystemExit when the model cannot be read or is not a built-in network.
     """
-    built = binnet.load(model).built
+    try:
+        built = binnet.load(model).built
+    except StorageError as error:
+        raise SystemExit(str(error)) from error
     if built is None:
         raise SystemExit(f"{model} must be a built-in network, which can be trained from random weights")
     network: list[str] = ["--model", built["name"], "--image-size", str(built["image_size"][0])]
@@ -96,28 +102,36 @@ def _cell(values: list[float]) -> str:
 def main() -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description="Compare fine-tuning with training from random weights.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("model")
-    parser.add_argument("--classes", default="5,20")
-    parser.add_argument("--images", default="20,50,100")
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--time-budget", default="60s")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("runs/finetuning"))
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a folder of images for each class")
+    text = "model to begin with: its file, or the name of one that comes with binnet"
+    parser.add_argument("model", metavar="MODEL", help=text)
+    parser.add_argument("--classes", metavar="N,N", default="5,20", help="numbers of classes (default: %(default)s)")
+    text = "numbers of images of each class to train on (default: %(default)s)"
+    parser.add_argument("--images", metavar="N,N", default="20,50,100", help=text)
+    text = "random draws of each of these (default: %(default)s)"
+    parser.add_argument("--draws", metavar="N", type=int, default=3, help=text)
+    parser.add_argument("--time-budget", metavar="TIME", default="60s", help="of a training (default: %(default)s)")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="of a training (default: %(default)s)")
+    text = "folder for the draws and trainings (default: %(default)s)"
+    parser.add_argument("--out", metavar="FOLDER", type=Path, default=Path("runs/finetuning"), help=text)
     arguments = parser.parse_args()
     starts = beginnings(arguments.model, ["--time-budget", arguments.time_budget, "--threads", str(arguments.threads)])
-    print("| classes | images of each | " + " | ".join(starts) + " |\n|---:|---:|" + "---:|" * len(starts))
+    places: dict[tuple[int, int], list[Path]] = {}
     for classes in map(int, arguments.classes.split(",")):
         for images in map(int, arguments.images.split(",")):
-            found: dict[str, list[float]] = {name: [] for name in starts}
+            places[classes, images] = draws = []
             for seed in range(1, arguments.draws + 1):
-                place = arguments.out / f"{classes}-classes-{images}-images-{seed}"
-                draw(arguments.folder, place, classes, images, seed)
-                for name, words in starts.items():
-                    run = place / f"run-{name.replace(' ', '-')}-{arguments.time_budget}"
-                    found[name].append(accuracy(run, place, seed, words))
-            cells = " | ".join(_cell(values) for values in found.values())
-            print(f"| {classes} | {images} | {cells} |", flush=True)
+                draws.append(arguments.out / f"{classes}-classes-{images}-images-{seed}")
+                draw(arguments.folder, draws[-1], classes, images, seed)
+    print("| classes | images of each | " + " | ".join(starts) + " |\n|---:|---:|" + "---:|" * len(starts))
+    for (classes, images), draws in places.items():
+        found: dict[str, list[float]] = {name: [] for name in starts}
+        for seed, place in enumerate(draws, 1):
+            for name, words in starts.items():
+                run = place / f"run-{name.replace(' ', '-')}-{arguments.time_budget}"
+                found[name].append(accuracy(run, place, seed, words))
+        cells = " | ".join(_cell(values) for values in found.values())
+        print(f"| {classes} | {images} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

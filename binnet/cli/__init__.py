@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from binnet_system.files import is_closed_pipe
 
@@ -27,7 +27,20 @@ COMMANDS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that reports an error in one sentence instead of printing the usage."""
+    """Argument parser for options between the other words too, which reports an error in one sentence."""
+
+    _nested = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # argparse gives optional words to the first group of words; only this method reads those behind an option too.
+        # It calls this one in turn, and cannot read commands.
+        if self._nested or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._nested = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._nested = False
 
     def error(self, message: str) -> NoReturn:
         leave_the_word_to_the_first(2)

@@ -14,6 +14,7 @@ import binnet_kernels as bk
 from binnet_datasets.sources.choice import SPLITS
 from binnet_datasets.sources.splits import LAYOUTS
 
+from .. import shipped
 from ..evaluation.loading import Source
 from ..train.config import TrainConfig, numbers, type_of
 
@@ -45,7 +46,9 @@ def add_own(parser: argparse.ArgumentParser) -> None:
 
 
 def check_model_name(name: str, known: Collection[str]) -> None:
-    """Raise ValueError when ``--model``, which takes a name here, was given the path of a file or folder."""
+    """Raise ValueError when ``--model`` takes a name here and was given that of a file, or of a trained model."""
+    if name not in known and name in shipped.names():
+        raise ValueError(f"--model takes the name of a network, and {name} is a trained model: give it as FILE")
     if name not in known and Path(name).exists():
         raise ValueError(f"--model takes a name, not a file: give {name} without --model, as FILE")
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from ..evaluation.loading import Source
     from ..quantise import LayerReport
 
-HELP = "turn a checkpoint into a packed model, or a packed model into one with real layers in eight bits"
+HELP = "turn a checkpoint into a packed model, or a packed model into one with real layers of fewer bits"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command to its parser."""
-    text = "best.h5 or last.h5 of a run folder, or the folder; for --real int8 also a packed model"
+    text = "best.h5 or last.h5 of a run folder, or the folder; for --real float16 and int8 also a packed model"
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help=text)
     parser.add_argument("out", metavar="OUT", help="file to write")
     text = "also write .npy arrays and graph.json into this new folder (see docs/embedding.md)"
@@ -93,13 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _opened(arguments: argparse.Namespace) -> Model:
-    """The model to pack; StorageError for one that is packed already, unless it gets eight bits."""
+    """The model to pack; StorageError for one that is packed already, unless its real layers get fewer bits."""
     from ..evaluation.evaluate import model_file, open_model
 
     arguments.checkpoint = str(model_file(arguments.checkpoint, "best.h5"))
     model = open_model(arguments.checkpoint, arguments.model)
-    if model.kind != CHECKPOINT and (arguments.real != "int8" or model.packed.real == "int8"):
-        already = ", in eight bits" if model.packed.real == "int8" else ""
+    real = model.packed.real
+    if model.kind != CHECKPOINT and (arguments.real in ("float32", real) or real == "int8"):
+        already = {"int8": ", in eight bits", "float16": ", with 16-bit floats"}.get(real, "")
         raise StorageError(f"{arguments.checkpoint} is packed already{already}, expected a checkpoint such as best.h5")
     options.refuse_overwriting(
         arguments.checkpoint, arguments.out, "checkpoint" if model.kind == CHECKPOINT else "model"

@@ -60,8 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
     file, paths = _file_and_paths(arguments, own)
     if not paths and arguments.data is None:
         if is_image(str(file)):
-            shown = shipped.names()[0]
-            raise ValueError(f"{file} is an image, not a model: give --model {shown}, or a model file before it")
+            raise ValueError(
+                f"{file} is an image, not a model: give a model file before it, or --model NAME with one of "
+                f"{', '.join(shipped.names())}"
+            )
         raise ValueError("the following arguments are required: IMAGE, or --data PATH")
     options.set_threads(arguments)
     model = open_model(file, own)

@@ -19,7 +19,8 @@ from ..parallel.communicator import Communicator
 from ..parallel.start import connected
 from ..profiler import Profile
 from ..signals import TerminatedError
-from ..train.config import ConfigError, TrainConfig, read_toml
+from ..train.config import ConfigError, TrainConfig
+from ..train.options.config_file import read_toml
 from ..train.options.together import check_given
 from ..train.output import whole
 from ..train.output.run_folder import new_folder
@@ -95,6 +96,7 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
         lambda: _new_run(arguments) if arguments.resume is None else _resumed_run(arguments)
     )
     console = Console(quiet=arguments.quiet or not communicator.speaks, to_stderr=arguments.json)
+    is_new = arguments.out is None or not folder.exists()
     profile = None
     if arguments.profile:
         profile = Profile(done=lambda seen: communicator.first(lambda: _report(seen, folder, console)))
@@ -114,8 +116,8 @@ def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
             _report_stop(communicator, folder, "")
         return 130 if isinstance(stop, KeyboardInterrupt) else 128 + stop.signal
     finally:
-        if arguments.out is None:
-            # The folder was created above. rmdir removes it only while it is empty, when the data could not be read.
+        if is_new and arguments.resume is None:
+            # rmdir removes only an empty folder: when the training could not begin.
             with contextlib.suppress(OSError):
                 folder.rmdir()
     if arguments.json and communicator.speaks:
@@ -138,7 +140,7 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     values = {} if arguments.config is None else read_toml(arguments.config)
     given = options.given_config(arguments)
     values |= given  # flags override the file
-    config = TrainConfig.from_dict(values, _pretrained_options(values))
+    config = _configured(values)
     check_given(given.keys() & config.changed().keys(), config.to_dict())
     if arguments.out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -147,6 +149,8 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
         name = "-".join(part for part in (data, model, config.binarize, stamp) if part)
         # Created at once, because two trainings that start in the same second need two folders.
         return config, new_folder(Path("runs") / name)
+    if not arguments.out:
+        raise ConfigError("--out must name a folder, got an empty name")
     folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder, but {folder} is a file")
@@ -156,13 +160,13 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     return config, folder
 
 
-def _pretrained_options(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that the model of ``--init`` sets where they are not given otherwise."""
-    from ..train.pretrained.finetune import read
+def _configured(values: dict[str, Any]) -> TrainConfig:
+    """The configuration with these options, and with those of the model of ``--init`` where they are open."""
+    if not isinstance(values.get("init"), str):
+        return TrainConfig.from_dict(values)
+    from ..train.pretrained.finetune import configured
 
-    file = values.get("init")
-    own_images = values.get("data") is not None and values.get("dataset") is None
-    return read(file).options(values, own_images) if isinstance(file, str) else {}
+    return configured(values)
 
 
 def _resumed_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:

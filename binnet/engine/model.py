@@ -257,10 +257,7 @@ class PackedModel:
             x = self._pixels(x)
         if x.dtype.kind != "f" and not (self.takes_pixels and x.dtype == np.uint8):
             raise TypeError(f"images must be real numbers, got {x.dtype}")
-        h, w, c = self.input_shape
-        if x.ndim != 4 or x.shape[3] != c or (self.fixed_size and x.shape[1:3] != (h, w)):
-            rows = f"{h}, {w}" if self.fixed_size else "H, W"
-            raise ValueError(f"images must be (N, {rows}, {c}), got {x.shape}")
+        self._check_shape(x)
         if x.dtype == np.uint8:
             return np.ascontiguousarray(x)
         images = np.ascontiguousarray(x, np.float32)
@@ -272,9 +269,14 @@ class PackedModel:
         """uint8 pixels, normalised with the mean and deviation of training unless the network reads pixels."""
         if pixels.dtype != np.uint8:
             raise TypeError(f"images must be normalised real numbers, or pixels as uint8, got {pixels.dtype}")
-        if pixels.ndim != 4:
-            raise ValueError(f"images must have 4 dimensions, got shape {pixels.shape}")
+        self._check_shape(pixels)
         return as_input(self, pixels)
+
+    def _check_shape(self, x: Array) -> None:
+        h, w, c = self.input_shape
+        if x.ndim != 4 or x.shape[3] != c or (self.fixed_size and x.shape[1:3] != (h, w)):
+            rows = f"{h}, {w}" if self.fixed_size else "H, W"
+            raise ValueError(f"images must be (N, {rows}, {c}), got {x.shape}")
 
 
 MOST_LETTERS = 200  # of a sentence about a damaged file

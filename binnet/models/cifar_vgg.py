@@ -12,9 +12,9 @@ def cifar_vgg(blocks: Blocks, num_classes: int, in_channels: int, image_size: Si
     128C3 – 128C3 – MP2 – 256C3 – 256C3 – MP2 – 512C3 – 512C3 – MP2 – 1024FC – 1024FC – classes, where 128C3 is a
     convolution with 128 filters of 3×3 and padding 1.
 
-    Deviations: cross-entropy in place of the square hinge loss; the first and the last layer are real, as in XNOR-Net,
-    where BinaryConnect binarises them too. In ``xnor`` and ``bnn`` (order bacp) a ReLU follows each binary layer, which
-    section 3.2 of XNOR-Net advises for networks like VGG.
+    Deviations: the first and the last layer are real, as in XNOR-Net, where BinaryConnect binarises them too. In
+    ``xnor`` and ``bnn`` (order bacp) a ReLU follows each binary layer, which section 3.2 of XNOR-Net advises for
+    networks like VGG.
 
     Raises
     ------

@@ -32,15 +32,15 @@ CHOICES: dict[str, tuple[str | int | bool, ...]] = {
 }
 
 _BINARY = ("bwn", "xnor", "bnn", "binaryconnect")
-_BINARY_INPUTS = ("xnor", "bnn")
+BINARY_INPUTS = ("xnor", "bnn")  # the modes whose layers take signs
 
 # The modes in which an option has an effect.
 USED_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("weight_gradient", "clip", "center", "classifier"), _BINARY),
     "scale": ("xnor", "bwn"),
     "use_k": ("xnor",),
-    **dict.fromkeys(("order", "ste", "pad_value", "binary_gradient", "grad_bits"), _BINARY_INPUTS),
-    **dict.fromkeys(("weight_bits", "act_bits", "weights"), _BINARY_INPUTS),
+    **dict.fromkeys(("order", "ste", "pad_value", "binary_gradient", "grad_bits"), BINARY_INPUTS),
+    **dict.fromkeys(("weight_bits", "act_bits", "weights"), BINARY_INPUTS),
 }
 
 

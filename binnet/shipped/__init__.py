@@ -22,7 +22,7 @@ def path_of(name: str) -> Path:
 
 
 def find(file: str | Path) -> Path:
-    """The path ``file`` itself, or the file of the shipped model of this name.
+    """The path ``file`` itself, or the file of the shipped model of this name; a file has precedence, a folder has not.
 
     Raises
     ------
@@ -31,9 +31,11 @@ def find(file: str | Path) -> Path:
     """
     path = Path(file)
     # A missing path with a folder or suffix cannot be a model's name; the caller reports it as a missing file.
-    if path.exists() or path.name != str(file) or path.suffix:
+    if path.is_file() or path.name != str(file) or path.suffix:
         return path
     if str(file) not in names():
+        if path.exists():
+            return path
         raise StorageError(f"there is no file {file}, and no model of this name comes with binnet; {_known()}")
     return path_of(str(file))
 

@@ -69,3 +69,8 @@ def corrected(
     if to_do == 0 or abs(misses_by) <= limit / 20:
         return total
     return done + steps_within(left, step, epoch_end, steps_per_epoch, least=0)
+
+
+def in_epochs(steps: int, n: int) -> str:
+    """A number of steps in words, as epochs of ``n`` steps: ``"1 epoch"``, ``"2.5 epochs"``."""
+    return f"{steps / n:.3g} epoch{'s' * (steps != n)}"

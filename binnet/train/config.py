@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -36,7 +34,7 @@ from .options.types import (
     option,
 )
 
-__all__ = ["ConfigError", "TrainConfig", "numbers", "read_toml", "type_of"]
+__all__ = ["ConfigError", "TrainConfig", "numbers", "type_of"]
 
 OPTIMIZERS = ("adam", "sgd")
 LOSSES = ("cross_entropy", "squared_hinge")
@@ -117,7 +115,9 @@ class TrainConfig:
     )
     epochs: Count = option(50, "passes over the training images")
     time_budget: Word | None = option(
-        None, "as many steps as fit into it, whatever epochs says; such as 20m or 1h30m", metavar="TIME"
+        None,
+        "as many steps as fit into it, but at least one epoch, whatever epochs says; such as 20m or 1h30m",
+        metavar="TIME",
     )
     stages: Count = option(
         1,
@@ -289,30 +289,28 @@ class TrainConfig:
     def from_dict(cls, values: Mapping[str, Any], under: Mapping[str, Any] | None = None) -> TrainConfig:
         """From options by name, the others as the recipe has them, then as in ``under``, then at their defaults.
 
-        ConfigError for bad ones.
+        ``under`` has what the model of ``init`` sets. A recipe for any network leaves the network to it. ConfigError
+        for bad options; it says which of those that it names come from the recipe or the model.
         """
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-        return cls(**{**(under or {}), **recipes.chosen(values), **values})
+        under, recipe = under or {}, recipes.chosen(values)
+        if "model" in under and not recipes.network(values):
+            recipe.pop("model", None)
+        try:
+            return cls(**{**under, **recipe, **values})
+        except ConfigError as error:
+            sources = {"the model of --init": under, f"the recipe {values.get('recipe')}": recipe}
+            origins = together.origins(str(error), values, sources, {f.name: f.default for f in fields(cls)})
+            raise ConfigError("; ".join((str(error), *origins))) from error
 
     def to_toml(self) -> str:
         """As a config file."""
         import tomli_w
 
         return tomli_w.dumps({name: value for name, value in self.to_dict().items() if value is not None})
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The options in a config file; ConfigError when it cannot be read."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # some editors of Windows begin with a mark
-            return tomllib.loads(file.read())
-    except OSError as error:
-        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}") from error
 
 
 _HINTS = get_type_hints(TrainConfig, include_extras=True)

@@ -293,7 +293,7 @@ class Training:
         total = self.communicator.first(lambda: budget.corrected(*figures))
         if total != p.total_steps:
             p.total_steps = total
-            self.say(f"the pace has changed: {total:,} steps in all, which is {total / n:.3g} epochs")
+            self.say(f"the pace has changed: {total:,} steps in all, which is {budget.in_epochs(total, n)}")
 
     def _report_epoch(self, f: EpochFigures, layers: Mapping[str, Health], better: bool) -> None:
         waiting = f"  waiting for data {f.wait:.0%}" if f.wait > _WAIT_SHOWN else ""

@@ -58,8 +58,8 @@ def fit_budget(training: Training, spent: float) -> None:
     steps = training.communicator.first(lambda: budget.steps_within(left, step, epoch_end, n))
     state.progress.total_steps = steps
     training.say(
-        f"time budget {training.config.time_budget}: {steps:,} steps of {step:.3g} s, which is {steps / n:.3g} epochs; "
-        f"a validation takes {validation:.2g} s"
+        f"time budget {training.config.time_budget}: {steps:,} steps of {step:.3g} s, which is "
+        f"{budget.in_epochs(steps, n)}; a validation takes {validation:.2g} s"
     )
     if left < n * step + epoch_end:
         training.say("one epoch takes longer than the time budget, and is trained all the same")

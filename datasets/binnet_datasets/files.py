@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        When the file cannot be written, or ``path`` exists and is not a file.
+        When the file cannot be written, with the name of ``path``, or ``path`` exists and is not a file.
     """
     refuse_device(path.name)
     # As root, a rename would replace even /dev/null.
@@ -35,6 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
         # Without this, a power cut after the rename could leave an empty file under the final name.
         synchronise(temporary)
         replace(temporary, path)
+    except OSError as error:
+        if error.filename != str(temporary):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -48,6 +48,13 @@ def test_too_few_images_are_refused(finetuning, folder, tmp_path, classes, image
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_and_a_model_that_are_not_there(finetuning, tmp_path):
+    with pytest.raises(SystemExit, match=r"there is no folder .*none"):
+        finetuning.draw(tmp_path / "none", tmp_path / "out", 2, 4, 1)
+    with pytest.raises(SystemExit, match="there is no file none, and no model of this name comes with binnet"):
+        finetuning.beginnings("none", [])
+
+
 def test_another_draw_in_the_folder_is_refused(finetuning, folder, tmp_path):
     for _ in range(2):  # the same one is completed
         finetuning.draw(folder, tmp_path / "out", 2, 4, 1)

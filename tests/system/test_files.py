@@ -66,6 +66,12 @@ def test_a_file_that_is_open_for_a_moment_is_replaced(tmp_path, like_windows, mo
     assert path.read_bytes() == b"new"
 
 
+def test_an_error_names_the_file_and_not_its_temporary_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, replacing(tmp_path / "file"):
+        pass  # nothing was written under the temporary name
+    assert error.value.filename == str(tmp_path / "file")
+
+
 def test_a_forbidden_replacement_is_told_as_the_system_does(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(1, "Operation not permitted")

@@ -206,3 +206,12 @@ def chosen(options: Mapping[str, Any]) -> Values:
     if "body_lr" in found and options.get("init") is None:
         raise ConfigError(f"the recipe {name} needs a model to begin from: name it with --init")
     return found
+
+
+def network(options: Mapping[str, Any]) -> Values:
+    """The network and mode that the recipe's name says; nothing for recipes of any network, and where none is named."""
+    name = options.get("recipe")
+    if name in OF_PHOTOS or name not in names():
+        return {}
+    model, mode = str(name).rsplit("-", 1)
+    return {"model": model, "binarize": mode}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -37,6 +38,26 @@ def check_given(names: Collection[str], values: Options) -> None:
         if name in names:
             typed = f"--no-{flag(name)[2:]}" if values[name] is False else flag(name)
             raise ConfigError(f"{typed} has no effect here: it needs {needed}")
+
+
+def origins(message: str, given: Options, sources: Mapping[str, Options], defaults: Options) -> list[str]:
+    """Where options come from that an error names and nobody gave: a clause for each; later sources win.
+
+    Parameters
+    ----------
+    message
+        The error.
+    given
+        The options that were given, by name.
+    sources
+        What else sets options, by its name for users, and what it sets.
+    defaults
+        All options at their defaults.
+    """
+    setters = {name: source for source, values in sources.items() for name in values if name not in given}
+    values = {name: sources[source][name] for name, source in setters.items()}
+    named = (name for name in sorted(values) if re.search(rf"{flag(name)}(?![\w-])", message))
+    return [f"{flag(n)} {values[n]} comes from {setters[n]}" for n in named if values[n] != defaults[n]]
 
 
 def _needs(values: Options) -> Iterator[tuple[str, str]]:
@@ -79,8 +100,12 @@ def _check_network(values: Options, defaults: Options) -> None:
             f"unknown --model {model!r}; there are: {known}; "
             "or FILE.py:FUNCTION for a network of your own, such as net.py:build"
         )
-    if values["binary_gradient"] != "off" and (values["weight_bits"], values["act_bits"]) != (1, 1):
-        raise ConfigError("--binary-gradient needs --weight-bits and --act-bits 1")
+    gradient, bits = values["binary_gradient"], (values["weight_bits"], values["act_bits"])
+    if gradient != "off" and bits != (1, 1):
+        raise ConfigError(
+            f"--binary-gradient must be off unless --weight-bits and --act-bits are 1, got {gradient} with "
+            f"{bits[0]} and {bits[1]}"
+        )
     if values["weights"] == "real":
         for name in ("use_k", "binary_gradient", "weight_bits", "act_bits"):
             if values[name] != defaults[name]:

@@ -10,7 +10,8 @@ from typing import Any
 from binnet_system import commands
 
 from ...modelfile import CHECKPOINT, StorageError, container
-from ..config import ConfigError, read_toml
+from ..config import ConfigError
+from ..options.config_file import read_toml
 from . import checkpoint
 from .run_folder import CONFIG, LAST, PACKED, STAGE, STAGES
 

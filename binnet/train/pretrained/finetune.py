@@ -18,9 +18,10 @@ from ...modelfile import CHECKPOINT, PACKED, StorageError, container
 from ...modelfile.info import DataInfo
 from ...models import ModelSpec
 from ...models.own_network import is_own
-from ...nn import Module, Parameter
-from ...nn.options import CHOICES
-from ..config import ConfigError
+from ...nn import BatchNorm, Module, Parameter
+from ...nn.options import BINARY_INPUTS, CHOICES
+from ..config import ConfigError, TrainConfig
+from ..options import recipes
 from .unpacking import stored, unpacked
 
 Array = npt.NDArray[Any]
@@ -60,8 +61,9 @@ class Pretrained:
         Parameters
         ----------
         given
-            Options that are set already; they are left out of the result. With another ``model`` among them, only the
-            image size is taken over.
+            Options that are set already; they are left out of the result, except that its ``model_options`` are those
+            of the model with the given ones over them. With another ``model`` among them, only the image size is taken
+            over.
         own_images
             Whether the training images can be resized, which images of the built-in data sets cannot.
 
@@ -69,7 +71,7 @@ class Pretrained:
         ------
         ConfigError
             When only a Python file can build the network and no ``model`` is given: code is never run from a model
-            file.
+            file. When the given ``model_options`` are not options of the network.
         """
         spec, model = self.spec, given.get("model")
         if spec is None and model is not None:
@@ -84,9 +86,19 @@ class Pretrained:
         if model in (None, spec.name) or (is_own(model) and spec.source is not None):
             found |= {"model": spec.name, "binarize": spec.binarize}
             found |= {name: value for name, value in spec.options.items() if name in CHOICES}
+            found = {name: value for name, value in found.items() if name not in given}
             if spec.name in models.names():
-                found["model_options"] = models.written_own_options(spec.name, spec.options)
-        return {name: value for name, value in found.items() if name not in given and value not in ("", None)}
+                found["model_options"] = _own_options(spec, given.get("model_options"))
+        return {name: value for name, value in found.items() if value not in ("", None)}
+
+
+def _own_options(spec: ModelSpec, given: str | None) -> str | None:
+    """The options that only this network has, as in its specification but for those that are given."""
+    try:
+        over = {} if given is None else models.own_options(spec.name, given)
+    except ValueError as error:
+        raise ConfigError(f"--model-options: {error}") from error
+    return models.written_own_options(spec.name, {**spec.options, **over})
 
 
 @dataclass(frozen=True)
@@ -164,11 +176,30 @@ def read(file: str) -> Pretrained:
     return Pretrained(str(file), CHECKPOINT, spec, spec.in_channels, info, state)
 
 
+def configured(values: Mapping[str, Any]) -> TrainConfig:
+    """The configuration of a training with an ``init`` among its options, whose model sets those that are open.
+
+    Raises
+    ------
+    StorageError
+        When the model cannot be read.
+    ConfigError
+        For options that do not go together, or not with the model.
+    """
+    own_images = values.get("data") is not None and values.get("dataset") is None
+    under = read(values["init"]).options({**recipes.network(values), **values}, own_images)
+    own = {name: under[name] for name in ("model_options",) if name in under}  # those that are given are among them
+    return TrainConfig.from_dict({**values, **own}, under)
+
+
 def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     """Copy the arrays that fit by name and shape into a network that is to be trained on a data set.
 
     The classifier, which is the last layer with a matrix of weights and what follows it, stays fresh where the classes
-    have other names and identifiers. Random states of layers, such as dropout, are not taken.
+    have other names and identifiers; where the same classes are in another order, so are its rows. Normalisations stay
+    fresh in a network with real inputs that begins with a packed one with binary inputs: their factors are for sums of
+    signs, and the packed model does not have the variances that would tell those for other sums. Random states of
+    layers, such as dropout, are not taken.
 
     Parameters
     ----------
@@ -189,17 +220,21 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     StorageError
         When no array fits, or one that does is not finite.
     """
-    fresh = set() if _same_classes(pretrained.info, dataset) else classifier(network)
-    taken, new = {}, []
-    for name, value in _candidates(network, pretrained):
-        if value is None or name in fresh:
+    order, of_classes = _order(pretrained.info, dataset), classifier(network)
+    taken, new, misfits = {}, [], []
+    for name, own, value in _candidates(network, pretrained):
+        if value is None or value.shape != own.shape:
+            misfits.append(_misfit(name, own, value))
+            new.append(name)
+        elif name in of_classes and order is None:
             new.append(name)
         else:
             if not np.isfinite(value).all():
                 raise StorageError(f"{pretrained.file} is damaged: {name} has values that are not finite")
-            taken[name] = value
+            taken[name] = value[order] if name in of_classes and len(value) == dataset.num_classes else value
     if not taken:
-        raise StorageError(f"{pretrained.file} has no array whose name and shape fit this network, such as {new[0]}")
+        reason = misfits[0] if misfits else "it has a classifier alone, and the classes are others"
+        raise StorageError(f"no array of {pretrained.file} fits this network by name and shape: {reason}")
     network.load_state_dict(taken, strict=False)
     mean, std = pretrained.info.mean, pretrained.info.std
     fits = mean is not None and len(mean) in (1, dataset.channels)
@@ -208,16 +243,21 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     )
 
 
-def _same_classes(info: DataInfo, dataset: Dataset) -> bool:
-    """Whether the classes are equal, by name or identifier, and in equal order: the classifier's rows mean the same."""
+def _order(info: DataInfo, dataset: Dataset) -> Any:
+    """The model's label of each class of the data: what orders the classifier's rows; None where classes differ."""
     count = len(info.class_names)
     if not count:
-        return True
+        return slice(None)
     try:
         labels, _ = labels_by_class(info, count, dataset)
     except DataError:
-        return False
-    return bool(labels.tolist() == [*range(count)])
+        return None
+    return labels if sorted(labels.tolist()) == [*range(count)] else None
+
+
+def _misfit(name: str, own: Array, value: Array | None) -> str:
+    there = "has none" if value is None else f"has one of shape {value.shape}"
+    return f"the network's {name} has shape {own.shape}, and the model {there}"
 
 
 def classifier(network: Module) -> set[str]:
@@ -269,17 +309,25 @@ def freeze(network: Module, until: str) -> list[Module]:
     return frozen
 
 
-def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array | None]]:
-    """Yield the name of each real array of a network, with the pretrained array of equal name and shape or None."""
-    state = network.state_dict()
+def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array, Array | None]]:
+    """Yield the name of each real array of a network, the array, and the pretrained one of this name or None."""
+    state, skipped = network.state_dict(), _loses_signs(network, pretrained)
     for path, module in network.named_modules():
         prefix = f"{path}." if path else ""
         for name, own in _arrays(module).items():
             if prefix + name not in state:  # another name of a shared parameter
                 continue
             find = unpacked if pretrained.kind == PACKED else stored
-            found = find(pretrained.arrays, prefix, name, module)
-            yield prefix + name, found if found is not None and found.shape == own.shape else None
+            is_skipped = skipped and isinstance(module, BatchNorm)
+            yield prefix + name, own, None if is_skipped else find(pretrained.arrays, prefix, name, module)
+
+
+def _loses_signs(network: Module, pretrained: Pretrained) -> bool:
+    """Whether the model is packed and has binary inputs, and the network has real ones."""
+    before, now = pretrained.spec, getattr(network, "spec", None)
+    if pretrained.kind != PACKED or before is None or not isinstance(now, ModelSpec):
+        return False
+    return before.binarize in BINARY_INPUTS and now.binarize not in BINARY_INPUTS
 
 
 def _arrays(module: Module) -> dict[str, Array]:

@@ -23,8 +23,7 @@ from binnet_kernels.checks import Float
 
 from ...autograd import Tensor
 from ...context import no_grad
-from ...nn import BatchNorm, Module, SignConv2d, SpatialScale
-from ...nn.real_weights import SignLinear
+from ...nn import BatchNorm, Module, SpatialScale
 
 Array = npt.NDArray[Any]
 _PACKED = {"gamma": "factor", "beta": "shift", "running_mean": "mean"}  # names of a packed normalisation's arrays
@@ -62,11 +61,8 @@ def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module
         return None if mean is None else np.full_like(mean, 1 - module.eps, np.float32)
     if isinstance(module, SpatialScale):
         return _factors(arrays.get(f"{prefix}array"), name)
-    if name == "weight" and isinstance(module, SignConv2d | SignLinear):
-        # Its nodes are a sign, a border where that is not 0, and the product, which alone has weights.
-        return stored(arrays, f"{prefix}conv2d.", name, module)
-    if name == "weight" and f"{prefix}weight" not in arrays:
-        return _latent(arrays, prefix, module)
+    if name == "weight":
+        return _weight(arrays, prefix, module)
     return stored(arrays, prefix, _PACKED.get(name, name), module)
 
 
@@ -87,12 +83,22 @@ def _factors(product: Array | None, name: str) -> Array | None:
     return factors[name]
 
 
+def _weight(arrays: Mapping[str, Array], prefix: str, module: Module) -> Array | None:
+    """The weights of a layer, whatever the packed layer is: real, real behind a sign, or binary."""
+    # Real weights behind a sign belong to the product; the other nodes of such a layer are the sign and a border.
+    for path in (prefix, f"{prefix}conv2d."):
+        found = stored(arrays, path, "weight", module)
+        if found is not None:
+            return found
+    return _latent(arrays, prefix, module)
+
+
 def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | None:
     """Real weights (O, ...) that binarise to the signs and scales of a packed layer: α sign(W).
 
-    For k bits they are α (q ± d). Each filter's levels q are moved by one d, small enough that they quantise to the
-    same levels, and chosen so that the filter's range is the one it was quantised with. In layers without scales the
-    mean magnitude is that of the fresh weights.
+    For k bits they are α q in a layer with real weights. In a binary layer they are α (q ± d): each filter's levels q
+    are moved by one d, small enough that they quantise to the same levels, and chosen so that the filter's range is the
+    one it was quantised with. In layers without scales the mean magnitude is that of the fresh weights.
     """
     if not {f"{prefix}planes", f"{prefix}signs"} & set(arrays):
         prefix = f"{prefix}xnor_conv2d."  # the product is not the layer's first node: with binary gradients, a sign is
@@ -114,7 +120,10 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
         alpha = np.abs(alpha)
     if alpha.shape != shape[:1]:
         return None
-    if bits == 1 and module.weight_binariser.center:
+    binariser = getattr(module, "weight_binariser", None)  # None for real weights
+    if binariser is None:
+        d = np.zeros_like(d)
+    elif bits == 1 and binariser.center:
         q = _centred(q)
     latent: Array = (alpha.reshape(filters) * (q + np.sign(q) * d.reshape(filters))).astype(np.float32)
     return latent

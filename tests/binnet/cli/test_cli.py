@@ -17,13 +17,14 @@ from PIL import Image
 import binnet
 import binnet_datasets
 import binnet_kernels as bk
-from binnet import cli, models, optim
+from binnet import __main__, cli, models, optim
 from binnet.cli import main
 from binnet.console import Console
 from binnet.modelfile import container
 from binnet.modelfile.info import DataInfo
 from binnet.train import diagnostics
-from binnet.train.config import TrainConfig, read_toml
+from binnet.train.config import TrainConfig
+from binnet.train.options.config_file import read_toml
 from binnet.train.output import checkpoint
 from binnet.train.output.state import Progress, State
 
@@ -324,6 +325,36 @@ def test_ctrl_c_anywhere_else(say, monkeypatch):
     assert say("summary", "x") == (130, "", "binnet: stopped\n")
 
 
+def test_ctrl_c_while_the_command_line_is_loaded(monkeypatch, capsys):
+    class Stopping:
+        def find_spec(self, name, *rest):
+            if name == "binnet.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "binnet.cli")
+    monkeypatch.delattr(binnet, "cli")
+    monkeypatch.setattr(sys, "meta_path", [Stopping(), *sys.meta_path])
+    assert __main__.main() == 130
+    assert capsys.readouterr().err == "binnet: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("predict M --top 3 a.png", {"file": "M", "images": ["a.png"], "top": 3}),
+        ("predict M a.png --threads 1 b.png", {"images": ["a.png", "b.png"], "threads": 1}),
+        ("predict --top 2 M -- -a.png", {"file": "M", "images": ["-a.png"]}),
+        ("trace M --html x.html a.png", {"file": "M", "image": "a.png", "html": "x.html"}),
+        ("trace --model quick a.png", {"file": None, "image": "a.png"}),
+        ("train --epochs 3 photos", {"images": "photos", "epochs": 3}),
+        ("data build a --classes 3 b", {"source": "a", "out": "b"}),
+    ],
+)
+def test_options_may_stand_between_the_other_words(line, expected):
+    found = vars(cli.parser().parse_args(line.split()))
+    assert {name: found[name] for name in expected} == expected
+
+
 def test_debug_shows_where_an_error_comes_from(monkeypatch):
     monkeypatch.setenv("BINNET_DEBUG", "1")
     with pytest.raises(container.StorageError):
@@ -454,7 +485,7 @@ BAD = [
     ("evaluate {}/packed.h5 --threads x", "--threads: invalid int value: 'x'"),
     ("evaluate {}/packed.h5 --colour", "unrecognized arguments: --colour"),
     ("predict {}/packed.h5", "the following arguments are required: IMAGE"),
-    ("predict photo.JPG", "photo.JPG is an image, not a model: give --model quick-tiny20, or a model file before it"),
+    ("predict photo.JPG", "photo.JPG is an image, not a model: give a model file before it, or --model NAME with"),
     ("predict {}/none.h5 {}/good.png", "there is no file"),
     ("predict {}/packed.h5 {}/none.png", "expected an image at .*none.png, but there is no such file"),
     ("predict {}/packed.h5 {}/empty.png", "expected an image at .*, but the file is empty"),
@@ -467,6 +498,7 @@ BAD = [
     ("predict {}/packed.h5 {}/good.png --top x", "--top: invalid int value: 'x'"),
     ("summary", "summary takes either a FILE or --model NAME"),
     ("summary {}/packed.h5 --model lenet5", "summary takes either a FILE or --model NAME"),
+    ("summary --model quick-tiny20", "--model takes the name of a network, and quick-tiny20 is a trained model"),
     ("summary --model {}/packed.h5", "--model takes a name, not a file: give .*packed.h5 without --model, as FILE"),
     ("predict --model {}/packed.h5 {}/good.png", "--model takes a name, not a file: give .*packed.h5 without --model"),
     ("trace --model {}/packed.h5 {}/good.png", "--model takes a name, not a file: give .*packed.h5 without --model"),
@@ -573,6 +605,16 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, say):
     tmp_path.chmod(0o700)
     assert (code, out) == (1, "")
     assert err == f"binnet: error: cannot write to the folder {tmp_path / 'run'}: Permission denied\n"
+
+
+def test_a_training_that_cannot_begin_leaves_no_empty_folder(run, tmp_path, say):
+    (tmp_path / "mine").mkdir()
+    for name in ("run", "mine"):
+        flags = ["--init", run / "packed.h5", "--freeze-until", "conv8", "--out", tmp_path / name]
+        assert say("train", *flags)[0] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    code, _, err = say("train", "--out", "")
+    assert (code, err) == (1, "binnet: error: --out must name a folder, got an empty name\n")
 
 
 def test_a_file_of_somebody_else_is_not_overwritten(tmp_path, say):

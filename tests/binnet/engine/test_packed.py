@@ -164,6 +164,8 @@ def test_info_and_spec_come_back(model, path):
         (np.zeros((2, 8, 6, 3)), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 8, 6, 3\)"),
         (np.zeros((2, 6, 8, 1)), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 6, 8, 1\)"),
         (np.zeros((2, 0, 6, 1)), ValueError, r"images must be \(N, 8, 6, 1\)"),
+        (np.zeros((2, 8, 6, 3), np.uint8), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 8, 6, 3\)"),
+        (np.zeros((2, 1, 8, 6), np.uint8), ValueError, r"images must be \(N, 8, 6, 1\), got \(2, 1, 8, 6\)"),
         (np.zeros((2, 8, 6, 1), complex), TypeError, "images must be real numbers, got complex128"),
         (np.zeros((2, 8, 6, 1), bool), TypeError, "pixels as uint8, got bool"),
         ("digits.png", TypeError, "real numbers"),

@@ -121,6 +121,15 @@ def test_pack_says_how_many_predictions_the_rounding_changes(checkpoint, tmp_pat
     assert {a["dtype"] for a in json.loads(text)["arrays"]} == {"uint64", "float16", "float32"}
 
 
+def test_a_packed_model_can_be_rounded_once(checkpoint, tmp_path, say):
+    say("pack", checkpoint, tmp_path / "a.h5")
+    assert say("pack", tmp_path / "a.h5", tmp_path / "b.h5", "--real", "float16")[0] == 0
+    assert (tmp_path / "b.h5").read_bytes() == binnet.load(tmp_path / "a.h5").with_real("float16").to_bytes()
+    for real in ("float16", "float32"):
+        code, out, err = say("pack", tmp_path / "b.h5", tmp_path / "c.h5", "--real", real)
+        assert (code, out, "b.h5 is packed already, with 16-bit floats, expected a checkpoint" in err) == (1, "", True)
+
+
 def test_verify_refuses_other_weights_than_the_rounded_ones(checkpoint, tmp_path, say):
     say("pack", checkpoint, tmp_path / "a.h5", "--real", "float16")
     kind, arrays, description = container.load(tmp_path / "a.h5")

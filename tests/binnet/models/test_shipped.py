@@ -90,6 +90,9 @@ def test_from_python(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match=r"there is no file .*quick-tiny20\.h5"):
         binnet.load(tmp_path / "quick-tiny20.h5")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick-tiny20").mkdir()  # a folder cannot be a model, so it hides none
+    assert binnet.load("quick-tiny20").info == model.info
+    (tmp_path / "quick-tiny20").rmdir()
     (tmp_path / "quick-tiny20").write_bytes(b"")
     with pytest.raises(StorageError, match="quick-tiny20 is empty"):  # a file comes first
         binnet.load("quick-tiny20")

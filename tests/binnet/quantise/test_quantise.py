@@ -145,7 +145,7 @@ def test_an_image_far_outside_of_all_pixels_is_refused():
         model(pixels().astype(np.int64))
     with pytest.raises(ValueError, match=r"images must be \(N, H, W, 3\)"):
         model(pixels()[..., :1])
-    with pytest.raises(ValueError, match="4 dimensions"):
+    with pytest.raises(ValueError, match=r"images must be \(N, H, W, 3\), got \(16, 16, 3\)"):
         model(pixels()[0])
     small = np.float32((0.4 / 255 * np.ones(3) + 1 - np.array(MEAN)) / np.array(STD))
     np.testing.assert_array_equal(model(np.tile(small, (1, 16, 16, 1))), model(np.full((1, 16, 16, 3), 255, np.uint8)))

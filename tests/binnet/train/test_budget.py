@@ -67,3 +67,8 @@ def test_what_fits_is_used(left, step, epoch_end, steps_per_epoch):
 )
 def test_corrections_by_hand(total, done, left, expected):
     assert budget.corrected(total, done, left, 100, 1.0, 2.0, 10) == expected
+
+
+@pytest.mark.parametrize(("steps", "words"), [(10, "1 epoch"), (25, "2.5 epochs"), (5, "0.5 epochs")])
+def test_steps_in_epochs(steps, words):
+    assert budget.in_epochs(steps, 10) == words

@@ -8,7 +8,8 @@ import pytest
 
 from binnet import models
 from binnet.cli import main, options, parser
-from binnet.train.config import ConfigError, TrainConfig, read_toml, type_of
+from binnet.train.config import ConfigError, TrainConfig, type_of
+from binnet.train.options.config_file import read_toml
 from binnet_datasets import Dataset, Split
 
 # another value than the default for every option
@@ -158,7 +159,10 @@ def test_flags_come_after_the_config_file(tmp_path, monkeypatch):
             {"epoch": 3},
             "unknown option 'epoch'; there are: accumulate, act_bits, .*, weight_gradient",
         ),
-        ({"act_bits": 2, "binary_gradient": "ternary"}, "--binary-gradient needs --weight-bits and --act-bits 1"),
+        (
+            {"act_bits": 2, "binary_gradient": "ternary"},
+            "--binary-gradient must be off unless --weight-bits and --act-bits are 1, got ternary",
+        ),
         ({"weight_bits": 9}, "unknown --weight-bits 9; there are: 1, 2, 3, 4, 5, 6, 7, 8"),
         ({"epochs": 2.0}, "--epochs must be a whole number of at least 1, got 2.0"),
         ({"epochs": "2"}, "--epochs must be a whole number of at least 1, got '2'"),

@@ -11,10 +11,11 @@ from PIL import Image
 import binnet
 import binnet_datasets
 from binnet import models, shipped
+from binnet.autograd import Tensor
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 from binnet.modelfile.info import DataInfo
-from binnet.nn import BatchNorm
+from binnet.nn import BatchNorm, Linear, Sequential
 from binnet.nn.options import CHOICES
 from binnet.train import TrainingInterruptedError, builders, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
@@ -144,8 +145,8 @@ def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
     [
         (NAMES, False),
         (("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), True),
-        (tuple(reversed(NAMES)), True),
         (NAMES[:5], True),
+        ((*NAMES[:9], "eleven"), True),
     ],
 )
 def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
@@ -157,6 +158,17 @@ def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
     assert (net.dense4.weight.data == before["dense4.weight"]).all() == fresh
     assert (net.conv1.weight.data != before["conv1.weight"]).any()
     assert Start.from_dict(start.to_dict()) == start
+
+
+@pytest.mark.parametrize("kind", ["best.h5", "packed.h5"])
+def test_the_rows_of_the_classifier_follow_the_classes(run, kind):
+    source, orders = finetune.read(str(run / kind)), (NAMES, NAMES[3:] + NAMES[:3])
+    networks = [network(seed=1), network(seed=2)]
+    for net, names in zip(networks, orders, strict=True):
+        assert finetune.begin(net, source, data_of(names)).new == ()
+    x = Tensor(np.random.default_rng(0).random((3, 8, 8, 1), np.float32))
+    same, turned = (net.eval()(x).array for net in networks)
+    np.testing.assert_allclose(turned, np.roll(same, -3, axis=1), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", shipped.names())
@@ -185,9 +197,15 @@ def test_classes_without_names_are_compared_by_their_number(tmp_path):
 
 
 def test_what_cannot_be_begun_with(run, tmp_path):
-    net = models.build("quick", image_size=16)
-    with pytest.raises(StorageError, match=r"has no array whose name and shape fit this network, such as conv1.weight"):
-        finetune.begin(net, finetune.read(saved(tmp_path, trained())), data_of(NAMES[:9]))
+    net, packed = models.build("quick", image_size=16), finetune.read(saved(tmp_path, trained()))
+    message = r"no array of .*packed.h5 fits this network by name and shape: the network's conv1.weight has shape "
+    with pytest.raises(StorageError, match=message + r"\(32, 3, 3, 3\), and the model has one of \S+ \(20, 5, 5, 1\)"):
+        finetune.begin(net, packed, data_of(NAMES[:9]))
+    dense = Sequential(("dense4", Linear(packed.arrays["dense4.weight"].shape[1], 10, rng=0)))
+    with pytest.raises(StorageError, match="it has a classifier alone, and the classes are others"):
+        finetune.begin(dense, packed, data_of("abcdefghij"))
+    with pytest.raises(StorageError, match=r"the network's last.weight has shape \(3, 2\), and the model has none"):
+        finetune.begin(Sequential(("last", Linear(2, 3, rng=0))), packed, DIGITS)
     source = finetune.read(str(run / "best.h5"))
     source.arrays["conv2.weight"][0] = np.nan
     with pytest.raises(StorageError, match=r"best.h5 is damaged: conv2.weight has values that are not finite"):
@@ -214,6 +232,35 @@ def test_options_of_the_model(run):
     assert source.options({"model": "nin"}, own_images=True) == {"image_size": 8}
     config = TrainConfig.from_dict({"recipe": "lenet5-bwn", "lr": 0.5}, {"binarize": "bnn", "use_k": True, "lr": 1.0})
     assert (config.binarize, config.use_k, config.lr) == ("bwn", True, 0.5)  # the recipe comes after the model
+
+
+def test_a_recipe_for_any_network_keeps_that_of_the_model_and_one_of_a_network_does_not():
+    """A network's own options go with it, and those that are given change single ones."""
+
+    def config(**given):
+        return finetune.configured({"data": "photos", "init": "reactnet18-cifar10", **given})
+
+    for recipe in (None, "best", "finetune", "imagenet-64", "reactnet18-xnor"):
+        found = config(recipe=recipe)
+        assert (found.model, found.model_options, found.binarize) == ("reactnet18", "width=32", "xnor"), recipe
+    found = config(recipe="quick2-bwn")
+    assert (found.model, found.model_options, found.binarize, found.image_size) == ("quick2", None, "bwn", 32)
+    assert config(model_options="activation=relu").model_options == "activation=relu,width=32"
+    assert config(model_options="width=64").own_options() == {"width": 64}
+    assert config(model="quick2").model_options is None
+    with pytest.raises(ConfigError, match=r"^--model-options: unknown option 'with'"):
+        config(model_options="with=3")
+
+
+def test_an_error_says_which_options_come_from_the_model_or_the_recipe():
+    under = finetune.read("reactnet18-cifar10").options({}, own_images=True)
+    message = r"are 1, got ternary with 1 and 2; --binary-gradient ternary comes from the model of --init$"
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.from_dict({"data": "photos", "act_bits": 2}, under)
+    with pytest.raises(ConfigError, match=r"got ternary with 1 and 2$"):
+        TrainConfig.from_dict({"data": "photos", "act_bits": 2, "binary_gradient": "ternary"}, under)
+    with pytest.raises(ConfigError, match=r"got squared_hinge; --loss squared_hinge comes from the recipe cifar_vgg-"):
+        TrainConfig.from_dict({"recipe": "cifar_vgg-xnor", "mixup": 0.2}, under)
 
 
 def test_a_network_of_ones_own_needs_its_file(run):

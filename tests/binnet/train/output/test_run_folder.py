@@ -10,8 +10,9 @@ import pytest
 
 from binnet.modelfile.container import StorageError
 from binnet.models.own_network import OwnNetwork
-from binnet.train.config import TrainConfig, read_toml
+from binnet.train.config import TrainConfig
 from binnet.train.diagnostics import Health
+from binnet.train.options.config_file import read_toml
 from binnet.train.output.figures import EpochFigures
 from binnet.train.output.run_folder import RunFolder
 
