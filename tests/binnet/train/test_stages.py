@@ -196,10 +196,10 @@ def test_nothing_is_left_of_a_training_without_data(tmp_path, capsys):
     argv = ["train", "--stages", "2", "--data", str(tmp_path / "none"), "--out", str(out)]
     assert main(argv) == 1
     assert "none" in capsys.readouterr().err
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists()
     wide = [*argv[:3], "--crop-pad", "8", "--out", str(out)]  # the first stage makes its folder before this is noticed
     assert main(wide) == 1
-    assert not list(out.iterdir())
+    assert not out.exists()
     assert main([*argv[:3], "--epochs", "2", "--batch-size", "400", "--out", str(out), "--quiet"]) == 0
 
 
