@@ -32,8 +32,8 @@ class Parser(argparse.ArgumentParser):
     _nested = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        # argparse gives optional words to the first group of words; only this method reads those behind an option too.
-        # It calls this one in turn, and cannot read commands.
+        # By itself argparse takes all words that may be left out from those before the first option. The intermixed
+        # method reads the later ones too; it calls this method in turn, and cannot read the words of a subcommand.
         if self._nested or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
         self._nested = True
