@@ -98,10 +98,12 @@ def header(machine: Mapping[str, Any]) -> Iterator[str]:
 def command(what: str, settings: Mapping[str, Any]) -> str:
     """The command line of a measurement, built from its options."""
     words = ["binnet", "bench", what]
+    if "target" in settings:  # the only positional argument
+        words.append(str(settings["target"]))
     for name, value in settings.items():
-        if name == "target":  # the only positional argument
-            words.append(str(value))
-        elif value is True:
+        if name == "target":
+            continue
+        if value is True:
             words.append("--" + name.replace("_", "-"))
         elif value is not None and value is not False:
             words += ["--" + name.replace("_", "-"), f"{value}"]
