@@ -70,9 +70,21 @@ def load_for(model: Model, file: object, source: Source, console: Console) -> Da
         name = _trained_on(model, file, data)
     if name is not None and (source.split not in ("auto", "test") or source.labels):
         raise DataError(f"--split and --labels are for your own images; {name} has its own test images")
-    dataset = load(name, data, console) if name or data is None else _own_images(model, data, source, console)
+    if name and data and source.name is None:
+        dataset = _files_of(name, data, file, console)
+    else:
+        dataset = load(name, data, console) if name or data is None else _own_images(model, data, source, console)
     _check(model, dataset)
     return dataset
+
+
+def _files_of(name: str, data: str, file: object, console: Console) -> Dataset:
+    """The model's own data set, read from ``data`` because that holds no images of its own."""
+    try:
+        return load(name, data, console)
+    except DataError as error:
+        why = f"{data} holds no images, so it was read as {name}, which {file} was trained on"
+        raise DataError(f"{error}; {why}") from error
 
 
 def _own_images(model: Model, data: str, source: Source, console: Console) -> Dataset:

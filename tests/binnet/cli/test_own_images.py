@@ -202,6 +202,10 @@ BAD = [
     ("evaluate {}/model.h5 --data {}/none", "a folder of images or an archive at .*none, but there is nothing"),
     ("evaluate {}/model.h5 --data {}/grey.h5", "the model takes images of 3 channels, but photos has 1"),
     ("evaluate {}/model.h5 --data {}/photos.h5 --split test", "which has train and val, but got 'test'"),
+    (
+        "evaluate reactnet18-cifar10 --data {}/empty",
+        "CIFAR-10 in .*empty holds no images, so it was read as cifar10",
+    ),
     ("evaluate {}/photos.h5", "is an HDF5 file, but neither"),
     ("predict {}/model.h5", "the following arguments are required: IMAGE, or --data PATH"),
     ("predict {}/model.h5 {}/empty", "expected images in .*empty, but there are none"),
