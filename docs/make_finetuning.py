@@ -23,6 +23,7 @@ import numpy as np
 import binnet
 from binnet import models
 from binnet.modelfile import StorageError
+from binnet.nn.options import CHOICES, USED_IN
 
 CHOSEN = 20  # images of each class that choose the epoch
 TYPES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -83,16 +84,25 @@ def beginnings(model: str, both: list[str]) -> dict[str, list[str]]:
         built = binnet.load(model).built
     except StorageError as error:
         raise SystemExit(str(error)) from error
-    if built is None:
+    if built is None or built["name"] not in models.names():
         raise SystemExit(f"{model} must be a built-in network, which can be trained from random weights")
-    network: list[str] = ["--model", built["name"], "--image-size", str(built["image_size"][0])]
-    options = models.written_own_options(built["name"], built["options"])  # such as width=32
-    if options is not None:
-        network += ["--model-options", options]
+    used = [name for name in CHOICES if built["binarize"] in USED_IN[name]]
+    layers = [word for name in used for word in _words(name, built["options"][name])]
+    own = models.written_own_options(built["name"], built["options"])  # such as width=32
+    network = ["--model", built["name"], "--binarize", built["binarize"], "--image-size", str(built["image_size"][0])]
+    network += layers if own is None else [*layers, "--model-options", own]
     return {
         "random weights": [*both, "--recipe", "imagenet-64", *network],
         model: [*both, "--recipe", "finetune", "--init", model],
     }
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """An option of binary layers on a command line; nothing at its default."""
+    if value == CHOICES[name][0]:
+        return []
+    flag = "--" + name.replace("_", "-")
+    return [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
 
 
 def _cell(values: list[float]) -> str:

@@ -34,7 +34,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         # By itself argparse takes all words that may be left out from those before the first option. The intermixed
         # method reads the later ones too; it calls this method in turn, and cannot read the words of a subcommand.
-        if self._nested or self._subparsers is not None:
+        # Before Python 3.13 it loses a "--", which says that no option follows.
+        if self._nested or self._subparsers is not None or "--" in (sys.argv[1:] if args is None else args):
             return super().parse_known_args(args, namespace)
         self._nested = True
         try:

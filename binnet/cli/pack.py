@@ -112,12 +112,14 @@ def _opened(arguments: argparse.Namespace) -> Model:
 
 def _in_floats(model: Model, arguments: argparse.Namespace, console: Console) -> tuple[PackedModel, dict[str, Any]]:
     """The packed model with real layers in floats, compared with the checkpoint when there is data for that."""
+    from ..evaluation.evaluate import logits_of
+
     for name in _ONLY_INT8:
         if getattr(arguments, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is for --real int8 only")
     packed = model.packed.with_real(arguments.real)
     if arguments.dataset or arguments.data:  # before anything is written
-        name, found = compare(model, packed, arguments, console)
+        name, found = compare(model, logits_of(packed, packed), arguments, console)
         if packed.real == "float32":
             require_agreement(found, "the packed model")
         console.say(in_words(found, name, packed.real))

@@ -164,7 +164,7 @@ def _configured(values: dict[str, Any]) -> TrainConfig:
     """The configuration with these options, and with those of the model of ``--init`` where they are open."""
     if not isinstance(values.get("init"), str):
         return TrainConfig.from_dict(values)
-    from ..train.pretrained.finetune import configured
+    from ..train.pretrained.model import configured
 
     return configured(values)
 

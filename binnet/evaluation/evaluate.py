@@ -133,8 +133,7 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
         When there is no such file, or a run folder does not hold it yet.
     """
     path = Path(path)
-    # A run folder has its configuration, or was copied without it. Any other name may be a shipped model.
-    if not path.is_dir() or (not (path / "config.toml").is_file() and not (path / name).is_file()):
+    if not shipped.is_run_folder(path):
         return shipped.find(path)
     if not (path / name).is_file():
         there = [other for other in ("best.h5", "last.h5") if (path / other).is_file()]

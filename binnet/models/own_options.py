@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..nn.options import check_word
@@ -35,10 +35,10 @@ def parse(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def written(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
-    """The inverse of :func:`parse` for the options that differ from their defaults; None when none does."""
-    changed = [f"{name}={options[name]}" for name, value in defaults.items() if options.get(name, value) != value]
-    return ",".join(changed) or None
+def written(options: Mapping[str, Any], defaults: Mapping[str, Any], also: Collection[str] = ()) -> str | None:
+    """The inverse of :func:`parse` for options that differ from their defaults or are in ``also``; None without any."""
+    chosen = (name for name, value in defaults.items() if name in also or options.get(name, value) != value)
+    return ",".join(f"{name}={options[name]}" for name in chosen) or None
 
 
 def _value(name: str, text: str, kind: type) -> Any:

@@ -83,11 +83,10 @@ class BinaryLayer(Module):
         self.weight = Parameter(init.he_normal(shape, rng), binary=True, clip=limit, decay=False, by_signs=by_signs)
         self.alpha: Parameter | None = None
         if weight_binariser.scale == "learned":
-            self.alpha = Parameter(self._first_alpha(), decay=False)
+            self.alpha = Parameter(self.first_alpha(self.weight.array), decay=False)
 
-    def _first_alpha(self) -> Float:
-        """The α of Eq. 6, (O,); zeros for an outline (a network without weights)."""
-        weight = self.weight.array  # not `data`: it is only read, so it need not be watched for changes
+    def first_alpha(self, weight: Float) -> Float:
+        """What a learned α begins with for these real weights (O, ...): that of Eq. 6, (O,); zeros for an outline."""
         if init.is_outline(weight):
             return np.zeros(len(weight), np.float32)
         return self.weight_binariser.scales(ops.centred(weight) if self.weight_binariser.center else weight)

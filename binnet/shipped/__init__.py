@@ -7,6 +7,7 @@ from pathlib import Path
 from ..modelfile import StorageError
 
 FOLDER = Path(__file__).parent
+_OF_A_RUN = ("config.toml", "stages.toml", "best.h5", "last.h5", "packed.h5")  # a run folder has one of these at least
 
 
 def names() -> tuple[str, ...]:
@@ -21,8 +22,15 @@ def path_of(name: str) -> Path:
     return FOLDER / f"{name}.h5"
 
 
+def is_run_folder(path: Path) -> bool:
+    """Whether a path is the folder of a training."""
+    return any((path / name).is_file() for name in _OF_A_RUN)
+
+
 def find(file: str | Path) -> Path:
-    """The path ``file`` itself, or the file of the shipped model of this name; a file has precedence, a folder has not.
+    """The path ``file`` itself, or the file of the shipped model of this name.
+
+    A file or run folder of this name has precedence; another folder has not.
 
     Raises
     ------
@@ -31,7 +39,7 @@ def find(file: str | Path) -> Path:
     """
     path = Path(file)
     # A missing path with a folder or suffix cannot be a model's name; the caller reports it as a missing file.
-    if path.is_file() or path.name != str(file) or path.suffix:
+    if path.is_file() or is_run_folder(path) or path.name != str(file) or path.suffix:
         return path
     if str(file) not in names():
         if path.exists():

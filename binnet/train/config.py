@@ -213,7 +213,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+            object.__setattr__(self, f.name, checked(f, getattr(self, f.name)))
         if self.dataset is None and self.data is None:
             object.__setattr__(self, "dataset", "digits")
         if self.dataset is not None:
@@ -296,9 +296,8 @@ class TrainConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-        under, recipe = under or {}, recipes.chosen(values)
-        if "model" in under and not recipes.network(values):
-            recipe.pop("model", None)
+        under = under or {}
+        recipe = recipes.chosen(values, under)
         try:
             return cls(**{**under, **recipe, **values})
         except ConfigError as error:
@@ -333,7 +332,7 @@ def _annotated(option: Field[Any]) -> Any:
     return get_args(hint)[0] if option.default is None else hint
 
 
-def _checked(option: Field[Any], value: Any) -> Any:
+def checked(option: Field[Any], value: Any) -> Any:
     """The value in the option's own type, or ConfigError."""
     try:
         value = msgspec.convert(value, _HINTS[option.name])

@@ -14,8 +14,8 @@ from ..parallel.communicator import Communicator
 from .config import TrainConfig
 from .output import checkpoint
 from .output.checkpoint import Begun
-from .pretrained import finetune
-from .pretrained.finetune import Pretrained
+from .pretrained.model import Pretrained
+from .pretrained.model import read as read_model
 from .pretrained.teacher import TEACHER, Teacher
 
 
@@ -72,7 +72,7 @@ class Origin:
             own = own_network.load(str(config.model), None if begun is None else begun.spec, how)
         fresh = config.init is not None and begun is None
         # Read by the first worker, like the checkpoint: the others may be on machines that do not have the file.
-        pretrained = communicator.first(lambda: finetune.read(str(config.init))) if fresh else None
+        pretrained = communicator.first(lambda: read_model(str(config.init))) if fresh else None
         if config.teacher is None:
             return cls(own, pretrained, None, begun)
         # What the training began with, whatever has become of the teacher's own file since.

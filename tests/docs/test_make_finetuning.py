@@ -4,6 +4,7 @@ import pytest
 
 import binnet
 from binnet import nn
+from binnet.engine import PackedModel
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +64,20 @@ def test_another_draw_in_the_folder_is_refused(finetuning, folder, tmp_path):
         finetuning.draw(folder, tmp_path / "out", 2, 4, 2)
 
 
-@pytest.mark.parametrize(("width", "words"), [(4, " --model-options width=4"), (64, "")])
-def test_both_trainings_have_the_same_network(finetuning, tmp_path, width, words):
+@pytest.mark.parametrize(
+    ("mode", "options", "words"),
+    [
+        ("xnor", {"width": 4}, " --model-options width=4"),
+        ("xnor", {"binary_gradient": "ternary", "grad_bits": 4}, " --binary-gradient ternary --grad-bits 4"),
+        ("xnor", {"clip": False, "use_k": True, "pad_value": -1}, " --use-k --no-clip --pad-value -1"),
+        ("bwn", {"ste": "polynomial"}, ""),  # which it does not use
+    ],
+)
+def test_both_trainings_have_the_same_network_and_gradients(finetuning, tmp_path, mode, options, words):
     path = str(tmp_path / "model.h5")
-    binnet.pack(binnet.models.build("reactnet18", num_classes=3, image_size=8, width=width)).save(path)
+    binnet.pack(binnet.models.build("reactnet18", mode, num_classes=3, image_size=8, **options)).save(path)
     begin = finetuning.beginnings(path, ["--threads", "1"])
-    scratch = f"--threads 1 --recipe imagenet-64 --model reactnet18 --image-size 8{words}"
+    scratch = f"--threads 1 --recipe imagenet-64 --model reactnet18 --binarize {mode} --image-size 8{words}"
     assert begin == {
         "random weights": scratch.split(),
         path: ["--threads", "1", "--recipe", "finetune", "--init", path],
@@ -77,6 +86,7 @@ def test_both_trainings_have_the_same_network(finetuning, tmp_path, width, words
 
 def test_a_network_of_ones_own_is_refused(finetuning, tmp_path):
     model = binnet.pack(nn.Sequential(nn.Conv2d(1, 2, 3, rng=0)), input_shape=(4, 4, 1))
-    model.save(tmp_path / "own.h5")
-    with pytest.raises(SystemExit, match=r"own\.h5 must be a built-in network"):
-        finetuning.beginnings(str(tmp_path / "own.h5"), [])
+    for built in (None, {"name": "net.py:build", "binarize": "", "sha256": "0"}):
+        PackedModel(model.graph, model.info, built=built).save(tmp_path / "own.h5")
+        with pytest.raises(SystemExit, match=r"own\.h5 must be a built-in network"):
+            finetuning.beginnings(str(tmp_path / "own.h5"), [])

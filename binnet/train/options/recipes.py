@@ -185,8 +185,11 @@ def values(name: str, given: Mapping[str, Any]) -> Values:
     return found
 
 
-def chosen(options: Mapping[str, Any]) -> Values:
+def chosen(options: Mapping[str, Any], under: Mapping[str, Any]) -> Values:
     """What the recipe named among ``options`` sets; nothing where none is named.
+
+    ``under`` has the options of the model that a training begins with, or none. A recipe for any network keeps that
+    model's network, and has the stages for its mode.
 
     Raises
     ------
@@ -197,7 +200,8 @@ def chosen(options: Mapping[str, Any]) -> Values:
     if not isinstance(name, str):
         return {}
     try:
-        found = values(name, options)
+        kept = {} if network(options) else {key: under[key] for key in ("model", "binarize") if key in under}
+        found = {key: value for key, value in values(name, {**kept, **options}).items() if key not in kept}
     except ValueError as error:
         raise ConfigError(str(error)) from error
     needs_images = name in OF_PHOTOS or "image_size" in found or "crop_pad" in found

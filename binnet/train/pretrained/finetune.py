@@ -1,4 +1,4 @@
-"""Fine-tuning: initialise a network from a trained model with all arrays that fit by name and shape."""
+"""Fine-tuning: begin a network with the arrays of a trained model that fit by name and shape, and freeze layers."""
 
 from __future__ import annotations
 
@@ -11,94 +11,35 @@ import numpy.typing as npt
 
 from binnet_datasets import DataError, Dataset
 
-from ... import engine, models
-from ...evaluation.evaluate import model_file
 from ...evaluation.matching import labels_by_class
-from ...modelfile import CHECKPOINT, PACKED, StorageError, container
+from ...modelfile import PACKED, StorageError
 from ...modelfile.info import DataInfo
-from ...models import ModelSpec
-from ...models.own_network import is_own
-from ...nn import BatchNorm, Module, Parameter
-from ...nn.options import BINARY_INPUTS, CHOICES
-from ..config import ConfigError, TrainConfig
-from ..options import recipes
+from ...nn import (
+    BatchNorm,
+    BinaryLayer,
+    BinConv2d,
+    BinLinear,
+    Module,
+    Parameter,
+    Quantise,
+    Sign,
+    SignConv2d,
+    SignLinear,
+)
+from ..config import ConfigError
+from .model import Pretrained
 from .unpacking import stored, unpacked
 
 Array = npt.NDArray[Any]
+_WITH_SIGNS = (
+    BinConv2d,
+    BinLinear,
+    Quantise,
+    Sign,
+    SignConv2d,
+    SignLinear,
+)  # inputs or results of few bits
 _SHOWN = 8  # maximum number of array names in a message
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """A trained model that a network is initialised from.
-
-    Attributes
-    ----------
-    file : str
-        Path or name as the user gave it.
-    kind : str
-        ``CHECKPOINT`` or ``PACKED``.
-    spec : ModelSpec or None
-        Specification of its network; None when the file has none.
-    channels : int
-        Number of channels of its images.
-    info : DataInfo
-        Class names, normalisation and preprocessing of its data.
-    arrays : dict of str to array
-        State of the network of a checkpoint, or :meth:`binnet.PackedModel.arrays` of a packed model, by name.
-    """
-
-    file: str
-    kind: str
-    spec: ModelSpec | None
-    channels: int
-    info: DataInfo
-    arrays: dict[str, Array]
-
-    def options(self, given: Mapping[str, Any], own_images: bool) -> dict[str, Any]:
-        """The training options that rebuild this model's network: model, mode, layer options and image size.
-
-        Parameters
-        ----------
-        given
-            Options that are set already; they are left out of the result, except that its ``model_options`` are those
-            of the model with the given ones over them. With another ``model`` among them, only the image size is taken
-            over.
-        own_images
-            Whether the training images can be resized, which images of the built-in data sets cannot.
-
-        Raises
-        ------
-        ConfigError
-            When only a Python file can build the network and no ``model`` is given: code is never run from a model
-            file. When the given ``model_options`` are not options of the network.
-        """
-        spec, model = self.spec, given.get("model")
-        if spec is None and model is not None:
-            return {}
-        if spec is None or (spec.source is not None and model is None):
-            raise ConfigError(
-                f"{self.file} is not of a network that comes with binnet: "
-                "name the Python file that builds it with --model FILE:FUNCTION"
-            )
-        rows, columns = spec.image_size
-        found: dict[str, Any] = {"image_size": rows} if own_images and rows == columns else {}
-        if model in (None, spec.name) or (is_own(model) and spec.source is not None):
-            found |= {"model": spec.name, "binarize": spec.binarize}
-            found |= {name: value for name, value in spec.options.items() if name in CHOICES}
-            found = {name: value for name, value in found.items() if name not in given}
-            if spec.name in models.names():
-                found["model_options"] = _own_options(spec, given.get("model_options"))
-        return {name: value for name, value in found.items() if value not in ("", None)}
-
-
-def _own_options(spec: ModelSpec, given: str | None) -> str | None:
-    """The options that only this network has, as in its specification but for those that are given."""
-    try:
-        over = {} if given is None else models.own_options(spec.name, given)
-    except ValueError as error:
-        raise ConfigError(f"--model-options: {error}") from error
-    return models.written_own_options(spec.name, {**spec.options, **over})
 
 
 @dataclass(frozen=True)
@@ -139,57 +80,6 @@ class Start:
         arrays = len(self.taken) + len(self.new)
         new = f"new: {_some(self.new)}" if self.new else "nothing is new"
         return f"from {self.file} ({self.kind}): {len(self.taken)} of {arrays} arrays; {new}"
-
-
-def read(file: str) -> Pretrained:
-    """Read a pretrained model.
-
-    Parameters
-    ----------
-    file
-        Path of a checkpoint, packed model or run folder, or the name of a model that comes with binnet.
-
-    Raises
-    ------
-    StorageError
-        When the file cannot be read or is damaged.
-    """
-    path = model_file(file, "best.h5")
-    kind, arrays, description = container.load(path)
-    if kind != CHECKPOINT:
-        model, built = engine.from_parts(path, arrays, description), description["built"]
-        if model.real == "int8":
-            raise StorageError(
-                f"{file} has its real layers in eight bits, which cannot be trained: "
-                "begin with the checkpoint that it was packed from, or that packed without --real int8"
-            )
-        # A packed model built by a Python file records that file's hash; its network has no named specification.
-        spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
-        return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays())
-    try:
-        spec = ModelSpec.from_dict(description["model"])
-        info = DataInfo.from_dict(description["data"], arrays.get("trained_on"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{path} is damaged: {error}") from error
-    prefix = "network."
-    state = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-    return Pretrained(str(file), CHECKPOINT, spec, spec.in_channels, info, state)
-
-
-def configured(values: Mapping[str, Any]) -> TrainConfig:
-    """The configuration of a training with an ``init`` among its options, whose model sets those that are open.
-
-    Raises
-    ------
-    StorageError
-        When the model cannot be read.
-    ConfigError
-        For options that do not go together, or not with the model.
-    """
-    own_images = values.get("data") is not None and values.get("dataset") is None
-    under = read(values["init"]).options({**recipes.network(values), **values}, own_images)
-    own = {name: under[name] for name in ("model_options",) if name in under}  # those that are given are among them
-    return TrainConfig.from_dict({**values, **own}, under)
 
 
 def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
@@ -256,7 +146,7 @@ def _order(info: DataInfo, dataset: Dataset) -> Any:
 
 
 def _misfit(name: str, own: Array, value: Array | None) -> str:
-    there = "has none" if value is None else f"has one of shape {value.shape}"
+    there = "has none that fits" if value is None else f"has one of shape {value.shape}"
     return f"the network's {name} has shape {own.shape}, and the model {there}"
 
 
@@ -271,7 +161,7 @@ def classifier(network: Module) -> set[str]:
     return set().union(*layers)
 
 
-def freeze(network: Module, until: str) -> list[Module]:
+def freeze(network: Module, until: str, start: Start) -> list[Module]:
     """Freeze all layers up to and including one, in the network's order.
 
     Parameters
@@ -280,6 +170,8 @@ def freeze(network: Module, until: str) -> list[Module]:
         The parameters of its frozen layers get ``requires_grad = False``.
     until
         Path of the last frozen layer or block, such as ``block2`` or ``block2.conv``.
+    start
+        The network's initialisation, which tells the arrays with fresh values: they have yet to learn.
 
     Returns
     -------
@@ -289,7 +181,8 @@ def freeze(network: Module, until: str) -> list[Module]:
     Raises
     ------
     ConfigError
-        When there is no such layer, with a list of the layers, or when no parameter is left to learn.
+        When there is no such layer, with a list of the layers; when no parameter is left to learn; or when a frozen
+        layer has new arrays.
     """
     modules = [(path, module) for path, module in network.named_modules() if path]
     inside = [i for i, (path, _) in enumerate(modules) if f"{path}.".startswith(f"{until}.")]
@@ -299,14 +192,20 @@ def freeze(network: Module, until: str) -> list[Module]:
     later = [path for path, _ in modules[inside[-1] + 1 :]]
     # A container around both frozen and learning layers is not frozen itself.
     before = modules[: inside[-1] + 1]
-    frozen = [module for path, module in before if not any(p.startswith(f"{path}.") for p in later)]
-    for module in frozen:
+    frozen = {path: module for path, module in before if not any(p.startswith(f"{path}.") for p in later)}
+    fresh = [name for name in start.new if name.rpartition(".")[0] in frozen]
+    if fresh:
+        raise ConfigError(
+            f"--freeze-until {until} freezes arrays that the model of --init does not have: {_some(fresh)}; "
+            "freeze fewer layers, or none"
+        )
+    for module in frozen.values():
         for value in vars(module).values():
             if isinstance(value, Parameter):
                 value.requires_grad = False
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError(f"--freeze-until {until} leaves nothing to learn")
-    return frozen
+    return [*frozen.values()]
 
 
 def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array, Array | None]]:
@@ -317,17 +216,24 @@ def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, 
         for name, own in _arrays(module).items():
             if prefix + name not in state:  # another name of a shared parameter
                 continue
-            find = unpacked if pretrained.kind == PACKED else stored
             is_skipped = skipped and isinstance(module, BatchNorm)
-            yield prefix + name, own, None if is_skipped else find(pretrained.arrays, prefix, name, module)
+            yield prefix + name, own, None if is_skipped else _found(pretrained, prefix, name, module)
+
+
+def _found(pretrained: Pretrained, prefix: str, name: str, module: Module) -> Array | None:
+    """The pretrained array of a layer; a learned scale that the model does not have is that of its weights (Eq. 6)."""
+    find = unpacked if pretrained.kind == PACKED else stored
+    value = find(pretrained.arrays, prefix, name, module)
+    if value is None and name == "alpha" and isinstance(module, BinaryLayer):
+        weight = find(pretrained.arrays, prefix, "weight", module)
+        if weight is not None and weight.shape == module.weight.shape:
+            return module.first_alpha(weight)
+    return value
 
 
 def _loses_signs(network: Module, pretrained: Pretrained) -> bool:
-    """Whether the model is packed and has binary inputs, and the network has real ones."""
-    before, now = pretrained.spec, getattr(network, "spec", None)
-    if pretrained.kind != PACKED or before is None or not isinstance(now, ModelSpec):
-        return False
-    return before.binarize in BINARY_INPUTS and now.binarize not in BINARY_INPUTS
+    """Whether layers of the packed model have inputs of few bits, and none of the network has."""
+    return pretrained.takes_signs and not any(isinstance(module, _WITH_SIGNS) for _, module in network.named_modules())
 
 
 def _arrays(module: Module) -> dict[str, Array]:

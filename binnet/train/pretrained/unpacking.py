@@ -63,6 +63,8 @@ def unpacked(arrays: Mapping[str, Array], prefix: str, name: str, module: Module
         return _factors(arrays.get(f"{prefix}array"), name)
     if name == "weight":
         return _weight(arrays, prefix, module)
+    if name == "alpha" and f"{prefix}alpha" not in arrays:
+        prefix = _of_product(arrays, prefix)
     return stored(arrays, prefix, _PACKED.get(name, name), module)
 
 
@@ -98,10 +100,10 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
 
     For k bits they are α q in a layer with real weights. In a binary layer they are α (q ± d): each filter's levels q
     are moved by one d, small enough that they quantise to the same levels, and chosen so that the filter's range is the
-    one it was quantised with. In layers without scales the mean magnitude is that of the fresh weights.
+    one it was quantised with. A packed layer without scales has α = 1; in a layer that is to be binarised without
+    scales again, any magnitude computes the same, and it is that of the fresh weights.
     """
-    if not {f"{prefix}planes", f"{prefix}signs"} & set(arrays):
-        prefix = f"{prefix}xnor_conv2d."  # the product is not the layer's first node: with binary gradients, a sign is
+    prefix = _of_product(arrays, prefix)
     shape, planes = module.weight.shape, arrays.get(f"{prefix}planes")
     if planes is None and (signs := arrays.get(f"{prefix}signs")) is not None:
         planes = signs[None]  # one bit is one plane, so one formula serves both
@@ -113,20 +115,26 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
     q = sum(2**i * bk.unpack_signs(words, count) for i, words in enumerate(planes)).reshape(shape) / steps
     size = np.abs(q).reshape(len(q), -1).mean(axis=1)
     d = np.clip(1 / bk.weight_range(np.ones((1, 1)), bits) - size, -0.9 / steps, 0.9 / steps)
+    binariser = getattr(module, "weight_binariser", None)  # None for real weights
     alpha = arrays.get(f"{prefix}alpha")
     if alpha is None:
-        alpha = np.abs(module.weight.array).reshape(len(q), -1).mean(axis=1)
+        unscaled = binariser is not None and binariser.scale == "none"
+        alpha = np.abs(module.weight.array).reshape(len(q), -1).mean(axis=1) if unscaled else np.ones(len(q))
     elif getattr(module, "alpha", None) is not None:  # a learned scale keeps its sign in its own parameter
         alpha = np.abs(alpha)
     if alpha.shape != shape[:1]:
         return None
-    binariser = getattr(module, "weight_binariser", None)  # None for real weights
     if binariser is None:
         d = np.zeros_like(d)
     elif bits == 1 and binariser.center:
         q = _centred(q)
     latent: Array = (alpha.reshape(filters) * (q + np.sign(q) * d.reshape(filters))).astype(np.float32)
     return latent
+
+
+def _of_product(arrays: Mapping[str, Array], prefix: str) -> str:
+    """The path of a binary layer's product, which is not its first node with binary gradients: then a sign is."""
+    return prefix if {f"{prefix}planes", f"{prefix}signs"} & set(arrays) else f"{prefix}xnor_conv2d."
 
 
 def _centred(signs: Array) -> Array:

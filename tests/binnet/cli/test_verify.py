@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 
 import binnet
 import binnet_datasets
-from binnet import models, optim
+from binnet import models, nn, optim
 from binnet.engine import PackedModel
 from binnet.evaluation.agreement import compare
 from binnet.evaluation.evaluate import Model, open_model
@@ -62,6 +63,16 @@ def test_a_run_folder(files, say):
     assert err == f"binnet: error: there is no file {files / 'none'}\n"
     assert "there is no file none, and no model of this name" in say("verify", "none")[2]
     assert "are required: PACKED" in say("verify", "quick2-tiny20")[2]
+
+
+def test_pack_compares_logarithms_of_probabilities(info, say, tmp_path):
+    """As `binnet verify` does: against probabilities, rounding looked as large as the largest logit."""
+    net = nn.Sequential(("flat", nn.Flatten()), ("dense", nn.Linear(64, 10, rng=0)), ("softmax", nn.Softmax()))
+    binnet.pack(net, info, input_shape=(8, 8, 1)).save(tmp_path / "packed.h5")
+    line = f"pack {tmp_path}/packed.h5 {tmp_path}/small.h5 --real float16 --dataset digits"
+    code, out, err = say(*line.split())
+    assert (code, err) == (0, "")
+    assert float(re.search(r"([\d.]+(e-\d+)?) of the largest logit", out)[1]) < 0.01, out
 
 
 def test_models_that_differ(files, info, say):

@@ -1,6 +1,8 @@
 """The models that come with binnet: small, sound, described, and found by name."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 import binnet
 from binnet import shipped
+from binnet.evaluation.evaluate import model_file
 from binnet.modelfile.container import StorageError
 
 KNOWN = "there are: quick-tiny20, quick2-tiny20, reactnet18-cifar10"
@@ -92,7 +95,14 @@ def test_from_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quick-tiny20").mkdir()  # a folder cannot be a model, so it hides none
     assert binnet.load("quick-tiny20").info == model.info
-    (tmp_path / "quick-tiny20").rmdir()
+    assert model_file("quick-tiny20") == shipped.path_of("quick-tiny20")
+    (tmp_path / "quick-tiny20" / "best.h5").write_bytes(b"")  # now it is the folder of a training, in all commands
+    assert model_file("quick-tiny20", "best.h5") == Path("quick-tiny20", "best.h5")
+    with pytest.raises(StorageError, match=r"the run folder quick-tiny20 holds no packed.h5; it holds best.h5$"):
+        model_file("quick-tiny20")
+    with pytest.raises(StorageError, match="quick-tiny20"):
+        binnet.load("quick-tiny20")
+    shutil.rmtree(tmp_path / "quick-tiny20")
     (tmp_path / "quick-tiny20").write_bytes(b"")
     with pytest.raises(StorageError, match="quick-tiny20 is empty"):  # a file comes first
         binnet.load("quick-tiny20")

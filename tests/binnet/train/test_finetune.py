@@ -1,6 +1,7 @@
 """Fine-tuning: which arrays are taken from a trained model, which layers are frozen, and rejected models."""
 
 import shutil
+import tomllib
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from binnet.train import TrainingInterruptedError, builders, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.output import checkpoint
 from binnet.train.output.image_record import ImageRecord
-from binnet.train.pretrained import finetune
+from binnet.train.pretrained import finetune, model
 from binnet.train.pretrained.finetune import Start
 from binnet.train.pretrained.unpacking import calibrate
 
@@ -36,6 +37,7 @@ def data_of(names, channels=1, ids=()):
 
 
 DIGITS = data_of(NAMES)
+NOTHING_NEW = Start("m.h5", PACKED, (), (), None, None)
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +94,7 @@ def saved(tmp_path, net, names=NAMES):
 )
 def test_a_packed_model_becomes_a_network_that_packs_to_the_same(tmp_path, mode, options):
     file, net = saved(tmp_path, trained(mode, **options)), network(mode, **options)
-    start = finetune.begin(net, finetune.read(file), DIGITS)
+    start = finetune.begin(net, model.read(file), DIGITS)
     assert (start.new, start.kind, start.mean, start.std) == ((), PACKED, (0.5,), (0.25,))
     assert set(start.taken) == {name for name, array in net.state_dict().items() if array.dtype.kind == "f"}
     expected = binnet.load(file).arrays()
@@ -111,21 +113,21 @@ def test_the_real_weights_of_a_packed_layer(tmp_path):
     signs = np.where(net.conv2.weight.data < 0, -1, 1)
     for scale, sizes in (("learned", np.abs(alpha)), ("mean", alpha)):
         other = network(scale=scale)
-        finetune.begin(other, finetune.read(file), DIGITS)
+        finetune.begin(other, model.read(file), DIGITS)
         np.testing.assert_allclose(other.conv2.weight.data, sizes[:, None, None, None] * signs, rtol=1e-6)
         hat = np.multiply(
             other.conv2.binary_weight()[1][:, None, None, None], np.where(other.conv2.weight.data < 0, -1, 1)
         )
         np.testing.assert_allclose(hat, alpha[:, None, None, None] * signs, rtol=1e-6)
     bnn, fresh = network("bnn"), network("bnn")
-    finetune.begin(bnn, finetune.read(saved(tmp_path, trained("bnn"))), DIGITS)
+    finetune.begin(bnn, model.read(saved(tmp_path, trained("bnn"))), DIGITS)
     sizes = [np.abs(layer.weight.data).mean(axis=(1, 2, 3)) for layer in (bnn.conv2, fresh.conv2)]
     np.testing.assert_allclose(*sizes, rtol=1e-5)
 
 
 def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
     net = network()
-    start = finetune.begin(net, finetune.read(saved(tmp_path, trained())), DIGITS)
+    start = finetune.begin(net, model.read(saved(tmp_path, trained())), DIGITS)
     before, data = binnet.pack(net).arrays(), binnet_datasets.load("digits")
     loader = builders.build_loader(TrainConfig(batch_size=100), data, (8, 8))
     assert net.conv1_norm.running_var[0] == np.float32(1 - net.conv1_norm.eps)
@@ -152,7 +154,7 @@ def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
 def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
     net = models.build("lenet5", num_classes=len(names), in_channels=1, image_size=8, seed=1)
     before = net.state_dict()
-    start = finetune.begin(net, finetune.read(str(run / kind)), data_of(names))
+    start = finetune.begin(net, model.read(str(run / kind)), data_of(names))
     assert start.new == (("dense4.weight", "dense4.bias") if fresh else ())
     assert start.kind == (PACKED if kind == "packed.h5" else CHECKPOINT)
     assert (net.dense4.weight.data == before["dense4.weight"]).all() == fresh
@@ -162,7 +164,7 @@ def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
 
 @pytest.mark.parametrize("kind", ["best.h5", "packed.h5"])
 def test_the_rows_of_the_classifier_follow_the_classes(run, kind):
-    source, orders = finetune.read(str(run / kind)), (NAMES, NAMES[3:] + NAMES[:3])
+    source, orders = model.read(str(run / kind)), (NAMES, NAMES[3:] + NAMES[:3])
     networks = [network(seed=1), network(seed=2)]
     for net, names in zip(networks, orders, strict=True):
         assert finetune.begin(net, source, data_of(names)).new == ()
@@ -173,7 +175,7 @@ def test_the_rows_of_the_classifier_follow_the_classes(run, kind):
 
 @pytest.mark.parametrize("name", shipped.names())
 def test_all_weights_of_a_model_that_comes_with_binnet_are_taken(name):
-    source = finetune.read(name)
+    source = model.read(name)
     net = models.build_spec(replace(source.spec, num_classes=3))
     start = finetune.begin(net, source, data_of("abc", 3))
     assert start.new == ("dense.weight", "dense.bias")
@@ -186,18 +188,16 @@ def test_classes_without_names_are_compared_by_their_number(tmp_path):
     for classes, new in ((10, 0), (5, 2)):
         net = models.build("lenet5", num_classes=classes, in_channels=1, image_size=8)
         data = data_of(NAMES[:classes], 3)
-        start = finetune.begin(net, finetune.read(saved(tmp_path, trained(), ())), data)
+        start = finetune.begin(net, model.read(saved(tmp_path, trained(), ())), data)
         assert len(start.new) == new
         assert start.sentence().endswith("new: dense4.weight, dense4.bias" if new else "nothing is new")
     info = DataInfo(mean=(0.5,) * 3, std=(0.5,) * 3)
     rgb = data_of(NAMES, 3)
-    assert (
-        finetune.begin(network(), replace(finetune.read(saved(tmp_path, trained())), info=info), rgb).mean == info.mean
-    )
+    assert finetune.begin(network(), replace(model.read(saved(tmp_path, trained())), info=info), rgb).mean == info.mean
 
 
 def test_what_cannot_be_begun_with(run, tmp_path):
-    net, packed = models.build("quick", image_size=16), finetune.read(saved(tmp_path, trained()))
+    net, packed = models.build("quick", image_size=16), model.read(saved(tmp_path, trained()))
     message = r"no array of .*packed.h5 fits this network by name and shape: the network's conv1.weight has shape "
     with pytest.raises(StorageError, match=message + r"\(32, 3, 3, 3\), and the model has one of \S+ \(20, 5, 5, 1\)"):
         finetune.begin(net, packed, data_of(NAMES[:9]))
@@ -206,7 +206,7 @@ def test_what_cannot_be_begun_with(run, tmp_path):
         finetune.begin(dense, packed, data_of("abcdefghij"))
     with pytest.raises(StorageError, match=r"the network's last.weight has shape \(3, 2\), and the model has none"):
         finetune.begin(Sequential(("last", Linear(2, 3, rng=0))), packed, DIGITS)
-    source = finetune.read(str(run / "best.h5"))
+    source = model.read(str(run / "best.h5"))
     source.arrays["conv2.weight"][0] = np.nan
     with pytest.raises(StorageError, match=r"best.h5 is damaged: conv2.weight has values that are not finite"):
         finetune.begin(network(), source, DIGITS)
@@ -218,13 +218,13 @@ def test_what_cannot_be_begun_with(run, tmp_path):
         "quick-tiny21": "there is no file quick-tiny21, and no model of this name comes with binnet",
     }.items():
         with pytest.raises(StorageError, match=message):
-            finetune.read(str(file))
-    assert finetune.read(str(run)).kind == CHECKPOINT  # best.h5 of a run folder
-    assert finetune.read("quick-tiny20").spec.name == "quick"
+            model.read(str(file))
+    assert model.read(str(run)).kind == CHECKPOINT  # best.h5 of a run folder
+    assert model.read("quick-tiny20").spec.name == "quick"
 
 
 def test_options_of_the_model(run):
-    source = finetune.read(str(run / "best.h5"))
+    source = model.read(str(run / "best.h5"))
     found = source.options({}, own_images=True)
     assert (found["model"], found["binarize"], found["image_size"], found["use_k"]) == ("lenet5", "xnor", 8, False)
     assert "image_size" not in source.options({}, own_images=False)
@@ -238,7 +238,7 @@ def test_a_recipe_for_any_network_keeps_that_of_the_model_and_one_of_a_network_d
     """A network's own options go with it, and those that are given change single ones."""
 
     def config(**given):
-        return finetune.configured({"data": "photos", "init": "reactnet18-cifar10", **given})
+        return model.configured({"data": "photos", "init": "reactnet18-cifar10", **given})
 
     for recipe in (None, "best", "finetune", "imagenet-64", "reactnet18-xnor"):
         found = config(recipe=recipe)
@@ -252,8 +252,32 @@ def test_a_recipe_for_any_network_keeps_that_of_the_model_and_one_of_a_network_d
         config(model_options="with=3")
 
 
+@pytest.mark.parametrize("text", ["activation=relu,width=64", "width=64", "activation=relu"])
+def test_a_configuration_that_was_written_builds_the_same_network_when_it_is_read(text):
+    """Options at the network's default are written too, or the model would set them."""
+    written = model.configured({"data": "photos", "init": "reactnet18-cifar10", "model_options": text})
+    assert model.configured(tomllib.loads(written.to_toml())) == written
+
+
+def test_values_of_the_wrong_type_are_found_before_the_model_is_read():
+    for name in ("model", "model_options", "init", "recipe"):
+        with pytest.raises(ConfigError, match=f"^--{name.replace('_', '-')} must be a word, got 3$"):
+            model.configured({"data": "photos", "init": "there-is-none.h5", name: 3})
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "stages"),
+    [("xnor", {}, 3), ("xnor", {"weights": "real"}, 3), ("bnn", {}, 3), ("bwn", {}, 2), ("float", {}, 1)],
+)
+def test_the_recipe_best_has_the_stages_of_the_mode_of_the_model(tmp_path, mode, options, stages):
+    path = tmp_path / "packed.h5"
+    binnet.pack(models.build("quick2", mode, image_size=16, **options)).save(path)
+    found = model.configured({"data": "photos", "init": str(path), "recipe": "best"})
+    assert (found.model, found.binarize, found.stages, found.weights) == ("quick2", mode, stages, "binary")
+
+
 def test_an_error_says_which_options_come_from_the_model_or_the_recipe():
-    under = finetune.read("reactnet18-cifar10").options({}, own_images=True)
+    under = model.read("reactnet18-cifar10").options({}, own_images=True)
     message = r"are 1, got ternary with 1 and 2; --binary-gradient ternary comes from the model of --init$"
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_dict({"data": "photos", "act_bits": 2}, under)
@@ -264,7 +288,7 @@ def test_an_error_says_which_options_come_from_the_model_or_the_recipe():
 
 
 def test_a_network_of_ones_own_needs_its_file(run):
-    source = finetune.read(str(run / "best.h5"))
+    source = model.read(str(run / "best.h5"))
     own = replace(source, spec=replace(source.spec, name="net.py:build", source="x = 1", binarize=""))
     for each in (own, replace(source, spec=None)):
         with pytest.raises(ConfigError, match=r"is not of a network that comes with binnet: name .* --model FILE"):
@@ -294,18 +318,32 @@ def test_frozen_layers_stay_as_they_are(run, tmp_path):
     assert "frozen up to conv2: 105,110 of 130,690 parameters learn" in text
 
 
+def test_a_learned_scale_that_a_checkpoint_has_not_is_that_of_its_weights(tmp_path):
+    checkpoint = replace(model.read(saved(tmp_path, trained())), kind=CHECKPOINT, arrays=trained().state_dict())
+    net = network(scale="learned")
+    assert finetune.begin(net, checkpoint, DIGITS).new == ()
+    np.testing.assert_allclose(net.conv2.alpha.array, np.abs(net.conv2.weight.array).mean(axis=(1, 2, 3)), rtol=1e-6)
+
+
+def test_frozen_layers_must_not_be_new():
+    net, start = models.build("quick2", "float", image_size=16), replace(NOTHING_NEW, new=("conv1.weight",))
+    with pytest.raises(ConfigError, match=r"^--freeze-until conv1 freezes arrays that .* does not have: conv1.weight"):
+        finetune.freeze(net, "conv1", start)
+    assert finetune.freeze(net, "conv1", replace(NOTHING_NEW, new=("dense.weight",)))
+
+
 def test_which_layers_are_frozen():
     net = models.build("quick", image_size=16)
-    frozen = {module.path for module in finetune.freeze(net, "block1.body.conv1")}
+    frozen = {module.path for module in finetune.freeze(net, "block1.body.conv1", NOTHING_NEW)}
     assert {"conv1", "conv1_norm", "block1.body.conv1"} <= frozen
     assert not {"block1", "block1.body", "block1.body.conv2"} & frozen
     learning = {name for name, p in net.named_parameters() if p.requires_grad}
     assert {"block1.body.conv2.weight", "block1.shortcut.conv.weight", "dense.bias"} < learning
     assert not {"conv1.weight", "block1.body.conv1.weight"} & learning
     with pytest.raises(ConfigError, match=r"unknown layer 'block' .*; there are: conv1, conv1_norm, block1, bl"):
-        finetune.freeze(net, "block")
+        finetune.freeze(net, "block", NOTHING_NEW)
     with pytest.raises(ConfigError, match="--freeze-until dense leaves nothing to learn"):
-        finetune.freeze(net, "dense")
+        finetune.freeze(net, "dense", NOTHING_NEW)
 
 
 @pytest.mark.parametrize("frozen", ["conv1", "conv1_norm", "conv2_norm", "conv2"])
@@ -316,7 +354,7 @@ def test_gradients_of_the_layers_that_learn_do_not_change(frozen):
     for until in (None, frozen):
         net = trained().eval()
         if until:
-            finetune.freeze(net, until)
+            finetune.freeze(net, until, NOTHING_NEW)
         binnet.cross_entropy(net(binnet.Tensor(x)), labels).backward()
         grads.append({name: p.grad for name, p in net.named_parameters() if p.requires_grad})
     assert 0 < len(grads[1]) < len(grads[0])

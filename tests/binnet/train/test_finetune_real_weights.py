@@ -1,5 +1,6 @@
-"""Networks with real weights begin with a packed model, and packed real weights and spatial scales are found again."""
+"""Networks with other weights begin with a packed model; packed real weights and spatial scales are found again."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import binnet
 from binnet import models, nn
 from binnet.autograd import Tensor
 from binnet.nn.real_weights import SignLinear
-from binnet.train.pretrained import finetune
+from binnet.train.pretrained import finetune, model
 from binnet.train.pretrained.unpacking import unpacked
 
 
@@ -47,12 +48,19 @@ def test_factors_of_a_spatial_scale_are_found_in_a_packed_model():
         ("xnor", {"scale": "learned"}, "xnor", {"scale": "mean", "weights": "real"}),
         ("xnor", {"binary_gradient": "ternary"}, "xnor", {"binary_gradient": "off", "weights": "real"}),
         ("xnor", {"weights": "real"}, "xnor", {"weights": "real"}),
+        ("binaryconnect", {}, "float", {}),
+        ("binaryconnect", {}, "bwn", {}),
+        ("bnn", {}, "bnn", {"weights": "real"}),
+        ("bnn", {}, "xnor", {"weights": "real"}),
+        ("bnn", {}, "xnor", {}),
+        ("bnn", {}, "xnor", {"scale": "learned"}),
+        ("xnor", {"scale": "learned", "binary_gradient": "ternary"}, "xnor", {}),
     ],
 )
-def test_a_network_with_real_weights_computes_the_same_as_the_packed_model_it_begins_with(
+def test_a_network_with_other_weights_computes_the_same_as_the_packed_model_it_begins_with(
     tmp_path, mode, options, then, then_options
 ):
-    """α sign(W) as real weights gives the same scores; a learned α keeps its sign."""
+    """α sign(W) as real weights gives the same scores; a learned α keeps its sign; without scales α is 1."""
     size = {"in_channels": 1, "image_size": 8}
     trained = models.build("lenet5", mode, **size, seed=5, **options)
     if options.get("scale") == "learned":
@@ -60,7 +68,7 @@ def test_a_network_with_real_weights_computes_the_same_as_the_packed_model_it_be
     path = tmp_path / "packed.h5"
     binnet.pack(trained).save(path)
     net = models.build("lenet5", then, **size, seed=6, **{**options, **then_options})
-    start = finetune.begin(net, finetune.read(str(path)), SimpleNamespace(num_classes=10, channels=1))
+    start = finetune.begin(net, model.read(str(path)), SimpleNamespace(num_classes=10, channels=1))
     assert start.new == ()
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
     np.testing.assert_allclose(net.eval()(Tensor(x)).array, binnet.load(path)(x), rtol=1e-4, atol=1e-4)
@@ -73,21 +81,10 @@ def test_a_network_with_real_inputs_does_not_take_normalisations_of_sums_of_sign
     trained = models.build("quick2", "xnor", image_size=16, seed=5)
     binnet.pack(trained).save(path)
     net = models.build("quick2", mode, image_size=16, seed=6)
-    start = finetune.begin(net, finetune.read(str(path)), SimpleNamespace(num_classes=10, channels=3))
+    own = replace(model.read(str(path)), spec=None)  # as the packed model of a network that a Python file builds
+    start = finetune.begin(net, own, SimpleNamespace(num_classes=10, channels=3))
     norms = {name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm)}
     assert {name.rpartition(".")[0] for name in start.new} == norms
     name = next(name for name, _ in net.named_parameters() if name.endswith("body.conv.weight"))
     weight, expected = (dict(n.named_parameters())[name].array for n in (net, trained))
     np.testing.assert_array_equal(weight < 0, expected < 0)
-
-
-def test_without_scales_real_weights_have_the_signs_and_the_size_of_fresh_ones(tmp_path):
-    size = {"in_channels": 1, "image_size": 8}
-    trained = models.build("lenet5", "binaryconnect", **size, seed=5)
-    path = tmp_path / "packed.h5"
-    binnet.pack(trained).save(path)
-    net = models.build("lenet5", "float", **size, seed=6)
-    sizes = np.abs(net.conv2.weight.array).mean(axis=(1, 2, 3))
-    finetune.begin(net, finetune.read(str(path)), SimpleNamespace(num_classes=10, channels=1))
-    signs = np.where(trained.conv2.weight.array < 0, -1, 1)
-    np.testing.assert_allclose(net.conv2.weight.array, sizes[:, None, None, None] * signs, rtol=1e-6)
