@@ -19,11 +19,12 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 import binnet
 from binnet import models
 from binnet.modelfile import StorageError
-from binnet.nn.options import CHOICES, USED_IN
+from binnet.nn.options import CHOICES
 
 CHOSEN = 20  # images of each class that choose the epoch
 TYPES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -75,10 +76,11 @@ def _binnet(*words: Any) -> str:
     return done.stdout
 
 
-def beginnings(model: str, both: list[str]) -> dict[str, list[str]]:
+def beginnings(model: str, both: list[str], out: Path) -> dict[str, list[str]]:
     """The options of the two trainings, ``both`` among them, by the heading of their column.
 
-    SystemExit when the model cannot be read or is not a built-in network.
+    The network of the model is described in ``out/network.toml``. SystemExit when the model cannot be read or is not a
+    built-in network.
     """
     try:
         built = binnet.load(model).built
@@ -86,23 +88,17 @@ def beginnings(model: str, both: list[str]) -> dict[str, list[str]]:
         raise SystemExit(str(error)) from error
     if built is None or built["name"] not in models.names():
         raise SystemExit(f"{model} must be a built-in network, which can be trained from random weights")
-    used = [name for name in CHOICES if built["binarize"] in USED_IN[name]]
-    layers = [word for name in used for word in _words(name, built["options"][name])]
+    options = {name: value for name, value in built["options"].items() if name in CHOICES}
     own = models.written_own_options(built["name"], built["options"])  # such as width=32
-    network = ["--model", built["name"], "--binarize", built["binarize"], "--image-size", str(built["image_size"][0])]
-    network += layers if own is None else [*layers, "--model-options", own]
+    options |= {} if own is None else {"model_options": own}
+    # A file and no words: the command line refuses options that have no effect, which a model may have.
+    network = {"model": built["name"], "binarize": built["binarize"], "image_size": built["image_size"][0], **options}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "network.toml").write_text(tomli_w.dumps(network), encoding="utf-8")
     return {
-        "random weights": [*both, "--recipe", "imagenet-64", *network],
+        "random weights": [*both, "--recipe", "imagenet-64", "--config", str(out / "network.toml")],
         model: [*both, "--recipe", "finetune", "--init", model],
     }
-
-
-def _words(name: str, value: Any) -> list[str]:
-    """An option of binary layers on a command line; nothing at its default."""
-    if value == CHOICES[name][0]:
-        return []
-    flag = "--" + name.replace("_", "-")
-    return [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
 
 
 def _cell(values: list[float]) -> str:
@@ -125,7 +121,8 @@ def main() -> None:
     text = "folder for the draws and trainings (default: %(default)s)"
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=Path("runs/finetuning"), help=text)
     arguments = parser.parse_args()
-    starts = beginnings(arguments.model, ["--time-budget", arguments.time_budget, "--threads", str(arguments.threads)])
+    both = ["--time-budget", arguments.time_budget, "--threads", str(arguments.threads)]
+    starts = beginnings(arguments.model, both, arguments.out)
     places: dict[tuple[int, int], list[Path]] = {}
     for classes in map(int, arguments.classes.split(",")):
         for images in map(int, arguments.images.split(",")):

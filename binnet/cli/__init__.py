@@ -26,6 +26,9 @@ COMMANDS = (
 )
 
 
+_MARK = "\0"  # no word of a command line has it
+
+
 class Parser(argparse.ArgumentParser):
     """Argument parser for options between the other words too, which reports an error in one sentence."""
 
@@ -34,19 +37,36 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         # By itself argparse takes all words that may be left out from those before the first option. The intermixed
         # method reads the later ones too; it calls this method in turn, and cannot read the words of a subcommand.
-        # Before Python 3.13 it loses a "--", which says that no option follows.
-        if self._nested or self._subparsers is not None or "--" in (sys.argv[1:] if args is None else args):
+        if self._nested or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
         self._nested = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, others = self.parse_known_intermixed_args(_marked(sys.argv[1:] if args is None else args), namespace)
         finally:
             self._nested = False
+        for name, value in vars(found).items():
+            setattr(found, name, _unmarked(value))
+        return found, _unmarked(others)
 
     def error(self, message: str) -> NoReturn:
         leave_the_word_to_the_first(2)
         # Messages of argparse may span several lines; joined, an error is one line of a log.
-        self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {' '.join(_unmarked(message).split())} (see {self.prog} --help)\n")
+
+
+def _marked(words: Sequence[str]) -> list[str]:
+    """The words without a ``--``, those after it marked so that they are no options.
+
+    The intermixed method loses some of the words after a ``--`` before Python 3.13.
+    """
+    cut = words.index("--") if "--" in words else len(words)
+    return [*words[:cut], *(_MARK + word for word in words[cut + 1 :])]
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unmarked(each) for each in value]
+    return value.replace(_MARK, "") if isinstance(value, str) else value
 
 
 def parser() -> argparse.ArgumentParser:

@@ -136,7 +136,7 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
     if not shipped.is_run_folder(path):
         return shipped.find(path)
     if not (path / name).is_file():
-        there = [other for other in ("best.h5", "last.h5") if (path / other).is_file()]
+        there = [other for other in ("best.h5", "last.h5", "packed.h5") if (path / other).is_file()]
         instead = f"; it holds {' and '.join(there)}" if there else ""
         raise StorageError(f"the run folder {path} holds no {name}{instead}")
     return path / name

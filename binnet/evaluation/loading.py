@@ -83,6 +83,8 @@ def _files_of(name: str, data: str, file: object, console: Console) -> Dataset:
     try:
         return load(name, data, console)
     except DataError as error:
+        if not Path(data).exists():
+            raise
         why = f"{data} holds no images, so it was read as {name}, which {file} was trained on"
         raise DataError(f"{error}; {why}") from error
 

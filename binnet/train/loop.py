@@ -102,7 +102,8 @@ class Training:
         start = None if origin.begun is None else origin.begun.start
         if origin.pretrained is not None:
             start = finetune.begin(network, origin.pretrained, dataset)
-        self.frozen = finetune.freeze(network, config.freeze_until, start) if config.freeze_until and start else []
+        until, model = config.freeze_until, origin.pretrained
+        self.frozen = [] if until is None or start is None else finetune.freeze(network, until, start, model)
         self.info = build_info(config, dataset, spec.image_size, self.images.seen, start)
         self.loader = build_loader(config, dataset, spec.image_size, start, self.workers)
         if origin.pretrained is not None and start is not None and start.kind == PACKED:

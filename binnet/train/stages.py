@@ -83,9 +83,10 @@ def configurations(config: TrainConfig, out: Path) -> tuple[TrainConfig, ...]:
             found.append(replace(config, **how))
             BinaryOptions.of(found[-1].binary_options())
             if found[-1].weights == "real" and found[-1].own_options().get("first_bits", 1) > 1:
-                raise ValueError("its weights are real, and first_bits above 1 needs binary ones: leave first_bits out")
+                raise ValueError("its weights are real, and first_bits above 1 needs binary ones: give first_bits=1")
         except ValueError as error:
-            raise ConfigError(f"--stages {count}: stage {number + 1} is not possible: {error}") from error
+            whose = "" if config.init is None else "; options that were not given are those of the model of --init"
+            raise ConfigError(f"--stages {count}: stage {number + 1} is not possible: {error}{whose}") from error
     return tuple(found)
 
 

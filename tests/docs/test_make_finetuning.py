@@ -3,7 +3,7 @@
 import pytest
 
 import binnet
-from binnet import nn
+from binnet import cli, nn, shipped
 from binnet.engine import PackedModel
 
 
@@ -53,7 +53,7 @@ def test_a_folder_and_a_model_that_are_not_there(finetuning, tmp_path):
     with pytest.raises(SystemExit, match=r"there is no folder .*none"):
         finetuning.draw(tmp_path / "none", tmp_path / "out", 2, 4, 1)
     with pytest.raises(SystemExit, match="there is no file none, and no model of this name comes with binnet"):
-        finetuning.beginnings("none", [])
+        finetuning.beginnings("none", [], tmp_path)
 
 
 def test_another_draw_in_the_folder_is_refused(finetuning, folder, tmp_path):
@@ -65,23 +65,38 @@ def test_another_draw_in_the_folder_is_refused(finetuning, folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "options", "words"),
+    ("name", "mode", "options"),
     [
-        ("xnor", {"width": 4}, " --model-options width=4"),
-        ("xnor", {"binary_gradient": "ternary", "grad_bits": 4}, " --binary-gradient ternary --grad-bits 4"),
-        ("xnor", {"clip": False, "use_k": True, "pad_value": -1}, " --use-k --no-clip --pad-value -1"),
-        ("bwn", {"ste": "polynomial"}, ""),  # which it does not use
+        ("reactnet18", "xnor", {"width": 4}),
+        ("quick2", "xnor", {"binary_gradient": "ternary", "grad_bits": 4}),
+        ("quick2", "xnor", {"act_bits": 2, "ste": "polynomial"}),
+        ("quick2", "bnn", {"classifier": "one-bit", "scale": "learned", "clip": False}),
+        ("quick2", "bwn", {"ste": "polynomial", "center": True}),
     ],
 )
-def test_both_trainings_have_the_same_network_and_gradients(finetuning, tmp_path, mode, options, words):
+def test_both_trainings_have_the_same_network_and_gradients(finetuning, tmp_path, name, mode, options):
     path = str(tmp_path / "model.h5")
-    binnet.pack(binnet.models.build("reactnet18", mode, num_classes=3, image_size=8, **options)).save(path)
-    begin = finetuning.beginnings(path, ["--threads", "1"])
-    scratch = f"--threads 1 --recipe imagenet-64 --model reactnet18 --binarize {mode} --image-size 8{words}"
-    assert begin == {
-        "random weights": scratch.split(),
-        path: ["--threads", "1", "--recipe", "finetune", "--init", path],
-    }
+    binnet.pack(binnet.models.build(name, mode, num_classes=3, image_size=16, **options)).save(path)
+    _require_network(finetuning, path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("model", shipped.names())
+def test_models_that_come_with_binnet_have_the_same_network_in_both_trainings(finetuning, tmp_path, model):
+    _require_network(finetuning, model, tmp_path / "out")
+
+
+def _require_network(finetuning, model, out):
+    """The words of the training from random weights are accepted, and give the network of the model."""
+    begin = finetuning.beginnings(model, ["--threads", "1"], out)
+    assert begin[model] == ["--threads", "1", "--recipe", "finetune", "--init", model]
+    words = ["train", "--data", "photos", "--out", str(out / "run"), *begin["random weights"]]
+    config, _ = cli.train._new_run(cli.parser().parse_args(words))
+    built, chosen = binnet.load(model).built, {**config.binary_options(), **config.own_options()}
+    net = binnet.models.build(config.model, config.binarize, built["num_classes"], 3, config.image_size, **chosen)
+    found, defaults = net.spec.provenance(), binnet.models.build(built["name"]).spec.options
+    assert {**found, "options": {}} == {**built, "options": {}}
+    assert found["options"] == {**defaults, **built["options"]}
+    assert config.recipe == "imagenet-64"
 
 
 def test_a_network_of_ones_own_is_refused(finetuning, tmp_path):
@@ -89,4 +104,4 @@ def test_a_network_of_ones_own_is_refused(finetuning, tmp_path):
     for built in (None, {"name": "net.py:build", "binarize": "", "sha256": "0"}):
         PackedModel(model.graph, model.info, built=built).save(tmp_path / "own.h5")
         with pytest.raises(SystemExit, match=r"own\.h5 must be a built-in network"):
-            finetuning.beginnings(str(tmp_path / "own.h5"), [])
+            finetuning.beginnings(str(tmp_path / "own.h5"), [], tmp_path)

@@ -11,34 +11,26 @@ import numpy.typing as npt
 
 from binnet_datasets import DataError, Dataset
 
+from ...autograd import Tensor
+from ...context import no_grad
 from ...evaluation.matching import labels_by_class
 from ...modelfile import PACKED, StorageError
 from ...modelfile.info import DataInfo
-from ...nn import (
-    BatchNorm,
-    BinaryLayer,
-    BinConv2d,
-    BinLinear,
-    Module,
-    Parameter,
-    Quantise,
-    Sign,
-    SignConv2d,
-    SignLinear,
-)
+from ...nn import BatchNorm, BinaryLayer, Module, Parameter
+from ...nn.options import CHOICES, USED_IN
+from ...ops.binarize import _Sign
+from ...ops.lowbit.quantise import _Quantise
+from ...ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
+from ...recording import recording
 from ..config import ConfigError
+from ..options.types import flag
 from .model import Pretrained
-from .unpacking import stored, unpacked
+from .unpacking import has_scales, stored, unpacked
 
 Array = npt.NDArray[Any]
-_WITH_SIGNS = (
-    BinConv2d,
-    BinLinear,
-    Quantise,
-    Sign,
-    SignConv2d,
-    SignLinear,
-)  # inputs or results of few bits
+_OF_FEW_BITS = (_NormXnorConv2d, _Quantise, _Sign, _XnorConv2d)  # operations with inputs or results of few bits
+# Options of binary layers that change what a network computes, not how it learns.
+_COMPUTED = ("use_k", "scale", "order", "center", "pad_value", "classifier", "weight_bits", "act_bits", "weights")
 _SHOWN = 8  # maximum number of array names in a message
 
 
@@ -161,7 +153,7 @@ def classifier(network: Module) -> set[str]:
     return set().union(*layers)
 
 
-def freeze(network: Module, until: str, start: Start) -> list[Module]:
+def freeze(network: Module, until: str, start: Start, pretrained: Pretrained | None = None) -> list[Module]:
     """Freeze all layers up to and including one, in the network's order.
 
     Parameters
@@ -172,6 +164,8 @@ def freeze(network: Module, until: str, start: Start) -> list[Module]:
         Path of the last frozen layer or block, such as ``block2`` or ``block2.conv``.
     start
         The network's initialisation, which tells the arrays with fresh values: they have yet to learn.
+    pretrained
+        The model that the network began with, whose layers must compute the same; None where that was checked before.
 
     Returns
     -------
@@ -181,9 +175,11 @@ def freeze(network: Module, until: str, start: Start) -> list[Module]:
     Raises
     ------
     ConfigError
-        When there is no such layer, with a list of the layers; when no parameter is left to learn; or when a frozen
-        layer has new arrays.
+        When there is no such layer, with a list of the layers; when no parameter is left to learn; when a frozen layer
+        has new arrays, or computes something else than the model's.
     """
+    if pretrained is not None:
+        _require_same_layers(network, pretrained)
     modules = [(path, module) for path, module in network.named_modules() if path]
     inside = [i for i, (path, _) in enumerate(modules) if f"{path}.".startswith(f"{until}.")]
     if not inside:
@@ -196,8 +192,7 @@ def freeze(network: Module, until: str, start: Start) -> list[Module]:
     fresh = [name for name in start.new if name.rpartition(".")[0] in frozen]
     if fresh:
         raise ConfigError(
-            f"--freeze-until {until} freezes arrays that the model of --init does not have: {_some(fresh)}; "
-            "freeze fewer layers, or none"
+            f"--freeze-until {until} would freeze arrays that begin fresh: {_some(fresh)}; freeze fewer layers, or none"
         )
     for module in frozen.values():
         for value in vars(module).values():
@@ -208,9 +203,23 @@ def freeze(network: Module, until: str, start: Start) -> list[Module]:
     return [*frozen.values()]
 
 
+def _require_same_layers(network: Module, pretrained: Pretrained) -> None:
+    """ConfigError when the layers of a network compute something else than those of the model with its name."""
+    before, now = pretrained.spec, getattr(network, "spec", None)
+    if before is None or now is None or before.name != now.name:
+        return
+    pairs = {"binarize": (before.binarize, now.binarize)}
+    used = (name for name in _COMPUTED if now.binarize in USED_IN[name])
+    pairs |= {name: tuple(s.options.get(name, CHOICES[name][0]) for s in (before, now)) for name in used}
+    for name, (theirs, ours) in pairs.items():
+        if theirs != ours:
+            wanted = f"as {pretrained.file} has it, {theirs}"
+            raise ConfigError(f"{flag(name)} must be {wanted}, with --freeze-until, got {ours}")
+
+
 def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array, Array | None]]:
     """Yield the name of each real array of a network, the array, and the pretrained one of this name or None."""
-    state, skipped = network.state_dict(), _loses_signs(network, pretrained)
+    state, skipped = network.state_dict(), _sums_differ(network, pretrained)
     for path, module in network.named_modules():
         prefix = f"{path}." if path else ""
         for name, own in _arrays(module).items():
@@ -231,9 +240,33 @@ def _found(pretrained: Pretrained, prefix: str, name: str, module: Module) -> Ar
     return value
 
 
-def _loses_signs(network: Module, pretrained: Pretrained) -> bool:
-    """Whether layers of the packed model have inputs of few bits, and none of the network has."""
-    return pretrained.takes_signs and not any(isinstance(module, _WITH_SIGNS) for _, module in network.named_modules())
+def _sums_differ(network: Module, pretrained: Pretrained) -> bool:
+    """Whether sums of the network have other sizes than those of the packed model: its normalisations do not fit then.
+
+    They have in a network with real inputs where the model's have few bits, and in layers without scales where the
+    model's have some.
+    """
+    if pretrained.kind != PACKED:
+        return False
+    if pretrained.takes_signs and not _takes_signs(network):
+        return True
+    return any(
+        has_scales(pretrained.arrays, f"{path}.", module)
+        for path, module in network.named_modules()
+        if isinstance(module, BinaryLayer) and module.weight_binariser.scale == "none"
+    )
+
+
+def _takes_signs(network: Module) -> bool:
+    """Whether something in a network has inputs or results of few bits; True for one that has no specification."""
+    spec = getattr(network, "spec", None)
+    if spec is None:
+        return True
+    x = Tensor(np.zeros((1, *spec.image_size, spec.in_channels), np.float32))
+    with no_grad(), recording() as calls:
+        network.eval()(x)
+    network.train()
+    return any(call.function in _OF_FEW_BITS for call in calls)
 
 
 def _arrays(module: Module) -> dict[str, Array]:

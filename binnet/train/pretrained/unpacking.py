@@ -87,12 +87,22 @@ def _factors(product: Array | None, name: str) -> Array | None:
 
 def _weight(arrays: Mapping[str, Array], prefix: str, module: Module) -> Array | None:
     """The weights of a layer, whatever the packed layer is: real, real behind a sign, or binary."""
-    # Real weights behind a sign belong to the product; the other nodes of such a layer are the sign and a border.
-    for path in (prefix, f"{prefix}conv2d."):
-        found = stored(arrays, path, "weight", module)
-        if found is not None:
-            return found
-    return _latent(arrays, prefix, module)
+    found = _stored_weight(arrays, prefix, module)
+    return _latent(arrays, prefix, module) if found is None else found
+
+
+def _stored_weight(arrays: Mapping[str, Array], prefix: str, module: Module) -> Array | None:
+    """The real weights of a packed layer, None for a binary one.
+
+    Real weights behind a sign belong to the product; the other nodes of such a layer are the sign and a border.
+    """
+    found = stored(arrays, prefix, "weight", module)
+    return stored(arrays, f"{prefix}conv2d.", "weight", module) if found is None else found
+
+
+def has_scales(arrays: Mapping[str, Array], prefix: str, module: Module) -> bool:
+    """Whether a layer of a packed model has scales, or real weights, which have sizes of their own."""
+    return f"{_of_product(arrays, prefix)}alpha" in arrays or _stored_weight(arrays, prefix, module) is not None
 
 
 def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | None:

@@ -2,6 +2,7 @@
 
 import shutil
 import tomllib
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -327,9 +328,28 @@ def test_a_learned_scale_that_a_checkpoint_has_not_is_that_of_its_weights(tmp_pa
 
 def test_frozen_layers_must_not_be_new():
     net, start = models.build("quick2", "float", image_size=16), replace(NOTHING_NEW, new=("conv1.weight",))
-    with pytest.raises(ConfigError, match=r"^--freeze-until conv1 freezes arrays that .* does not have: conv1.weight"):
+    with pytest.raises(ConfigError, match=r"^--freeze-until conv1 would freeze arrays that begin fresh: conv1.weight"):
         finetune.freeze(net, "conv1", start)
     assert finetune.freeze(net, "conv1", replace(NOTHING_NEW, new=("dense.weight",)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "message"),
+    [
+        ("bnn", {}, r"^--binarize must be as \S+packed.h5 has it, xnor, with --freeze-until, got bnn$"),
+        ("xnor", {"use_k": True}, r"^--use-k must be as \S+packed.h5 has it, False, with --freeze-until, got True$"),
+        (
+            "xnor",
+            {"weights": "real"},
+            r"^--weights must be as \S+packed.h5 has it, binary, with --freeze-until, got real$",
+        ),
+        ("xnor", {"ste": "polynomial"}, None),  # it changes how the layers learn, which they do not
+    ],
+)
+def test_frozen_layers_compute_the_same_as_those_of_the_model(tmp_path, mode, options, message):
+    source, net = model.read(saved(tmp_path, trained())), network(mode, **options)
+    with pytest.raises(ConfigError, match=message) if message else nullcontext():
+        finetune.freeze(net, "conv2", NOTHING_NEW, source)
 
 
 def test_which_layers_are_frozen():

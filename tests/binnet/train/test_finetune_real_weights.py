@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import binnet
-from binnet import models, nn
+from binnet import models, nn, ops
 from binnet.autograd import Tensor
 from binnet.nn.real_weights import SignLinear
 from binnet.train.pretrained import finetune, model
@@ -74,17 +74,41 @@ def test_a_network_with_other_weights_computes_the_same_as_the_packed_model_it_b
     np.testing.assert_allclose(net.eval()(Tensor(x)).array, binnet.load(path)(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["float", "bwn"])
-def test_a_network_with_real_inputs_does_not_take_normalisations_of_sums_of_signs(tmp_path, mode):
-    """With them the scores grew from layer to layer, to some hundreds."""
+@pytest.mark.parametrize(
+    ("before", "mode"),
+    [("xnor", "float"), ("xnor", "bwn"), ("xnor", "bnn"), ("bwn", "binaryconnect"), ("float", "bnn")],
+)
+def test_a_network_with_sums_of_other_sizes_does_not_take_the_normalisations(tmp_path, before, mode):
+    """With those of signs the scores grew from layer to layer, to some hundreds; with α they became 1/α too large."""
     path = tmp_path / "packed.h5"
-    trained = models.build("quick2", "xnor", image_size=16, seed=5)
+    trained = models.build("quick2", before, image_size=16, seed=5)
     binnet.pack(trained).save(path)
     net = models.build("quick2", mode, image_size=16, seed=6)
     own = replace(model.read(str(path)), spec=None)  # as the packed model of a network that a Python file builds
     start = finetune.begin(net, own, SimpleNamespace(num_classes=10, channels=3))
     norms = {name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm)}
-    assert {name.rpartition(".")[0] for name in start.new} == norms
+    # A real model has no thresholds.
+    assert {name.rpartition(".")[0] for name in start.new if not name.endswith("threshold.shift")} == norms
     name = next(name for name, _ in net.named_parameters() if name.endswith("body.conv.weight"))
     weight, expected = (dict(n.named_parameters())[name].array for n in (net, trained))
     np.testing.assert_array_equal(weight < 0, expected < 0)
+
+
+class Signs(nn.Module):
+    """A network that takes the signs without a layer for them."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.dense = nn.BatchNorm(16), nn.Linear(16, 3, rng=0)
+        self.spec = SimpleNamespace(name="signs", image_size=(4, 4), in_channels=1, options={})
+
+    def forward(self, x):
+        return self.dense(ops.sign(self.norm(ops.reshape(x, (x.shape[0], -1)))))
+
+
+def test_a_network_may_take_signs_without_a_layer_for_them(tmp_path):
+    network = nn.Sequential(("all", Signs()))
+    binnet.pack(network, input_shape=(4, 4, 1)).save(tmp_path / "packed.h5")
+    network.spec = network.all.spec
+    start = finetune.begin(network, model.read(str(tmp_path / "packed.h5")), SimpleNamespace(num_classes=3, channels=1))
+    assert start.new == ()
