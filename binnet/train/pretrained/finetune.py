@@ -79,9 +79,9 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
 
     The classifier, which is the last layer with a matrix of weights and what follows it, stays fresh where the classes
     have other names and identifiers; where the same classes are in another order, so are its rows. Normalisations stay
-    fresh in a network with real inputs that begins with a packed one with binary inputs: their factors are for sums of
-    signs, and the packed model does not have the variances that would tell those for other sums. Random states of
-    layers, such as dropout, are not taken.
+    fresh where a packed model has sums of other sizes: signs for inputs where the network's are real, or scales that
+    the network does not have. Their factors are for those sums, and the packed model does not have the variances that
+    would tell the factors for others. Random states of layers, such as dropout, are not taken.
 
     Parameters
     ----------
