@@ -251,7 +251,7 @@ def _sums_differ(network: Module, pretrained: Pretrained) -> bool:
     if pretrained.takes_signs and not _takes_signs(network):
         return True
     return any(
-        has_scales(pretrained.arrays, f"{path}.", module)
+        has_scales(pretrained.arrays, f"{path}." if path else "", module)
         for path, module in network.named_modules()
         if isinstance(module, BinaryLayer) and module.weight_binariser.scale == "none"
     )
