@@ -134,7 +134,10 @@ def model_file(path: str | Path, name: str = "packed.h5") -> Path:
     """
     path = Path(path)
     if not shipped.is_run_folder(path):
-        return shipped.find(path)
+        found = shipped.find(path)
+        if found.is_dir():
+            raise StorageError(f"{found} is a folder, expected a model file or the folder of a run")
+        return found
     if not (path / name).is_file():
         there = [other for other in ("best.h5", "last.h5", "packed.h5") if (path / other).is_file()]
         instead = f"; it holds {' and '.join(there)}" if there else ""

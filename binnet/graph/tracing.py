@@ -42,7 +42,7 @@ def trace(module: Module, input_shape: Shape) -> Graph:
     shape = _checked_shape(input_shape)
     # Two distributions and batch sizes, so that constants derived from the images differ between the runs.
     rng, known = np.random.default_rng(0), Known()
-    with _evaluating(module):
+    with evaluating(module):
         first = _trace_once(module, 1 + rng.standard_normal((1, *shape), np.float32), known)
         second = _trace_once(module, 2 * rng.standard_normal((2, *shape), np.float32) - 2, known)
         difference = _difference(first, second)
@@ -64,7 +64,7 @@ def _checked_shape(input_shape: Any) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _evaluating(module: Module) -> Iterator[None]:
+def evaluating(module: Module) -> Iterator[None]:
     """Context manager in which the module is in evaluation mode and no gradient is recorded."""
     modes = [(each, each.training) for _, each in module.named_modules()]
     module.eval()

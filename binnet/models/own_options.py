@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..nn.options import check_word
@@ -35,10 +35,11 @@ def parse(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def written(options: Mapping[str, Any], defaults: Mapping[str, Any], also: Collection[str] = ()) -> str | None:
-    """The inverse of :func:`parse` for options that differ from their defaults or are in ``also``; None without any."""
-    chosen = (name for name, value in defaults.items() if name in also or options.get(name, value) != value)
-    return ",".join(f"{name}={options[name]}" for name in chosen) or None
+def written(options: Mapping[str, Any], defaults: Mapping[str, Any], full: bool = False) -> str | None:
+    """The inverse of :func:`parse` for options that differ from their defaults, or all; None without any."""
+    own = {name: value for name, value in options.items() if name in defaults}
+    known = own | {name: value for name, value in defaults.items() if name not in own}
+    return ",".join(f"{name}={value}" for name, value in known.items() if full or value != defaults[name]) or None
 
 
 def _value(name: str, text: str, kind: type) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -95,9 +95,9 @@ def own_options(name: str, text: str) -> dict[str, Any]:
     return own_words.parse(text, defaults)
 
 
-def written_own_options(name: str, options: Mapping[str, Any], also: Collection[str] = ()) -> str | None:
-    """The inverse of :func:`own_options` for options that differ from their defaults or are in ``also``."""
-    return own_words.written(options, REGISTRY[name].own_options(), also)
+def written_own_options(name: str, options: Mapping[str, Any], full: bool = False) -> str | None:
+    """The inverse of :func:`own_options` for options that differ from their defaults, or with ``full`` for all."""
+    return own_words.written(options, REGISTRY[name].own_options(), full)
 
 
 def build(

@@ -222,7 +222,8 @@ class TrainConfig:
             self._fill(crop_pad=0, flip=False)
         together.check(vars(self), {f.name: f.default for f in fields(self)})
         try:
-            self.own_options()
+            if own := self.own_options():
+                object.__setattr__(self, "model_options", models.written_own_options(str(self.model), own))
         except ValueError as error:
             raise ConfigError(f"--model-options: {error}") from error
         try:
@@ -306,10 +307,13 @@ class TrainConfig:
             raise ConfigError("; ".join((str(error), *origins))) from error
 
     def to_toml(self) -> str:
-        """As a config file."""
+        """As a config file, with the network's own options at their defaults too, or a model of ``init`` sets them."""
         import tomli_w
 
-        return tomli_w.dumps({name: value for name, value in self.to_dict().items() if value is not None})
+        values = self.to_dict()
+        if self.model is not None and not is_own(self.model):
+            values["model_options"] = models.written_own_options(self.model, self.own_options(), full=True)
+        return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
 
 _HINTS = get_type_hints(TrainConfig, include_extras=True)

@@ -38,7 +38,7 @@ from .output.report import Report
 from .output.run_folder import RunFolder
 from .output.state import Progress, State
 from .portion import Ints, Mix
-from .pretrained import finetune
+from .pretrained import finetune, freezing
 from .pretrained.unpacking import calibrate
 from .step import Targets, training_step
 
@@ -101,9 +101,9 @@ class Training:
         # A resumed fine-tuning keeps what its checkpoint says; only a new one reads the pretrained model.
         start = None if origin.begun is None else origin.begun.start
         if origin.pretrained is not None:
-            start = finetune.begin(network, origin.pretrained, dataset)
+            start = finetune.begin(network, spec, origin.pretrained, dataset)
         until, model = config.freeze_until, origin.pretrained
-        self.frozen = [] if until is None or start is None else finetune.freeze(network, until, start, model)
+        self.frozen = [] if until is None or start is None else freezing.freeze(network, spec, until, start, model)
         self.info = build_info(config, dataset, spec.image_size, self.images.seen, start)
         self.loader = build_loader(config, dataset, spec.image_size, start, self.workers)
         if origin.pretrained is not None and start is not None and start.kind == PACKED:

@@ -230,7 +230,8 @@ def _report_setup(training: Training, resume: bool) -> None:
     if training.frozen:
         learning = sum(p.array.size for p in training.state.optimizer.params)
         training.say(f"frozen up to {c.freeze_until}: {learning:,} of {params:,} parameters learn")
-    if not c.lr:
+    start = training.state.start
+    if not c.lr or (not c.body_lr and start is not None and not start.new):
         training.say("warning: with a learning rate of 0 no weight will change")
     if resume:
         training.say(f"resuming after {p.epoch} epochs and {p.batch} batches")

@@ -1,4 +1,4 @@
-"""Fine-tuning: begin a network with the arrays of a trained model that fit by name and shape, and freeze layers."""
+"""Fine-tuning: begin a network with the arrays of a trained model that fit by name and shape."""
 
 from __future__ import annotations
 
@@ -11,26 +11,20 @@ import numpy.typing as npt
 
 from binnet_datasets import DataError, Dataset
 
-from ...autograd import Tensor
-from ...context import no_grad
 from ...evaluation.matching import labels_by_class
 from ...modelfile import PACKED, StorageError
 from ...modelfile.info import DataInfo
+from ...models import ModelSpec
 from ...nn import BatchNorm, BinaryLayer, Module, Parameter
-from ...nn.options import CHOICES, USED_IN
 from ...ops.binarize import _Sign
 from ...ops.lowbit.quantise import _Quantise
 from ...ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
-from ...recording import recording
-from ..config import ConfigError
-from ..options.types import flag
+from .forward import calls, classifier
 from .model import Pretrained
 from .unpacking import has_scales, stored, unpacked
 
 Array = npt.NDArray[Any]
 _OF_FEW_BITS = (_NormXnorConv2d, _Quantise, _Sign, _XnorConv2d)  # operations with inputs or results of few bits
-# Options of binary layers that change what a network computes, not how it learns.
-_COMPUTED = ("use_k", "scale", "order", "center", "pad_value", "classifier", "weight_bits", "act_bits", "weights")
 _SHOWN = 8  # maximum number of array names in a message
 
 
@@ -70,23 +64,26 @@ class Start:
     def sentence(self) -> str:
         """A sentence for the log: which arrays were taken and which are new."""
         arrays = len(self.taken) + len(self.new)
-        new = f"new: {_some(self.new)}" if self.new else "nothing is new"
+        new = f"new: {some(self.new)}" if self.new else "nothing is new"
         return f"from {self.file} ({self.kind}): {len(self.taken)} of {arrays} arrays; {new}"
 
 
-def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
+def begin(network: Module, spec: ModelSpec, pretrained: Pretrained, dataset: Dataset) -> Start:
     """Copy the arrays that fit by name and shape into a network that is to be trained on a data set.
 
-    The classifier, which is the last layer with a matrix of weights and what follows it, stays fresh where the classes
-    have other names and identifiers; where the same classes are in another order, so are its rows. Normalisations stay
-    fresh where a packed model has sums of other sizes: signs for inputs where the network's are real, or scales that
-    the network does not have. Their factors are for those sums, and the packed model does not have the variances that
-    would tell the factors for others. Random states of layers, such as dropout, are not taken.
+    The classifier, which is the last weight with at least two axes in a forward pass and what is used with or after
+    it, stays fresh where the classes have other names and identifiers; where the same classes are in another order, so
+    are its rows. Normalisations stay fresh where a packed model has sums of other sizes: signs for inputs where the
+    network's are real, or scales that the network does not have. Their factors are for those sums, and the packed model
+    does not have the variances that would tell the factors for others. Random states of layers, such as dropout, are
+    not taken.
 
     Parameters
     ----------
     network
         The network that is changed.
+    spec
+        Its specification.
     pretrained
         The model with the arrays.
     dataset
@@ -102,9 +99,9 @@ def begin(network: Module, pretrained: Pretrained, dataset: Dataset) -> Start:
     StorageError
         When no array fits, or one that does is not finite.
     """
-    order, of_classes = _order(pretrained.info, dataset), classifier(network)
+    order, of_classes = _order(pretrained.info, dataset), classifier(network, spec)
     taken, new, misfits = {}, [], []
-    for name, own, value in _candidates(network, pretrained):
+    for name, own, value in _candidates(network, spec, pretrained):
         if value is None or value.shape != own.shape:
             misfits.append(_misfit(name, own, value))
             new.append(name)
@@ -142,84 +139,9 @@ def _misfit(name: str, own: Array, value: Array | None) -> str:
     return f"the network's {name} has shape {own.shape}, and the model {there}"
 
 
-def classifier(network: Module) -> set[str]:
-    """Names of the arrays of the classifier: the last layer with a weight of at least two axes and all later layers."""
-    layers: list[set[str]] = []
-    for path, module in network.named_modules():
-        own = {f"{path}.{name}".lstrip("."): array for name, array in _arrays(module).items()}
-        if any(array.ndim >= 2 for array in own.values()):
-            layers = []  # a later layer with a weight matrix: what came before is not the classifier
-        layers.append(set(own))
-    return set().union(*layers)
-
-
-def freeze(network: Module, until: str, start: Start, pretrained: Pretrained | None = None) -> list[Module]:
-    """Freeze all layers up to and including one, in the network's order.
-
-    Parameters
-    ----------
-    network
-        The parameters of its frozen layers get ``requires_grad = False``.
-    until
-        Path of the last frozen layer or block, such as ``block2`` or ``block2.conv``.
-    start
-        The network's initialisation, which tells the arrays with fresh values: they have yet to learn.
-    pretrained
-        The model that the network began with, whose layers must compute the same; None where that was checked before.
-
-    Returns
-    -------
-    list of Module
-        The frozen layers, which must stay in evaluation mode.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such layer, with a list of the layers; when no parameter is left to learn; when a frozen layer
-        has new arrays, or computes something else than the model's.
-    """
-    if pretrained is not None:
-        _require_same_layers(network, pretrained)
-    modules = [(path, module) for path, module in network.named_modules() if path]
-    inside = [i for i, (path, _) in enumerate(modules) if f"{path}.".startswith(f"{until}.")]
-    if not inside:
-        known = ", ".join(name for name, child in network.children() if child.parameters())
-        raise ConfigError(f"unknown layer {until!r} in --freeze-until; there are: {known}, and the layers inside them")
-    later = [path for path, _ in modules[inside[-1] + 1 :]]
-    # A container around both frozen and learning layers is not frozen itself.
-    before = modules[: inside[-1] + 1]
-    frozen = {path: module for path, module in before if not any(p.startswith(f"{path}.") for p in later)}
-    fresh = [name for name in start.new if name.rpartition(".")[0] in frozen]
-    if fresh:
-        raise ConfigError(
-            f"--freeze-until {until} would freeze arrays that begin fresh: {_some(fresh)}; freeze fewer layers, or none"
-        )
-    for module in frozen.values():
-        for value in vars(module).values():
-            if isinstance(value, Parameter):
-                value.requires_grad = False
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ConfigError(f"--freeze-until {until} leaves nothing to learn")
-    return [*frozen.values()]
-
-
-def _require_same_layers(network: Module, pretrained: Pretrained) -> None:
-    """ConfigError when the layers of a network compute something else than those of the model with its name."""
-    before, now = pretrained.spec, getattr(network, "spec", None)
-    if before is None or now is None or before.name != now.name:
-        return
-    pairs = {"binarize": (before.binarize, now.binarize)}
-    used = (name for name in _COMPUTED if now.binarize in USED_IN[name])
-    pairs |= {name: tuple(s.options.get(name, CHOICES[name][0]) for s in (before, now)) for name in used}
-    for name, (theirs, ours) in pairs.items():
-        if theirs != ours:
-            wanted = f"as {pretrained.file} has it, {theirs}"
-            raise ConfigError(f"{flag(name)} must be {wanted}, with --freeze-until, got {ours}")
-
-
-def _candidates(network: Module, pretrained: Pretrained) -> Iterator[tuple[str, Array, Array | None]]:
+def _candidates(network: Module, spec: ModelSpec, pretrained: Pretrained) -> Iterator[tuple[str, Array, Array | None]]:
     """Yield the name of each real array of a network, the array, and the pretrained one of this name or None."""
-    state, skipped = network.state_dict(), _sums_differ(network, pretrained)
+    state, skipped = network.state_dict(), _sums_differ(network, spec, pretrained)
     for path, module in network.named_modules():
         prefix = f"{path}." if path else ""
         for name, own in _arrays(module).items():
@@ -240,7 +162,7 @@ def _found(pretrained: Pretrained, prefix: str, name: str, module: Module) -> Ar
     return value
 
 
-def _sums_differ(network: Module, pretrained: Pretrained) -> bool:
+def _sums_differ(network: Module, spec: ModelSpec, pretrained: Pretrained) -> bool:
     """Whether sums of the network have other sizes than those of the packed model: its normalisations do not fit then.
 
     They have in a network with real inputs where the model's have few bits, and in layers without scales where the
@@ -248,25 +170,13 @@ def _sums_differ(network: Module, pretrained: Pretrained) -> bool:
     """
     if pretrained.kind != PACKED:
         return False
-    if pretrained.takes_signs and not _takes_signs(network):
+    if pretrained.takes_signs and not any(call.function in _OF_FEW_BITS for call in calls(network, spec)):
         return True
     return any(
         has_scales(pretrained.arrays, f"{path}." if path else "", module)
         for path, module in network.named_modules()
         if isinstance(module, BinaryLayer) and module.weight_binariser.scale == "none"
     )
-
-
-def _takes_signs(network: Module) -> bool:
-    """Whether something in a network has inputs or results of few bits; True for one that has no specification."""
-    spec = getattr(network, "spec", None)
-    if spec is None:
-        return True
-    x = Tensor(np.zeros((1, *spec.image_size, spec.in_channels), np.float32))
-    with no_grad(), recording() as calls:
-        network.eval()(x)
-    network.train()
-    return any(call.function in _OF_FEW_BITS for call in calls)
 
 
 def _arrays(module: Module) -> dict[str, Array]:
@@ -276,6 +186,7 @@ def _arrays(module: Module) -> dict[str, Array]:
     return found | {name: array for name, array in buffers.items() if array.dtype.kind == "f"}
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

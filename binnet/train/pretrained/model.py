@@ -34,7 +34,8 @@ class Pretrained:
     kind : str
         ``CHECKPOINT`` or ``PACKED``.
     spec : ModelSpec or None
-        Specification of its network; None when the file has none.
+        Specification of its network, without the source of a custom one when it is packed; None when the file has none.
+    image_size : (rows, columns)
     channels : int
         Number of channels of its images.
     info : DataInfo
@@ -49,6 +50,7 @@ class Pretrained:
     file: str
     kind: str
     spec: ModelSpec | None
+    image_size: tuple[int, int]
     channels: int
     info: DataInfo
     arrays: dict[str, Array]
@@ -73,16 +75,14 @@ class Pretrained:
             file. When the given ``model_options`` are not options of the network.
         """
         spec, model = self.spec, given.get("model")
-        if spec is None and model is not None:
-            return {}
-        if spec is None or (spec.source is not None and model is None):
+        if model is None and (spec is None or is_own(spec.name)):
             raise ConfigError(
                 f"{self.file} is not of a network that comes with binnet: "
                 "name the Python file that builds it with --model FILE:FUNCTION"
             )
-        rows, columns = spec.image_size
+        rows, columns = self.image_size
         found: dict[str, Any] = {"image_size": rows} if own_images and rows == columns else {}
-        if model in (None, spec.name) or (is_own(model) and spec.source is not None):
+        if spec is not None and (model in (None, spec.name) or (is_own(model) and is_own(spec.name))):
             found |= {"model": spec.name, "binarize": spec.binarize}
             found |= {name: value for name, value in spec.options.items() if name in CHOICES}
             found = {name: value for name, value in found.items() if name not in given}
@@ -92,16 +92,12 @@ class Pretrained:
 
 
 def _own_options(spec: ModelSpec, given: str | None) -> str | None:
-    """The options that only this network has, as in its specification but for those that are given.
-
-    Those that are given are written at their defaults too: a configuration that is read again must not take the
-    model's values for them.
-    """
+    """The options that only this network has, as in its specification but for those that are given."""
     try:
         over = {} if given is None else models.own_options(spec.name, given)
     except ValueError as error:
         raise ConfigError(f"--model-options: {error}") from error
-    return models.written_own_options(spec.name, {**spec.options, **over}, over)
+    return models.written_own_options(spec.name, {**spec.options, **over})
 
 
 def read(file: str) -> Pretrained:
@@ -126,10 +122,15 @@ def read(file: str) -> Pretrained:
                 f"{file} has its real layers in eight bits, which cannot be trained: "
                 "begin with the checkpoint that it was packed from, or that packed without --real int8"
             )
-        # A packed model built by a Python file records that file's hash; its network has no named specification.
-        spec = ModelSpec.from_dict(built) if built and "sha256" not in built else None
+        try:
+            # Of a custom network's source, a packed model has only the hash.
+            known = None if built is None else {name: value for name, value in built.items() if name != "sha256"}
+            spec = None if known is None else ModelSpec.from_dict(known)
+        except (TypeError, ValueError) as error:
+            raise StorageError(f"{path} is damaged: {error}") from error
         takes_signs = any(isinstance(node, _WITH_SIGNS) for node in model.graph.nodes)
-        return Pretrained(str(file), PACKED, spec, model.in_channels, model.info, model.arrays(), takes_signs)
+        size = model.image_size
+        return Pretrained(str(file), PACKED, spec, size, model.in_channels, model.info, model.arrays(), takes_signs)
     try:
         spec = ModelSpec.from_dict(description["model"])
         info = DataInfo.from_dict(description["data"], arrays.get("trained_on"))
@@ -137,7 +138,7 @@ def read(file: str) -> Pretrained:
         raise StorageError(f"{path} is damaged: {error}") from error
     prefix = "network."
     state = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-    return Pretrained(str(file), CHECKPOINT, spec, spec.in_channels, info, state)
+    return Pretrained(str(file), CHECKPOINT, spec, spec.image_size, spec.in_channels, info, state)
 
 
 def configured(values: Mapping[str, Any]) -> TrainConfig:

@@ -23,6 +23,7 @@ from binnet_kernels.checks import Float
 
 from ...autograd import Tensor
 from ...context import no_grad
+from ...modelfile import StorageError
 from ...nn import BatchNorm, Module, SpatialScale
 
 Array = npt.NDArray[Any]
@@ -111,7 +112,8 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
     For k bits they are α q in a layer with real weights. In a binary layer they are α (q ± d): each filter's levels q
     are moved by one d, small enough that they quantise to the same levels, and chosen so that the filter's range is the
     one it was quantised with. A packed layer without scales has α = 1; in a layer that is to be binarised without
-    scales again, any magnitude computes the same, and it is that of the fresh weights.
+    scales again, any magnitude computes the same, and it is that of the fresh weights. StorageError where weights of k
+    bits are to be centred: their levels do not tell weights with mean 0.
     """
     prefix = _of_product(arrays, prefix)
     shape, planes = module.weight.shape, arrays.get(f"{prefix}planes")
@@ -136,7 +138,12 @@ def _latent(arrays: Mapping[str, Array], prefix: str, module: Any) -> Array | No
         return None
     if binariser is None:
         d = np.zeros_like(d)
-    elif bits == 1 and binariser.center:
+    elif binariser.center:
+        if bits > 1:
+            raise StorageError(
+                f"{prefix[:-1]} has weights of {bits} bits, from which those before center cannot be computed: "
+                "begin with the checkpoint that the model was packed from, or with --no-center"
+            )
         q = _centred(q)
     latent: Array = (alpha.reshape(filters) * (q + np.sign(q) * d.reshape(filters))).astype(np.float32)
     return latent

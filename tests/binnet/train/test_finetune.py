@@ -17,13 +17,14 @@ from binnet.autograd import Tensor
 from binnet.modelfile import container
 from binnet.modelfile.container import CHECKPOINT, PACKED, StorageError
 from binnet.modelfile.info import DataInfo
-from binnet.nn import BatchNorm, Linear, Sequential
+from binnet.models import ModelSpec
+from binnet.nn import BatchNorm, Flatten, Linear, Sequential
 from binnet.nn.options import CHOICES
 from binnet.train import TrainingInterruptedError, builders, fit, trainer
 from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.output import checkpoint
 from binnet.train.output.image_record import ImageRecord
-from binnet.train.pretrained import finetune, model
+from binnet.train.pretrained import finetune, freezing, model
 from binnet.train.pretrained.finetune import Start
 from binnet.train.pretrained.unpacking import calibrate
 
@@ -95,7 +96,7 @@ def saved(tmp_path, net, names=NAMES):
 )
 def test_a_packed_model_becomes_a_network_that_packs_to_the_same(tmp_path, mode, options):
     file, net = saved(tmp_path, trained(mode, **options)), network(mode, **options)
-    start = finetune.begin(net, model.read(file), DIGITS)
+    start = finetune.begin(net, net.spec, model.read(file), DIGITS)
     assert (start.new, start.kind, start.mean, start.std) == ((), PACKED, (0.5,), (0.25,))
     assert set(start.taken) == {name for name, array in net.state_dict().items() if array.dtype.kind == "f"}
     expected = binnet.load(file).arrays()
@@ -114,21 +115,21 @@ def test_the_real_weights_of_a_packed_layer(tmp_path):
     signs = np.where(net.conv2.weight.data < 0, -1, 1)
     for scale, sizes in (("learned", np.abs(alpha)), ("mean", alpha)):
         other = network(scale=scale)
-        finetune.begin(other, model.read(file), DIGITS)
+        finetune.begin(other, other.spec, model.read(file), DIGITS)
         np.testing.assert_allclose(other.conv2.weight.data, sizes[:, None, None, None] * signs, rtol=1e-6)
         hat = np.multiply(
             other.conv2.binary_weight()[1][:, None, None, None], np.where(other.conv2.weight.data < 0, -1, 1)
         )
         np.testing.assert_allclose(hat, alpha[:, None, None, None] * signs, rtol=1e-6)
     bnn, fresh = network("bnn"), network("bnn")
-    finetune.begin(bnn, model.read(saved(tmp_path, trained("bnn"))), DIGITS)
+    finetune.begin(bnn, bnn.spec, model.read(saved(tmp_path, trained("bnn"))), DIGITS)
     sizes = [np.abs(layer.weight.data).mean(axis=(1, 2, 3)) for layer in (bnn.conv2, fresh.conv2)]
     np.testing.assert_allclose(*sizes, rtol=1e-5)
 
 
 def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
     net = network()
-    start = finetune.begin(net, model.read(saved(tmp_path, trained())), DIGITS)
+    start = finetune.begin(net, net.spec, model.read(saved(tmp_path, trained())), DIGITS)
     before, data = binnet.pack(net).arrays(), binnet_datasets.load("digits")
     loader = builders.build_loader(TrainConfig(batch_size=100), data, (8, 8))
     assert net.conv1_norm.running_var[0] == np.float32(1 - net.conv1_norm.eps)
@@ -155,7 +156,7 @@ def test_calibration_changes_the_variance_and_not_the_function(tmp_path):
 def test_the_classifier_is_new_where_classes_differ(run, kind, names, fresh):
     net = models.build("lenet5", num_classes=len(names), in_channels=1, image_size=8, seed=1)
     before = net.state_dict()
-    start = finetune.begin(net, model.read(str(run / kind)), data_of(names))
+    start = finetune.begin(net, net.spec, model.read(str(run / kind)), data_of(names))
     assert start.new == (("dense4.weight", "dense4.bias") if fresh else ())
     assert start.kind == (PACKED if kind == "packed.h5" else CHECKPOINT)
     assert (net.dense4.weight.data == before["dense4.weight"]).all() == fresh
@@ -168,7 +169,7 @@ def test_the_rows_of_the_classifier_follow_the_classes(run, kind):
     source, orders = model.read(str(run / kind)), (NAMES, NAMES[3:] + NAMES[:3])
     networks = [network(seed=1), network(seed=2)]
     for net, names in zip(networks, orders, strict=True):
-        assert finetune.begin(net, source, data_of(names)).new == ()
+        assert finetune.begin(net, net.spec, source, data_of(names)).new == ()
     x = Tensor(np.random.default_rng(0).random((3, 8, 8, 1), np.float32))
     same, turned = (net.eval()(x).array for net in networks)
     np.testing.assert_allclose(turned, np.roll(same, -3, axis=1), rtol=1e-5, atol=1e-5)
@@ -178,10 +179,11 @@ def test_the_rows_of_the_classifier_follow_the_classes(run, kind):
 def test_all_weights_of_a_model_that_comes_with_binnet_are_taken(name):
     source = model.read(name)
     net = models.build_spec(replace(source.spec, num_classes=3))
-    start = finetune.begin(net, source, data_of("abc", 3))
+    start = finetune.begin(net, net.spec, source, data_of("abc", 3))
     assert start.new == ("dense.weight", "dense.bias")
     ids = source.info.provenance.get("class_ids", source.info.class_names)
-    same = finetune.begin(models.build_spec(source.spec), source, data_of(ids, 3))  # folders are often named by them
+    net = models.build_spec(source.spec)
+    same = finetune.begin(net, net.spec, source, data_of(ids, 3))  # folders are often named by them
     assert same.new == ()
 
 
@@ -189,28 +191,32 @@ def test_classes_without_names_are_compared_by_their_number(tmp_path):
     for classes, new in ((10, 0), (5, 2)):
         net = models.build("lenet5", num_classes=classes, in_channels=1, image_size=8)
         data = data_of(NAMES[:classes], 3)
-        start = finetune.begin(net, model.read(saved(tmp_path, trained(), ())), data)
+        start = finetune.begin(net, net.spec, model.read(saved(tmp_path, trained(), ())), data)
         assert len(start.new) == new
         assert start.sentence().endswith("new: dense4.weight, dense4.bias" if new else "nothing is new")
     info = DataInfo(mean=(0.5,) * 3, std=(0.5,) * 3)
     rgb = data_of(NAMES, 3)
-    assert finetune.begin(network(), replace(model.read(saved(tmp_path, trained())), info=info), rgb).mean == info.mean
+    source = replace(model.read(saved(tmp_path, trained())), info=info)
+    assert finetune.begin(net, net.spec, source, rgb).mean == info.mean
 
 
 def test_what_cannot_be_begun_with(run, tmp_path):
     net, packed = models.build("quick", image_size=16), model.read(saved(tmp_path, trained()))
     message = r"no array of .*packed.h5 fits this network by name and shape: the network's conv1.weight has shape "
     with pytest.raises(StorageError, match=message + r"\(32, 3, 3, 3\), and the model has one of \S+ \(20, 5, 5, 1\)"):
-        finetune.begin(net, packed, data_of(NAMES[:9]))
-    dense = Sequential(("dense4", Linear(packed.arrays["dense4.weight"].shape[1], 10, rng=0)))
+        finetune.begin(net, net.spec, packed, data_of(NAMES[:9]))
+    size = packed.arrays["dense4.weight"].shape[1]
+    dense = Sequential(("flat", Flatten()), ("dense4", Linear(size, 10, rng=0)))
+    spec = ModelSpec("dense", "", 10, 1, (1, size))
     with pytest.raises(StorageError, match="it has a classifier alone, and the classes are others"):
-        finetune.begin(dense, packed, data_of("abcdefghij"))
+        finetune.begin(dense, spec, packed, data_of("abcdefghij"))
+    last = Sequential(("flat", Flatten()), ("last", Linear(2, 3, rng=0)))
     with pytest.raises(StorageError, match=r"the network's last.weight has shape \(3, 2\), and the model has none"):
-        finetune.begin(Sequential(("last", Linear(2, 3, rng=0))), packed, DIGITS)
+        finetune.begin(last, ModelSpec("last", "", 3, 1, (1, 2)), packed, DIGITS)
     source = model.read(str(run / "best.h5"))
     source.arrays["conv2.weight"][0] = np.nan
     with pytest.raises(StorageError, match=r"best.h5 is damaged: conv2.weight has values that are not finite"):
-        finetune.begin(network(), source, DIGITS)
+        finetune.begin(network(), source.spec, source, DIGITS)
     cut = tmp_path / "cut.h5"
     cut.write_bytes((run / "best.h5").read_bytes()[:-100])
     for file, message in {
@@ -247,7 +253,7 @@ def test_a_recipe_for_any_network_keeps_that_of_the_model_and_one_of_a_network_d
     found = config(recipe="quick2-bwn")
     assert (found.model, found.model_options, found.binarize, found.image_size) == ("quick2", None, "bwn", 32)
     assert config(model_options="activation=relu").model_options == "activation=relu,width=32"
-    assert config(model_options="width=64").own_options() == {"width": 64}
+    assert config(model_options="width=64").model_options is None  # the network's default
     assert config(model="quick2").model_options is None
     with pytest.raises(ConfigError, match=r"^--model-options: unknown option 'with'"):
         config(model_options="with=3")
@@ -296,7 +302,7 @@ def test_a_network_of_ones_own_needs_its_file(run):
             each.options({}, own_images=True)
     assert set(own.options({"model": "a/net.py:build"}, own_images=True)) == {"image_size", *CHOICES}
     assert own.options({"model": "lenet5"}, own_images=True) == {"image_size": 8}
-    assert replace(source, spec=None).options({"model": "lenet5"}, own_images=True) == {}
+    assert replace(source, spec=None).options({"model": "lenet5"}, own_images=True) == {"image_size": 8}
 
 
 def test_options_that_need_a_model_to_begin_with():
@@ -322,15 +328,15 @@ def test_frozen_layers_stay_as_they_are(run, tmp_path):
 def test_a_learned_scale_that_a_checkpoint_has_not_is_that_of_its_weights(tmp_path):
     checkpoint = replace(model.read(saved(tmp_path, trained())), kind=CHECKPOINT, arrays=trained().state_dict())
     net = network(scale="learned")
-    assert finetune.begin(net, checkpoint, DIGITS).new == ()
+    assert finetune.begin(net, net.spec, checkpoint, DIGITS).new == ()
     np.testing.assert_allclose(net.conv2.alpha.array, np.abs(net.conv2.weight.array).mean(axis=(1, 2, 3)), rtol=1e-6)
 
 
 def test_frozen_layers_must_not_be_new():
     net, start = models.build("quick2", "float", image_size=16), replace(NOTHING_NEW, new=("conv1.weight",))
     with pytest.raises(ConfigError, match=r"^--freeze-until conv1 would freeze arrays that begin fresh: conv1.weight"):
-        finetune.freeze(net, "conv1", start)
-    assert finetune.freeze(net, "conv1", replace(NOTHING_NEW, new=("dense.weight",)))
+        freezing.freeze(net, net.spec, "conv1", start)
+    assert freezing.freeze(net, net.spec, "conv1", replace(NOTHING_NEW, new=("dense.weight",)))
 
 
 @pytest.mark.parametrize(
@@ -349,21 +355,21 @@ def test_frozen_layers_must_not_be_new():
 def test_frozen_layers_compute_the_same_as_those_of_the_model(tmp_path, mode, options, message):
     source, net = model.read(saved(tmp_path, trained())), network(mode, **options)
     with pytest.raises(ConfigError, match=message) if message else nullcontext():
-        finetune.freeze(net, "conv2", NOTHING_NEW, source)
+        freezing.freeze(net, net.spec, "conv2", NOTHING_NEW, source)
 
 
 def test_which_layers_are_frozen():
     net = models.build("quick", image_size=16)
-    frozen = {module.path for module in finetune.freeze(net, "block1.body.conv1", NOTHING_NEW)}
+    frozen = {module.path for module in freezing.freeze(net, net.spec, "block1.body.conv1", NOTHING_NEW)}
     assert {"conv1", "conv1_norm", "block1.body.conv1"} <= frozen
     assert not {"block1", "block1.body", "block1.body.conv2"} & frozen
     learning = {name for name, p in net.named_parameters() if p.requires_grad}
     assert {"block1.body.conv2.weight", "block1.shortcut.conv.weight", "dense.bias"} < learning
     assert not {"conv1.weight", "block1.body.conv1.weight"} & learning
     with pytest.raises(ConfigError, match=r"unknown layer 'block' .*; there are: conv1, conv1_norm, block1, bl"):
-        finetune.freeze(net, "block", NOTHING_NEW)
+        freezing.freeze(net, net.spec, "block", NOTHING_NEW)
     with pytest.raises(ConfigError, match="--freeze-until dense leaves nothing to learn"):
-        finetune.freeze(net, "dense", NOTHING_NEW)
+        freezing.freeze(net, net.spec, "dense", NOTHING_NEW)
 
 
 @pytest.mark.parametrize("frozen", ["conv1", "conv1_norm", "conv2_norm", "conv2"])
@@ -374,7 +380,7 @@ def test_gradients_of_the_layers_that_learn_do_not_change(frozen):
     for until in (None, frozen):
         net = trained().eval()
         if until:
-            finetune.freeze(net, until, NOTHING_NEW)
+            freezing.freeze(net, net.spec, until, NOTHING_NEW)
         binnet.cross_entropy(net(binnet.Tensor(x)), labels).backward()
         grads.append({name: p.grad for name, p in net.named_parameters() if p.requires_grad})
     assert 0 < len(grads[1]) < len(grads[0])

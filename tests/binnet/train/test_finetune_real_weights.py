@@ -68,7 +68,7 @@ def test_a_network_with_other_weights_computes_the_same_as_the_packed_model_it_b
     path = tmp_path / "packed.h5"
     binnet.pack(trained).save(path)
     net = models.build("lenet5", then, **size, seed=6, **{**options, **then_options})
-    start = finetune.begin(net, model.read(str(path)), SimpleNamespace(num_classes=10, channels=1))
+    start = finetune.begin(net, net.spec, model.read(str(path)), SimpleNamespace(num_classes=10, channels=1))
     assert start.new == ()
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
     np.testing.assert_allclose(net.eval()(Tensor(x)).array, binnet.load(path)(x), rtol=1e-4, atol=1e-4)
@@ -85,7 +85,7 @@ def test_a_network_with_sums_of_other_sizes_does_not_take_the_normalisations(tmp
     binnet.pack(trained).save(path)
     net = models.build("quick2", mode, image_size=16, seed=6)
     own = replace(model.read(str(path)), spec=None)  # as the packed model of a network that a Python file builds
-    start = finetune.begin(net, own, SimpleNamespace(num_classes=10, channels=3))
+    start = finetune.begin(net, net.spec, own, SimpleNamespace(num_classes=10, channels=3))
     norms = {name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm)}
     # A real model has no thresholds.
     assert {name.rpartition(".")[0] for name in start.new if not name.endswith("threshold.shift")} == norms
@@ -110,5 +110,7 @@ def test_a_network_may_take_signs_without_a_layer_for_them(tmp_path):
     network = nn.Sequential(("all", Signs()))
     binnet.pack(network, input_shape=(4, 4, 1)).save(tmp_path / "packed.h5")
     network.spec = network.all.spec
-    start = finetune.begin(network, model.read(str(tmp_path / "packed.h5")), SimpleNamespace(num_classes=3, channels=1))
+    start = finetune.begin(
+        network, network.spec, model.read(str(tmp_path / "packed.h5")), SimpleNamespace(num_classes=3, channels=1)
+    )
     assert start.new == ()
