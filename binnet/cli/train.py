@@ -139,6 +139,8 @@ def _new_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Configuration and folder of a new run; ConfigError when the folder already holds a run."""
     values = {} if arguments.config is None else read_toml(arguments.config)
     given = options.given_config(arguments)
+    if given.get("model", values.get("model")) != values.get("model"):
+        values.pop("model_options", None)  # those of another network
     values |= given  # flags override the file
     config = _configured(values)
     check_given(given.keys() & config.changed().keys(), config.to_dict())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from ...evaluation.matching import labels_by_class
 from ...modelfile import PACKED, StorageError
 from ...modelfile.info import DataInfo
 from ...models import ModelSpec
-from ...nn import BatchNorm, BinaryLayer, Module, Parameter
+from ...nn import BatchNorm, BinaryLayer, Conv2d, Linear, Module, Parameter
+from ...nn.real_weights import SignConv2d, SignLinear
 from ...ops.binarize import _Sign
 from ...ops.lowbit.quantise import _Quantise
 from ...ops.xnor_conv import _NormXnorConv2d, _XnorConv2d
@@ -25,6 +26,7 @@ from .unpacking import has_scales, stored, unpacked
 
 Array = npt.NDArray[Any]
 _OF_FEW_BITS = (_NormXnorConv2d, _Quantise, _Sign, _XnorConv2d)  # operations with inputs or results of few bits
+_LAYERS = (BinaryLayer, Conv2d, Linear, SignConv2d, SignLinear)
 _SHOWN = 8  # maximum number of array names in a message
 
 
@@ -72,11 +74,11 @@ def begin(network: Module, spec: ModelSpec, pretrained: Pretrained, dataset: Dat
     """Copy the arrays that fit by name and shape into a network that is to be trained on a data set.
 
     The classifier, which is the last weight with at least two axes in a forward pass and what is used with or after
-    it, stays fresh where the classes have other names and identifiers; where the same classes are in another order, so
-    are its rows. Normalisations stay fresh where a packed model has sums of other sizes: signs for inputs where the
-    network's are real, or scales that the network does not have. Their factors are for those sums, and the packed model
-    does not have the variances that would tell the factors for others. Random states of layers, such as dropout, are
-    not taken.
+    it, stays fresh where the classes have other names and identifiers. Where the same classes are in another order, so
+    are its rows; it stays fresh when its weight is not that of one of binnet's layers. Normalisations stay fresh where
+    a packed model has sums of other sizes: signs for inputs where the network's are real, or scales that the network
+    does not have. Their factors are for those sums, and the packed model does not have the variances that would tell
+    the factors for others. Random states of layers, such as dropout, are not taken.
 
     Parameters
     ----------
@@ -97,9 +99,11 @@ def begin(network: Module, spec: ModelSpec, pretrained: Pretrained, dataset: Dat
     Raises
     ------
     StorageError
-        When no array fits, or one that does is not finite.
+        When no array fits, or one that does is not finite; when weights of several bits are to be centred.
     """
     order, of_classes = _order(pretrained.info, dataset), classifier(network, spec)
+    if not _has_rows(network, of_classes) and not _is_identity(order):
+        order = None  # which axis of the weight is that of the classes is not known
     taken, new, misfits = {}, [], []
     for name, own, value in _candidates(network, spec, pretrained):
         if value is None or value.shape != own.shape:
@@ -132,6 +136,17 @@ def _order(info: DataInfo, dataset: Dataset) -> Any:
     except DataError:
         return None
     return labels if sorted(labels.tolist()) == [*range(count)] else None
+
+
+def _is_identity(order: Any) -> bool:
+    return isinstance(order, slice) or (order is not None and order.tolist() == [*range(len(order))])
+
+
+def _has_rows(network: Module, names: Collection[str]) -> bool:
+    """Whether the classifier's weights are those of binnet's layers, which have the classes on their first axis."""
+    own = {f"{path}.".lstrip(".") for path, module in network.named_modules() if isinstance(module, _LAYERS)}
+    state = network.state_dict()
+    return all(name.removesuffix("weight") in own for name in names if name in state and state[name].ndim >= 2)
 
 
 def _misfit(name: str, own: Array, value: Array | None) -> str:
@@ -170,7 +185,7 @@ def _sums_differ(network: Module, spec: ModelSpec, pretrained: Pretrained) -> bo
     """
     if pretrained.kind != PACKED:
         return False
-    if pretrained.takes_signs and not any(call.function in _OF_FEW_BITS for call in calls(network, spec)):
+    if pretrained.takes_signs and not any(call.function in _OF_FEW_BITS for call in calls(network, spec)[1]):
         return True
     return any(
         has_scales(pretrained.arrays, f"{path}." if path else "", module)

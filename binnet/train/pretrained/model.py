@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -35,9 +36,8 @@ class Pretrained:
         ``CHECKPOINT`` or ``PACKED``.
     spec : ModelSpec or None
         Specification of its network, without the source of a custom one when it is packed; None when the file has none.
-    image_size : (rows, columns)
-    channels : int
-        Number of channels of its images.
+    image_size, channels : (rows, columns), int
+        Of its images.
     info : DataInfo
         Class names, normalisation and preprocessing of its data.
     arrays : dict of str to array
@@ -82,7 +82,10 @@ class Pretrained:
             )
         rows, columns = self.image_size
         found: dict[str, Any] = {"image_size": rows} if own_images and rows == columns else {}
-        if spec is not None and (model in (None, spec.name) or (is_own(model) and is_own(spec.name))):
+        same = spec is not None and (
+            model in (None, spec.name) or (is_own(model) and Path(str(model)).name == spec.name)
+        )
+        if spec is not None and same:
             found |= {"model": spec.name, "binarize": spec.binarize}
             found |= {name: value for name, value in spec.options.items() if name in CHOICES}
             found = {name: value for name, value in found.items() if name not in given}
@@ -123,9 +126,9 @@ def read(file: str) -> Pretrained:
                 "begin with the checkpoint that it was packed from, or that packed without --real int8"
             )
         try:
-            # Of a custom network's source, a packed model has only the hash.
-            known = None if built is None else {name: value for name, value in built.items() if name != "sha256"}
-            spec = None if known is None else ModelSpec.from_dict(known)
+            # The source of a custom network means nothing here, and most packed models have its hash alone.
+            known = {name: value for name, value in (built or {}).items() if name not in ("source", "sha256")}
+            spec = ModelSpec.from_dict(known) if known else None
         except (TypeError, ValueError) as error:
             raise StorageError(f"{path} is damaged: {error}") from error
         takes_signs = any(isinstance(node, _WITH_SIGNS) for node in model.graph.nodes)

@@ -10,6 +10,7 @@ import pytest
 import binnet
 from binnet import models, nn, ops
 from binnet.autograd import Tensor
+from binnet.cli import main
 from binnet.modelfile import StorageError
 from binnet.modelfile.info import DataInfo
 from binnet.models import ModelSpec
@@ -144,3 +145,64 @@ def test_weights_of_several_bits_that_are_centred_cannot_be_computed_from_a_pack
     np.testing.assert_allclose(
         plain.eval()(Tensor(x)).array, binnet.load(tmp_path / "packed.h5")(x), rtol=1e-4, atol=1e-4
     )
+
+
+def test_a_weight_of_ones_own_is_new_where_the_same_classes_have_another_order():
+    """Its classes may be on any axis."""
+    before = Net(False, 1)
+    same, turned = (
+        finetune.begin(Net(False, 2), SPEC, source_of(before), data_of(names)).new
+        for names in (CLASSES, ("c", "a", "b"))
+    )
+    assert (same, set(turned)) == ((), {"weight", "bias"})
+
+
+def test_a_weight_that_is_prepared_early_belongs_where_it_meets_the_images():
+    class Prepared(Net):
+        def forward(self, x):
+            weight = self.head.weight * 2.0
+            x = ops.relu(self.last(self.conv(self.norm(self.stem(x))))).mean(axis=(1, 2))
+            return ops.linear(x, weight, self.head.bias)
+
+    assert forward.classifier(Prepared(True, 1), SPEC) == HEADS[True]
+
+
+def test_layers_that_only_training_uses_are_not_frozen():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            rng = np.random.default_rng(0)
+            self.drop, self.aux = nn.Dropout(0.5, seed=0), nn.Linear(4, 3, rng=rng)
+            self.conv, self.head = nn.Conv2d(1, 4, 3, padding=1, rng=rng), nn.Linear(4, 3, rng=rng)
+
+        def forward(self, x):
+            x = self.conv(x).mean(axis=(1, 2))
+            return self.head(self.drop(x)) + self.aux(x) if self.training else self.head(x)
+
+    frozen = freezing.freeze(Auxiliary(), SPEC, "conv", Start("best.h5", "", (), ("aux.weight",), None, None))
+    assert [module.path for module in frozen] == ["conv"]
+
+
+def test_another_custom_network_takes_the_image_size_alone():
+    found = source_of(Net(True, 1)).options({"model": "folder/other.py:build"}, own_images=True)
+    assert found == {"image_size": 8}
+    assert source_of(Net(True, 1)).options({"model": "folder/net.py:build"}, own_images=True)["binarize"] == "xnor"
+
+
+def test_another_network_than_that_of_a_configuration_has_its_own_options(tmp_path, monkeypatch):
+    (tmp_path / "c.toml").write_text(TrainConfig(data="photos", model="birealnet18").to_toml(), encoding="utf-8")
+    seen = []
+
+    def fit(config, *arguments, **options):
+        seen.append(config)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("binnet.train.fit", fit)
+    argv = ["train", "--config", str(tmp_path / "c.toml"), "--out", str(tmp_path / "o")]
+    for model_of_flag in ("reactnet18", "quick", "net.py:build"):
+        assert main([*argv, "--model", model_of_flag]) == 1
+    assert [(config.model, config.model_options) for config in seen] == [
+        ("reactnet18", None),
+        ("quick", None),
+        ("net.py:build", None),
+    ]
