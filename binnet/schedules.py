@@ -58,7 +58,12 @@ def learning_rate(
 
 def weight_decay(step: int, total_steps: int, base: float, until: float = 1.0) -> float:
     """The weight decay of one update: ``base`` in the first share ``until`` of the training, then 0."""
-    return base if until == 1 or not _reached(step, until, total_steps) else 0.0
+    return 0.0 if is_past(step, total_steps, until) else base
+
+
+def is_past(step: int, total_steps: int, share: float) -> bool:
+    """Whether an update comes after the first ``share`` of the training, from 0 to 1; none comes after all of it."""
+    return share < 1 and _reached(step, share, total_steps)
 
 
 def _reached(step: int, share: float, total_steps: int) -> bool:

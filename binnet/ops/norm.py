@@ -13,7 +13,7 @@ from binnet_kernels.checks import Float
 
 from ..autograd import Function, Grads, Tensor
 from ..context import Context
-from .binarize import NotFiniteError, unpack_bits
+from .binarize import NotFiniteError
 
 Moments = tuple[Float, Float, Float, float]  # γ, mean, variance, ε
 NormConstants = tuple[Float, Float, Float, Float, float]  # γ, β, mean, variance, ε
@@ -134,9 +134,7 @@ def grad_of_norm_and_bits(
 
     ``norm`` is (γ, mean, variance, ε); out of training mean and variance are constants. ``out`` may be ``grad``.
     """
-    if training:
-        return _grad_of_norm(ctx, grad, passed, x, norm, out)
-    return _grad_of_fixed_norm(ctx, np.multiply(grad, unpack_bits(passed, x.shape[-1]), dtype=np.float32), x, norm)
+    return (_grad_of_norm if training else _grad_of_fixed_norm)(ctx, grad, passed, x, norm, out)
 
 
 def _grad_of_norm(
@@ -164,15 +162,20 @@ def _grad_of_norm(
     return grad_x, gamma_sum.astype(np.float32), beta.astype(np.float32)
 
 
-def _grad_of_fixed_norm(ctx: Context, grad: Float, x: Float, norm: Moments) -> tuple[Float, Float, Float]:
-    """With mean and variance fixed the layer is an affine function of each channel."""
+def _grad_of_fixed_norm(
+    ctx: Context, grad: Float, passed: Any, x: Float, norm: Moments, out: Float | None
+) -> tuple[Float, Float, Float]:
+    """With mean and variance fixed the layer is an affine function of each channel: ∂y/∂x is one number."""
+
+    def sums(part: slice) -> Any:
+        return np.stack(bk.batch_norm_grad_sums(grad[part], None if passed is None else passed[part], x[part], mean))
+
     gamma, mean, var, eps = norm
-    # y = γ (x − mean) inverse + β, so ∂y/∂x is one number a channel.
-    inverse = 1 / np.sqrt(var + np.float32(eps))
-    axes, product = tuple(range(x.ndim - 1)), grad * (x - mean) * inverse
-    grad_gamma = ctx.sum_images(x, lambda part: product[part].sum(axis=axes, dtype=np.float64))
-    grad_beta = ctx.sum_images(x, lambda part: grad[part].sum(axis=axes, dtype=np.float64))
-    return grad * (gamma * inverse), grad_gamma.astype(np.float32), grad_beta.astype(np.float32)
+    grad_beta, product = ctx.sum_images(x, sums)
+    grad_gamma = product / np.sqrt(var + np.float32(eps))
+    # Sums of 0: nothing comes back through mean and variance.
+    grad_x, _, _ = bk.batch_norm_grad_apply(grad, passed, x, gamma, mean, var, np.zeros((2, len(mean))), 1, eps, out)
+    return grad_x, grad_gamma.astype(np.float32), grad_beta.astype(np.float32)
 
 
 class _BatchNorm(Function):
@@ -194,6 +197,4 @@ class _BatchNorm(Function):
         x, norm, training, passed = ctx.saved
         if passed is not None:
             return grad_of_norm_and_bits(ctx, grad, passed, x, norm, training, ctx.reusable(grad))
-        if not training:
-            return _grad_of_fixed_norm(ctx, grad, x, norm)
-        return _grad_of_norm(ctx, grad, None, x, norm, ctx.reusable(grad))
+        return (_grad_of_norm if training else _grad_of_fixed_norm)(ctx, grad, None, x, norm, ctx.reusable(grad))

@@ -140,9 +140,7 @@ class TrainConfig:
     loss: Word = option("cross_entropy", "what is minimised", LOSSES)
     label_smoothing: Fraction = option(0.0, "share of the target spread over all classes, in [0, 1)")
     mixup: NonNegative = option(0.0, "alpha of the mixing of pairs of images (arXiv:1710.09412), 0 for none")
-    class_weights: Word = option(
-        "none", "weights of the loss: balanced makes all classes count the same", CLASS_WEIGHTS
-    )
+    class_weights: Word = option("none", "of the loss: balanced makes all classes count the same", CLASS_WEIGHTS)
     teacher: Word | None = option(
         None,
         "model whose scores are learned too (arXiv:1503.02531), of the same classes and image size: checkpoint, packed "
@@ -165,6 +163,9 @@ class TrainConfig:
         "bits of the gradients that workers send each other, 2, or 0 for floats; it changes the result, which then "
         "depends on the number of workers, and on resuming, which forgets what rounding left over",
     )
+    statistics_until: Share = option(
+        1.0, "share of the training after which batch normalisations keep their running statistics and use them"
+    )
     ema: Fraction = option(
         0.0, "decay of moving averages of the weights, which are validated and kept in best.h5; 0 for none"
     )
@@ -172,8 +173,7 @@ class TrainConfig:
     clip_norm: NonNegative = option(0.0, "largest norm of all gradients together, 0 for no limit")
     image_size: Count | None = option(
         None,
-        "side of the images in pixels; by default that of the data or of init, of a folder of images the median "
-        "short side, at most 256",
+        "side in pixels; by default that of the data or of init, of a folder the median short side, at most 256",
     )
     scale_min: Natural = option(
         0,

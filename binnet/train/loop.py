@@ -22,7 +22,7 @@ from ..ops import NotFiniteError
 from ..parallel.agreement import digest, require_same
 from ..parallel.workers import ALONE, Workers
 from ..profiler import Profile
-from ..schedules import learning_rate, weight_decay
+from ..schedules import is_past, learning_rate, weight_decay
 from ..signals import Stop, stop_signal
 from . import budget, diagnostics
 from .averaging import Averages
@@ -40,7 +40,7 @@ from .output.state import Progress, State
 from .portion import Ints, Mix
 from .pretrained import finetune, freezing
 from .pretrained.unpacking import calibrate
-from .step import Targets, training_step
+from .step import Targets, fix_statistics, training_step
 
 _WAIT_SHOWN = 0.03  # from this share of the time on, waiting for data is reported
 
@@ -199,9 +199,10 @@ class Training:
         c, s, p = self.config, self.state, self.state.progress
         step, n = p.epoch * self.steps_per_epoch + p.batch, p.total_steps
         warmup = min(round(c.warmup_epochs * self.steps_per_epoch), n)
-        course = (step, n, c.lr, c.schedule)
-        lr = learning_rate(*course, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
+        lr = learning_rate(step, n, c.lr, c.schedule, warmup_steps=warmup, milestones=c.milestones, factors=c.factors)
         s.optimizer.weight_decay = weight_decay(step, n, c.weight_decay, c.decay_until)
+        if is_past(step, n, c.statistics_until):
+            fix_statistics(s.network, self.workers)
         targets = self.targets(labels, p.epoch, p.batch)
         with finite(lr, p, self.folder), nullcontext() if self.profile is None else self.profile.step():
             loss, correct = training_step(s.network, s.optimizer, images, targets, c, lr)

@@ -13,9 +13,10 @@ from .. import ops
 from ..autograd import Tensor
 from ..context import dividing
 from ..models import check_images
-from ..nn import Module
+from ..nn import BatchNorm, Module
 from ..optim import Optimizer, clip_gradients
 from ..parallel.batch import Batch
+from ..parallel.workers import Workers
 from ..profiler import phase
 from .config import TrainConfig
 from .portion import Ints, Mix, Portion
@@ -130,6 +131,25 @@ def training_step(
         optimizer.lr = lr
         optimizer.step()
     return total, correct
+
+
+def fix_statistics(network: Module, workers: Workers) -> None:
+    """Let all batch normalisations compute with their running statistics, which then stay as they are.
+
+    The network then learns with the statistics that evaluation uses (arXiv:1806.08342). Not in the paper.
+
+    Parameters
+    ----------
+    network
+        The network in training mode, which all its other layers keep.
+    workers
+        Those that have running statistics of their own images agree on the means of all.
+    """
+    learning = [module for _, module in network.named_modules() if isinstance(module, BatchNorm) and module.training]
+    if learning:
+        workers.complete(network.buffers())
+    for norm in learning:
+        norm.training = False
 
 
 def _check_divided(logits: Tensor, batch: Batch | None) -> None:

@@ -32,6 +32,7 @@ from .output.curves import Curves
 from .output.image_record import ImageRecord
 from .output.run_folder import LAST, RunFolder
 from .output.tensorboard import Board
+from .pretrained.finetune import some
 from .throughput import fit_budget
 
 
@@ -152,6 +153,7 @@ def fit_stage(
         if begun is not None:
             _resume(training, begun)
         else:
+            _require_statistics(training)
             communicator.first(lambda: _require_images_of(place.before, training))
             folder.start(config, again=resume, own=origin.own, teacher=origin.teacher)
         _report_setup(training, begun is not None)
@@ -181,6 +183,17 @@ def _require_images_of(before: Path | None, training: Training) -> None:
         _, arrays, description = container.load(before, CHECKPOINT)
         names = description["data"]["class_names"]
         ImageRecord.read(names, arrays, description).require_same(training.images, before)
+
+
+def _require_statistics(training: Training) -> None:
+    """ConfigError when normalisations would keep, from the first step on, statistics that no images have given them."""
+    start = training.state.start
+    if start is None or training.config.statistics_until:
+        return
+    if fresh := [name for name in start.new if name.endswith(("running_mean", "running_var"))]:
+        raise ConfigError(
+            f"--statistics-until must be above 0, got 0: {start.file} does not have the statistics {some(fresh)}"
+        )
 
 
 def _resume(training: Training, begun: Begun) -> None:

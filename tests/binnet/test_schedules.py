@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from binnet.schedules import SCHEDULES, learning_rate, weight_decay
+from binnet.schedules import SCHEDULES, is_past, learning_rate, weight_decay
 
 
 def rates(schedule, total=8, **options):
@@ -96,4 +96,11 @@ def test_a_milestone_given_as_a_share_is_at_its_step(total):
         assert learning_rate(step, total, 1.0, "step", **options) == 0.1
         assert step == 0 or learning_rate(step - 1, total, 1.0, "step", **options) == 1.0
         assert weight_decay(step, total, 0.5, step / total) == 0.0
+        assert is_past(step, total, step / total)
+        assert step == 0 or not is_past(step - 1, total, step / total)
         assert step == 0 or weight_decay(step - 1, total, 0.5, step / total) == 0.5
+
+
+def test_nothing_comes_after_the_whole_training():
+    assert not is_past(10, 10, 1.0)
+    assert is_past(0, 10, 0.0)

@@ -39,6 +39,29 @@ def test_checkpoints_within_an_epoch(tmp_path, monkeypatch):
     assert saved == [("last.h5", 0, 0), ("best.h5", 1, 0), ("last.h5", 1, 0)]
 
 
+@pytest.mark.parametrize("until", [0.5, 1.0])
+def test_statistics_stay_after_their_share_of_the_training(tmp_path, monkeypatch, until):
+    """The other layers go on in training mode, and all weights go on learning."""
+    seen, modes, original = [], [], loop.training_step
+
+    def step(network, *rest):
+        seen.append([b.copy() for name, b in network.named_buffers() if "running" in name])
+        modes.append({type(module).__name__: module.training for _, module in network.named_modules()})
+        before = {name: p.array.copy() for name, p in network.named_parameters()}
+        result = original(network, *rest)
+        still = [name for name, p in network.named_parameters() if np.array_equal(p.array, before[name])]
+        assert not still
+        return result
+
+    monkeypatch.setattr(loop, "training_step", step)
+    fit(TrainConfig(epochs=2, batch_size=300, lr=0.01, schedule="constant", statistics_until=until), tmp_path / "run")
+    steps = len(seen)  # 5 of each epoch
+    same = [all(map(np.array_equal, seen[i], seen[i + 1])) for i in range(steps - 1)]
+    assert same == [i >= steps * until for i in range(steps - 1)]
+    assert [mode.pop("BatchNorm") for mode in modes] == [i < steps * until for i in range(steps)]
+    assert all(all(mode.values()) for mode in modes)
+
+
 def test_a_loss_that_is_not_finite(tmp_path):
     """Overflows of a diverging training raise no warnings, only the final error."""
     message = (

@@ -260,6 +260,7 @@ def test_everything_random_goes_on_where_it_was(tmp_path, interrupt_at):
     """Resume with another number of threads and workers, with mixup, random scale and random state."""
     config = TrainConfig(epochs=EPOCHS, batch_size=40, mixup=0.4, clip_norm=1.0, label_smoothing=0.1, warmup_epochs=1.5)
     config = replace(config, scale_min=9, scale_max=12, decay_until=0.5, weight_decay=0.01, optimizer="sgd", lr=0.1)
+    config = replace(config, statistics_until=0.4)  # from step 44 on, before the interruption
     fit(config, tmp_path / "whole")
     interrupt_at(50)
     with pytest.raises(TrainingInterruptedError):
