@@ -144,7 +144,7 @@ class BinConv2d(BinaryLayer):
     def after_norm(self, x: Tensor, norm: BatchNorm, *, flat: bool, relu: bool, keep: bool) -> Tensor:
         """``relu(self(norm(x)))`` as one function; ``flat`` has no meaning here. See the op for ``keep``."""
         self.expect(x.shape, "N", "H", "W", self.weight.shape[3])
-        # No check for NaN: the statistics of the normalisation have shown whether there is one.
+        # No check for NaN: the statistics of a batch, which training mode uses, have shown whether there is one.
         conv = BinaryConv(self.stride, self.padding, self.weight_binariser, self.input_binariser.for_pass())
         return ops.norm_xnor_conv2d(x, norm.normalisation(), self.weight, self.alpha, conv, relu=relu, keep=keep)
 

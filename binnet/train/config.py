@@ -24,6 +24,7 @@ from .options.types import (
     Natural,
     NonNegative,
     Numbers,
+    Part,
     Share,
     Switch,
     Temperature,
@@ -163,9 +164,7 @@ class TrainConfig:
         "bits of the gradients that workers send each other, 2, or 0 for floats; it changes the result, which then "
         "depends on the number of workers, and on resuming, which forgets what rounding left over",
     )
-    statistics_until: Share = option(
-        1.0, "share of the training after which batch normalisations keep their running statistics and use them"
-    )
+    statistics_until: Part = option(1.0, "share of the training after which batch norm keeps its running statistics")
     ema: Fraction = option(
         0.0, "decay of moving averages of the weights, which are validated and kept in best.h5; 0 for none"
     )

@@ -17,6 +17,7 @@ from ..evaluation import loading
 from ..evaluation.evaluate import evaluate, open_model
 from ..modelfile import CHECKPOINT, container
 from ..models.own_network import is_own
+from ..nn import BatchNorm
 from ..parallel.agreement import machine_facts, require_same
 from ..parallel.communicator import Communicator
 from ..parallel.workers import Workers
@@ -32,8 +33,9 @@ from .output.curves import Curves
 from .output.image_record import ImageRecord
 from .output.run_folder import LAST, RunFolder
 from .output.tensorboard import Board
-from .pretrained.finetune import some
 from .throughput import fit_budget
+
+_FOLLOWED = 50  # steps after which running statistics are those of the images, with a momentum of 0.1
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def fit_stage(
         if begun is not None:
             _resume(training, begun)
         else:
-            _require_statistics(training)
+            _require_norms(training)
             communicator.first(lambda: _require_images_of(place.before, training))
             folder.start(config, again=resume, own=origin.own, teacher=origin.teacher)
         _report_setup(training, begun is not None)
@@ -185,14 +187,12 @@ def _require_images_of(before: Path | None, training: Training) -> None:
         ImageRecord.read(names, arrays, description).require_same(training.images, before)
 
 
-def _require_statistics(training: Training) -> None:
-    """ConfigError when normalisations would keep, from the first step on, statistics that no images have given them."""
-    start = training.state.start
-    if start is None or training.config.statistics_until:
-        return
-    if fresh := [name for name in start.new if name.endswith(("running_mean", "running_var"))]:
+def _require_norms(training: Training) -> None:
+    """ConfigError when the statistics of normalisations are to stay and there are none."""
+    until, modules = training.config.statistics_until, training.state.network.named_modules()
+    if until < 1 and not any(isinstance(module, BatchNorm) for _, module in modules):
         raise ConfigError(
-            f"--statistics-until must be above 0, got 0: {start.file} does not have the statistics {some(fresh)}"
+            f"--statistics-until must be 1 for {training.config.model}, which has no binnet.nn.BatchNorm, got {until}"
         )
 
 
@@ -246,6 +246,12 @@ def _report_setup(training: Training, resume: bool) -> None:
     start = training.state.start
     if not c.lr or (not c.body_lr and start is not None and not start.new):
         training.say("warning: with a learning rate of 0 no weight will change")
+    followed = round(c.statistics_until * p.total_steps)  # 0 of a time budget that has yet to be measured
+    if c.statistics_until < 1 and 0 < followed < _FOLLOWED:
+        training.say(
+            f"warning: normalisations keep statistics of only {followed} steps, and need about {_FOLLOWED} to be those "
+            "of the images"
+        )
     if resume:
         training.say(f"resuming after {p.epoch} epochs and {p.batch} batches")
 

@@ -19,7 +19,7 @@ _OF_PHOTOS = ("val", "classes", "layout", "max_corrupt")  # options of custom im
 
 def check(values: Options, defaults: Options) -> None:
     """ConfigError when options, by name, do not go with each other, or would have no effect."""
-    for each in (_check_network, _check_statistics, _check_images, _check_optimizer, _check_loss):
+    for each in (_check_network, _check_images, _check_optimizer, _check_loss):
         each(values, defaults)
 
 
@@ -114,13 +114,6 @@ def _check_network(values: Options, defaults: Options) -> None:
     for name in ("freeze_until", "body_lr"):
         if values["init"] is None and values[name] != defaults[name]:
             raise ConfigError(f"{flag(name)} needs --init: without a model to begin from there is nothing to spare")
-
-
-def _check_statistics(values: Options, defaults: Options) -> None:
-    if values["init"] is None and not values["statistics_until"]:
-        raise ConfigError(
-            "--statistics-until must be above 0 without --init, got 0: a new network has no statistics of images yet"
-        )
 
 
 def _check_images(values: Options, defaults: Options) -> None:

@@ -24,6 +24,7 @@ Natural = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
 Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST, description="a finite number of at least 0")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+Part = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and at most 1")]
 Fraction = Annotated[float, Meta(ge=0, lt=1, description="a number of at least 0 and below 1")]
 Temperature = Annotated[float, Meta(ge=COOLEST, le=HOTTEST, description=f"a number from {COOLEST} to {HOTTEST}")]
 Numbers = Annotated[

@@ -325,25 +325,6 @@ def test_frozen_layers_stay_as_they_are(run, tmp_path):
     assert "frozen up to conv2: 105,110 of 130,690 parameters learn" in text
 
 
-def test_statistics_of_the_model_stay_from_the_first_step_on(run, tmp_path):
-    config = TrainConfig(epochs=1, batch_size=200, lr=0.01, init=str(run / "best.h5"), statistics_until=0)
-    fit(config, tmp_path / "run")
-    before, after = (container.load(file)[1] for file in (run / "best.h5", tmp_path / "run" / "last.h5"))
-    names = [name for name in after if name.startswith("network.")]
-    same = {name for name in names if (before[name] == after[name]).all()}
-    assert same == {name for name in names if "running" in name}
-    assert same
-
-
-def test_statistics_that_begin_fresh_cannot_stay_from_the_first_step_on(run, tmp_path):
-    """The sums of a network with real inputs have other sizes than those of the packed one, so its norms are new."""
-    values = {"init": str(run / "packed.h5"), "binarize": "bwn", "statistics_until": 0.0}
-    message = r"--statistics-until must be above 0, got 0: .*packed.h5 does not have the statistics conv1"
-    with pytest.raises(ConfigError, match=message):
-        fit(TrainConfig(epochs=1, **values), tmp_path / "run")
-    assert not (tmp_path / "run" / "last.h5").exists()
-
-
 def test_a_learned_scale_that_a_checkpoint_has_not_is_that_of_its_weights(tmp_path):
     checkpoint = replace(model.read(saved(tmp_path, trained())), kind=CHECKPOINT, arrays=trained().state_dict())
     net = network(scale="learned")

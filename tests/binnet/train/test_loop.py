@@ -10,7 +10,7 @@ from binnet import watch
 from binnet.console import Console
 from binnet.modelfile import container
 from binnet.train import TrainingError, fit, loop, trainer
-from binnet.train.config import TrainConfig
+from binnet.train.config import ConfigError, TrainConfig
 from binnet.train.origin import Origin
 from binnet.train.output.run_folder import RunFolder
 
@@ -60,6 +60,24 @@ def test_statistics_stay_after_their_share_of_the_training(tmp_path, monkeypatch
     assert same == [i >= steps * until for i in range(steps - 1)]
     assert [mode.pop("BatchNorm") for mode in modes] == [i < steps * until for i in range(steps)]
     assert all(all(mode.values()) for mode in modes)
+
+
+def test_a_network_without_normalisations_has_no_statistics_to_keep(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import numpy as np\n"
+        "from binnet import nn\n"
+        "def build(num_classes, seed):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes, rng=np.random.default_rng(seed)))\n"
+    )
+    model = f"{tmp_path / 'net.py'}:build"
+    with pytest.raises(ConfigError, match=r"--statistics-until must be 1 for .*net.py:build, which has no .*, got 0.5"):
+        fit(TrainConfig(epochs=1, model=model, statistics_until=0.5), tmp_path / "run")
+    assert not [*(tmp_path / "run").iterdir()]
+
+
+def test_statistics_of_few_steps_are_warned_of(tmp_path):
+    fit(TrainConfig(epochs=1, batch_size=300, statistics_until=0.4), tmp_path / "run")
+    assert "keep statistics of only 2 steps" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_loss_that_is_not_finite(tmp_path):
