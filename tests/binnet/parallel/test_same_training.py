@@ -16,14 +16,8 @@ VARIANTS = [
     ["--mixup", "0.3", "--accumulate", "2", "--clip-norm", "1", "--class-weights", "balanced", "--scale", "learned"],
     ["--binary-gradient", "ternary", "--grad-bits", "2", "--optimizer", "sgd", "--center"],
     ["--weight-bits", "2", "--act-bits", "2", "--label-smoothing", "0.1"],
-    [
-        "--batch-size",
-        "239",
-        "--ema",
-        "0.9",
-        "--statistics-until",
-        "0.6",
-    ],  # the last batch: 3 images for 4 workers
+    # The last batch has three images for four workers.
+    ["--batch-size", "239", "--ema", "0.9", "--statistics-until", "0.6"],
 ]
 
 

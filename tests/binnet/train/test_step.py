@@ -5,9 +5,10 @@ import pytest
 
 import binnet
 from binnet import Tensor, models, optim
+from binnet.nn import BatchNorm
 from binnet.train.config import TrainConfig
 from binnet.train.portion import Mix
-from binnet.train.step import Targets, training_step
+from binnet.train.step import Targets, fix_statistics, training_step
 
 LABELS = np.arange(6)
 
@@ -90,3 +91,24 @@ def test_gradients_are_clipped_together(net, x):
     training_step(net, optimizer, x, Targets(LABELS), TrainConfig(clip_norm=float(norm) * 1.01), 0.0)
     for name, p in net.named_parameters():
         np.testing.assert_array_equal(p.grad, whole[name], err_msg=name)
+
+
+def test_workers_agree_on_statistics_before_they_stay(net, x):
+    """Each may have those of its own images; they agree once, while the normalisations still follow the batches."""
+    norms = [module for _, module in net.named_modules() if isinstance(module, BatchNorm)]
+    agreed = []
+
+    class Halving:
+        def complete(self, statistics):
+            agreed.append([norm.training for norm in norms])
+            for array in statistics:
+                array *= 0.5
+
+    net(Tensor(x))
+    expected = [0.5 * norm.running_var for norm in norms]
+    for _ in range(2):
+        fix_statistics(net, Halving())
+        net(Tensor(x))
+    assert agreed == [[True] * len(norms)]
+    for norm, variance in zip(norms, expected, strict=True):
+        np.testing.assert_array_equal(norm.running_var, variance)
