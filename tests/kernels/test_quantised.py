@@ -98,6 +98,18 @@ def test_many_words(g, how, bits):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@each_backend
+@each_way
+def test_long_sums_of_signs_that_all_differ(backend, how, bits):
+    """Counts that are kept in bytes have to be added up before one is above 255."""
+    x, weight = -np.ones((1, 35, 37, 3)), -np.ones((1300, 1, 1, 3))
+    gradient = backend.quantise_gradient(np.ones((1, 35, 37, 1300)), how=how, bits=bits)
+    grad_x = backend.quantised_grad_input(gradient, naive.naive_pack_signs(weight), x.shape)
+    grad_weight = backend.quantised_grad_weight(packed_signs(x, 0, 0), gradient, weight.shape)
+    np.testing.assert_allclose(grad_x, np.full(x.shape, -1300), rtol=1e-6)
+    np.testing.assert_allclose(grad_weight, np.full(weight.shape, -35 * 37), rtol=1e-6)
+
+
 # ---------------------------------------------------------------------------------------------- rounding
 
 

@@ -47,6 +47,15 @@ def test_border_of_zero_is_half_way_between_the_others(backend, g, seed):
 
 
 @each_backend
+@pytest.mark.parametrize(("c", "kernel_size"), [(31 * 32, 1), (32 * 32, 1), (2400, 1), (160, 3), (130, (3, 9))])
+def test_long_sums_of_signs_that_all_differ(backend, c, kernel_size):
+    """Counts that are kept in bytes have to be added up before one is above 255."""
+    weight, x = np.ones((3, *pair(kernel_size), c)), -np.ones((1, 3, 9, c))
+    y = backend.XnorConv2d(weight, alpha=False)(x)
+    assert (y == -weight[0].size).all()
+
+
+@each_backend
 @given(geometries(), seeds, pad_values)
 def test_sums_are_whole_and_have_the_parity_of_n(backend, g, seed, pad_value):
     """n - 2 popcount, where n is the number of taps that are not 0."""

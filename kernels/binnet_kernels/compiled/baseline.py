@@ -15,21 +15,19 @@ from numba import prange, types
 
 from .. import checks
 from ..checks import Float, Ints, Pair, Window
+from ..simd.counts import COUNTS, RECENT_STEPS, add_recent, count_differing, no_counts, plus_ones, settle
 from ..simd.epilogue import store_ints, store_sums
 from ..simd.geometry import Sliding, padded
 from ..simd.jit import kernel
 from ..simd.threads import get_num_threads
 from ..simd.tile import (
     CHUNK,
-    COUNTS,
     FLOAT_ROWS,
     SUMS,
     VECTORS,
     XNOR_ROWS,
-    count_differing,
     float_starts,
     multiply_add,
-    no_counts,
     no_sums,
     xnor_starts,
 )
@@ -154,12 +152,11 @@ def count_again(context: Any, tile: Any, word: Any) -> Any:
     """``tile + popcount(tile ^ word)`` of each element."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total, vector = args[0], COUNTS.vector.llvm_type
+        total = args[0]
         other = spread(builder, args[1], COUNTS.vector.lanes)
         for place in range(XNOR_ROWS * VECTORS):
             old = builder.extract_value(total, place)
-            bits = call(builder, f"llvm.ctpop.{suffix(vector)}", vector, [builder.xor(old, other)])
-            total = builder.insert_value(total, builder.add(old, bits), place)
+            total = builder.insert_value(total, plus_ones(context, builder, old, builder.xor(old, other)), place)
         return total
 
     return tile(tile, COUNTS.vector.scalar), build
@@ -214,13 +211,15 @@ def _count_windows(x, starts, weight, base, out, pixels, filters, rows, span, pi
     blocks = (filters + COUNT_CHANNELS - 1) // COUNT_CHANNELS
     chunks = (tiles + CHUNK - 1) // CHUNK
     for item in prange(chunks * blocks):
-        counts, channel = no_counts(), item % blocks * COUNT_CHANNELS
+        counts, recent, left, channel = no_counts(), no_counts(), RECENT_STEPS, item % blocks * COUNT_CHANNELS
         for tile in range(item // blocks * tiles // chunks, (item // blocks + 1) * tiles // chunks):
             start, place = xnor_starts(starts, tile * XNOR_ROWS), channel * depth
             for r in range(rows):
                 for i in range(span):
-                    counts = count_differing(counts, x, start, r * pitch + i, weight, place)
+                    recent = count_differing(recent, x, start, r * pitch + i, weight, place)
+                    counts, recent, left = settle(counts, recent, left)
                     place += COUNT_CHANNELS
+        counts = add_recent(counts, recent)
         store_ints(counts, out, item * XNOR_ROWS, item * XNOR_ROWS + XNOR_ROWS - 1, COUNT_CHANNELS, 0, base)
 
 

@@ -17,7 +17,6 @@ from numba.extending import models, register_model
 
 from .vector import (
     FLOATS,
-    HALVES,
     LANES,
     VECTOR_BITS,
     Vector,
@@ -53,41 +52,34 @@ class _TileModel(models.PrimitiveModel):
         super().__init__(manager, tile, ir.ArrayType(tile.vector.llvm_type, tile.rows * VECTORS))
 
 
-COUNTS = Tile(HALVES, XNOR_ROWS)
 SUMS = Tile(FLOATS, FLOAT_ROWS)
 SHORT = Tile(FLOATS, SHORT_ROWS)
 ROW = Tile(FLOATS, 1)
 
 
-def _empty(tile: Tile) -> Any:
+def empty(tile: Tile) -> Any:
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         return ir.Constant(context.get_value_type(tile), None)
 
     return tile(), build
 
 
-@twin(lambda: np.zeros((XNOR_ROWS, CHANNELS), np.uint32))
-def no_counts(context: Any) -> Any:
-    """A tile of counts (XNOR_ROWS, CHANNELS), uint32 zeros."""
-    return _empty(COUNTS)
-
-
 @twin(lambda: np.zeros((FLOAT_ROWS, CHANNELS), np.float32))
 def no_sums(context: Any) -> Any:
     """A tile of sums (FLOAT_ROWS, CHANNELS), float32 zeros."""
-    return _empty(SUMS)
+    return empty(SUMS)
 
 
 @twin(lambda: np.zeros((SHORT_ROWS, CHANNELS), np.float32))
 def no_short_sums(context: Any) -> Any:
     """A tile of sums (SHORT_ROWS, CHANNELS), float32 zeros."""
-    return _empty(SHORT)
+    return empty(SHORT)
 
 
 @twin(lambda: np.zeros((1, CHANNELS), np.float32))
 def no_row(context: Any) -> Any:
     """A tile of sums (1, CHANNELS), float32 zeros."""
-    return _empty(ROW)
+    return empty(ROW)
 
 
 # ------------------------------------------------------------------ where the rows start
@@ -157,30 +149,6 @@ def tile_weights(context: Any, builder: ir.IRBuilder, sig: Any, args: Any, at: i
         for v in range(VECTORS)
     )
     return [builder.load(a, align=vector.scalar.bitwidth // 8, typ=vector.llvm_type) for a in addresses]
-
-
-def _count_differing(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int) -> Any:
-    return tile + np.bitwise_count(x[starts + i][:, None] ^ w[j : j + CHANNELS])
-
-
-@twin(_count_differing)
-def count_differing(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any) -> Any:
-    """``tile[p, o] + popcount(x[starts[p] + i] ^ w[j + o])``: adds the number of differing signs among 32."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        vector = HALVES.llvm_type
-        weights = tile_weights(context, builder, sig, args)
-
-        # XOR, count, add for 32 signs a lane: `vpopcntd` where the CPU has it, a table look-up on AVX2, `cnt` on NEON
-        # (ADR 0010).
-        def combine(total: Any, value: Any, weight: Any) -> Any:
-            return builder.add(
-                total, call(builder, f"llvm.ctpop.{suffix(vector)}", vector, [builder.xor(value, weight)])
-            )
-
-        return each_sum(context, builder, sig, args, weights, combine)
-
-    return tile(tile, x, starts, types.intp, w, types.intp), build
 
 
 def _fma(builder: ir.IRBuilder) -> Any:

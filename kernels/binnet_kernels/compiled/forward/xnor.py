@@ -14,10 +14,11 @@ import numpy.typing as npt
 from numba import prange
 
 from ...checks import Float, Halves, Ints, Window, Words, border_halves
+from ...simd.counts import RECENT_STEPS, add_recent, count_differing, no_counts, settle
 from ...simd.epilogue import store_dots
 from ...simd.geometry import Indices, Sliding, aligned, border_classes, sliding
 from ...simd.jit import helper, kernel
-from ...simd.tile import CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from ...simd.tile import CHANNELS, XNOR_ROWS, xnor_starts
 from ...simd.tiling import items_of, part_of
 from .image import pack_image, pack_image_and_mean
 from .scale import box_filter, room_for_means
@@ -163,14 +164,14 @@ def in_rows(blocks: npt.NDArray[Any], o: int, depth: int) -> npt.NDArray[Any]:
 @helper
 def count_tile(x, starts, first, weight, place, rows, span, pitch):
     """Differing signs of one tile: XNOR_ROWS pixels x CHANNELS filters."""
-    counts = no_counts()
-    start = xnor_starts(starts, first)
+    counts, recent, left, start = no_counts(), no_counts(), RECENT_STEPS, xnor_starts(starts, first)
     # Lanes are filters, so nothing is summed across lanes, and the depth is not padded to a vector (ADR 0010).
     for r in range(rows):
         for i in range(span):
-            counts = count_differing(counts, x, start, r * pitch + i, weight, place)
+            recent = count_differing(recent, x, start, r * pitch + i, weight, place)
+            counts, recent, left = settle(counts, recent, left)
             place += CHANNELS
-    return counts
+    return add_recent(counts, recent)
 
 
 @kernel

@@ -20,17 +20,17 @@ from numba import prange
 from ...checks import Float, Halves, Ints, Window, Words
 from ...fused.bit_map import BitMap
 from ...fused.epilogue import NONE, Arrays, Epilogue, Run
+from ...simd.counts import RECENT_STEPS, add_recent, count_differing, no_counts, settle, twice
 from ...simd.epilogue_steps import run_epilogue, times_columns
 from ...simd.geometry import Indices, Sliding, sliding
 from ...simd.jit import helper, kernel
 from ...simd.pixels import as_floats, store, times_pixels
-from ...simd.tile import CHANNELS, XNOR_ROWS, count_differing, no_counts, xnor_starts
+from ...simd.tile import CHANNELS, XNOR_ROWS, xnor_starts
 from ...simd.tiling import items_of, part_of
 from ..forward.scale import scale_map
 from ..forward.xnor import dot_starts, half_words, in_rows, interleaved, tap_sums, whole_blocks
 from ..fused.xnor import filter_halves, nothing, signs_of_halves, sizes_of
 from .level_lanes import pack_levels
-from .masked_popcount import twice
 
 _WORTH_SHARING = 1 << 15  # values to pack, some 5 µs: as long as it takes to wake the other threads
 
@@ -127,13 +127,15 @@ def count_planes(x, starts, first, weight, place, rows, span, pitch, x_bits, w_b
     start = xnor_starts(starts, first)
     for power in range(x_bits + w_bits - 2, -1, -1):
         # Horner's rule over the powers of two: one shift of the tile for all pairs of planes with the same i + j.
-        counts = twice(counts)
+        counts, recent, left = twice(counts), no_counts(), RECENT_STEPS
         for i in range(max(0, power - w_bits + 1), min(power, x_bits - 1) + 1):
             source, target = i * x_step, place + (power - i) * w_step
             for r in range(rows):
                 for t in range(span):
-                    counts = count_differing(counts, x, start, source + r * pitch + t, weight, target)
+                    recent = count_differing(recent, x, start, source + r * pitch + t, weight, target)
+                    counts, recent, left = settle(counts, recent, left)
                     target += CHANNELS
+        counts = add_recent(counts, recent)
     return counts
 
 

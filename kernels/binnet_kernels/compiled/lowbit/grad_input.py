@@ -11,13 +11,14 @@ from numba import prange
 
 from ...checks import NO_BORDER, Float, Halves, Ints, Window, Words
 from ...lowbit.rounding import QuantisedGradient
+from ...simd.counts import RECENT_STEPS, add_recent, no_counts, settle, twice
 from ...simd.geometry import framed
 from ...simd.jit import kernel
 from ...simd.lanes import WIDTH, all_lanes, store_all
-from ...simd.tile import XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tile import XNOR_ROWS, xnor_starts
 from ...simd.tiling import items_of, part_of
 from .bit_lanes import ones, set_bit
-from .masked_popcount import count_masked, store_products, twice
+from .masked_popcount import count_masked, store_products
 from .transposed_conv import Axis, Part, parts_of_input
 
 
@@ -112,10 +113,13 @@ def _convolve(planes, starts, targets, weight, most, unit, out, pixels, c, rows,
             for plane in range(count - 1, -1, -1):
                 # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no
                 # multiplication.
-                counts, place = twice(counts), channel // WIDTH * depth * WIDTH + channel % WIDTH
+                counts, recent, left = twice(counts), no_counts(), RECENT_STEPS
+                place = channel // WIDTH * depth * WIDTH + channel % WIDTH
                 for r in range(rows):
                     row = plane * plane_size + r * pitch
                     for i in range(row, row + span, 2):
-                        counts = count_masked(counts, planes, start, i, weight, place, 1)
+                        recent = count_masked(recent, planes, start, i, weight, place, 1)
+                        counts, recent, left = settle(counts, recent, left)
                         place += WIDTH
+                counts = add_recent(counts, recent)
             store_products(counts, out, xnor_starts(targets, first), pixels - first, c, channel, most, unit, first)

@@ -15,15 +15,16 @@ from numba import prange
 
 from ...checks import Float, Halves, Ints, Window
 from ...lowbit.rounding import QuantisedGradient
+from ...simd.counts import RECENT_STEPS, add_recent, no_counts, settle, twice
 from ...simd.epilogue import store_ints
 from ...simd.geometry import border_classes, filled, sliding
 from ...simd.jit import helper, kernel
 from ...simd.lanes import WIDTH, all_lanes, store_all
 from ...simd.threads import get_num_threads
-from ...simd.tile import CHANNELS, XNOR_ROWS, no_counts, xnor_starts
+from ...simd.tile import CHANNELS, XNOR_ROWS, xnor_starts
 from ...simd.tiling import share
 from .bit_lanes import set_bit
-from .masked_popcount import count_masked, store_products, twice
+from .masked_popcount import count_masked, store_products
 
 _ROWS = filled(np.arange(XNOR_ROWS))  # where the channels of a tile start
 _BOTH = 2 * XNOR_ROWS  # half words of one block of pixels: signs and masks of the channels of a tile
@@ -91,12 +92,14 @@ def _count_blocks(gradient, quad, blocks, panel, place):
     counts, start = no_counts(), xnor_starts(_ROWS, 0)
     for plane in range(planes - 1, -1, -1):
         # Horner's rule, from the highest plane to the lowest: one shift of the tile between planes, no multiplication.
-        counts = twice(counts)
+        counts, recent, left = twice(counts), no_counts(), RECENT_STEPS
         first = plane * plane_size + quad * pitch * _BOTH
         for block in range(blocks):
-            counts = count_masked(
-                counts, columns, start, first + block * _BOTH, panel, place + block * WIDTH, XNOR_ROWS
+            recent = count_masked(
+                recent, columns, start, first + block * _BOTH, panel, place + block * WIDTH, XNOR_ROWS
             )
+            counts, recent, left = settle(counts, recent, left)
+        counts = add_recent(counts, recent)
     return counts
 
 

@@ -12,18 +12,19 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from ...simd.counts import plus_ones
 from ...simd.tile import CHANNELS, VECTORS, XNOR_ROWS, at_vector, tile_weights
-from ...simd.vector import FLOATS, HALVES, LANES, call, masked_store, pointer, spread, suffix, twin
+from ...simd.vector import FLOATS, HALVES, LANES, masked_store, pointer, spread, twin
 
 
-def _count_masked(tile: Any, x: Any, starts: Any, i: int, w: Any, j: int, gap: int) -> Any:
+def _count_masked(recent: Any, x: Any, starts: Any, i: int, w: Any, j: int, gap: int) -> Any:
     signs, masks = (x[starts + place][:, None] for place in (i, i + gap))
-    return tile + np.bitwise_count((signs ^ w[j : j + CHANNELS]) & masks)
+    return recent + np.bitwise_count((signs ^ w[j : j + CHANNELS]) & masks)
 
 
 @twin(_count_masked)
-def count_masked(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j: Any, gap: Any) -> Any:
-    """``tile[p, o] + popcount((x[starts[p] + i] ^ w[j + o]) & x[starts[p] + i + gap])``: 32 more values of a plane."""
+def count_masked(context: Any, recent: Any, x: Any, starts: Any, i: Any, w: Any, j: Any, gap: Any) -> Any:
+    """``recent[p, o] + popcount((x[starts[p] + i] ^ w[j + o]) & x[starts[p] + i + gap])``: 32 more values."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         total, x, starts, i, _, _, gap = args
@@ -39,26 +40,12 @@ def count_masked(context: Any, tile: Any, x: Any, starts: Any, i: Any, w: Any, j
                 # XOR and AND are one `vpternlogd` with AVX-512: three instructions for 32 values a lane, as without a
                 # mask.
                 differing = builder.and_(builder.xor(sign, weight), mask)
-                count = call(builder, f"llvm.ctpop.{suffix(kind)}", kind, [differing])
                 number = row * VECTORS + v
-                total = builder.insert_value(total, builder.add(builder.extract_value(total, number), count), number)
+                count = plus_ones(context, builder, builder.extract_value(total, number), differing)
+                total = builder.insert_value(total, count, number)
         return total
 
-    return tile(tile, x, starts, types.intp, w, types.intp, types.intp), build
-
-
-@twin(lambda tile: tile * np.uint32(2))
-def twice(context: Any, tile: Any) -> Any:
-    """Each count doubled, between a plane and the one below it."""
-
-    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        total = args[0]
-        one = ir.Constant(HALVES.llvm_type, [1] * LANES)
-        for number in range(XNOR_ROWS * VECTORS):
-            total = builder.insert_value(total, builder.shl(builder.extract_value(total, number), one), number)
-        return total
-
-    return tile(tile), build
+    return recent(recent, x, starts, types.intp, w, types.intp, types.intp), build
 
 
 def _store_products(

@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from .vector import FLOATS, LANES, pointer, twin
+from ...simd.vector import FLOATS, LANES, pointer, twin
 
 
 def _transpose(array: Any, first: int, last: int, step: int, column: int, out: Any, target: int, pitch: int) -> None:
