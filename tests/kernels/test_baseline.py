@@ -10,8 +10,8 @@ from numba.core.caching import NullCache
 import binnet_kernels as bk
 import naive
 from binnet_kernels.compiled import baseline
-from binnet_kernels.simd.geometry import sliding
 from binnet_kernels.simd.counts import IN_BYTES
+from binnet_kernels.simd.geometry import sliding
 from binnet_kernels.simd.tile import CHUNK, FLOAT_ROWS, VECTORS, XNOR_ROWS
 from binnet_kernels.simd.vector import JIT, VECTOR_BITS
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from binnet_kernels.simd.jit import helper
 from binnet_kernels.compiled.forward.transpose import transpose
+from binnet_kernels.simd.jit import helper
 from binnet_kernels.simd.vector import LANES
 
 

@@ -14,8 +14,8 @@ from ...simd.epilogue import load_sums_at, store_sums_at
 from ...simd.geometry import aligned
 from ...simd.jit import helper
 from ...simd.tile import CHANNELS, FLOAT_ROWS, expand_signs, float_starts, multiply_add, no_sums
-from .transpose import transpose
 from ...simd.vector import LANES, load_first, store_first
+from .transpose import transpose
 
 SLAB = 576  # taps, all of a 3x3 filter of 64 channels: 72 KB with vectors of 512 bits
 NO_FLOATS = np.zeros(0, np.float32)  # in the place of the one of two forms that an array does not have
