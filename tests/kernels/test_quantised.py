@@ -11,13 +11,19 @@ import binnet_kernels as bk
 import naive
 import naive_packed
 from binnet_kernels import reference
+from binnet_kernels.compiled.lowbit import gradient as compiled
+from binnet_kernels.compiled.lowbit.lookup import sums
 from naive import pair
 from naive_quantised import naive_quantised, naive_uniform
 
 from .strategies import Geometry, each_backend, geometries, seeds, values
 
 SMALL = geometries(depths=[1, 3, 31, 32, 33, 64, 65])
-WAYS = [("ternary", 1), ("ternary", 2), ("ternary", 5), ("even", 1), ("even", 3), ("even", 8), ("paper", 1)]
+WAYS = [
+    *(("ternary", bits) for bits in (1, 2, 4, 5)),
+    *(("even", bits) for bits in (1, 3, 4, 8)),
+    ("paper", 1),
+]
 each_way = pytest.mark.parametrize(("how", "bits"), WAYS)
 some_way = st.sampled_from(WAYS)
 
@@ -34,10 +40,15 @@ def arguments(g, seed):
 
 
 def unpacked(gradient):
-    """The levels that the planes of a gradient stand for, (N, OH, OW, O) each."""
+    """The levels that the planes or bytes of a gradient stand for, (N, OH, OW, O) each."""
     if gradient.in_numpy:
         return gradient.rows, gradient.columns
-    _, oh, ow, _ = gradient.shape
+    n, oh, ow, o = gradient.shape
+    if gradient.in_bytes:
+        by_pixel = gradient.columns.swapaxes(1, 2).reshape(-1, gradient.columns.shape[1])
+        for outside in (gradient.rows[..., o:], by_pixel[:, o:], by_pixel[n * oh * ow :]):
+            assert not outside.any()
+        return gradient.rows[..., :o], by_pixel[: n * oh * ow, :o].reshape(gradient.shape)
     rows, columns = np.zeros((2, *gradient.shape), np.int64)
     for plane in range(gradient.planes):
         for i, row, col, c in np.ndindex(gradient.shape):
@@ -100,14 +111,36 @@ def test_many_words(g, how, bits):
 
 @each_backend
 @each_way
-def test_long_sums_of_signs_that_all_differ(backend, how, bits):
-    """Counts that are kept in bytes have to be added up before one is above 255."""
-    x, weight = -np.ones((1, 35, 37, 3)), -np.ones((1300, 1, 1, 3))
-    gradient = backend.quantise_gradient(np.ones((1, 35, 37, 1300)), how=how, bits=bits)
-    grad_x = backend.quantised_grad_input(gradient, naive.naive_pack_signs(weight), x.shape)
-    grad_weight = backend.quantised_grad_weight(packed_signs(x, 0, 0), gradient, weight.shape)
-    np.testing.assert_allclose(grad_x, np.full(x.shape, -1300), rtol=1e-6)
-    np.testing.assert_allclose(grad_weight, np.full(weight.shape, -35 * 37), rtol=1e-6)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_long_sums_of_products_of_one_sign(backend, how, bits, sign):
+    """Counts in bytes, and sums in 16 bits, have to be added up before they overflow."""
+    x, weight, few = np.full((1, 35, 37, 3), sign), np.full((2300, 1, 1, 3), sign), (1, 2, 3, 2300)
+    gradient = backend.quantise_gradient(np.ones(few), how=how, bits=bits)
+    grad_x = backend.quantised_grad_input(gradient, naive.naive_pack_signs(weight), (*few[:3], 3))
+    np.testing.assert_allclose(grad_x, np.full(grad_x.shape, 2300 * sign), rtol=1e-6)
+    gradient = backend.quantise_gradient(np.ones((1, 35, 37, 5)), how=how, bits=bits)
+    grad_weight = backend.quantised_grad_weight(packed_signs(x, 0, 0), gradient, (5, 1, 1, 3))
+    np.testing.assert_allclose(grad_weight, np.full(grad_weight.shape, 35 * 37 * sign), rtol=1e-6)
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not sums.PSHUFB, reason="there is no instruction that looks up")
+@pytest.mark.parametrize("g", LARGE)
+@pytest.mark.parametrize(("how", "bits"), [("ternary", 2), ("ternary", 4), ("even", 3)])
+def test_popcounts_and_tables_agree(g, how, bits, monkeypatch):
+    """Each CPU takes the faster way; here both are taken."""
+    rng, grad, alpha, y = arguments(g, 2)
+    signs, map_of_bits = bk.pack_signs(values(rng, g.weight_shape)), packed_signs(values(rng, g.x_shape), g.padding, 0)
+    results = []
+    for tables in (False, True):
+        monkeypatch.setattr(compiled, "by_table", lambda rounding, chosen=tables: chosen)
+        gradient = bk.quantise_gradient(grad, alpha, y, how, bits, seed=3)
+        assert gradient.in_bytes == tables
+        grad_x = bk.quantised_grad_input(gradient, signs, g.x_shape, g.stride, g.padding)
+        grad_weight = bk.quantised_grad_weight(map_of_bits, gradient, g.weight_shape, g.stride, g.padding)
+        results.append((*unpacked(gradient), grad_x, grad_weight))
+    for popcounts, looked_up in zip(*results, strict=True):
+        np.testing.assert_array_equal(popcounts, looked_up)
 
 
 # ---------------------------------------------------------------------------------------------- rounding

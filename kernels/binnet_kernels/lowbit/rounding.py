@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..checks import Float, Halves, Ints
 
+Bytes = npt.NDArray[np.int8]
 _LEAST = np.float32(2.0**-100)  # so that its reciprocal is a float32 as well
 
 MAGNITUDES, EVEN, SIGNS = 0, 1, 2
@@ -73,26 +74,29 @@ class QuantisedGradient:
     """A gradient (N, OH, OW, O) of few levels for both backward convolutions: whole numbers, and the unit of each.
 
     It belongs to the form that made it, which both convolutions take. In NumPy ``rows`` and ``columns`` are the whole
-    numbers, int32 (N, OH, OW, O). Compiled, they are bit planes packed along the axis that a convolution sums over;
-    a whole number is twice a sum of planes, plane j with weight 2^j.
+    numbers, int32 (N, OH, OW, O). Compiled, they are bit planes packed along the axis that a convolution sums over,
+    plane j with weight 2^j; or signed bytes, where whole numbers up to 15 go through tables.
 
     Attributes
     ----------
     shape : (N, OH, OW, O)
-    rows : uint32 (planes, N, OH, OW, ceil(O / 32), 2), or int32 (N, OH, OW, O)
-        Of gradient times alpha, packed along the channels: half words of signs (1 is negative), and of masks.
+    rows : uint32 (planes, N, OH, OW, ceil(O / 32), 2), int8 (N, OH, OW, 32 ceil(O / 32)), or int32 (N, OH, OW, O)
+        Of gradient times alpha. Planes are packed along the channels: half words of signs (1 is negative), and of
+        masks.
     row_unit : float32 (N,)
         What a 1 stands for in each sample.
-    columns : uint32 (planes, 8 ceil(O / 32), at least ceil(N OH OW / 32), 2, 4), or int32 (N, OH, OW, O)
-        Of the gradient, packed along the pixels: four channels side by side, signs and masks.
+    columns : uint32 (planes, 8 ceil(O / 32), at least ceil(N OH OW / 32), 2, 4), \
+            int8 (8 ceil(N OH OW / 32), 32 ceil(O / 32), 4), or int32 (N, OH, OW, O)
+        Of the gradient. Planes are packed along the pixels: four channels side by side, signs and masks. Bytes stand in
+        groups of four pixels.
     column_unit : float32 (O,)
         What a 1 stands for in each channel.
     """
 
     shape: tuple[int, ...]
-    rows: Halves | Ints
+    rows: Halves | Ints | Bytes
     row_unit: Float
-    columns: Halves | Ints
+    columns: Halves | Ints | Bytes
     column_unit: Float
 
     @property
@@ -101,8 +105,13 @@ class QuantisedGradient:
         return self.rows.dtype == np.int32
 
     @property
+    def in_bytes(self) -> bool:
+        """Whether the compiled form holds signed bytes and not bit planes."""
+        return self.rows.dtype == np.int8
+
+    @property
     def planes(self) -> int:
-        """The number of bit planes of the compiled form."""
+        """The number of bit planes of the compiled form, where it has them."""
         return len(self.rows)
 
 

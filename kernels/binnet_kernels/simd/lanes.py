@@ -256,7 +256,7 @@ def zero_unless(context: Any, a: Any, chosen: Any) -> Any:
     """The lanes whose bit is 1, zeros in the others."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        return builder.select(builder.bitcast(args[1], _ONE_EACH), args[0], _constant(args[0].type, 0.0))
+        return builder.select(builder.bitcast(args[1], _ONE_EACH), args[0], ir.Constant(args[0].type, None))
 
     return a(a, types.uint32), build
 

@@ -8,7 +8,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from ...simd.lanes import SINGLES, WIDTH
+from ...simd.jit import inlined
+from ...simd.lanes import SINGLES, WIDTH, all_lanes
 from ...simd.vector import Vector, call, masked_load, masked_store, pointer, spread, suffix, twin
 
 HALF_WORDS = Vector(types.uint32, WIDTH)
@@ -58,6 +59,24 @@ def set_bit(context: Any, lanes: Any, word: Any, place: Any) -> Any:
         return builder.select(chosen, builder.or_(lanes, spread(builder, one, WIDTH)), lanes)
 
     return HALF_WORDS(HALF_WORDS, types.uint32, types.intp), build
+
+
+@inlined
+def pixels_in_lanes(bits, starts, offset, begin, end):
+    """Up to 32 half words of channels, those at ``starts[begin:end] + offset``: bit q of a lane is that of pixel q."""
+    lanes = all_lanes(np.uint32(0))
+    for q in range(begin, end):
+        lanes = set_bit(lanes, bits[starts[q] + offset], q - begin)
+    return lanes
+
+
+@inlined
+def filters_in_lanes(signs, place, pitch, begin, end):
+    """Up to 32 half words of channels, those of filters ``begin`` to ``end``: bit f of a lane is that of filter f."""
+    lanes = all_lanes(np.uint32(0))
+    for f in range(begin, end):
+        lanes = set_bit(lanes, signs[f * pitch + place], f - begin)
+    return lanes
 
 
 @twin(lambda word: int(np.bitwise_count(np.uint32(word))))

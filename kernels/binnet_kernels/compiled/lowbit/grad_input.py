@@ -14,10 +14,11 @@ from ...lowbit.rounding import QuantisedGradient
 from ...simd.counts import RECENT_STEPS, add_recent, no_counts, settle, twice
 from ...simd.geometry import framed
 from ...simd.jit import kernel
-from ...simd.lanes import WIDTH, all_lanes, store_all
+from ...simd.lanes import WIDTH, store_all
 from ...simd.tile import XNOR_ROWS, xnor_starts
 from ...simd.tiling import items_of, part_of
-from .bit_lanes import ones, set_bit
+from .bit_lanes import filters_in_lanes, ones
+from .lookup import grad_input as by_lookup
 from .masked_popcount import count_masked, store_products
 from .transposed_conv import Axis, Part, parts_of_input
 
@@ -30,23 +31,23 @@ def quantised_grad_input(gradient: QuantisedGradient, weight_signs: Words, windo
         # One pixel, as in a dense layer: without this, most of what its windows meet would be border.
         signs, grad_x = signs.reshape(o, 1, -1), grad_x.reshape(n, 1, 1, size * c)
         window = Window((1, 1), (1, 1), NO_BORDER)
-    if grad_x.size:
-        _convolve_signs(gradient, signs, window, grad_x)
+    if window.stride[0] > window.size[0] or window.stride[1] > window.size[1] or not gradient.rows.size:
+        grad_x[...] = 0  # some of x, or all, meets no tap
+    if grad_x.size and gradient.rows.size:
+        convolve = by_lookup.convolve_signs if gradient.in_bytes else _convolve_signs
+        convolve(gradient, signs, window, grad_x)
 
 
 def _convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:
     (n, h, w, _), (kh, kw), halves = grad_x.shape, window.size, gradient.rows.shape[4]
     (sh, sw), (ph, pw) = window.stride, window.padding
     rows, cols = Axis(h, kh, sh, ph), Axis(w, kw, sw, pw)
-    if sh > kh or sw > kw or not gradient.rows.size:  # some of x, or all, meets no tap
-        grad_x[...] = 0
-    if gradient.rows.size:
-        maps = gradient.rows.reshape(gradient.planes * n, *gradient.shape[1:3], 2 * halves)
-        frame = framed(maps.view(np.float32), rows.frame, cols.frame).view(np.uint32)
-        kept = np.empty(len(frame) // (gradient.planes * 2 * halves), np.int32)
-        _count_kept(frame, kept, len(kept), halves, gradient.planes)
-        for part in parts_of_input(n, rows, cols, 2 * halves):
-            _one_part(part, (frame, kept, cols.frame[1] - cols.frame[0]), gradient, signs, grad_x)
+    maps = gradient.rows.reshape(gradient.planes * n, *gradient.shape[1:3], 2 * halves)
+    frame = framed(maps.view(np.float32), rows.frame, cols.frame).view(np.uint32)
+    kept = np.empty(len(frame) // (gradient.planes * 2 * halves), np.int32)
+    _count_kept(frame, kept, len(kept), halves, gradient.planes)
+    for part in parts_of_input(n, rows, cols, 2 * halves):
+        _one_part(part, (frame, kept, cols.frame[1] - cols.frame[0]), gradient, signs, grad_x)
 
 
 def _one_part(
@@ -97,9 +98,8 @@ def _transpose_signs(signs, places, transposed, o, size, words, groups):
     for item in prange(halves * count):  # the same filters for all taps and groups, so that they stay cached
         half, place = item // count, item % count
         for group in range(groups):
-            lanes = all_lanes(np.uint32(0))
-            for f in range(half * WIDTH, min((half + 1) * WIDTH, o)):
-                lanes = set_bit(lanes, signs[(f * size + places[place]) * words + group], f - half * WIDTH)
+            at, pitch = places[place] * words + group, size * words
+            lanes = filters_in_lanes(signs, at, pitch, half * WIDTH, min((half + 1) * WIDTH, o))
             store_all(transposed, ((group * count + place) * halves + half) * WIDTH, lanes)
 
 

@@ -7,7 +7,6 @@ channels under one tap, which stays in the cache while the filters pass over it,
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,15 @@ from ...checks import Float, Halves, Ints, Window
 from ...lowbit.rounding import QuantisedGradient
 from ...simd.counts import RECENT_STEPS, add_recent, no_counts, settle, twice
 from ...simd.epilogue import store_ints
-from ...simd.geometry import border_classes, filled, sliding
+from ...simd.geometry import filled, sliding
 from ...simd.jit import helper, kernel
-from ...simd.lanes import WIDTH, all_lanes, store_all
+from ...simd.lanes import WIDTH, store_all
 from ...simd.threads import get_num_threads
 from ...simd.tile import CHANNELS, XNOR_ROWS, xnor_starts
 from ...simd.tiling import share
-from .bit_lanes import set_bit
+from .bit_lanes import pixels_in_lanes
+from .borders import pixels_inside
+from .lookup import grad_weight as by_lookup
 from .masked_popcount import count_masked, store_products
 
 _ROWS = filled(np.arange(XNOR_ROWS))  # where the channels of a tile start
@@ -39,13 +40,16 @@ def quantised_grad_weight(
     if not (grad_weight.size and len(bits)):
         grad_weight[...] = 0
         return
+    if gradient.in_bytes:
+        by_lookup.sum_signs(bits, gradient, window, pad_value, grad_weight)
+        return
     halves, (n, *padded) = bits.shape[3], bits.shape[:3]
     size = tuple(side - 2 * p for side, p in zip(padded, window.padding))
     walk = sliding((n, *size, halves), window)
     taps = np.arange(kh)[:, None] * walk.pitch + np.arange(kw) * halves
     blocks, workers = -(-walk.pixels // WIDTH), get_num_threads()
     planes = gradient.columns.ravel(), gradient.planes, gradient.columns[0].size, gradient.columns.shape[2]
-    most = _most(_inside(size, n, window, pad_value == 0), planes, o, kh * kw)
+    most = _most(pixels_inside(size, n, window, pad_value == 0), planes, o, kh * kw)
     together = int(np.clip(_CACHED // blocks, 1, kh * kw * halves))
     panels = np.empty(workers * together * blocks * WIDTH, np.uint32)
     arrays = walk.starts, taps.ravel(), filled(np.arange(o) * kh * kw), most.ravel(), gradient.column_unit, panels
@@ -65,21 +69,6 @@ def _most(inside: Halves, planes: tuple[Any, ...], o: int, taps: int) -> Ints:
     _count_inside(planes, inside.ravel(), zeros, counts.ravel(), len(counts), blocks, groups)
     counts //= -2
     return np.ascontiguousarray((counts[:o, :taps] + counts[:o, taps : taps + 1]).T)
-
-
-@lru_cache(maxsize=64)
-def _inside(size: tuple[int, int], n: int, window: Window, of_zeros: bool) -> Halves:
-    """Which pixels lie inside of the image under each tap: uint32 (groups of 32 taps, blocks of 32 pixels, 32).
-
-    After the last tap stands one under which no pixel does.
-    """
-    outside, border_class = border_classes(*size, n, window)
-    classes = (~outside if of_zeros else np.ones_like(outside)).reshape(len(outside), -1)
-    pixels, taps = len(border_class), classes.shape[1]
-    of_pixel = np.zeros((-(-(taps + 1) // WIDTH) * WIDTH, -(-pixels // WIDTH) * WIDTH), bool)
-    of_pixel[:taps, :pixels] = classes[border_class].T
-    words = np.packbits(of_pixel, axis=1, bitorder="little").view("<u4")
-    return np.ascontiguousarray(words.reshape(-1, WIDTH, words.shape[1]).swapaxes(1, 2), np.uint32)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -115,9 +104,7 @@ def _count_inside(gradient, inside, base, counts, rows, blocks, groups):
 def _transpose_panel(bits, starts, offset, panel, first, pixels):
     """``panel[block, lane]`` is bit ``lane`` of ``bits[starts[q] + offset]`` for 32 pixels q."""
     for begin in range(0, pixels, WIDTH):
-        lanes = all_lanes(np.uint32(0))
-        for q in range(begin, min(begin + WIDTH, pixels)):
-            lanes = set_bit(lanes, bits[starts[q] + offset], q - begin)
+        lanes = pixels_in_lanes(bits, starts, offset, begin, min(begin + WIDTH, pixels))
         store_all(panel, first + begin, lanes)
 
 

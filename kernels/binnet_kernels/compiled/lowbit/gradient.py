@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numba import prange
 
-from ...checks import Float
+from ...checks import Float, Halves
 from ...lowbit.counter_rng import keys
-from ...lowbit.rounding import EVEN, MAGNITUDES, SIGNS, QuantisedGradient, Rounding
+from ...lowbit.rounding import MAGNITUDES, SIGNS, QuantisedGradient, Rounding
 from ...simd.jit import helper, kernel
 from ...simd.lanes import (
     WIDTH,
@@ -26,7 +30,9 @@ from ...simd.tile import XNOR_ROWS
 from ...simd.tiling import share
 from .bit_lanes import raise_to, set_bit
 from .level_lanes import plane_half
-from .rounding import draw, even_levels, magnitude_levels, sign_levels
+from .lookup.gradient import in_bytes
+from .lookup.sums import by_table
+from .rounding import draw, levels_of_kind
 
 _QUADS = WIDTH // XNOR_ROWS  # tiles of channels in a half word
 
@@ -38,26 +44,33 @@ def quantise_gradient(
 
     The first element uses random number ``start``; ``peaks`` (O,) replace the largest magnitudes of the channels.
     """
-    n, oh, ow, o = grad.shape
-    pixels, halves = n * oh * ow, -(-o // WIDTH)
     of_samples, masked, y = sample_peaks(grad, y), y is not None, grad if y is None else y
     # Maxima where they are free: a window of the gradient of the input never leaves its sample (ADR 0018).
     row_unit, row_factor = rounding.scales((of_samples * np.abs(alpha)).max(axis=1, initial=0))
     # The product for the weights sums over all samples, so its unit must be one for all of them: the maximum of a
     # channel.
     column_unit, column_factor = rounding.scales(of_samples.max(axis=0, initial=0) if peaks is None else peaks)
-    rows = np.empty((rounding.planes, n, oh, ow, halves, 2), np.uint32)
-    pitch = -(-pixels // WIDTH) | 1  # odd, so that the quads of a block are not all in one set of the cache
-    columns = np.empty((rounding.planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
-    columns[:, :, -1:] = 0
-    if grad.size:
-        workers = get_num_threads()
-        scratch = np.empty(workers * rounding.planes * 2 * WIDTH, np.uint32)
-        factors = np.repeat(row_factor, oh * ow), column_factor
-        options = rounding.kind, rounding.planes, np.float32(rounding.top), *keys(rounding.seed)
-        arrays = grad.ravel(), y.ravel(), alpha, *factors, scratch, rows.ravel(), columns.ravel()
-        _quantise(*arrays, pixels, o, masked, start, *options, pitch, workers)
+    arrays = grad.ravel(), y.ravel(), alpha, np.repeat(row_factor, math.prod(grad.shape[1:3])), column_factor
+    options = masked, start, rounding.kind, np.float32(rounding.top), *keys(rounding.seed)
+    pack = in_bytes if by_table(rounding) else partial(_in_planes, rounding.planes)
+    rows, columns = pack(grad.shape, arrays, options)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
+
+
+def _in_planes(
+    planes: int, shape: tuple[int, ...], arrays: tuple[Any, ...], options: tuple[Any, ...]
+) -> tuple[Halves, Halves]:
+    n, oh, ow, o = shape
+    pixels, halves = n * oh * ow, -(-o // WIDTH)
+    rows = np.empty((planes, n, oh, ow, halves, 2), np.uint32)
+    pitch = -(-pixels // WIDTH) | 1  # odd, so that the quads of a block are not all in one set of the cache
+    columns = np.empty((planes, halves * _QUADS, pitch, 2, XNOR_ROWS), np.uint32)
+    columns[:, :, -1:] = 0
+    if rows.size:
+        workers = get_num_threads()
+        scratch = np.empty(workers * planes * 2 * WIDTH, np.uint32)
+        _quantise(*arrays, scratch, rows.ravel(), columns.ravel(), pixels, o, *options, planes, pitch, workers)
+    return rows, columns
 
 
 def sample_peaks(grad: Float, y: Float | None) -> Float:
@@ -84,15 +97,6 @@ def _peaks(grad, y, peaks, n, pixels, o, masked):
 
 
 @helper
-def _levels(x, factor, u, kind, top):
-    if kind == MAGNITUDES:
-        return magnitude_levels(x, factor, u, top)
-    if kind == EVEN:
-        return even_levels(x, factor, u, top)
-    return sign_levels(x)
-
-
-@helper
 def _plane(levels, below, valid, kind, plane):
     """The half words of signs and masks of one plane."""
     bits = plane_half(levels, plane)
@@ -103,8 +107,8 @@ def _plane(levels, below, valid, kind, plane):
 
 @kernel
 def _quantise(
-    grad, y, alpha, row_factor, column_factor, scratch, rows, columns, pixels, o, masked,
-    start, kind, planes, top, key, second_key, pitch, workers,
+    grad, y, alpha, row_factor, column_factor, scratch, rows, columns, pixels, o,
+    masked, start, kind, top, key, second_key, planes, pitch, workers,
 ):  # fmt: skip
     halves, blocks = (o + WIDTH - 1) // WIDTH, (pixels + WIDTH - 1) // WIDTH
     for worker in prange(workers):
@@ -126,8 +130,8 @@ def _quantise(
                     # roundings (ADR 0018).
                     u = draw(start + q * o + channel, key, second_key)
                 scaled = g * scale
-                of_row = _levels(scaled, all_lanes(row_factor[q]), u, kind, top)
-                in_column = _levels(g, of_column, u, kind, top)
+                of_row = levels_of_kind(scaled, all_lanes(row_factor[q]), u, kind, top)
+                in_column = levels_of_kind(g, of_column, u, kind, top)
                 scaled_below, grad_below = negative(scaled), negative(g)
                 for plane in range(planes):
                     target, at = ((plane * pixels + q) * halves + half) * 2, square + plane * 2 * WIDTH

@@ -13,7 +13,8 @@ from numba import types
 
 from ...checks import Float
 from ...lowbit.counter_rng import FIRST, SECOND, STEP, mixed
-from ...lowbit.rounding import even_levels_of, magnitudes_of, signs_of
+from ...lowbit.rounding import EVEN, MAGNITUDES, even_levels_of, magnitudes_of, signs_of
+from ...simd.jit import helper
 from ...simd.lanes import SINGLES, WIDTH
 from ...simd.vector import call, spread, suffix, twin
 from .bit_lanes import HALF_WORDS
@@ -97,3 +98,13 @@ def sign_levels(context: Any, x: Any) -> Any:
         return builder.zext(negative, _INTS)
 
     return HALF_WORDS(SINGLES), build
+
+
+@helper
+def levels_of_kind(x, factor, u, kind, top):
+    """The levels of a :class:`binnet_kernels.lowbit.rounding.Rounding` of this kind, lane by lane."""
+    if kind == MAGNITUDES:
+        return magnitude_levels(x, factor, u, top)
+    if kind == EVEN:
+        return even_levels(x, factor, u, top)
+    return sign_levels(x)
