@@ -10,7 +10,7 @@ from numba.core.caching import NullCache
 import binnet_kernels as bk
 import naive
 from binnet_kernels.compiled import baseline
-from binnet_kernels.simd.counts import IN_BYTES
+from binnet_kernels.simd.counts import BYTE_COUNTS
 from binnet_kernels.simd.geometry import sliding
 from binnet_kernels.simd.tile import CHUNK, FLOAT_ROWS, VECTORS, XNOR_ROWS
 from binnet_kernels.simd.vector import JIT, VECTOR_BITS
@@ -59,7 +59,7 @@ def test_counted_windows_are_those_of_the_convolution(rng):
 def test_the_popcount_loop_counts(rng):
     """Counts of bytes do not pass into their neighbours, which are counts of their own."""
     dtype, steps = np.dtype(f"uint{baseline.SIGNS}"), 5
-    counted = np.dtype(np.uint8 if IN_BYTES and JIT else dtype)
+    counted = np.dtype(np.uint8 if BYTE_COUNTS and JIT else dtype)
     x = rng.integers(0, np.iinfo(dtype).max, XNOR_ROWS, dtype)
     weight = rng.integers(0, np.iinfo(dtype).max, baseline.COUNT_CHANNELS, dtype)
     out = np.empty((XNOR_ROWS, baseline.COUNT_CHANNELS), np.int32)

@@ -14,6 +14,7 @@ from binnet_kernels import reference
 from binnet_kernels.compiled.lowbit import gradient as compiled
 from binnet_kernels.compiled.lowbit import lookup
 from binnet_kernels.compiled.lowbit.lookup import sums
+from binnet_kernels.compiled.lowbit.transposed_conv import parts_of_input
 from naive import pair
 from naive_quantised import naive_quantised, naive_uniform
 
@@ -169,6 +170,39 @@ def test_zeros_of_ternary_stay_zeros(backend, how, bits):
     rows, columns = unpacked(gradient)
     assert rows[0, 0, 0, 2] == columns[0, 0, 0, 2] == 2**bits - 1
     assert (how == "ternary") == (not rows[..., :2].any() and not columns[..., :2].any())
+
+
+@each_backend
+def test_what_meets_no_tap_of_a_bad_sample_is_no_number(backend):
+    grad = np.ones((2, 1, 1, 1))
+    grad[1] = np.nan
+    gradient = backend.quantise_gradient(grad, bits=2)
+    grad_x = backend.quantised_grad_input(gradient, np.zeros((1, 1, 1, 1), np.uint64), (2, 2, 2, 1), stride=2)
+    np.testing.assert_array_equal(grad_x[0, ..., 0], [[1, 0], [0, 0]])
+    assert np.isnan(grad_x[1]).all()
+
+
+@each_backend
+@pytest.mark.parametrize("bits", [1, 2])
+def test_no_filters(backend, bits):
+    gradient = backend.quantise_gradient(np.ones((1, 2, 2, 0)), bits=bits)
+    grad_x = backend.quantised_grad_input(gradient, np.zeros((0, 1, 1, 1), np.uint64), (1, 2, 2, 5))
+    np.testing.assert_array_equal(grad_x, np.zeros((1, 2, 2, 5)))
+
+
+@pytest.mark.compiled
+def test_tables_of_a_transposed_convolution_are_made_once():
+    gradient = bk.quantise_gradient(np.ones((2, 5, 5, 3)))
+    calls = []
+    for _ in range(2):
+        bk.quantised_grad_input(gradient, np.zeros((3, 3, 3, 1), np.uint64), (2, 5, 5, 4), padding=1)
+        calls.append(parts_of_input.cache_info().misses)
+    assert calls[0] == calls[1]
+
+
+def test_planes_are_counted_where_there_are_planes():
+    with pytest.raises(ValueError, match="must be in bit planes"):
+        _ = reference.quantise_gradient(np.ones((1, 1, 1, 1))).planes
 
 
 @each_backend

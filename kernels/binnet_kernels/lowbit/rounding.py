@@ -111,7 +111,9 @@ class QuantisedGradient:
 
     @property
     def planes(self) -> int:
-        """The number of bit planes of the compiled form, where it has them."""
+        """The number of bit planes; a ValueError where the gradient has none."""
+        if self.in_numpy or self.in_bytes:
+            raise ValueError(f"the gradient must be in bit planes, got {self.rows.dtype} numbers")
         return len(self.rows)
 
 

@@ -25,12 +25,12 @@ define <{LANES} x i32> @count(<{LANES} x i32> %a) {{
   ret <{LANES} x i32> %b
 }}"""
 
-IN_BYTES = not re.search(r"vpopcnt[dw]\b", assembly(_POPCOUNT))  # whether recent counts are
+BYTE_COUNTS = not re.search(r"vpopcnt[dw]\b", assembly(_POPCOUNT))  # no `vpopcntd` (x86), no `vpopcntw` (POWER)
 RECENT_STEPS = 255 // 8  # of which a byte holds the counts
 COUNTS = Tile(HALVES, XNOR_ROWS)
 
 _WORDS = HALVES.llvm_type
-_COUNTED = ir.VectorType(ir.IntType(8), 4 * LANES) if IN_BYTES else _WORDS
+_COUNTED = ir.VectorType(ir.IntType(8), 4 * LANES) if BYTE_COUNTS else _WORDS
 
 
 @twin(lambda: np.zeros((XNOR_ROWS, CHANNELS), np.uint32))
@@ -75,7 +75,7 @@ def add_recent(context: Any, counts: Any, recent: Any) -> Any:
         total, recent = args
         for place in range(XNOR_ROWS * VECTORS):
             value = builder.extract_value(recent, place)
-            if IN_BYTES:
+            if BYTE_COUNTS:
                 # Neighbours are added: 4 counts of 8 bits, then 2 of 16.
                 for bits, mask in ((8, 0x00FF00FF), (16, 0x0000FFFF)):
                     upper = builder.and_(builder.lshr(value, same(bits)), same(mask))
@@ -89,7 +89,7 @@ def add_recent(context: Any, counts: Any, recent: Any) -> Any:
 @inlined
 def settle(counts, recent, left):
     """``counts, recent, left`` after a step of counting; recent counts are added when there are no steps left."""
-    if IN_BYTES:  # a constant: no branch elsewhere
+    if BYTE_COUNTS:  # a constant: no branch elsewhere
         if left == 1:
             return add_recent(counts, recent), no_counts(), RECENT_STEPS
         return counts, recent, left - 1

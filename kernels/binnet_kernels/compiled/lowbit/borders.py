@@ -15,7 +15,7 @@ from ...simd.lanes import WIDTH
 def pixels_inside(size: tuple[int, int], n: int, window: Window, of_zeros: bool) -> Halves:
     """Which pixels lie inside of the image under each tap: uint32 (groups of 32 taps, blocks of 32 pixels, 32).
 
-    After the last tap stands one under which no pixel does.
+    All of them do unless the border is one ``of_zeros``. After the last tap stands one under which no pixel does.
     """
     outside, border_class = border_classes(*size, n, window)
     classes = (~outside if of_zeros else np.ones_like(outside)).reshape(len(outside), -1)

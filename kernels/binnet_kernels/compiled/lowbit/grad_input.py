@@ -1,10 +1,14 @@
-"""Gradient of a binary convolution with respect to its input by popcount: a quantised gradient with signs of weights.
+"""Gradient of a binary convolution with respect to its input: a quantised gradient with signs of weights.
 
-What is summed over, the output channels, lies in one half word. The weights are packed along their input channels, so
-squares of 32 x 32 bits of them are transposed in registers.
+Signed bytes are multiplied by table look-up (``lookup``), bit planes by popcounts, here.
+What is summed over, the output
+channels, lies in one half word. The weights are packed along their input channels, so squares of 32 x 32 bits of them
+are transposed in registers.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numba import prange
@@ -25,14 +29,14 @@ from .transposed_conv import Axis, Part, parts_of_input
 
 def quantised_grad_input(gradient: QuantisedGradient, weight_signs: Words, window: Window, grad_x: Float) -> None:
     """``grad_x`` (N, H, W, C) of filters of signs (O, KH, KW, words)."""
-    signs = weight_signs.view(np.uint32).reshape(len(weight_signs), -1, 2 * weight_signs.shape[3])
+    signs = weight_signs.view(np.uint32).reshape(len(weight_signs), math.prod(window.size), 2 * weight_signs.shape[3])
     (n, h, w, c), (o, size, _) = grad_x.shape, signs.shape
     if window == Window((h, w), window.stride, NO_BORDER) and c % 64 == 0:
         # One pixel, as in a dense layer: without this, most of what its windows meet would be border.
-        signs, grad_x = signs.reshape(o, 1, -1), grad_x.reshape(n, 1, 1, size * c)
+        signs, grad_x = signs.reshape(o, 1, signs[0].size), grad_x.reshape(n, 1, 1, size * c)
         window = Window((1, 1), (1, 1), NO_BORDER)
     if window.stride[0] > window.size[0] or window.stride[1] > window.size[1] or not gradient.rows.size:
-        grad_x[...] = 0  # some of x, or all, meets no tap
+        grad_x[...] = 0 * gradient.row_unit[:, None, None, None]  # what meets no tap is 0, or NaN in a sample of NaN
     if grad_x.size and gradient.rows.size:
         convolve = by_lookup.convolve_signs if gradient.in_bytes else _convolve_signs
         convolve(gradient, signs, window, grad_x)

@@ -1,4 +1,4 @@
-"""Gradients of few levels as bit planes, packed along both axes that the backward convolutions sum over."""
+"""Gradients of few levels, as bit planes or bytes, in the orders in which the backward convolutions sum over them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ...simd.tile import XNOR_ROWS
 from ...simd.tiling import share
 from .bit_lanes import raise_to, set_bit
 from .level_lanes import plane_half
-from .lookup.gradient import in_bytes
+from .lookup.gradient import signed_bytes
 from .lookup.sums import by_table
 from .rounding import draw, levels_of_kind
 
@@ -52,7 +52,7 @@ def quantise_gradient(
     column_unit, column_factor = rounding.scales(of_samples.max(axis=0, initial=0) if peaks is None else peaks)
     arrays = grad.ravel(), y.ravel(), alpha, np.repeat(row_factor, math.prod(grad.shape[1:3])), column_factor
     options = masked, start, rounding.kind, np.float32(rounding.top), *keys(rounding.seed)
-    pack = in_bytes if by_table(rounding) else partial(_in_planes, rounding.planes)
+    pack = signed_bytes if by_table(rounding) else partial(_in_planes, rounding.planes)
     rows, columns = pack(grad.shape, arrays, options)
     return QuantisedGradient(grad.shape, rows, row_unit, columns, column_unit)
 

@@ -34,7 +34,7 @@ class Part:
     cols: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Axis:
     """One axis of a transposed convolution: x of ``size``, a filter of ``k`` taps.
 
@@ -63,7 +63,7 @@ class Axis:
         return y, (y + self.p) // self.s - (len(taps) - 1) - self.frame[0], taps
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def parts_of_input(n: int, rows: Axis, cols: Axis, o: int) -> tuple[Part, ...]:
     """The parts of n images, for a gradient of ``o`` values a pixel that lies in the frame of both axes."""
     (top, bottom), (left, right) = rows.frame, cols.frame

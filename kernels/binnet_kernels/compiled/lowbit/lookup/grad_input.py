@@ -19,7 +19,7 @@ from ....simd.tiling import share
 from ..bit_lanes import filters_in_lanes
 from ..transposed_conv import Axis, parts_of_input
 from .gradient import tables_of
-from .sums import BIAS, STEP, STEPS, TABLE, add_sums, look_up, no_sums, scaled, store_byte
+from .sums import BIAS, STEP, STEPS, TABLE, add_sums, look_up, no_entries, scaled, store_byte
 
 _CACHED = 1 << 21  # bytes of tables at a time
 
@@ -81,13 +81,13 @@ def _convolve(tables, starts, targets, weight, unit, scratch, out, pixels, c, ro
                 start, place = xnor_starts(starts, first), group * depth
                 for row in range(XNOR_ROWS):
                     store_all(scratch, room + row * WIDTH, all_lanes(np.int32(0)))
-                sums, left = no_sums(), STEPS
+                sums, left = no_entries(), STEPS
                 for r in range(rows):
                     for begin_of_run in range(0, span, STEPS * STEP):
                         run = min(STEPS * STEP, span - begin_of_run)
                         if left < run // STEP:  # 16 bits could overflow; asked here, as in the loop it would be slow
                             add_sums(sums, scratch, room, WIDTH)
-                            sums, left = no_sums(), STEPS
+                            sums, left = no_entries(), STEPS
                         left -= run // STEP
                         for i in range(r * pitch + begin_of_run, r * pitch + begin_of_run + run, STEP):
                             sums = look_up(sums, tables, start, i, weight, place)

@@ -22,7 +22,7 @@ from ....simd.tile import XNOR_ROWS, xnor_starts
 from ....simd.tiling import share
 from ..bit_lanes import pixels_in_lanes
 from ..borders import pixels_inside
-from .sums import BIAS, STEP, TABLE, add_sums, look_up, no_sums, scaled, store_byte, store_table
+from .sums import BIAS, STEP, TABLE, add_sums, look_up, no_entries, scaled, store_byte, store_table
 
 Panels = npt.NDArray[np.uint8]
 Sums = npt.NDArray[np.int32]
@@ -46,7 +46,9 @@ def sum_signs(bits: Halves, gradient: QuantisedGradient, window: Window, pad_val
         count = min(together, blocks - first)
         _fill_panels(bits.ravel(), walk.starts, offsets, panels, first, count, walk.pixels)
         _add(gradient, first, count, panels, sums)
-    base = _outside(gradient, size, window, pad_value == 0, blocks) + np.int32(blocks * WIDTH // 8 * BIAS)
+    base = np.full((o, kh * kw), blocks * WIDTH // 8 * BIAS, np.int32)
+    if pad_value == 0 and window.padding != (0, 0):
+        base += _outside(gradient, size, window, blocks)
     arrays = sums.ravel(), base.ravel(), gradient.column_unit, grad_weight.ravel()
     _scale(*arrays, o, kh * kw, c)
 
@@ -61,12 +63,12 @@ def _add(gradient: QuantisedGradient, first: int, blocks: int, panels: Panels, s
     _sum_products(words, panels, tables, starts, sums.ravel(), *sizes)
 
 
-def _outside(gradient: QuantisedGradient, size: tuple[int, ...], window: Window, of_zeros: bool, blocks: int) -> Sums:
-    """What a border of zeros has added to the sums, where its bits are those of +1: (O, taps); 0 for other borders.
+def _outside(gradient: QuantisedGradient, size: tuple[int, ...], window: Window, blocks: int) -> Sums:
+    """What a border of zeros has added to the sums, where its bits are those of +1: (O, taps).
 
     A sum with signs of +1 outside and -1 inside is the difference of both parts, one with signs of +1 alone their sum.
     """
-    inside, taps = _inside(size, gradient.shape[0], window, of_zeros), int(np.prod(window.size))
+    inside, taps = _inside(size, gradient.shape[0], window), int(np.prod(window.size))
     sums = np.zeros((-(-gradient.shape[3] // XNOR_ROWS) * XNOR_ROWS, len(inside), WIDTH), np.int32)
     _add(gradient, 0, blocks, inside.ravel(), sums)
     flat = sums.reshape(len(sums), -1)[: gradient.shape[3]] - np.int32(blocks * WIDTH // 8 * BIAS)
@@ -74,12 +76,12 @@ def _outside(gradient: QuantisedGradient, size: tuple[int, ...], window: Window,
 
 
 @lru_cache(maxsize=64)
-def _inside(size: tuple[int, int], n: int, window: Window, of_zeros: bool) -> Panels:
+def _inside(size: tuple[int, int], n: int, window: Window) -> Panels:
     """Which pixels lie inside of the image under each tap: panels (groups of 32 taps, blocks, 4, 32).
 
     After the last tap stands one under which no pixel does.
     """
-    by_lane = pixels_inside(size, n, window, of_zeros)
+    by_lane = pixels_inside(size, n, window, True)
     return np.ascontiguousarray(by_lane.view(np.uint8).reshape(*by_lane.shape, 4).swapaxes(2, 3))
 
 
@@ -108,7 +110,7 @@ def _sum_products(words, panels, tables, starts, sums, pitch, quads, count, bloc
                     for row in range(XNOR_ROWS):
                         store_table(tables, start[row] + place, words[group * pitch + quad * XNOR_ROWS + row])
                 for panel in range(count):
-                    total, signs = no_sums(), (panel * blocks + first) * _BLOCK
+                    total, signs = no_entries(), (panel * blocks + first) * _BLOCK
                     for i in range(0, size, STEP):
                         total = look_up(total, tables, start, i, panels, signs + i)
                     add_sums(total, sums, (quad * XNOR_ROWS * count + panel) * WIDTH, count * WIDTH)

@@ -32,7 +32,7 @@ from .sums import TABLE, store_byte, store_table, with_byte
 _FOUR = 4  # values of a table
 
 
-def in_bytes(shape: tuple[int, ...], arrays: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[Bytes, Bytes]:
+def signed_bytes(shape: tuple[int, ...], arrays: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[Bytes, Bytes]:
     """Rows and columns of a :class:`binnet_kernels.lowbit.rounding.QuantisedGradient` of signed bytes.
 
     ``arrays`` and ``options`` are what ``compiled/lowbit/gradient.py`` gives the kernel that packs planes.

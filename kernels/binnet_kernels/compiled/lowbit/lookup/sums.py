@@ -13,27 +13,27 @@ from llvmlite import ir
 from numba import types
 
 from ....lowbit.rounding import Rounding
-from ....simd.counts import IN_BYTES
+from ....simd.counts import BYTE_COUNTS
 from ....simd.lanes import SINGLES, WIDTH
 from ....simd.tile import XNOR_ROWS, Tile, empty
 from ....simd.vector import VECTOR_BITS, Vector, call, pointer, spread, twin
 from ..bit_lanes import HALF_WORDS
 
-PSHUFB = VECTOR_BITS >= 256  # LLVM has no name for this instruction that all CPUs share, and AVX2 is where it pays
+PSHUFB = VECTOR_BITS >= 256  # only x86 has such vectors, and looks up 32 bytes at once there
 TABLE = 16  # bytes
 STEP = 2 * TABLE  # bytes of tables, and of signs of 32 lanes, that one step of 8 values reads
 MOST = 15  # |g|
 BIAS = 2 * 4 * MOST  # of a step
 STEPS = 65535 // (2 * BIAS)  # of which 16 bits hold the sums
 
-SUMS = Tile(Vector(types.uint16, WIDTH // 2), XNOR_ROWS)  # of each row the even lanes, then the odd ones
+ENTRIES = Tile(Vector(types.uint16, WIDTH // 2), XNOR_ROWS)  # of each row the even lanes, then the odd ones
 _BYTES, _NUMBERS = ir.VectorType(ir.IntType(8), WIDTH), HALF_WORDS.llvm_type
 _ENTRIES = np.arange(TABLE)[:, None] >> np.arange(4) & 1  # (16, 4): which signs are negative
 
 
 def by_table(rounding: Rounding) -> bool:
     """Whether this is how gradients of such a rounding are multiplied here; one plane is faster by popcount."""
-    return IN_BYTES and PSHUFB and 1 < rounding.top <= MOST
+    return BYTE_COUNTS and PSHUFB and 1 < rounding.top <= MOST
 
 
 def _constant(vector: ir.VectorType, value: int) -> ir.Constant:
@@ -70,9 +70,9 @@ def store_table(context: Any, tables: Any, target: Any, four: Any) -> Any:
 
 
 @twin(lambda: np.zeros((XNOR_ROWS, WIDTH), np.uint16))
-def no_sums(context: Any) -> Any:
+def no_entries(context: Any) -> Any:
     """A tile of sums (XNOR_ROWS, 32), zeros."""
-    return empty(SUMS)
+    return empty(ENTRIES)
 
 
 def _look_up(sums: Any, tables: Any, starts: Any, i: int, signs: Any, j: int) -> Any:
