@@ -1,9 +1,8 @@
 """Gradient of a binary convolution with respect to its input: a quantised gradient with signs of weights.
 
-Signed bytes are multiplied by table look-up (``lookup``), bit planes by popcounts, here.
-What is summed over, the output
-channels, lies in one half word. The weights are packed along their input channels, so squares of 32 x 32 bits of them
-are transposed in registers.
+Signed bytes are multiplied by table look-up (``lookup``), bit planes by popcounts, here. What is summed over, the
+output channels, lies in one half word. The weights are packed along their input channels, so squares of 32 x 32 bits of
+them are transposed in registers.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Gradient of a binary convolution with respect to its weights: a quantised gradient with signs of inputs.
 
-Signed bytes are multiplied by table look-up (``lookup``), bit planes by popcounts, here.
-What is summed over, the pixels
-of all images, lies in one half word. The signs arrive packed along the channels. For each tap, squares of 32 pixels by
-32 channels are transposed in registers, and make up a *panel*: all pixels of 32 channels under one tap, which stays in
-the cache while the filters pass over it, four at a time.
+Signed bytes are multiplied by table look-up (``lookup``), bit planes by popcounts, here. What is summed over, the
+pixels of all images, lies in one half word. The signs arrive packed along the channels. For each tap, squares of 32
+pixels by 32 channels are transposed in registers, and make up a *panel*: all pixels of 32 channels under one tap, which
+stays in the cache while the filters pass over it, four at a time.
 """
 
 from __future__ import annotations
