@@ -25,7 +25,7 @@ _CACHED = 1 << 21  # bytes of tables at a time
 
 
 def convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:
-    """``grad_x`` (N, H, W, C) of filters (O, KH KW, half words of C); no gradient where no tap is met."""
+    """``grad_x`` (N, H, W, C) of filters (O, KH KW, half words of C); what meets no tap stays as it is."""
     (n, h, w, c), (kh, kw) = grad_x.shape, window.size
     (sh, sw), (ph, pw) = window.stride, window.padding
     rows, cols, workers = Axis(h, kh, sh, ph), Axis(w, kw, sw, pw), get_num_threads()
