@@ -149,7 +149,7 @@ def _count_again(tile: Any, word: Any) -> Any:
 
 @twin(_count_again)
 def count_again(context: Any, tile: Any, word: Any) -> Any:
-    """``tile + popcount(tile ^ word)`` of each element."""
+    """``tile + popcount(tile ^ word)`` of each element, or of each byte where counts are in bytes."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         total = args[0]
