@@ -128,10 +128,14 @@ def test_long_sums_of_products_of_one_sign(backend, how, bits, sign):
 @pytest.mark.compiled
 @pytest.mark.skipif(not sums.PSHUFB, reason="there is no instruction that looks up")
 @pytest.mark.parametrize("g", LARGE)
-@pytest.mark.parametrize(("how", "bits"), [("ternary", 2), ("ternary", 4), ("even", 3)])
-def test_popcounts_and_tables_agree(g, how, bits, monkeypatch):
-    """Each CPU takes the faster way; here both are taken, with tables of few images and pixels at a time."""
+@pytest.mark.parametrize(("how", "bits", "near"), [("ternary", 2, 0), ("ternary", 4, 1 << 20), ("even", 3, 0)])
+def test_popcounts_and_tables_agree(g, how, bits, near, monkeypatch):
+    """Each CPU takes the faster way; here both are taken, with tables of few images and pixels at a time.
+
+    The tiles of the input run in chunks and one after the other, as with many signs and with few.
+    """
     monkeypatch.setattr(lookup.grad_input, "_CACHED", 1 << 15)
+    monkeypatch.setattr(lookup.grad_input, "_NEAR", near)
     monkeypatch.setattr(lookup.grad_weight, "_CACHED", 1 << 13)
     rng, grad, alpha, y = arguments(g, 2)
     signs, map_of_bits = bk.pack_signs(values(rng, g.weight_shape)), packed_signs(values(rng, g.x_shape), g.padding, 0)

@@ -22,6 +22,7 @@ from .gradient import tables_of
 from .sums import BIAS, STEP, STEPS, TABLE, add_sums, look_up, no_entries, scaled, store_byte
 
 _CACHED = 1 << 21  # bytes of tables at a time
+_NEAR = 1 << 14  # bytes of signs that stay in the nearest cache beside a tile's tables
 
 
 def convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:
@@ -42,7 +43,9 @@ def convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, g
             unit = np.repeat(units, part.pixels // len(units))
             arrays = tables, part.starts, part.targets, weight, unit, scratch, part_of_x.ravel()
             steps = part.rows, part.cols * pixel, (cols.frame[1] - cols.frame[0]) * pixel
-            _convolve(*arrays, part.pixels, c, *steps, workers)
+            # With few signs, as in a 1x1 layer, one tile after the other: its pixels are written whole.
+            tiles = 1 if weight.nbytes <= _NEAR else CHUNK
+            _convolve(*arrays, part.pixels, c, *steps, tiles, workers)
 
 
 def _signs_of_taps(signs: Halves, taps: np.ndarray, c: int) -> np.ndarray:
@@ -70,14 +73,14 @@ def _transpose_signs(signs, places, transposed, o, size, words, groups):
 
 
 @kernel
-def _convolve(tables, starts, targets, weight, unit, scratch, out, pixels, c, rows, span, pitch, workers):
+def _convolve(tables, starts, targets, weight, unit, scratch, out, pixels, c, rows, span, pitch, chunk, workers):
     tiles, groups, depth = (pixels + XNOR_ROWS - 1) // XNOR_ROWS, (c + WIDTH - 1) // WIDTH, rows * span
     for worker in prange(workers):
         (begin, end), room = share(worker, workers, tiles), worker * XNOR_ROWS * WIDTH
-        for chunk in range(begin, end, CHUNK):
-            # A chunk of pixels goes through all channels before the next, so that its tables stay cached.
-            for item in range(groups * min(CHUNK, end - chunk)):
-                group, first = item // min(CHUNK, end - chunk), (chunk + item % min(CHUNK, end - chunk)) * XNOR_ROWS
+        for tile in range(begin, end, chunk):
+            # A chunk of tiles goes through all channels before the next, so that its tables stay cached.
+            for item in range(groups * min(chunk, end - tile)):
+                group, first = item // min(chunk, end - tile), (tile + item % min(chunk, end - tile)) * XNOR_ROWS
                 start, place = xnor_starts(starts, first), group * depth
                 for row in range(XNOR_ROWS):
                     store_all(scratch, room + row * WIDTH, all_lanes(np.int32(0)))

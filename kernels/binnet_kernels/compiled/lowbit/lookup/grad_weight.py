@@ -22,7 +22,7 @@ from ....simd.tile import XNOR_ROWS, xnor_starts
 from ....simd.tiling import share
 from ..bit_lanes import pixels_in_lanes
 from ..borders import pixels_inside
-from .sums import BIAS, STEP, TABLE, add_sums, look_up, no_entries, scaled, store_byte, store_table
+from .sums import BIAS, STEP, TABLE, add_sums, look_up, no_entries, scaled, store_byte, store_tables
 
 Panels = npt.NDArray[np.uint8]
 Sums = npt.NDArray[np.int32]
@@ -107,8 +107,7 @@ def _sum_products(words, panels, tables, starts, sums, pitch, quads, count, bloc
             for quad in range(begin, end):
                 for place in range(0, size, TABLE):
                     group = (first * _BLOCK + place) // TABLE
-                    for row in range(XNOR_ROWS):
-                        store_table(tables, start[row] + place, words[group * pitch + quad * XNOR_ROWS + row])
+                    store_tables(tables, start, place, words, group * pitch + quad * XNOR_ROWS)
                 for panel in range(count):
                     total, signs = no_entries(), (panel * blocks + first) * _BLOCK
                     for i in range(0, size, STEP):

@@ -23,13 +23,15 @@ from ....simd.lanes import (
     zero_unless,
 )
 from ....simd.threads import get_num_threads
+from ....simd.tile import XNOR_ROWS
 from ....simd.tiling import share
 from ....simd.vector import spread, twin
 from ..bit_lanes import HALF_WORDS
 from ..rounding import draw, levels_of_kind
-from .sums import TABLE, store_byte, store_table, with_byte
+from .sums import TABLE, store_byte, store_tables, with_byte
 
 _FOUR = 4  # values of a table
+_ROWS = tuple(row * TABLE for row in range(XNOR_ROWS))  # where tables start that lie side by side
 
 
 def signed_bytes(shape: tuple[int, ...], arrays: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[Bytes, Bytes]:
@@ -48,7 +50,7 @@ def signed_bytes(shape: tuple[int, ...], arrays: tuple[Any, ...], options: tuple
 
 
 def tables_of(words: npt.NDArray[np.uint32], tables: npt.NDArray[np.uint8]) -> None:
-    """The tables of words of four signed bytes, one after the other."""
+    """The tables of words of four signed bytes, one after the other; their number is a multiple of ``XNOR_ROWS``."""
     _tables(words, tables, len(words))
 
 
@@ -121,5 +123,5 @@ def _quantise(
 
 @kernel
 def _tables(words, tables, count):
-    for i in prange(count):
-        store_table(tables, i * TABLE, words[i])
+    for i in prange(count // XNOR_ROWS):
+        store_tables(tables, _ROWS, i * XNOR_ROWS * TABLE, words, i * XNOR_ROWS)

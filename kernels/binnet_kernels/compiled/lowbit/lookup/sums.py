@@ -28,7 +28,8 @@ STEPS = 65535 // (2 * BIAS)  # of which 16 bits hold the sums
 
 ENTRIES = Tile(Vector(types.uint16, WIDTH // 2), XNOR_ROWS)  # of each row the even lanes, then the odd ones
 _BYTES, _NUMBERS = ir.VectorType(ir.IntType(8), WIDTH), HALF_WORDS.llvm_type
-_ENTRIES = np.arange(TABLE)[:, None] >> np.arange(4) & 1  # (16, 4): which signs are negative
+_BYTES_OF_TABLE = ir.VectorType(ir.IntType(8), TABLE)
+_NEGATIVE = np.arange(TABLE)[:, None] >> np.arange(4) & 1  # (16, 4): which signs are negative
 
 
 def by_table(rounding: Rounding) -> bool:
@@ -40,30 +41,43 @@ def _constant(vector: ir.VectorType, value: int) -> ir.Constant:
     return ir.Constant(vector, [value] * vector.count)
 
 
+def _chosen(builder: ir.IRBuilder, vector: Any, lanes: list[int]) -> Any:
+    """The lanes of a vector with these numbers, in this order."""
+    places = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places)
+
+
 # ------------------------------------------------------------------ tables
 
 
-def _store_table(tables: Any, target: int, four: Any) -> None:
-    g = np.array([four], "<u4").view(np.int8).astype(np.int32)
-    tables[target : target + TABLE] = (1 - 2 * _ENTRIES) @ g + BIAS // 2
+def _store_tables(tables: Any, starts: Any, place: int, words: Any, index: int) -> None:
+    for start, four in zip(starts, words[index : index + XNOR_ROWS].reshape(-1, 1).view(np.int8), strict=True):
+        tables[start + place : start + place + TABLE] = (1 - 2 * _NEGATIVE) @ four.astype(np.int32) + BIAS // 2
 
 
-@twin(_store_table)
-def store_table(context: Any, tables: Any, target: Any, four: Any) -> Any:
-    """Write the table of four values, the signed bytes of a 32-bit word."""
+@twin(_store_tables)
+def store_tables(context: Any, tables: Any, starts: Any, place: Any, words: Any, index: Any) -> Any:
+    """Write a table a row, at ``tables[starts[p] + place:]``: of the four signed bytes of ``words[index + p]``."""
 
     def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        entries = ir.VectorType(ir.IntType(8), TABLE)
-        # -g is ~g + 1: the ones are added at the end, one for each negative sign.
-        total = ir.Constant(entries, [int(n) + BIAS // 2 for n in _ENTRIES.sum(1)])
-        for j in range(4):
-            g = builder.trunc(builder.lshr(args[2], ir.Constant(ir.IntType(32), 8 * j)), ir.IntType(8))
-            negative = ir.Constant(entries, [-int(bit) for bit in _ENTRIES[:, j]])
-            total = builder.add(total, builder.xor(spread(builder, g, TABLE), negative))
-        builder.store(total, pointer(context, builder, sig.args[0], args[0], args[1], entries), align=1)
+        tables, starts, place, words, index = args
+        whole = builder.load(pointer(context, builder, sig.args[3], words, index, _BYTES_OF_TABLE), align=4)
+        both = _chosen(builder, whole, [*range(TABLE)] * 2)
+        for pair in range(0, XNOR_ROWS, 2):
+            # Two tables at a time, one in each half: `pshufb` copies a value to all entries of its half. -g is ~g + 1,
+            # and the ones are there from the start, one for each negative sign.
+            total = ir.Constant(_BYTES, [int(n) + BIAS // 2 for n in _NEGATIVE.sum(1)] * 2)
+            for j in range(4):
+                g = _chosen(builder, both, [half * TABLE + 4 * (pair + half) + j for half in (0, 1) for _ in _NEGATIVE])
+                total = builder.add(total, builder.xor(g, ir.Constant(_BYTES, [-int(n) for n in _NEGATIVE[:, j]] * 2)))
+            for half in (0, 1):
+                at = builder.add(builder.extract_value(starts, pair + half), place)
+                address = pointer(context, builder, sig.args[0], tables, at, _BYTES_OF_TABLE)
+                table = _chosen(builder, total, [half * TABLE + entry for entry in range(TABLE)])
+                builder.store(table, address, align=1)
         return context.get_dummy_value()
 
-    return types.void(tables, types.intp, types.uint32), build
+    return types.void(tables, starts, types.intp, words, types.intp), build
 
 
 # ------------------------------------------------------------------ sums
@@ -110,10 +124,8 @@ def look_up(context: Any, sums: Any, tables: Any, starts: Any, i: Any, signs: An
 
 def _entries(context: Any, builder: ir.IRBuilder, kind: Any, tables: Any, place: Any, index: Any) -> Any:
     """The entries of a table at the indices of 32 lanes."""
-    entries = ir.VectorType(ir.IntType(8), TABLE)
-    table = builder.load(pointer(context, builder, kind, tables, place, entries), align=1)
-    twice = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [*range(TABLE)] * 2)  # `pshufb` has a table for each half
-    both = builder.shuffle_vector(table, ir.Constant(entries, ir.Undefined), twice)
+    table = builder.load(pointer(context, builder, kind, tables, place, _BYTES_OF_TABLE), align=1)
+    both = _chosen(builder, table, [*range(TABLE)] * 2)  # `pshufb` has a table for each half
     return call(builder, "llvm.x86.avx2.pshuf.b", _BYTES, [both, index])
 
 
