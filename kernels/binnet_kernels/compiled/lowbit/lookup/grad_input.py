@@ -22,7 +22,7 @@ from .gradient import tables_of
 from .sums import BIAS, STEP, STEPS, TABLE, add_sums, look_up, no_entries, scaled, store_byte
 
 _CACHED = 1 << 21  # bytes of tables at a time
-_NEAR = 1 << 14  # bytes of signs that stay in the nearest cache beside a tile's tables
+_NEAR = 1 << 14  # bytes of signs that stay in the first-level cache beside a tile's tables
 
 
 def convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, grad_x: Float) -> None:
@@ -44,8 +44,8 @@ def convolve_signs(gradient: QuantisedGradient, signs: Halves, window: Window, g
             arrays = tables, part.starts, part.targets, weight, unit, scratch, part_of_x.ravel()
             steps = part.rows, part.cols * pixel, (cols.frame[1] - cols.frame[0]) * pixel
             # With few signs, as in a 1x1 layer, one tile after the other: its pixels are written whole.
-            tiles = 1 if weight.nbytes <= _NEAR else CHUNK
-            _convolve(*arrays, part.pixels, c, *steps, tiles, workers)
+            chunk = 1 if weight.nbytes <= _NEAR else CHUNK
+            _convolve(*arrays, part.pixels, c, *steps, chunk, workers)
 
 
 def _signs_of_taps(signs: Halves, taps: np.ndarray, c: int) -> np.ndarray:
