@@ -304,7 +304,14 @@ def clip_gradients(params: Iterable[Tensor], limit: float, workers: Workers = AL
     ``g ← g · limit / ‖g‖`` where the norm over all parameters, summed in float64 in their order, is above the limit.
     Gradients whose norm is not finite are left as they are; the training loop checks the loss. Where batches are
     divided, squares are summed row by row, because ``workers`` have different rows.
+
+    Raises
+    ------
+    ValueError
+        When the limit is not a number above 0; infinity only measures the norm.
     """
+    if isinstance(limit, bool) or not isinstance(limit, int | float | np.number) or not limit > 0:
+        raise ValueError(f"limit must be a number above 0, got {limit!r}")
     learning = [p for p in params if p.grad is not None]
     norm = math.sqrt(sum(_square_sum(p, workers) for p in learning))
     if limit < norm < math.inf:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"file": str(arguments.file), "dataset": name, **scores.to_dict(), **matched.to_dict()}))
     else:
-        _say(f"{arguments.file} ({model.kind}) on {scores.n:,} test images of {name}:", scores, model.info, console)
+        _say(f"{arguments.file} ({model.kind}) on {scores.n:,} images of {name}:", scores, model.info, console)
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,7 +74,9 @@ def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: b
     """Relabel the test images of a data set with the labels of a model.
 
     Names are compared without regard to case and Unicode form. A class whose name is unknown is looked up by its
-    identifier, such as that of WordNet. A model without class names is matched by number.
+    identifier, such as that of WordNet, and so is one whose name two classes have. Where neither
+    tells two classes apart, but model and data have the same names in the same order, the places do; otherwise the
+    classes count as unknown. A model without class names is matched by number.
 
     Parameters
     ----------
@@ -95,7 +98,9 @@ def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: b
     test = dataset.test
     known = target[test.labels] >= 0
     counts = np.bincount(test.labels[~known], minlength=dataset.num_classes)
-    unknown = {dataset.class_names[i]: int(counts[i]) for i in np.flatnonzero(counts)}
+    unknown: Counter[str] = Counter()
+    for i in np.flatnonzero(counts):
+        unknown[dataset.class_names[i]] += int(counts[i])  # two classes may have one name
     trained = np.zeros(len(test), bool) if include_trained else _trained_on(info, test)
     kept = np.flatnonzero(known & ~trained)
     labels = target[test.labels[kept]]
@@ -103,7 +108,7 @@ def match(info: DataInfo, num_classes: int, dataset: Dataset, include_trained: b
     missing = sorted(set(range(num_classes)) - set(labels.tolist()))
     names = tuple(map(info.class_name, missing))
     split = Split(test.images, labels) if len(kept) == len(test) else choose(test, kept, labels)
-    return Matched(split, by, unknown, int((known & trained).sum()), names)
+    return Matched(split, by, dict(unknown), int((known & trained).sum()), names)
 
 
 def labels_by_class(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple[Ints, str]:
@@ -124,11 +129,13 @@ def labels_by_class(info: DataInfo, num_classes: int, dataset: Dataset) -> tuple
     tables = [_Names(info.class_names)]
     if isinstance(ids, list | tuple) and len(ids) == num_classes and all(isinstance(i, str) for i in ids):
         tables.append(_Names(ids))
-    others = [names for names in (dataset.class_names, dataset.class_ids) if names]
+    others = [_unique(names) for names in (dataset.class_names, dataset.class_ids) if names]
     found = [
         next((label for names in others for table in tables if (label := table.find(names[i])) is not None), -1)
         for i in range(dataset.num_classes)
     ]
+    if -1 in found and [*map(_composed, info.class_names)] == [*map(_composed, dataset.class_names)]:
+        return np.arange(num_classes), "name"  # two classes have one name, and their places tell them apart
     if max(found, default=-1) < 0:
         raise DataError(
             f"no class of {dataset.name} ({_some(dataset.class_names)}) is one of the model's "
@@ -141,19 +148,24 @@ class _Names:
     """Lookup of labels by name, exact first; case matters only between names that differ in nothing else."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._exact: dict[str, int] = {}
+        self._exact: dict[str, list[int]] = {}
         self._plain: dict[str, list[int]] = {}
         for label, name in enumerate(names):
-            self._exact.setdefault(_composed(name), label)
+            self._exact.setdefault(_composed(name), []).append(label)
             self._plain.setdefault(same_name(name), []).append(label)
 
-    def find(self, name: str) -> int | None:
-        """The label of a name; None when no name matches, or several match and none of them exactly."""
-        exact = self._exact.get(_composed(name))
-        if exact is not None:
-            return exact
-        labels = self._plain.get(same_name(name), [])
+    def find(self, name: str | None) -> int | None:
+        """The label of a name; None when no name matches, or several do, all of them exactly or none."""
+        if name is None:
+            return None
+        labels = self._exact.get(_composed(name)) or self._plain.get(same_name(name), [])
         return labels[0] if len(labels) == 1 else None
+
+
+def _unique(names: Sequence[str]) -> list[str | None]:
+    """The names, with None for each that stands there more than once."""
+    counts = Counter(map(_composed, names))
+    return [name if counts[_composed(name)] == 1 else None for name in names]
 
 
 def _composed(name: str) -> str:

@@ -154,6 +154,15 @@ def test_clipping_gradients_by_hand():
     assert idle.grad is None
 
 
+@pytest.mark.parametrize("limit", [0, -1.0, np.nan, "1"])
+def test_gradients_are_clipped_to_a_number_above_0(limit):
+    p = Parameter([0.0])
+    p.grad = np.array([7], np.float32)
+    with pytest.raises(ValueError, match="limit must be"):
+        optim.clip_gradients([p], limit)
+    assert p.grad[0] == 7
+
+
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_gradients_that_are_not_finite_are_not_clipped(value):
     p = Parameter([0.0, 0.0])

@@ -134,7 +134,7 @@ def test_evaluate_prints_a_table_of_confusions(run, say):
     code, out, _ = say("evaluate", run / "packed.h5", "--batch-size", 100)
     assert code == 0
     assert re.search(
-        r"packed.h5 \(binnet packed model\) on 360 test images of digits:\ntop-1 \d+\.\d+%, balanced \d+\.\d+%, top-5",
+        r"packed.h5 \(binnet packed model\) on 360 images of digits:\ntop-1 \d+\.\d+%, balanced \d+\.\d+%, top-5",
         out,
     )
     assert len(re.findall(r"^\d( +\d+){10}$", out, re.MULTILINE)) == 10

@@ -61,6 +61,26 @@ def test_identifiers_count_where_names_do_not_fit():
     assert found.split.labels.tolist() == [0]
 
 
+CRANES = ("crane", "crane", "owl")  # two classes of ImageNet, a bird and a machine
+
+
+def test_two_classes_of_one_name_are_told_apart_by_identifier_or_place():
+    ids = ["n02012849", "n03126707", "n01614925"]
+    with_ids = DataInfo("", CRANES, provenance={"class_ids": ids})
+    turned = dataset(("owl", "crane", "crane"), [0, 1, 2], (ids[2], ids[1], ids[0]))
+    assert match(with_ids, 3, turned).split.labels.tolist() == [2, 1, 0]
+    swapped = dataset(CRANES, [0, 1, 2], (ids[1], ids[0], ids[2]))
+    assert match(with_ids, 3, swapped).split.labels.tolist() == [1, 0, 2]
+    assert match(DataInfo("", CRANES), 3, dataset(CRANES, [1, 0, 2])).split.labels.tolist() == [1, 0, 2]
+
+
+def test_classes_that_nothing_tells_apart_are_left_out():
+    of_model = match(DataInfo("", CRANES), 3, dataset(("crane", "owl"), [0, 1]))
+    assert (of_model.split.labels.tolist(), of_model.unknown) == ([2], {"crane": 1})
+    of_data = match(DataInfo("", ("owl", "crane")), 2, dataset(CRANES, [0, 1, 1, 2]))
+    assert (of_data.split.labels.tolist(), of_data.unknown) == ([0], {"crane": 3})
+
+
 def test_without_names_the_numbers_must_agree():
     found = match(DataInfo(), 2, dataset(("a", "b"), [1, 0]))
     assert (found.split.labels.tolist(), found.by) == ([1, 0], "number")
